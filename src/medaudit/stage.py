@@ -1,0 +1,44 @@
+"""Command line of a stage: ``python -m medaudit.<stage> --settings JSON --<path> ...``.
+
+A stage is one public function ``stage(settings, *, <paths>, threads=1)``. Its keyword-only
+parameters become options: ``Path`` takes one path, ``list[Path]`` one or more, ``int`` a number.
+"""
+
+import argparse
+import inspect
+import json
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from medaudit.errors import MedauditError
+
+
+def run(function: Callable[..., None], arguments: list[str] | None = None) -> None:
+    """Parse the command line of a stage, call it, and exit with 1 on a `MedauditError`."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr
+    )
+    options = vars(_parser(function).parse_args(arguments))
+    try:
+        function(options.pop("settings"), **options)
+    except MedauditError as error:
+        sys.exit(f"medaudit {function.__name__}: {error}")
+
+
+def _parser(function: Callable[..., None]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=inspect.getdoc(function).splitlines()[0])
+    parser.add_argument("--settings", type=json.loads, required=True, help="settings as JSON")
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            continue
+        several = parameter.annotation == list[Path]
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=int if parameter.annotation is int else Path,
+            nargs="+" if several else None,
+            required=parameter.default is inspect.Parameter.empty,
+            default=None if parameter.default is inspect.Parameter.empty else parameter.default,
+        )
+    return parser
