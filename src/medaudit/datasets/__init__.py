@@ -1,0 +1,80 @@
+"""Datasets as their owners ship them: one module a source, found by name."""
+
+import hashlib
+import importlib
+import os
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+import pandas as pd
+
+from medaudit.errors import MedauditError
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a loader returns.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        One row an image, the columns of `medaudit.artefacts.MANIFEST`.
+    tables : dict of str to Path
+        Files that were read, by role; their SHA-256 goes into the card.
+    exclusions : list of dict
+        ``{"reason": str, "count": int}`` for every row or value left out.
+    notes : list of str
+        Sentences that every output made from this dataset must repeat.
+    """
+
+    frame: pd.DataFrame
+    tables: dict[str, Path]
+    exclusions: list[dict] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def load(settings: dict) -> Source:
+    """Load a dataset by the ``loader`` of its catalogue entry.
+
+    A loader is a module ``medaudit.datasets.<loader>`` with ``load(settings) -> Source``.
+    """
+    return importlib.import_module(f"medaudit.datasets.{settings['loader']}").load(settings)
+
+
+def data_root() -> Path:
+    """Return the folder to which relative data paths belong: ``$MEDAUDIT_DATA`` or ``data``."""
+    return Path(os.environ.get("MEDAUDIT_DATA", "data"))
+
+
+def dataset_folder(settings: dict) -> Path | None:
+    """Return the owner's folder, or None where the embedded table is to be used.
+
+    Raises
+    ------
+    MedauditError
+        A folder is configured and does not exist.
+    """
+    if settings.get("folder") is None:
+        return None
+    folder = data_root() / settings["folder"]
+    if not folder.is_dir():
+        raise MedauditError(
+            f"dataset {settings.get('name', settings['loader'])}: there is no folder {folder}; "
+            "set `folder` to where the data lie, or to null for the embedded default"
+        )
+    return folder
+
+
+def embedded_table(name: str) -> Path:
+    """Return a table that the package torchxrayvision ships, without importing it."""
+    spec = find_spec("torchxrayvision")
+    if spec is None:
+        raise MedauditError("the embedded tables need the package torchxrayvision: pip install it")
+    return Path(spec.submodule_search_locations[0]) / "data" / name
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file as hexadecimal text."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
