@@ -112,6 +112,23 @@ GAPS = Table(
     required=("n_groups", "n_estimable", "status"),
 )
 
+COMPARISON = Table(
+    "comparison",
+    {
+        **dict.fromkeys(("study", "kind", "cohort", "model", "method"), TEXT),
+        **dict.fromkeys(("against_model", "against_method", "attribute", "gap", "metric"), TEXT),
+        **dict.fromkeys(("task", "dialect"), TEXT),
+        **dict.fromkeys(("value", "low", "high", "seed_sd", "null_mean", "null_q95"), REAL),
+        **dict.fromkeys(("smallest_detectable", "p_value", "p_adjusted"), REAL),
+        **dict.fromkeys(("family", "worst", "best"), TEXT),
+        **dict.fromkeys(("family_size", "n", "n_patients", "n_groups", "n_estimable"), WHOLE),
+        "status": TEXT,
+    },
+    key=("study", "kind", "cohort", "model", "method", "against_model", "against_method")
+    + ("attribute", "gap", "metric", "task", "dialect"),
+    required=("status",),
+)
+
 
 def check_table(frame: pd.DataFrame, table: Table, where: str) -> pa.Table:
     """Return `frame` as an Arrow table in the column order and types of its contract.
