@@ -1,0 +1,91 @@
+"""What all frozen torch models share: device, preprocessing on the fly, inference."""
+
+import numpy as np
+import torch
+from torch.nn.functional import interpolate
+
+from medaudit.models import ImageInput
+
+
+class TorchEncoder:
+    """A frozen torch module with its preprocessing.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Maps float ``[b, channels, size, size]`` to ``[b, d]``; moved to a GPU if there is one and
+        set to evaluation mode.
+    image_input : ImageInput
+        Its preprocessing.
+    description : dict
+        What `spec` says beside preprocessing, device and versions.
+    """
+
+    def __init__(self, module: torch.nn.Module, image_input: ImageInput, description: dict) -> None:
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        layout = torch.channels_last if self.device.type == "cuda" else torch.preserve_format
+        self.module = module.eval().to(self.device, memory_format=layout)
+        self.input = image_input
+        self.description = description
+
+    def prepare(self, images: np.ndarray) -> torch.Tensor:
+        """Return pixels as the model wants them, see `prepare_images`."""
+        return prepare_images(images, self.input, self.device)
+
+    @torch.inference_mode()
+    def encode_images(self, images: np.ndarray) -> np.ndarray:
+        """Return float32 ``[b, d]`` for uint8 ``[b, h, w]`` or ``[b, h, w, 3]``.
+
+        Mixed precision and channels-last memory are used on a GPU only.
+        """
+        pixels = self.prepare(images)
+        if self.device.type == "cuda":
+            pixels = pixels.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, enabled=self.device.type == "cuda"):
+            features = self.module(pixels)
+        return features.float().cpu().numpy()
+
+    def spec(self) -> dict:
+        """Return weights, preprocessing, device and versions as JSON."""
+        return {
+            **self.description,
+            "preprocessing": self.input.spec(),
+            "device": self.device.type,
+            "versions": {"torch": torch.__version__, **self.description.get("versions", {})},
+        }
+
+
+def prepare_images(images: np.ndarray, image_input: ImageInput, device="cpu") -> torch.Tensor:
+    """Resize and normalise uint8 pixels.
+
+    Grey images are resized before they are repeated. Bicubic overshoot is cut to [0, 255]; there
+    is no rounding to whole grey levels.
+
+    Parameters
+    ----------
+    images : numpy.ndarray
+        uint8 ``[b, h, w]`` or ``[b, h, w, 3]``.
+    image_input : ImageInput
+        The model's preprocessing.
+    device : torch.device or str
+        Where to do it.
+
+    Returns
+    -------
+    torch.Tensor
+        float32 ``[b, channels, size, size]``.
+    """
+    pixels = torch.from_numpy(np.array(images)).to(device)
+    pixels = pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)
+    pixels = pixels.float()
+    if image_input.channels == 1:
+        pixels = pixels.mean(dim=1, keepdim=True)
+    size = (image_input.size, image_input.size)
+    if pixels.shape[2:] != size:
+        pixels = interpolate(pixels, size, mode=image_input.interpolation, antialias=True)
+        pixels = pixels.clamp_(0, 255)
+    mean, std = (
+        torch.tensor(values, device=device).view(1, -1, 1, 1)
+        for values in (image_input.mean, image_input.std)
+    )
+    return (pixels / 255 - mean) / std
