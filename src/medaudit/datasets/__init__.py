@@ -6,10 +6,14 @@ import os
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from medaudit.errors import MedauditError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TABLES = ("*.csv", "*.csv.gz", "*.tab", "*.xlsx")
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Source:
         Sentences that every output made from this dataset must repeat.
     """
 
-    frame: pd.DataFrame
+    frame: "pd.DataFrame"
     tables: dict[str, Path]
     exclusions: list[dict] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -64,6 +68,12 @@ def dataset_folder(settings: dict) -> Path | None:
             "set `folder` to where the data lie, or to null for the embedded default"
         )
     return folder
+
+
+def source_tables(settings: dict) -> list[Path]:
+    """Return the tables at the top of the owner's folder; none where the embedded one is used."""
+    folder = dataset_folder(settings)
+    return sorted(path for kind in TABLES for path in folder.glob(kind)) if folder else []
 
 
 def embedded_table(name: str) -> Path:

@@ -1,0 +1,30 @@
+# make audit: the default audit; make test: the tests. Both set up .venv from the lock when needed.
+PYTHON ?= python3
+LOCK := envs/requirements.lock
+READY := .venv/.ready
+# .venv first in PATH, so that the jobs' `python` is the environment's; no activation needed
+RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
+
+.PHONY: audit test lint clean
+
+audit: $(READY)
+	$(RUN) python -m snakemake $(ARGS)
+	@echo "report: $(CURDIR)/results/report.html"
+
+test: $(READY)
+	$(RUN) python -m pytest -n 2 $(ARGS)
+
+lint: $(READY)
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) snakefmt --check Snakefile workflow
+	$(RUN) python -m snakemake --lint
+
+$(READY): $(LOCK) pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "medaudit needs Python 3.11 or newer; make PYTHON=python3.11 picks another one")'
+	$(PYTHON) -m venv .venv
+	$(RUN) python -m pip install --quiet --disable-pip-version-check -c $(LOCK) -e '.[models,workflow,dev]'
+	touch $@
+
+clean:
+	rm -rf results

@@ -1,0 +1,197 @@
+"""Check a configuration before anything runs: schemas by kind, then what no schema can say.
+
+Imports nothing heavy: it runs at every start of the workflow.
+"""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from difflib import get_close_matches
+from pathlib import Path
+
+import yaml
+from jsonschema import Draft202012Validator
+
+from medaudit.datasets import dataset_folder
+from medaudit.errors import MedauditError
+from medaudit.models.gate import check_weights
+
+CATALOGUES = {
+    "datasets": "loader",
+    "cohorts": "builder",
+    "models": "kind",
+    "methods": "kind",
+    "studies": None,
+}
+"""Catalogues, and the key by which an entry picks its schema."""
+
+
+def check(config: dict, schemas: Path) -> dict:
+    """Return `config` checked, with ``extends`` resolved and the schemas' defaults filled in.
+
+    Parameters
+    ----------
+    config : dict
+        The catalogues (`CATALOGUES`), the studies to ``run`` and the ``evaluation`` block.
+    schemas : Path
+        Folder with one ``<catalogue>.schema.yaml`` each and ``config.schema.yaml``.
+
+    Raises
+    ------
+    MedauditError
+        Lists every problem: where, the value, what is known.
+    """
+    config = deepcopy(dict(config))
+    problems = list(_validate(config, _schema(schemas, "config"), "config"))
+    if not problems:
+        for catalogue in CATALOGUES:
+            config[catalogue] = _resolve(config[catalogue], catalogue, problems)
+            problems += _check_catalogue(config[catalogue], catalogue, schemas)
+    if not problems:
+        problems += _cross_checks(config)
+    if problems:
+        raise MedauditError("\n".join(["the configuration is not valid:", *problems]))
+    return config
+
+
+def _schema(schemas: Path, name: str) -> dict:
+    return yaml.safe_load((schemas / f"{name}.schema.yaml").read_text(encoding="utf-8"))
+
+
+def _resolve(entries: dict, catalogue: str, problems: list[str]) -> dict:
+    """Replace ``extends: other`` by the other entry, deep-merged under this one."""
+
+    def merged(name: str, chain: tuple[str, ...]) -> dict:
+        entry = dict(entries[name])
+        parent = entry.pop("extends", None)
+        if parent is None:
+            return entry
+        if parent not in entries or parent in chain:
+            reason = "extends itself" if parent in chain else _unknown(parent, entries)
+            problems.append(f"- {catalogue}.{name}.extends: {parent!r} {reason}")
+            return entry
+        return _merge(merged(parent, (*chain, parent)), entry)
+
+    return {name: merged(name, (name,)) for name in entries}
+
+
+def _merge(below: dict, above: dict) -> dict:
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _check_catalogue(entries: dict, catalogue: str, schemas: Path) -> Iterator[str]:
+    schema, key = _schema(schemas, catalogue), CATALOGUES[catalogue]
+    for name, entry in entries.items():
+        where = f"{catalogue}.{name}"
+        if key is None:
+            yield from _validate(entry, schema, where)
+        elif entry.get(key) not in schema["$defs"]:
+            yield f"- {where}.{key}: {entry.get(key)!r} {_unknown(entry.get(key), schema['$defs'])}"
+        else:
+            kind = {"$defs": schema["$defs"], **schema["$defs"][entry[key]]}
+            yield from _validate(entry, kind, where)
+
+
+def _validate(value: dict, schema: dict, where: str) -> Iterator[str]:
+    """Yield one line for each violation; fill in defaults of absent properties."""
+    _fill_defaults(value, schema, schema.get("$defs", {}))
+    errors = Draft202012Validator(schema).iter_errors(value)
+    for error in sorted(errors, key=lambda error: [str(part) for part in error.absolute_path]):
+        path = ".".join([where, *(str(part) for part in error.absolute_path)])
+        yield f"- {path}: {_explain(error)}"
+
+
+def _fill_defaults(value: object, schema: dict, definitions: dict) -> None:
+    if "$ref" in schema:
+        schema = definitions[schema["$ref"].rsplit("/", 1)[-1]]
+    if not isinstance(value, dict):
+        return
+    for key, part in schema.get("properties", {}).items():
+        if "default" in part and key not in value:
+            value[key] = deepcopy(part["default"])
+        if key in value:
+            _fill_defaults(value[key], part, definitions)
+
+
+def _explain(error) -> str:
+    if error.validator == "additionalProperties":
+        known = error.schema.get("properties", {})
+        unknown = [key for key in error.instance if key not in known]
+        return "; ".join(f"key {key!r} {_unknown(key, known)}" for key in unknown)
+    if error.validator == "enum":
+        return f"{error.instance!r} {_unknown(error.instance, error.validator_value)}"
+    return error.message
+
+
+def _unknown(value: object, known) -> str:
+    names = sorted(str(name) for name in known)
+    close = get_close_matches(str(value), names, n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"is unknown{hint}; known: {', '.join(names)}"
+
+
+def selected(config: dict) -> dict[str, list[str]]:
+    """Return the names that the studies to run use, by catalogue, in order of first use."""
+    studies = [config["studies"][name] for name in config["run"]]
+    used = {
+        axis: list(dict.fromkeys(name for study in studies for name in study[axis]))
+        for axis in ("cohorts", "models", "methods")
+    }
+    datasets = [config["cohorts"][name]["dataset"] for name in used["cohorts"]]
+    return {**used, "datasets": list(dict.fromkeys(datasets)), "studies": list(config["run"])}
+
+
+def _cross_checks(config: dict) -> Iterator[str]:
+    for name in config["run"]:
+        if name not in config["studies"]:
+            yield f"- run: {name!r} {_unknown(name, config['studies'])}"
+    for name, cohort in config["cohorts"].items():
+        yield from _check_cohort(name, cohort, config["datasets"])
+    for name, study in config["studies"].items():
+        yield from _check_study(name, study, config)
+
+
+def _check_cohort(name: str, cohort: dict, datasets: dict) -> Iterator[str]:
+    where = f"- cohorts.{name}"
+    if cohort["dataset"] not in datasets:
+        yield f"{where}.dataset: {cohort['dataset']!r} {_unknown(cohort['dataset'], datasets)}"
+        return
+    offered = datasets[cohort["dataset"]]["attributes"]
+    for part in cohort["attributes"]:
+        for attribute in [part] if isinstance(part, str) else part:
+            if attribute not in offered:
+                yield f"{where}.attributes: {attribute!r} {_unknown(attribute, offered)}"
+    shares = cohort["split"].values()
+    if cohort["builder"] == "balanced_cells" and sum(shares) != cohort["cell_size"]:
+        yield f"{where}.split: {sum(shares)} images in all, but cell_size is {cohort['cell_size']}"
+    if cohort["builder"] == "glocker" and abs(sum(shares) - 1) > 1e-9:
+        yield f"{where}.split: the shares sum to {sum(shares)}, not to 1"
+
+
+def _check_study(name: str, study: dict, config: dict) -> Iterator[str]:
+    for axis in ("cohorts", "models", "methods"):
+        for value in study[axis]:
+            if value not in config[axis]:
+                yield f"- studies.{name}.{axis}: {value!r} {_unknown(value, config[axis])}"
+
+
+def check_files(config: dict) -> None:
+    """Check that the folders and weights that the studies to run need are there.
+
+    Raises
+    ------
+    MedauditError
+        Lists every folder and file that is missing and where to put it.
+    """
+    used, problems = selected(config), []
+    for name in used["datasets"]:
+        try:
+            dataset_folder({**config["datasets"][name], "name": name})
+        except MedauditError as error:
+            problems.append(f"- {error}")
+    problems += check_weights({name: config["models"][name] for name in used["models"]})
+    if problems:
+        raise MedauditError("\n".join(["files that the run needs are not there:", *problems]))

@@ -1,0 +1,65 @@
+# INPUTS  the owners' tables and images, or the embedded tables and phantom pixels
+# OUTPUTS results/manifest/{dataset}, results/cohort/{cohort}, results/images/{cohort}
+
+
+rule manifest:
+    input:
+        manifest_tables,
+    output:
+        table="results/manifest/{dataset}.parquet",
+        card="results/manifest/{dataset}.json",
+    log:
+        "results/log/manifest/{dataset}.log",
+    benchmark:
+        "results/benchmark/manifest/{dataset}.tsv"
+    conda:
+        "../../envs/medaudit.yaml"
+    params:
+        settings=manifest_settings,
+        code=manifest_code,
+    shell:
+        "python -m medaudit.manifest --settings {params.settings:q}"
+        " --output {output.table} --card {output.card} > {log} 2>&1"
+
+
+rule cohort:
+    input:
+        manifest=manifest_of("parquet"),
+        card=manifest_of("json"),
+    output:
+        table="results/cohort/{cohort}.parquet",
+        card="results/cohort/{cohort}.json",
+    log:
+        "results/log/cohort/{cohort}.log",
+    benchmark:
+        "results/benchmark/cohort/{cohort}.tsv"
+    conda:
+        "../../envs/medaudit.yaml"
+    params:
+        settings=cohort_settings,
+        code=cohort_code,
+    shell:
+        "python -m medaudit.cohort --settings {params.settings:q}"
+        " --manifest {input.manifest} --manifest-card {input.card}"
+        " --output {output.table} --card {output.card} > {log} 2>&1"
+
+
+rule images:
+    input:
+        cohort=rules.cohort.output.table,
+    output:
+        directory("results/images/{cohort}"),
+    log:
+        "results/log/images/{cohort}.log",
+    benchmark:
+        "results/benchmark/images/{cohort}.tsv"
+    cache: True
+    conda:
+        "../../envs/medaudit.yaml"
+    threads: 2
+    params:
+        settings=images_settings,
+        code=images_code,
+    shell:
+        "python -m medaudit.images --settings {params.settings:q} --cohort {input.cohort}"
+        " --output {output} --threads {threads} > {log} 2>&1"

@@ -1,0 +1,24 @@
+# INPUTS  results/cohort/{cohort}, results/images/{cohort}
+# OUTPUTS results/embed/{cohort}/{model}: one vector an image, computed once for all methods
+
+
+rule embed:
+    input:
+        cohort=rules.cohort.output.table,
+        images=rules.images.output,
+    output:
+        "results/embed/{cohort}/{model}.parquet",
+    log:
+        "results/log/embed/{cohort}/{model}.log",
+    benchmark:
+        "results/benchmark/embed/{cohort}/{model}.tsv"
+    cache: True
+    conda:
+        "../../envs/medaudit.yaml"
+    threads: 2
+    params:
+        settings=model_settings,
+        code=model_code,
+    shell:
+        "python -m medaudit.embed --settings {params.settings:q} --cohort {input.cohort}"
+        " --images {input.images} --output {output} --threads {threads} > {log} 2>&1"
