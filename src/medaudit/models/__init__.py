@@ -1,8 +1,7 @@
 """Foundation models behind one interface: one module a kind, found by name.
 
-A kind is a module ``medaudit.models.<kind>`` with ``build(settings, root) -> Encoder``, where
-`settings` is the model's catalogue entry and `root` the folder that relative ``weights`` belong
-to. The encoder owns its preprocessing: it is handed uint8 pixels as the image store keeps them,
+A kind is a module ``medaudit.models.<kind>`` with ``build(settings) -> Encoder``, where `settings`
+is the model's catalogue entry; `medaudit.models.gate` finds its files. The encoder owns its preprocessing: it is handed uint8 pixels as the image store keeps them,
 grey ``[b, h, w]`` or colour ``[b, h, w, 3]`` of any size, and resizes and normalises them itself.
 
 An encoder made of torch (see `medaudit.models.torch_encoder`) also has ``module`` (its
@@ -13,12 +12,10 @@ fine-tuning reuses. Vision-language models add ``encode_texts``.
 import importlib
 import pkgutil
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from medaudit.datasets import data_root
 from medaudit.errors import MedauditError
 
 INTERPOLATIONS = ("bicubic", "bilinear")
@@ -79,15 +76,13 @@ class ImageInput:
         return {**asdict(self), "mean": list(self.mean), "std": list(self.std), "antialias": True}
 
 
-def build(settings: dict, root: Path | None = None) -> Encoder:
+def build(settings: dict) -> Encoder:
     """Build a model from its catalogue entry.
 
     Parameters
     ----------
     settings : dict
         The entry; ``kind`` names the module.
-    root : Path, optional
-        What relative ``weights`` belong to; ``$MEDAUDIT_DATA`` by default.
 
     Raises
     ------
@@ -101,4 +96,4 @@ def build(settings: dict, root: Path | None = None) -> Encoder:
     module = importlib.import_module(f"medaudit.models.{kind}")
     if not hasattr(module, "build"):
         raise MedauditError(f"model kind {kind!r} names a helper module, not a model")
-    return module.build(settings, data_root() if root is None else root)
+    return module.build(settings)

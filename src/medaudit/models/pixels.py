@@ -3,8 +3,6 @@
 What a probe reaches on it is owed to the pixels and the labels, not to any pretraining.
 """
 
-from pathlib import Path
-
 import numpy as np
 
 from medaudit.seeds import generator
@@ -12,8 +10,8 @@ from medaudit.seeds import generator
 SIDE = 32
 
 
-def build(settings: dict, root: Path) -> "Pixels":
-    """Build the projection to ``settings["dimension"]`` numbers; `root` is not used."""
+def build(settings: dict) -> "Pixels":
+    """Build the projection to ``settings["dimension"]`` numbers."""
     return Pixels(settings["dimension"])
 
 
