@@ -1,0 +1,4 @@
+from medaudit.lint import lint
+from medaudit.stage import run
+
+run(lint)
