@@ -12,7 +12,7 @@ audit: $(READY)
 	@echo "report: $(CURDIR)/results/report.html"
 
 test: $(READY)
-	$(RUN) python -m pytest -n 2 $(ARGS)
+	$(RUN) python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 lint: $(READY)
 	$(RUN) ruff check .

@@ -1,0 +1,32 @@
+from pathlib import Path
+
+import pytest
+
+from medaudit.errors import MedauditError
+from medaudit.stage import run
+
+
+def test_paths_lists_and_numbers_become_options():
+    seen = {}
+
+    def stage(settings: dict, *, one: Path, many: list[Path], threads: int = 1) -> None:
+        """Do it."""
+        seen.update(settings=settings, one=one, many=many, threads=threads)
+
+    run(stage, ["--settings", '{"a": [1]}', "--one", "x y", "--many", "p", "q", "--threads", "2"])
+    assert seen == {
+        "settings": {"a": [1]},
+        "one": Path("x y"),
+        "many": [Path("p"), Path("q")],
+        "threads": 2,
+    }
+
+
+def test_a_users_error_is_shown_without_a_traceback():
+    def stage(settings: dict) -> None:
+        """Fail."""
+        raise MedauditError("no such folder: put it there")
+
+    with pytest.raises(SystemExit) as caught:
+        run(stage, ["--settings", "{}"])
+    assert str(caught.value) == "medaudit stage: no such folder: put it there"
