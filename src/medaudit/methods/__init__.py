@@ -1,0 +1,30 @@
+"""How a model is made to answer: one module a head or adaptation, found by name.
+
+A probe's head is a module ``medaudit.methods.<head>``. It trains S seeds times L learning rates
+together, so that each parameter is an array ``[S, L, ...]``, and has three functions:
+
+- ``initial(settings, inputs, outputs, rng) -> list of [...]``: one seed's parameters;
+- ``forward(settings, parameters, x, rngs) -> (logits, cache)`` with `x` ``[S or 1, b, inputs]``
+  and logits ``[S, L, b, outputs]``; `rngs` (one a seed) drive dropout, None turns it off;
+- ``backward(parameters, cache, gradient) -> list of [S, L, ...]`` from the logits' gradient.
+"""
+
+import importlib
+from types import ModuleType
+
+from medaudit.errors import MedauditError
+
+HEADS = ("linear", "mlp")
+
+
+def find_head(name: str) -> ModuleType:
+    """Return the module of a probe's head.
+
+    Raises
+    ------
+    MedauditError
+        There is no such head.
+    """
+    if name not in HEADS:
+        raise MedauditError(f"probe head {name!r} is unknown; there are {HEADS}")
+    return importlib.import_module(f"medaudit.methods.{name}")

@@ -1,7 +1,8 @@
 """Foundation models behind one interface: one module a kind, found by name.
 
 A kind is a module ``medaudit.models.<kind>`` with ``build(settings) -> Encoder``, where `settings`
-is the model's catalogue entry; `medaudit.models.gate` finds its files. The encoder owns its preprocessing: it is handed uint8 pixels as the image store keeps them,
+is the model's catalogue entry; `medaudit.models.gate` finds its files. The encoder owns its
+preprocessing: it is handed uint8 pixels as the image store keeps them,
 grey ``[b, h, w]`` or colour ``[b, h, w, 3]`` of any size, and resizes and normalises them itself.
 
 An encoder made of torch (see `medaudit.models.torch_encoder`) also has ``module`` (its

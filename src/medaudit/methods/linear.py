@@ -1,0 +1,53 @@
+"""Linear probe: one affine layer on standardised embeddings."""
+
+import numpy as np
+
+Parameters = list[np.ndarray]
+
+
+def initial(settings: dict, inputs: int, outputs: int, rng: np.random.Generator) -> Parameters:
+    """Return weight ``[outputs, inputs]`` and bias ``[outputs]``, uniform as in torch.nn.Linear."""
+    return layer(inputs, outputs, rng)
+
+
+def forward(settings: dict, parameters: Parameters, x: np.ndarray, rngs=None) -> tuple:
+    """Return logits ``[S, L, b, outputs]`` and what `backward` needs."""
+    return affine(x, *parameters).swapaxes(1, 2), x
+
+
+def backward(parameters: Parameters, cache: np.ndarray, gradient: np.ndarray) -> Parameters:
+    """Return the gradients of weight and bias."""
+    return affine_gradients(cache, gradient.swapaxes(1, 2), parameters[0].shape)
+
+
+def layer(inputs: int, outputs: int, rng: np.random.Generator) -> Parameters:
+    """Draw an affine layer: weight ``[outputs, inputs]`` and bias ``[outputs]``, float32."""
+    bound = inputs**-0.5
+    shapes = (outputs, inputs), (outputs,)
+    return [rng.uniform(-bound, bound, shape).astype(np.float32) for shape in shapes]
+
+
+def affine(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """Apply the layers of all runs to the batch of their seed, as one product a seed.
+
+    Parameters
+    ----------
+    x : numpy.ndarray
+        ``[S or 1, b, inputs]``.
+    weight, bias : numpy.ndarray
+        ``[S, L, outputs, inputs]`` and ``[S, L, outputs]``.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``[S, b, L, outputs]``.
+    """
+    seeds, rates, outputs, inputs = weight.shape
+    y = x @ weight.reshape(seeds, rates * outputs, inputs).swapaxes(1, 2)
+    return y.reshape(seeds, -1, rates, outputs) + bias[:, None]
+
+
+def affine_gradients(x: np.ndarray, gradient: np.ndarray, shape: tuple) -> Parameters:
+    """Return the gradients of weight and bias from that of the output ``[S, b, L, outputs]``."""
+    flat = gradient.reshape(*gradient.shape[:2], -1)
+    return [(flat.swapaxes(1, 2) @ x).reshape(shape), flat.sum(axis=1).reshape(shape[:3])]
