@@ -1,0 +1,4 @@
+from medaudit.images import images
+from medaudit.stage import run
+
+run(images)
