@@ -11,7 +11,8 @@ from sklearn.metrics import roc_auc_score
 
 from medaudit.artefacts import COHORT, IMAGES, PREDICTIONS, write_array, write_table
 from medaudit.errors import MedauditError
-from medaudit.lint import check_cohort, check_images, check_predictions, lint
+from medaudit.lint import check_cohort, check_images, check_predictions
+from medaudit.lint import stage as lint
 from medaudit.lint.images import close_pairs, near_duplicates, perceptual_hashes
 from medaudit.lint.predictions import auc_with_error
 

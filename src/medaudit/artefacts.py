@@ -129,6 +129,41 @@ COMPARISON = Table(
     required=("status",),
 )
 
+PROBES = Table(
+    "attribute probes",
+    {
+        **dict.fromkeys(("cohort", "model", "attribute", "group", "probe"), TEXT),
+        **dict.fromkeys(("value", "low", "high", "null_mean", "null_q95", "p_value"), REAL),
+        **dict.fromkeys(("n", "n_pos", "n_patients"), WHOLE),
+        "status": TEXT,
+    },
+    key=("cohort", "model", "attribute", "group", "probe"),
+    required=("n", "status"),
+)
+MARGINALS = Table(
+    "marginals",
+    {
+        **dict.fromkeys(("cohort", "model", "attribute", "group", "projection"), TEXT),
+        "component": WHOLE,
+        **dict.fromkeys(("statistic", "p_value", "p_adjusted"), REAL),
+        **dict.fromkeys(("n", "n_rest"), WHOLE),
+        "status": TEXT,
+    },
+    key=("cohort", "model", "attribute", "group", "projection", "component"),
+    required=("n", "status"),
+)
+PARTS = Table(
+    "parts of gaps",
+    {
+        **dict.fromkeys((*_RUN_KEY, "group", "metric", "part"), TEXT),
+        **dict.fromkeys(("value", "low", "high"), REAL),
+        **dict.fromkeys(("n", "n_pos", "n_rest", "n_rest_pos"), WHOLE),
+        "status": TEXT,
+    },
+    key=(*_RUN_KEY, "group", "metric", "part"),
+    required=("n", "status"),
+)
+
 
 def check_table(frame: pd.DataFrame, table: Table, where: str) -> pa.Table:
     """Return `frame` as an Arrow table in the column order and types of its contract.

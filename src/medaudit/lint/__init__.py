@@ -84,7 +84,7 @@ def check_images(folder: Path, cohort: pd.DataFrame) -> list[Finding]:
     return near_duplicates(store, *columns)
 
 
-def lint(
+def stage(
     settings: dict,
     *,
     cohort: Path,

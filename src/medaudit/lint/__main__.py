@@ -1,4 +1,4 @@
-from medaudit.lint import lint
+from medaudit.lint import stage
 from medaudit.stage import run
 
-run(lint)
+run(stage)

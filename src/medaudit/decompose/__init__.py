@@ -1,0 +1,1 @@
+"""Stage `decompose`: ranking, calibration and threshold parts of gaps in TPR and FPR."""

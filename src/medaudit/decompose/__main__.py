@@ -1,0 +1,4 @@
+from medaudit.decompose import stage
+from medaudit.stage import run
+
+run(stage)
