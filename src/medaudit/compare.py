@@ -1,0 +1,85 @@
+"""Stage ``compare``: merge the audits of a study into facts, tables and figures."""
+
+import logging
+from pathlib import Path
+
+from medaudit.artefacts import COMPARISON, write_json, write_table
+from medaudit.stage import run
+from medaudit.studies.evidence import Evidence, gather
+from medaudit.studies.facts import gather_facts
+from medaudit.studies.notes import notes_of
+
+LOG = logging.getLogger(__name__)
+
+
+def compare(
+    settings: dict,
+    *,
+    metrics: list[Path],
+    gaps: list[Path],
+    cards: list[Path],
+    output: Path,
+    tables: Path,
+    figures: Path,
+    threads: int = 1,
+) -> None:
+    """Merge the metrics and gaps of a study's runs and write its facts, tables and figures.
+
+    Parameters
+    ----------
+    settings : dict
+        ``study`` (name), ``entry`` (title, cohorts, models, methods, ...), ``evaluation``.
+    metrics, gaps : list of Path
+        One file each a run; beside ``<x>.csv`` of the metrics lies ``<x>.replicates.npy``.
+    cards : list of Path
+        Cards of the study's cohorts.
+    output : Path
+        The facts (`COMPARISON`), CSV.
+    tables, figures : Path
+        Folders; each gets an ``index.json`` that says what is in it.
+    threads : int
+        Not used.
+
+    Raises
+    ------
+    MedauditError
+        The files do not belong together; see `medaudit.studies.evidence.gather`.
+    """
+    from medaudit.figures.standard import standard_figures
+    from medaudit.figures.style import style
+    from medaudit.figures.style import write_files as write_figure
+    from medaudit.tables.standard import standard_tables
+    from medaudit.tables.table import write_files as write_table_files
+
+    evidence = gather(settings, metrics, gaps, cards)
+    facts = gather_facts(evidence)
+    notes = notes_of(evidence.cards.values())
+    made = [
+        {**table.describe(), "files": write_table_files(table, tables, notes)}
+        for table in standard_tables(evidence, facts)
+    ]
+    write_json({**_head(evidence, notes), "tables": made}, tables / "index.json")
+    with style():
+        drawn = [
+            {**figure.describe(), "files": write_figure(figure, figures)}
+            for figure in standard_figures(evidence, facts)
+        ]
+    write_json({**_head(evidence, notes), "figures": drawn}, figures / "index.json")
+    write_table(facts.drop(columns="measure"), output, COMPARISON)
+    LOG.info(
+        "%s: %d facts, %d tables, %d figures", evidence.study, len(facts), len(made), len(drawn)
+    )
+
+
+def _head(evidence: Evidence, notes: list[str]) -> dict:
+    return {
+        "study": evidence.study,
+        "entry": evidence.entry,
+        "headline": evidence.headline,
+        "gap": evidence.gap,
+        "notes": notes,
+    }
+
+
+if __name__ == "__main__":
+    run(compare)

@@ -1,0 +1,1 @@
+"""Figures of a study; importing a module of this package imports matplotlib."""

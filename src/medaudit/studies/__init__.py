@@ -1,0 +1,1 @@
+"""What a study's tables, figures and sentences are made of: merged evidence, facts, differences."""

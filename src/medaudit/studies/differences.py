@@ -1,0 +1,127 @@
+"""Differences between two runs over the same patients: paired by their bootstrap draws."""
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from medaudit.studies.evidence import RUN, Evidence, overall
+
+MINIMUM_DRAWS = 20
+
+
+def paired(first: np.ndarray, second: np.ndarray, level: float) -> tuple[float, float, float]:
+    """Return (low, high, p) of the difference `first` - `second`.
+
+    Parameters
+    ----------
+    first, second : numpy.ndarray
+        Replicates, shape (draws,), of the same patient weights; NaN where undefined.
+    level : float
+        Of the percentile interval.
+
+    Returns
+    -------
+    tuple of float
+        The p-value is two-sided, 2 min(P(d <= 0), P(d >= 0)) with one added to each count
+        (Davison and Hinkley 1997, section 4.2). All NaN with fewer than `MINIMUM_DRAWS` draws
+        in which both are defined.
+    """
+    difference = first - second
+    difference = difference[np.isfinite(difference)]
+    if len(difference) < MINIMUM_DRAWS:
+        return np.nan, np.nan, np.nan
+    tail = (1 - level) / 2
+    low, high = np.quantile(difference, [tail, 1 - tail])
+    side = min((difference <= 0).sum(), (difference >= 0).sum())
+    return low, high, min(1.0, 2 * (side + 1) / (len(difference) + 1))
+
+
+def pairs(runs: pd.DataFrame) -> Iterator[tuple[int, int]]:
+    """Give the pairs of rows of `runs` that share cohort and method, or cohort and model."""
+    for first, second in combinations(range(len(runs)), 2):
+        a, b = runs.iloc[first], runs.iloc[second]
+        same_method, same_model = a["method"] == b["method"], a["model"] == b["model"]
+        if a["cohort"] == b["cohort"] and same_method != same_model:
+            yield first, second
+
+
+def performance_differences(evidence: Evidence) -> pd.DataFrame:
+    """Differences in each measure's overall value, one row a pair of runs and measure."""
+    rows = overall(evidence.metrics)
+    rows = rows[(rows["attribute"] == "all") & rows["group"].eq("all")]
+    parts = [
+        _differences(part, evidence.replicates(part), evidence.level)
+        for _, part in rows.groupby(["cohort", "measure"], sort=False)
+    ]
+    return _stack(parts).assign(kind="performance_difference", attribute="all", gap="none")
+
+
+def gap_differences(evidence: Evidence) -> pd.DataFrame:
+    """Differences in the largest difference between groups (``max_min``), by attribute.
+
+    The gap of a draw is the largest less the smallest replicate of the groups that are
+    estimable in both runs, so that a pair is compared over the same groups.
+    """
+    rows = overall(evidence.metrics)
+    rows = rows[(rows["attribute"] != "all") & rows["group"].ne("all")]
+    parts = [
+        _gap_differences(part, evidence)
+        for _, part in rows.groupby(["cohort", "measure", "attribute"], sort=False)
+    ]
+    return _stack(parts).assign(kind="gap_difference", gap="max_min")
+
+
+def _differences(rows: pd.DataFrame, draws: np.ndarray, level: float) -> pd.DataFrame:
+    runs = rows[RUN].reset_index(drop=True)
+    values = rows["value"].to_numpy(float)
+    found = [
+        (a, b, values[a] - values[b], *paired(draws[a], draws[b], level)) for a, b in pairs(runs)
+    ]
+    return _frame(rows, runs, found)
+
+
+def _gap_differences(rows: pd.DataFrame, evidence: Evidence) -> pd.DataFrame:
+    runs = rows[RUN].drop_duplicates().reset_index(drop=True)
+    groups = list(dict.fromkeys(rows["group"]))
+    place = pd.MultiIndex.from_frame(rows[["model", "method", "group"]])
+    draws = evidence.replicates(rows)
+    values = rows["value"].where(rows["status"] == "ok").to_numpy(float)
+    cells = place.get_indexer(
+        [(run.model, run.method, group) for run in runs.itertuples() for group in groups]
+    ).reshape(len(runs), len(groups))
+    found = []
+    for a, b in pairs(runs):
+        usable = (cells[a] >= 0) & (cells[b] >= 0)
+        usable[usable] = np.isfinite(values[cells[a][usable]] + values[cells[b][usable]])
+        if usable.sum() < 2:
+            found.append((a, b, np.nan, np.nan, np.nan, np.nan))
+            continue
+        left, right = cells[a][usable], cells[b][usable]
+        value = np.ptp(values[left]) - np.ptp(values[right])
+        interval = paired(np.ptp(draws[left], axis=0), np.ptp(draws[right], axis=0), evidence.level)
+        found.append((a, b, value, *interval))
+    return _frame(rows, runs, found)
+
+
+def _frame(rows: pd.DataFrame, runs: pd.DataFrame, found: list[tuple]) -> pd.DataFrame:
+    first, second = ([item[k] for item in found] for k in (0, 1))
+    same = ("measure", "metric", "task", "attribute", "dialect")
+    numbers = pd.DataFrame(
+        [item[2:] for item in found], columns=["value", "low", "high", "p_value"], dtype=float
+    )
+    return numbers.assign(
+        cohort=runs["cohort"].iloc[0],
+        model=runs["model"].iloc[first].to_numpy(),
+        method=runs["method"].iloc[first].to_numpy(),
+        against_model=runs["model"].iloc[second].to_numpy(),
+        against_method=runs["method"].iloc[second].to_numpy(),
+        status=np.where(numbers["value"].isna(), "missing", "ok"),
+        **{column: rows[column].iloc[0] for column in same},
+    )
+
+
+def _stack(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    filled = [part for part in parts if len(part)]
+    return pd.concat(filled, ignore_index=True) if filled else parts[0].copy()

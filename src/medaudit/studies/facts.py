@@ -1,0 +1,71 @@
+"""The facts of a study: one tidy table of estimates with intervals, references and p-values."""
+
+import numpy as np
+import pandas as pd
+
+from medaudit.artefacts import COMPARISON
+from medaudit.studies.differences import gap_differences, performance_differences
+from medaudit.studies.evidence import RUN, Evidence, overall
+
+FAMILIES = {
+    "gap": ["kind", "cohort", "measure", "gap", "task"],
+    "performance_difference": ["kind", "cohort", "measure"],
+    "gap_difference": ["kind", "cohort", "measure"],
+}
+
+
+def gather_facts(evidence: Evidence) -> pd.DataFrame:
+    """Return the `COMPARISON` rows of a study, with a further column ``measure``.
+
+    Kinds: ``performance`` (overall value of a run), ``gap`` (with null reference),
+    ``performance_difference`` and ``gap_difference`` (paired). P-values are adjusted by Holm
+    (1979) within their family (`FAMILIES`): all that was tested of one kind, measure and
+    definition on one cohort of the study.
+    """
+    parts = [performance(evidence), gaps(evidence)]
+    parts += [performance_differences(evidence), gap_differences(evidence)]
+    facts = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    facts = facts.reindex(columns=["measure", *COMPARISON.columns]).assign(study=evidence.study)
+    for column in ("against_model", "against_method"):
+        facts[column] = facts[column].fillna("none")
+    for column in ("family_size", "n", "n_patients", "n_groups", "n_estimable"):
+        facts[column] = facts[column].astype("Int64")
+    return adjust(facts)
+
+
+def performance(evidence: Evidence) -> pd.DataFrame:
+    """Overall value of each run and measure, with its standard deviation over seeds."""
+    rows = overall(evidence.metrics)
+    rows = rows[(rows["attribute"] == "all") & rows["group"].eq("all")]
+    key = [*RUN, "task", "measure"]
+    everything = evidence.metrics
+    seeds = everything[
+        (everything["attribute"] == "all")
+        & everything["group"].eq("all")
+        & everything["seed"].ne("mean")
+    ]
+    spread = seeds.groupby(key)["value"].std(ddof=1).rename("seed_sd").reset_index()
+    return rows.merge(spread, on=key, how="left").assign(kind="performance", gap="none")
+
+
+def gaps(evidence: Evidence) -> pd.DataFrame:
+    """Gaps of the task that sums up each measure, and their mean over tasks where given."""
+    rows = evidence.gaps
+    means = rows[(rows["task"] == "mean_of_gaps") & rows["seed"].eq("mean")]
+    return pd.concat([overall(rows), means], ignore_index=True).assign(kind="gap")
+
+
+def adjust(facts: pd.DataFrame) -> pd.DataFrame:
+    """Fill ``p_adjusted``, ``family`` and ``family_size`` (the number of p-values in it)."""
+    from statsmodels.stats.multitest import multipletests
+
+    facts = facts.assign(p_adjusted=np.nan, family=None, family_size=pd.NA)
+    facts["family"] = facts["family"].astype(object)
+    for kind, columns in FAMILIES.items():
+        tested = facts[facts["kind"].eq(kind) & facts["p_value"].notna()]
+        for names, rows in tested.groupby(columns, sort=False):
+            held = multipletests(rows["p_value"], method="holm")[1]
+            facts.loc[rows.index, "p_adjusted"] = held
+            facts.loc[rows.index, "family"] = "; ".join(names)
+            facts.loc[rows.index, "family_size"] = len(rows)
+    return facts.astype({"family_size": "Int64"})

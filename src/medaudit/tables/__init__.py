@@ -1,0 +1,1 @@
+"""Tables of a study: numbers, how to show them, and files in three formats."""

@@ -1,0 +1,34 @@
+"""Who is in the cohorts: counts by split, group and task, from the cohorts' cards."""
+
+import pandas as pd
+
+from medaudit.studies.evidence import Evidence
+from medaudit.tables import words
+from medaudit.tables.table import Column, Table
+
+KEY = ["cohort", "split", "attribute", "group"]
+
+
+def balance(evidence: Evidence) -> Table:
+    """Images, patients and positives of every group and split of the study's cohorts."""
+    rows = [
+        {"cohort": name, **row}
+        for name, card in evidence.cards.items()
+        for row in card.get("counts", [])
+    ]
+    data = pd.DataFrame(rows, columns=[*KEY, "n", "n_patients"])
+    data["attribute_shown"] = data["attribute"].map(words.attribute)
+    return Table(
+        "balance",
+        "Who is in the cohorts",
+        "Images and patients by split and group.",
+        data,
+        (
+            Column("cohort", "Cohort"),
+            Column("split", "Split"),
+            Column("attribute_shown", "Attribute"),
+            Column("group", "Group"),
+            Column("n", "Images", "count"),
+            Column("n_patients", "Patients", "count"),
+        ),
+    )
