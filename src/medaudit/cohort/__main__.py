@@ -1,0 +1,4 @@
+from medaudit.cohort import cohort
+from medaudit.stage import run
+
+run(cohort)
