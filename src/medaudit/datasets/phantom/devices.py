@@ -66,7 +66,7 @@ def _chest_tube(canvas: np.ndarray, d: np.ndarray) -> None:
 
 def _electrodes(canvas: np.ndarray, d: np.ndarray) -> None:
     for x, y in ((-0.55, -0.5), (0.55, -0.45), (0.5, 0.35)):
-        x, y = x + 0.1 * (d[9] - 0.5), y + 0.1 * (d[10] - 0.5)
+        x, y = x + 0.1 * (d[9] - 0.5), y + 0.1 * (d[8] - 0.5)
         _stroke(canvas, [(x, y), (x, y)], 0.045, 120)
         _stroke(canvas, [(x, y), (1.4 * x, y - 0.35)], 0.010, 70)
 

@@ -71,7 +71,7 @@ def edema(c: Chest, t: Traits, d: list) -> np.ndarray:
     stripes = np.clip(np.cos(c.y * (2 * np.pi / 0.075) + 6 * d[3]), 0, None)
     kerley = stripes * shapes.ramp(c.out - 0.62, 0.2) * shapes.ramp(c.y + 0.05, 0.3)
     kerley = kerley * _lateral(c, t)
-    return c.seen * (0.6 + 0.4 * d[4]) * (0.30 * wing + 0.10 * kerley)
+    return c.seen * (0.6 + 0.4 * d[4]) * (0.24 * wing + 0.09 * kerley)
 
 
 def consolidation(c: Chest, t: Traits, d: list) -> np.ndarray:
@@ -208,7 +208,8 @@ FINDINGS = {
     )
 }
 DRAWS = (len(FINDINGS), 12)  # uniform draws of each image: a row a finding
-SIDE = 11  # the draw that chooses the side
+SEVERITY, SIDE = 10, 11  # the draws that choose contrast and side
+FAINTEST = 0.45
 
 
 def add(picture: np.ndarray, c: Chest, t: Traits, strength: dict, draws: np.ndarray) -> None:
@@ -230,7 +231,8 @@ def add(picture: np.ndarray, c: Chest, t: Traits, strength: dict, draws: np.ndar
         if len(rows):
             details = [column[:, None, None] for column in draws[rows, order].T]
             change = draw(c.take(rows), t.take(rows), details)
-            picture[rows] += strength[name][rows, None, None] * change
+            severity = FAINTEST + (1 - FAINTEST) * details[SEVERITY]
+            picture[rows] += strength[name][rows, None, None] * severity * change
 
 
 def _sides(c: Chest, d: list, both: float = 0.0) -> np.ndarray:
