@@ -1,6 +1,7 @@
 """Stage `embed`: one vector an image from a frozen model, computed once for all that follows."""
 
 import logging
+import sys
 import time
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from medaudit.artefacts import COHORT, EMBEDDINGS, IMAGES, read_json, read_table, write_table
+from medaudit.artefacts import COHORT, EMBEDDINGS, read_table, write_table
 from medaudit.errors import MedauditError
+from medaudit.images.store import Store, open_store
 from medaudit.models import Encoder, build
 from medaudit.stage import run
 
@@ -20,7 +22,7 @@ BATCH = 128
 log = logging.getLogger(__name__)
 
 
-def stage(settings: dict, *, cohort: Path, images: Path, output: Path, threads: int = 1) -> None:
+def embed(settings: dict, *, cohort: Path, images: Path, output: Path, threads: int = 1) -> None:
     """Embed every image of a cohort with one frozen model.
 
     Parameters
@@ -42,10 +44,11 @@ def stage(settings: dict, *, cohort: Path, images: Path, output: Path, threads: 
     MedauditError
         The store is of another cohort, the model cannot be built, or a vector is not finite.
     """
-    ids, rows, pixels = stored_images(cohort, images)
+    store = open_store(images)
+    ids = usable_images(cohort, store)
     encoder = build({**settings["entry"], "name": settings["model"]})
     limit_threads(threads)
-    vectors = encode(encoder, pixels, rows)
+    vectors = encode(encoder, store.images, store.rows(ids))
     check_finite(ids, vectors, settings["model"])
     write_embeddings(
         ids,
@@ -54,32 +57,17 @@ def stage(settings: dict, *, cohort: Path, images: Path, output: Path, threads: 
         spec=encoder.spec(),
         cohort=settings["cohort"],
         model=settings["model"],
-        phantom=read_json(images / "card.json").get("phantom", False),
+        phantom=store.card["phantom"],
     )
 
 
-def stored_images(cohort: Path, images: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return ids and rows of the usable images in the cohort's order, and the memory map.
-
-    Raises
-    ------
-    MedauditError
-        The store lacks an image of the cohort: it was made from another one.
-    """
-    wanted = read_table(cohort, COHORT, columns=["image_id"])["image_id"]
-    index = read_table(images / "index.parquet", IMAGES).set_index("image_id")
-    absent = wanted[~wanted.isin(index.index)]
-    if len(absent):
-        raise MedauditError(
-            f"{images} lacks {len(absent)} of {len(wanted)} images of {cohort}, e.g. "
-            f"{absent.iloc[0]!r}: it was made from another cohort; make it again"
-        )
-    index = index.loc[wanted]
-    usable = (index["status"] == "ok").to_numpy()
-    if not usable.all():
-        log.warning("%d of %d images were excluded by the store", (~usable).sum(), len(usable))
-    pixels = np.load(images / "images.npy", mmap_mode="r", allow_pickle=False)
-    return wanted.to_numpy()[usable], index["row"].to_numpy()[usable], pixels
+def usable_images(cohort: Path, store: Store) -> np.ndarray:
+    """Return the ids of the cohort's images that the store did not exclude, in their order."""
+    ids = read_table(cohort, COHORT, columns=["image_id"])["image_id"]
+    excluded = ids.isin(store.excluded["image_id"])
+    if excluded.any():
+        log.warning("%d of %d images were excluded by the store", excluded.sum(), len(ids))
+    return ids[~excluded].to_numpy()
 
 
 def encode(encoder: Encoder, pixels: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -111,8 +99,6 @@ def check_finite(ids: np.ndarray, vectors: np.ndarray, model: str) -> None:
 
 def limit_threads(threads: int) -> None:
     """Let torch, if the model has imported it, use this many threads."""
-    import sys
-
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
 
@@ -126,7 +112,7 @@ def write_embeddings(ids: np.ndarray, vectors: np.ndarray, path: Path, **metadat
 
 
 def read_embeddings(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read the embeddings that `stage` wrote.
+    """Read the embeddings that `embed` wrote.
 
     Returns
     -------
@@ -156,4 +142,4 @@ def read_embeddings(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 if __name__ == "__main__":
-    run(stage)
+    run(embed)

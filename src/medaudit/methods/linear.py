@@ -44,7 +44,9 @@ def affine(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """
     seeds, rates, outputs, inputs = weight.shape
     y = x @ weight.reshape(seeds, rates * outputs, inputs).swapaxes(1, 2)
-    return y.reshape(seeds, -1, rates, outputs) + bias[:, None]
+    y = y.reshape(seeds, -1, rates, outputs)
+    y += bias[:, None]
+    return y
 
 
 def affine_gradients(x: np.ndarray, gradient: np.ndarray, shape: tuple) -> Parameters:

@@ -24,7 +24,7 @@ CONSTANT = 1e-6
 log = logging.getLogger(__name__)
 
 
-def stage(
+def probe(
     settings: dict, *, cohort: Path, embeddings: Path, output: Path, threads: int = 1
 ) -> None:
     """Train a probe on a cohort's embeddings and predict validation and test.

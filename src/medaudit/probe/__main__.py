@@ -1,4 +1,4 @@
-from medaudit.probe import stage
+from medaudit.probe import probe
 from medaudit.stage import run
 
-run(stage)
+run(probe)

@@ -6,7 +6,7 @@ import numpy as np
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
-BLOCK = 16_384
+BLOCK = 32_768
 
 
 class AdamW:

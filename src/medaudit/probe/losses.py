@@ -5,7 +5,6 @@ Logits are ``[..., n, k]``; targets ``[..., n, k]`` broadcast against them and a
 """
 
 import numpy as np
-from scipy.stats import rankdata
 
 
 def probabilities(logits: np.ndarray, multiclass: bool) -> np.ndarray:
@@ -76,6 +75,8 @@ def mean_auc(logits: np.ndarray, y: np.ndarray, multiclass: bool) -> np.ndarray:
 
 
 def _auc(scores: np.ndarray, y: np.ndarray) -> np.ndarray | None:
+    from scipy.stats import rankdata
+
     known = np.isfinite(y)
     positive = y[known] == 1
     n_pos, n_neg = positive.sum(), (~positive).sum()
