@@ -1,1 +1,217 @@
-"""Stage `decompose`: ranking, calibration and threshold parts of gaps in TPR and FPR."""
+"""Stage `decompose`: ranking, calibration and threshold parts of gaps in TPR and FPR.
+
+Where `medaudit.origin` looks at the frozen embedding, this stage looks at the decisions and asks
+what would mend a gap: a better ranking, a calibration for each group, or another threshold.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from medaudit.artefacts import COHORT, PARTS, PREDICTIONS, read_table, write_table
+from medaudit.decompose.parts import METRICS, Side, fit_platt, split_gap
+from medaudit.decompose.parts import PARTS as NAMES
+from medaudit.metrics.attributes import Attribute, read_attributes
+from medaudit.metrics.sample import Sample, read_sample
+from medaudit.origin.intervals import patient_weights
+from medaudit.seeds import generator
+
+MOST_DRAWS = 200
+EPSILON = 1e-6
+
+
+def stage(
+    settings: dict, *, predictions: Path, cohort: Path, output: Path, threads: int = 1
+) -> None:
+    """Split the decision gaps of one model and method on a cohort.
+
+    Parameters
+    ----------
+    settings : dict
+        As those of `medaudit.evaluate`: ``cohort``, ``model``, ``method``, ``task_type``,
+        ``attributes``, ``test_weights``, ``evaluation``.
+    predictions, cohort : Path
+        The tables; validation rows fit the calibrations, test rows are compared.
+    output : Path
+        Table of `medaudit.artefacts.PARTS`.
+    threads : int
+        Not used.
+    """
+    table, rows = read_table(cohort, COHORT), read_table(predictions, PREDICTIONS)
+    found = decompose(rows, table, settings)
+    for name in ("cohort", "model", "method"):
+        found[name] = settings[name]
+    write_table(found[list(PARTS.columns)], output, PARTS)
+
+
+@dataclass(frozen=True)
+class _Margins:
+    """Margins ``[seeds, rows, tasks]`` and labels ``[rows, tasks]`` of both splits, and the cuts."""
+
+    val: np.ndarray
+    val_y: np.ndarray
+    test: np.ndarray
+    cut: np.ndarray
+
+
+def decompose(predictions: pd.DataFrame, cohort: pd.DataFrame, settings: dict) -> pd.DataFrame:
+    """Return the parts of each group's gap from all others, see `medaudit.decompose.parts`.
+
+    Parameters
+    ----------
+    predictions, cohort : pandas.DataFrame
+        Columns of `medaudit.artefacts.PREDICTIONS` and `COHORT`.
+    settings : dict
+        ``cohort`` (its name seeds the draws), ``task_type``, ``attributes``, ``evaluation``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a seed (and ``mean``), task, attribute, group, metric (``tpr``, ``fpr``) and part
+        (``gap``, ``ranking``, ``calibration``, ``threshold``), group minus all others, in
+        [-1, 1]. Of two groups the first stands for both. The interval is a patient-wise
+        percentile bootstrap of the test rows, of at most 200 draws, the calibrations kept.
+        A multi-class decision is taken as class against best other class (a margin of log
+        probabilities, cut at 0). Status ``too_few`` below the minimum in either side,
+        ``undefined:no_decision`` without a threshold or where a side's validation rows allow no
+        rising calibration.
+    """
+    sample = read_sample(predictions, cohort, settings)
+    margins = _margins(sample, predictions, cohort, settings)
+    val = (cohort["split"] == "val").to_numpy()
+    val_attributes = read_attributes(cohort, val, settings["attributes"])
+    bootstrap = settings["evaluation"]["bootstrap"]
+    draws = min(bootstrap["draws"], MOST_DRAWS)
+    random = generator("decompose", settings["cohort"], "bootstrap")
+    weights = patient_weights(sample.patient, sample.stratum[sample.patient], draws, random)
+    weights = np.hstack([np.ones((len(weights), 1), np.uint8), weights])
+    rows = []
+    for attribute, own in zip(sample.attributes[1:], val_attributes[1:], strict=True):
+        levels = attribute.levels[: 1 if len(attribute.levels) == 2 else None]
+        for task in range(len(sample.tasks)):
+            for group in range(len(levels)):
+                contrast = _Contrast(attribute, own, group, task)
+                rows += _contrast(sample, margins, weights, contrast, settings["evaluation"])
+    return pd.DataFrame(rows, columns=[c for c in PARTS.columns if c not in settings])
+
+
+@dataclass(frozen=True)
+class _Contrast:
+    attribute: Attribute
+    val: Attribute
+    group: int
+    task: int
+
+
+def _margins(sample: Sample, predictions, cohort, settings: dict) -> _Margins:
+    val = cohort[cohort["split"] == "val"]
+    score = np.full((len(sample.seeds), len(val), len(sample.tasks)), np.nan)
+    rows = predictions[(predictions["split"] == "val") & predictions["task"].isin(sample.tasks)]
+    at = (
+        pd.Index(sample.seeds).get_indexer(rows["seed"].astype(str)),
+        pd.Index(val["image_id"]).get_indexer(rows["image_id"]),
+        pd.Index(sample.tasks).get_indexer(rows["task"]),
+    )
+    score[at] = rows["score"]
+    labels = np.full(score.shape[1:], np.nan)
+    labels[at[1:]] = rows["y"].astype(float)
+    if sample.multiclass:
+        cut = np.zeros((len(sample.seeds), len(sample.tasks)))
+        return _Margins(_lead(score), labels, _lead(sample.score), cut)
+    return _Margins(_logit(score), labels, _logit(sample.score), _logit(sample.threshold))
+
+
+def _logit(score: np.ndarray) -> np.ndarray:
+    clipped = np.clip(score, EPSILON, 1 - EPSILON)
+    return np.log(clipped / (1 - clipped))
+
+
+def _lead(score: np.ndarray) -> np.ndarray:
+    """Return log p of each class minus the largest log p of the others."""
+    logs = np.log(np.maximum(score, EPSILON))
+    ordered = np.sort(logs, axis=2)
+    best, second = ordered[..., -1:], ordered[..., -2:-1]
+    return logs - np.where(logs == best, second, best)
+
+
+def _contrast(sample, margins: _Margins, weights, contrast: _Contrast, evaluation: dict):
+    task, group = contrast.task, contrast.group
+    y = sample.y[:, task]
+    known = ~np.isnan(y) & (contrast.attribute.codes >= 0)
+    factor = sample.weights.get((contrast.attribute.name, sample.tasks[task]))
+    known &= True if factor is None else factor > 0
+    members = (
+        known & (contrast.attribute.codes == group),
+        known & (contrast.attribute.codes != group),
+    )
+    counts = _counts([y[rows] for rows in members])
+    head = {
+        "task": sample.tasks[task],
+        "attribute": contrast.attribute.name,
+        "group": contrast.attribute.levels[group],
+        **counts,
+    }
+    values = {}
+    if _enough(counts, evaluation["minimum"]):
+        drawn = weights if factor is None else weights * np.nan_to_num(factor)[:, None]
+        for seed, name in enumerate(sample.seeds):
+            margin = margins.test[seed, :, task]
+            fits = _calibrations(margins, contrast, seed)
+            sides = [
+                Side(margin[rows], y[rows] == 1, drawn[rows], fit)
+                for rows, fit in zip(members, fits[:2], strict=True)
+            ]
+            values[name] = split_gap(*sides, margins.cut[seed, task], fits[2])
+        values["mean"] = {
+            key: np.mean([found[key] for found in values.values()], axis=0) for key in _keys()
+        }
+    level = evaluation["bootstrap"]["level"]
+    return [
+        {**head, "seed": seed, "metric": metric, "part": part}
+        | _summary(values.get(seed, {}).get((metric, part)), level)
+        for seed in (*sample.seeds, "mean")
+        for metric, part in _keys()
+    ]
+
+
+def _keys() -> list[tuple[str, str]]:
+    return [(metric, part) for metric in METRICS for part in NAMES]
+
+
+def _counts(labels: list[np.ndarray]) -> dict:
+    names = (("n", "n_pos"), ("n_rest", "n_rest_pos"))
+    sizes = zip(names, labels, strict=True)
+    return {k: int(v) for name, y in sizes for k, v in zip(name, (len(y), y.sum()), strict=True)}
+
+
+def _enough(counts: dict, minimum: dict) -> bool:
+    n = (counts["n"], counts["n_rest"])
+    positive = (counts["n_pos"], counts["n_rest_pos"])
+    negative = [a - b for a, b in zip(n, positive, strict=True)]
+    return (
+        min(n) >= minimum["n"]
+        and min(positive) >= max(1, minimum["n_pos"])
+        and min(negative) >= max(1, minimum["n_neg"])
+    )
+
+
+def _calibrations(margins: _Margins, contrast: _Contrast, seed: int) -> list[tuple[float, float]]:
+    margin, y = margins.val[seed, :, contrast.task], margins.val_y[:, contrast.task]
+    codes = contrast.val.codes
+    known = ~np.isnan(margin) & ~np.isnan(y) & (codes >= 0)
+    own = codes == contrast.group
+    parts = (known & own, known & ~own, known)
+    return [
+        fit_platt(margin[rows], y[rows] == 1) if rows.any() else (np.nan,) * 2 for rows in parts
+    ]
+
+
+def _summary(draws: np.ndarray | None, level: float) -> dict:
+    if draws is None:
+        return {"status": "too_few"}
+    if np.isnan(draws[0]):
+        return {"status": "undefined:no_decision"}
+    low, high = np.nanquantile(draws[1:], [(1 - level) / 2, (1 + level) / 2])
+    return {"value": draws[0], "low": low, "high": high, "status": "ok"}
