@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from medaudit.datasets.phantom import findings, frontal
+from medaudit.datasets.phantom import findings, frontal, lateral
 from medaudit.datasets.phantom.planted import read_findings, read_visibility
-from medaudit.datasets.phantom.traits import IMAGE_DRAWS, PATIENT_DRAWS, describe
+from medaudit.datasets.phantom.traits import IMAGE_DRAWS, PATIENT_DRAWS, describe, is_lateral
 from medaudit.seeds import generator
 
 BATCH_PIXELS = 131_072  # arrays of a batch stay in the cache
@@ -52,16 +52,22 @@ def render(rows: pd.DataFrame, settings: dict, image_size: int, threads: int = 1
     visible = read_visibility(rows, settings.get("phantom") or {}, list(present))
     seed = (settings.get("phantom") or {}).get("seed", 0)
     pictures = np.empty((len(rows), image_size, image_size), np.uint8)
-    step = max(1, BATCH_PIXELS // image_size**2)
 
-    def draw(start: int) -> None:
-        part = slice(start, start + step)
+    def draw(part: np.ndarray) -> None:
         strength = {name: present[name][part] * visible[name][part] for name in present}
         pictures[part] = _draw_batch(rows.iloc[part], strength, seed, image_size)
 
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(draw, range(0, len(rows), step)))
+        list(pool.map(draw, _batches(rows, image_size)))
     return pictures
+
+
+def _batches(rows: pd.DataFrame, size: int) -> list[np.ndarray]:
+    """Return the positions of each batch; a batch holds frontal or lateral views alone."""
+    sideways = is_lateral(rows)
+    step = max(1, BATCH_PIXELS // size**2)
+    groups = [np.flatnonzero(~sideways), np.flatnonzero(sideways)]
+    return [group[i : i + step] for group in groups for i in range(0, len(group), step)]
 
 
 def _draw_batch(rows: pd.DataFrame, strength: dict, seed: int, size: int) -> np.ndarray:
@@ -73,7 +79,8 @@ def _draw_batch(rows: pd.DataFrame, strength: dict, seed: int, size: int) -> np.
     image = np.stack([stream.random(IMAGE_DRAWS) for stream in streams])
     details = np.stack([stream.random(findings.DRAWS, np.float32) for stream in streams])
     traits = describe(rows, np.stack(patient), image)
-    picture, chest = frontal.build(traits, size)
+    view = lateral if is_lateral(rows)[0] else frontal
+    picture, chest = view.build(traits, size)
     findings.add(picture, chest, traits, strength, details)
     picture = traits.brightness + traits.contrast * picture
     return np.stack(

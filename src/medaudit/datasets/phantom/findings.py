@@ -1,4 +1,4 @@
-"""What each finding adds to a frontal chest: brightness changes, each drawn from its own draws.
+"""What each finding adds to a chest: brightness changes, each drawn from its own draws.
 
 A finding's change is computed at full visibility and then multiplied by the row's visibility, so
 the difference between the pictures with and without it is proportional to the visibility.
@@ -6,7 +6,7 @@ the difference between the pictures with and without it is proportional to the v
 
 import numpy as np
 
-from medaudit.datasets.phantom import frontal, shapes
+from medaudit.datasets.phantom import shapes
 from medaudit.datasets.phantom.devices import draw_devices
 from medaudit.datasets.phantom.frontal import AIR, Chest
 from medaudit.datasets.phantom.traits import Traits
@@ -14,13 +14,13 @@ from medaudit.datasets.phantom.traits import Traits
 
 def cardiomegaly(c: Chest, t: Traits, d: list) -> np.ndarray:
     """A wider heart."""
-    wider = frontal.mediastinum(t, c.x, c.y, c.edge, heart=1.16 + 0.28 * d[0])
+    wider = c.mediastinum(t, c.x, c.y, c.edge, heart=1.16 + 0.28 * d[0])
     return c.lung * (wider - c.middle) * (AIR + 0.06 - 0.6 * c.markings)
 
 
 def enlarged_cardiomediastinum(c: Chest, t: Traits, d: list) -> np.ndarray:
     """A wide upper mediastinum and a slightly wide heart."""
-    wider = frontal.mediastinum(t, c.x, c.y, c.edge, 1.08, wide=0.35 + 0.65 * d[0])
+    wider = c.mediastinum(t, c.x, c.y, c.edge, 1.08, wide=0.35 + 0.65 * d[0])
     return c.lung * (wider - c.middle) * (AIR + 0.04 - 0.6 * c.markings)
 
 
@@ -144,8 +144,8 @@ def lung_lesion(c: Chest, t: Traits, d: list) -> np.ndarray:
 def emphysema(c: Chest, t: Traits, d: list) -> np.ndarray:
     """Dark, overfilled lungs with few vessels, a flat diaphragm and a narrow heart."""
     severity = 0.6 + 0.4 * d[0]
-    flat = frontal.lungs(t, c.x, c.y, c.edge, flatten=severity)[2]
-    narrow = frontal.mediastinum(t, c.x, c.y, c.edge, heart=1 - 0.16 * severity)
+    flat = c.lungs(t, c.x, c.y, c.edge, flatten=severity)[2]
+    narrow = c.mediastinum(t, c.x, c.y, c.edge, heart=1 - 0.16 * severity)
     shape = -AIR * (flat * (1 - narrow) - c.lung * (1 - c.middle))
     return shape - severity * c.lung * (1 - c.middle) * (0.07 + 0.5 * c.markings)
 

@@ -1,5 +1,6 @@
 """A chest without findings, from the front."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +13,7 @@ AIR = 0.40  # how much darker lung is than soft tissue
 
 @dataclass(frozen=True)
 class Chest:
-    """Fields of n frontal chests, ``[n, size, size]`` or broadcastable to it.
+    """Fields of n chests, ``[n, size, size]`` or broadcastable to it.
 
     Attributes
     ----------
@@ -30,6 +31,8 @@ class Chest:
         Brightness of the lungs' vessels.
     edge : float
         Width of a sharp edge.
+    lungs, mediastinum : callable
+        What drew the masks, for findings that change their shape.
     """
 
     x: np.ndarray
@@ -41,6 +44,8 @@ class Chest:
     middle: np.ndarray
     markings: np.ndarray
     edge: float
+    lungs: Callable[..., tuple[np.ndarray, ...]]
+    mediastinum: Callable[..., np.ndarray]
 
     @property
     def seen(self) -> np.ndarray:
@@ -64,7 +69,7 @@ def build(t: Traits, size: int) -> tuple[np.ndarray, Chest]:
     out, floor, lung = lungs(t, x, y, edge)
     middle = mediastinum(t, x, y, edge)
     markings = 0.16 * _vessels(t, size) * lung * (1 - 0.6 * middle)
-    chest = Chest(x, y, side, out, floor, lung, middle, markings, edge)
+    chest = Chest(x, y, side, out, floor, lung, middle, markings, edge, lungs, mediastinum)
     return _compose(t, chest), chest
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 PATIENT_DRAWS = 20
 IMAGE_DRAWS = 12
+LATERAL = ("lateral", "l", "ll", "rl")
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,11 @@ def describe(rows: pd.DataFrame, patient: np.ndarray, image: np.ndarray) -> Trai
         tree_right=u[15],
         tree_left=u[16],
     )
+
+
+def is_lateral(rows: pd.DataFrame) -> np.ndarray:
+    """Return which rows are views from the side, bool ``[n]``; an unknown view is frontal."""
+    return rows["view"].fillna("").str.lower().isin(LATERAL).to_numpy(bool)
 
 
 def _sex(rows: pd.DataFrame, draw: np.ndarray) -> np.ndarray:
