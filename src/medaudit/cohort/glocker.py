@@ -125,15 +125,15 @@ def _keep_races(selection: Selection, settings: dict, published: bool) -> None:
 
 def _draw_split(selection: Selection, settings: dict) -> None:
     people = _patients(selection.frame)
-    strata = people[[f"a_{name}" for name in STRATA if f"a_{name}" in people]]
-    codes = strata.fillna("").agg(" ".join, axis=1).to_numpy(str)
+    strata = [name for name in STRATA if f"a_{name}" in people]
+    codes = people.groupby([f"a_{name}" for name in strata], dropna=False).ngroup().to_numpy()
     rng = generator("cohort", "glocker", "split", settings["seed"])
     split = pd.Series(split_patients(codes, settings["split"], rng), people.index, dtype="str")
     selection.frame = selection.frame.assign(split=selection.frame["patient_id"].map(split))
     selection.details["split"] = {
         "kind": "drawn by patient",
         "shares": settings["split"],
-        "strata": [column[2:] for column in strata],
+        "strata": strata,
     }
 
 

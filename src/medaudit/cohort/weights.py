@@ -83,13 +83,13 @@ def weigh(group: np.ndarray, label: np.ndarray, age: np.ndarray) -> np.ndarray:
         Weights, shape (n,), mean 1 over those defined; NaN in a group that lacks a class which
         others have, the others then have equal mass among themselves.
     """
-    weights = _within(age, label, (group, label))
-    mass = np.bincount(label) / len(label)
-    cell = np.zeros((group.max() + 1, len(mass)))
-    np.add.at(cell, (group, label), weights)
+    counts = _count(group, label, age)
+    share = counts.sum(axis=0) / len(group)
+    present = np.where(counts > 0, share, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        weights = weights * (mass / cell)[group, label]
-    weights[_lacks_class(group, label)[group]] = np.nan
+        mass = present * (share.sum(axis=1) / present.sum(axis=2))[..., None]
+        weights = (mass / counts)[group, label, age]
+    weights[_lacks_class(counts)[group]] = np.nan
     return weights / np.nanmean(weights) if np.isfinite(weights).any() else weights
 
 
@@ -114,44 +114,40 @@ def resample(
     numpy.ndarray
         Whole numbers as float, shape (n,); NaN in a group that lacks a class which others have.
     """
-    n = len(group)
-    share = 1 / np.bincount(group)[group]
-    drawn = rng.multinomial(SAMPLE_SIZE_FACTOR * n, share / share.sum())
-    prevalence = np.bincount(label) / n
+    counts = _count(group, label, age)
+    share = counts.sum(axis=0)
+    chance = 1 / counts.sum(axis=(1, 2))[group]
+    drawn = rng.multinomial(SAMPLE_SIZE_FACTOR * len(group), chance / chance.sum())
     for g in np.unique(group):
-        drawn = _redraw(drawn, group == g, label, prevalence, rng)
+        drawn = _redraw(drawn, group == g, label, share.sum(axis=1), rng)
         for y in np.unique(label[group == g]):
-            ages = np.bincount(age[label == y], minlength=age.max() + 1)
-            drawn = _redraw(drawn, (group == g) & (label == y), age, ages / ages.sum(), rng)
-    return np.where(_lacks_class(group, label)[group], np.nan, drawn)
+            drawn = _redraw(drawn, (group == g) & (label == y), age, share[y], rng)
+    lacking = _lacks_class(_count(group, label, age, drawn))
+    return np.where(lacking[group], np.nan, drawn)
 
 
-def _within(age, label, cell: tuple) -> np.ndarray:
-    """Return weights proportional to P(age | label) / n(cell, age): equal ages by label."""
-    bins = age.max() + 1
-    wanted = np.zeros((label.max() + 1, bins))
-    np.add.at(wanted, (label, age), 1)
-    found = np.zeros((*(part.max() + 1 for part in cell), bins))
-    np.add.at(found, (*cell, age), 1)
-    return wanted[label, age] / wanted.sum(axis=1)[label] / found[(*cell, age)]
+def _count(group, label, age, weights=None) -> np.ndarray:
+    """Return the number (or the weight) of images by group, label and age bin."""
+    shape = (group.max() + 1, label.max() + 1, age.max() + 1)
+    cell = np.ravel_multi_index((group, label, age), shape)
+    return np.bincount(cell, weights, minlength=np.prod(shape)).reshape(shape)
 
 
 def _redraw(drawn, rows, value, wanted, rng) -> np.ndarray:
     """Redraw the drawn `rows` with replacement so that `value` has the `wanted` shares."""
     counts = np.where(rows, drawn, 0)
-    total = counts.sum()
+    if not counts.any():
+        return drawn
     found = np.bincount(value, counts, minlength=len(wanted))
     with np.errstate(invalid="ignore", divide="ignore"):
         chance = counts * np.where(found > 0, wanted / found, 0)[value]
-    if not chance.sum():
-        return drawn
-    return np.where(rows, rng.multinomial(total, chance / chance.sum()), drawn)
+    return np.where(rows, rng.multinomial(counts.sum(), chance / chance.sum()), drawn)
 
 
-def _lacks_class(group, label) -> np.ndarray:
-    counts = np.zeros((group.max() + 1, label.max() + 1))
-    np.add.at(counts, (group, label), 1)
-    return ((counts == 0) & (counts.sum(axis=0) > 0)).any(axis=1)
+def _lacks_class(counts: np.ndarray) -> np.ndarray:
+    """Return for each group whether it has no image of a label that other groups have."""
+    labels = counts.sum(axis=2)
+    return ((labels == 0) & (labels.sum(axis=0) > 0)).any(axis=1)
 
 
 def _bin_ages(test: pd.DataFrame, settings: dict, names: tuple[str, ...]) -> np.ndarray:
