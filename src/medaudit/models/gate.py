@@ -13,6 +13,7 @@ from medaudit.datasets import data_root, sha256
 from medaudit.errors import MedauditError
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar", ".npz")
+VOCABULARIES = ("vocab.txt", "tokenizer.json")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _WRONG_CONTENT = {
     b"version https://git-lfs": "is a Git LFS pointer, not the file itself: run `git lfs pull`",
@@ -31,7 +32,7 @@ def resolve_weights(entry: dict, field: str = "weights") -> Path:
     entry : dict
         A model's catalogue entry.
     field : str
-        ``weights``, or another field that names a file or folder, e.g. ``tokenizer``.
+        ``weights``, or ``tokenizer``, which names a folder.
 
     Raises
     ------
@@ -52,7 +53,7 @@ def check_weights(models: dict[str, dict]) -> list[str]:
     ----------
     models : dict of str to dict
         Catalogue entries by name. Those without ``weights`` (or with null) need no file.
-        A ``tokenizer`` folder, where one is named, must hold ``vocab.txt``.
+        A ``tokenizer`` folder, where one is named, must hold a vocabulary (`VOCABULARIES`).
     """
     return [
         problem
@@ -129,8 +130,10 @@ def _path_problems(entry: dict, field: str) -> Iterator[str]:
     if not path.exists():
         yield f"{who}: there is no {path}; {_remedy(entry, field, path)}"
     elif field == "tokenizer":
-        if not (path / "vocab.txt").is_file():
-            yield f"{who}: there is no {path / 'vocab.txt'}; {_remedy(entry, field, path)}"
+        if not any((path / name).is_file() for name in VOCABULARIES):
+            yield f"{who}: {path} holds no {' or '.join(VOCABULARIES)}; " + _remedy(
+                entry, field, path
+            )
     elif path.is_dir():
         yield f"{who}: {path} is a folder; name the weights file inside it"
     elif path.suffix not in SUFFIXES:
@@ -154,6 +157,6 @@ def _remedy(entry: dict, field: str, path: Path | None) -> str:
     get = f"get it from {source}" if source else "get it from its owner"
     licence = entry.get("licence")
     terms = f" (licence: {licence})" if licence and field == "weights" else ""
-    what = "a folder with the tokenizer's vocab.txt" if field == "tokenizer" else "the file"
+    what = "a folder with the tokenizer's files" if field == "tokenizer" else "the file"
     put = f"put it at {path}" if path else f"name {what} in `{field}`"
     return f"{get}{terms} and {put} (relative paths are below $MEDAUDIT_DATA = {data_root()})"
