@@ -78,8 +78,6 @@ def manifest_settings(wildcards):
 
 def cohort_settings(wildcards):
     entry = {**cohort_of(wildcards), "name": wildcards.cohort}
-    names = [[part] if isinstance(part, str) else part for part in entry["attributes"]]
-    entry["attributes"] = sorted(set(sum(names, [])))
     return as_json(
         **{key: entry[key] for key in entry.keys() - {"image_size", "on_error"}}
     )
