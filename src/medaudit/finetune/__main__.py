@@ -1,0 +1,4 @@
+from medaudit.finetune import finetune
+from medaudit.stage import run
+
+run(finetune)

@@ -1,0 +1,89 @@
+"""Which parameters are tuned: all of them, or low-rank adapters beside frozen ones."""
+
+import re
+
+from torch import nn
+
+from medaudit.errors import MedauditError
+
+
+def apply_tuning(tower: nn.Module, entry: dict) -> tuple[nn.Module, bool]:
+    """Choose what of an image tower is tuned.
+
+    Parameters
+    ----------
+    tower : torch.nn.Module
+        Changed in place.
+    entry : dict
+        ``tune``: ``full`` (every parameter) or ``lora`` (adapters of rank ``lora.rank``, scaled by
+        ``lora.alpha`` / rank, at ``lora.targets``; Hu et al. 2022, equation 3).
+
+    Returns
+    -------
+    tower : torch.nn.Module
+    frozen : bool
+        Whether the tower's own weights, and so its batch statistics, stay as they are.
+    """
+    if entry["tune"] == "full":
+        tower.requires_grad_(True)
+        return tower, False
+    tower.requires_grad_(False)
+    return add_lora(tower, entry["lora"]), True
+
+
+def add_lora(tower: nn.Module, settings: dict) -> nn.Module:
+    """Put peft's LoRA adapters into a frozen tower.
+
+    Parameters
+    ----------
+    tower : torch.nn.Module
+        Changed in place.
+    settings : dict
+        ``rank``, ``alpha``, ``dropout``, and ``targets``: ``auto`` or a regular expression that a
+        module's whole name must match.
+
+    Raises
+    ------
+    MedauditError
+        No module matches.
+    """
+    from peft import LoraConfig, inject_adapter_in_model
+
+    names = find_targets(tower, settings["targets"])
+    config = LoraConfig(
+        r=settings["rank"],
+        lora_alpha=settings["alpha"],
+        lora_dropout=settings.get("dropout", 0.0),
+        target_modules=names,
+        bias="none",
+    )
+    tower = inject_adapter_in_model(config, tower)
+    for name, parameter in tower.named_parameters():
+        parameter.requires_grad_("lora_" in name)
+    return tower
+
+
+def find_targets(tower: nn.Module, targets: str) -> list[str]:
+    """Return the names of the modules that get an adapter.
+
+    ``auto`` takes the attention projections (linear layers below a module named ``attn``, or
+    whole ``MultiheadAttention`` modules), and where there are none, as in a ResNet, every
+    convolution.
+    """
+    modules = dict(tower.named_modules())
+    if targets != "auto":
+        names = [n for n in modules if re.fullmatch(targets, n)]
+    else:
+        whole = [n for n, m in modules.items() if isinstance(m, nn.MultiheadAttention)]
+        parts = [
+            n
+            for n, m in modules.items()
+            if isinstance(m, nn.Linear)
+            and re.search(r"(^|\.)(self_)?attn\.", n)
+            and not any(n.startswith(f"{name}.") for name in whole)
+        ]
+        names = whole + parts or [n for n, m in modules.items() if isinstance(m, nn.Conv2d)]
+    if not names:
+        known = sorted({type(m).__name__ for m in modules.values()})
+        raise MedauditError(f"lora.targets {targets!r} matches no module; the tower has {known}")
+    return names

@@ -1,0 +1,207 @@
+"""Fine-tuning end to end on planted images: what is tuned, what is chosen, what a kill leaves."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from medaudit.artefacts import (
+    COHORT,
+    IMAGES,
+    PREDICTIONS,
+    read_metadata,
+    read_table,
+    write_array,
+    write_json,
+    write_table,
+)
+from medaudit.errors import MedauditError
+from medaudit.finetune import finetune
+from medaudit.finetune.loop import batch_loss
+from medaudit.finetune.network import build_network
+from medaudit.finetune.tuning import find_targets
+
+TASKS = ["left", "right"]
+VIT = {
+    "kind": "timm",
+    "architecture": "vit_tiny_patch16_224",
+    "arguments": {"img_size": 16, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2},
+    "weights": None,
+    "input": {
+        "size": 16,
+        "channels": 3,
+        "mean": [0.5] * 3,
+        "std": [0.25] * 3,
+        "interpolation": "bilinear",
+    },
+    "pooling": "token",
+}
+RESNET = {
+    **VIT,
+    "architecture": "resnet10t",
+    "arguments": {"zero_init_last": False},
+    "input": {**VIT["input"], "size": 32},
+    "pooling": "avg",
+}
+LORA = {"rank": 4, "alpha": 8, "dropout": 0.1, "targets": "auto"}
+ENTRY = {
+    "kind": "finetune",
+    "tune": "full",
+    "epochs": 4,
+    "batch_size": 16,
+    "learning_rates": [1e-5, 3e-3],
+    "weight_decay": 0.01,
+    "warmup_epochs": 1,
+    "augmentation": None,
+    "select": "val_loss",
+    "seeds": 1,
+}
+
+
+def settings(entry=None, model=None, **changes) -> dict:
+    return {
+        **{"cohort": "c", "model": "m", "method": "f", "seed": 0},
+        "model_entry": model or VIT,
+        "entry": {**ENTRY, **(entry or {})},
+        "tasks": TASKS,
+        "task_type": "multilabel",
+        **changes,
+    }
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """96 noisy images; `left` brightens the left half, `right` the right half."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, (96, 2)).astype(float)
+    images = rng.normal(90, 15, (96, 16, 16))
+    images[:, :, :8] += 60 * y[:, :1, None]
+    images[:, :, 8:] += 60 * y[:, 1:, None]
+    ids = [f"i{number:02d}" for number in range(96)]
+    frame = pd.DataFrame({"image_id": ids, "patient_id": ids, "path": ids})
+    frame = frame.assign(age=50.0, view="PA", split=["train"] * 56 + ["val"] * 20 + ["test"] * 20)
+    frame["y_left"], frame["y_right"] = y.T
+    frame.loc[3, "y_left"] = np.nan
+    write_table(frame, folder / "cohort.parquet", COHORT)
+    store = folder / "images"
+    write_array(images.clip(0, 255).astype(np.uint8), store / "images.npy")
+    index = pd.DataFrame({"image_id": ids, "row": range(96), "status": "ok", "error": None})
+    write_table(index, store / "index.parquet", IMAGES)
+    write_json({"phantom": True}, store / "card.json")
+    return {"cohort": folder / "cohort.parquet", "images": store}
+
+
+def auc(table: pd.DataFrame) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    test = table[table["split"] == "test"]
+    return np.mean([roc_auc_score(part["y"], part["score"]) for _, part in test.groupby("task")])
+
+
+@pytest.mark.parametrize("tune", ["full", "lora"])
+def test_a_planted_difference_is_learnt(data, tmp_path, tune):
+    entry = {"tune": tune, "lora": LORA, "epochs": 8, "learning_rates": [1e-6, 1e-2]}
+    output = tmp_path / "p.parquet"
+    finetune(settings(entry), **data, output=output)
+    table = read_table(output, PREDICTIONS)
+    assert set(table["split"]) == {"val", "test"}
+    assert len(table) == 40 * 2
+    assert auc(table) > 0.9
+    runs = read_metadata(output)["runs"]
+    assert runs["chosen"][0]["learning_rate"] == 1e-2
+    best = min(runs["trials"], key=lambda trial: min(trial["curve"]))
+    assert runs["chosen"][0]["epoch"] == 1 + int(np.argmin(best["curve"]))
+    assert not output.with_name("p.parquet.partial").exists()
+
+
+def test_the_labels_of_the_test_split_change_no_score(data, tmp_path):
+    frame = read_table(data["cohort"], COHORT)
+    flipped = frame.copy()
+    test = flipped["split"] == "test"
+    flipped.loc[test, ["y_left", "y_right"]] = 1 - flipped.loc[test, ["y_left", "y_right"]]
+    write_table(flipped, tmp_path / "flipped.parquet", COHORT)
+    outputs = []
+    for number, cohort in enumerate((data["cohort"], tmp_path / "flipped.parquet")):
+        outputs.append(tmp_path / f"{number}.parquet")
+        finetune(settings(), cohort=cohort, images=data["images"], output=outputs[-1])
+    first, second = (read_table(path, PREDICTIONS) for path in outputs)
+    assert (first["score"] == second["score"]).all()
+    assert (first["y"] != second["y"]).any()
+
+
+@pytest.mark.parametrize("model", [VIT, RESNET], ids=["vit", "resnet"])
+def test_lora_has_gradients_and_leaves_the_backbone_alone(model):
+    network = build_network(settings({"tune": "lora", "lora": LORA}, model), 1, torch.device("cpu"))
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.1)
+    size = network.input.size
+    x, y = torch.randn(8, 3, size, size), torch.eye(2)[[0, 1] * 4]
+    for step in range(2):
+        network.train()
+        optimizer.zero_grad()
+        batch_loss(network(x), y, False).backward()
+        adapters = {n: p for n, p in network.named_parameters() if "lora_" in n}
+        moved = "lora_B" if step == 0 else "lora_"
+        assert all(p.grad.abs().sum() > 0 for n, p in adapters.items() if moved in n)
+        optimizer.step()
+    changed = {n for n, v in network.state_dict().items() if not torch.equal(v, before[n])}
+    assert changed == set(adapters) | {"head.weight", "head.bias"}
+
+
+def test_targets_are_attention_projections_or_convolutions():
+    vit = build_network(settings(), 1, torch.device("cpu")).tower
+    expected = {f"blocks.{b}.attn.{part}" for b in (0, 1) for part in ("qkv", "proj")}
+    assert set(find_targets(vit, "auto")) == expected
+    resnet = build_network(settings(model=RESNET), 1, torch.device("cpu")).tower
+    assert all("conv" in n or "downsample" in n for n in find_targets(resnet, "auto"))
+    assert find_targets(vit, r"blocks\.1\.mlp\.fc1") == ["blocks.1.mlp.fc1"]
+    with pytest.raises(MedauditError, match="matches no module"):
+        find_targets(vit, "nothing")
+
+
+def test_the_loss_leaves_missing_targets_out():
+    logits = torch.tensor([[0.3, -1.0], [2.0, 0.1]])
+    y = torch.tensor([[1.0, float("nan")], [0.0, 1.0]])
+    p = torch.sigmoid(logits)
+    expected = -(p[0, 0].log() + (1 - p[1, 0]).log() + p[1, 1].log()) / 3
+    assert batch_loss(logits, y, False).item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+def test_a_model_without_weights_to_tune_is_refused(data, tmp_path):
+    wrong = settings(model={"kind": "pixels", "dimension": 8})
+    with pytest.raises(MedauditError, match="no weights to fine-tune"):
+        finetune(wrong, **data, output=tmp_path / "p.parquet")
+
+
+def test_a_killed_run_ends_with_the_same_bytes(data, tmp_path):
+    import json
+    import os
+
+    entry = {"epochs": 12, "augmentation": {"scale": [0.5, 1.0], "rotation": 7.0}}
+    command = [sys.executable, "-m", "medaudit.finetune", "--settings", json.dumps(settings(entry))]
+    command += ["--cohort", str(data["cohort"]), "--images", str(data["images"]), "--output"]
+    whole, killed = tmp_path / "whole.parquet", tmp_path / "killed.parquet"
+    environment = {**os.environ, "MEDAUDIT_CHECKPOINT_SECONDS": "0"}
+    subprocess.run([*command, str(whole)], check=True, env=environment, capture_output=True)
+    partial = tmp_path / "killed.parquet.partial"
+    for sent in (signal.SIGKILL, signal.SIGTERM):
+        before = len(set(partial.glob("step_*.pt")))
+        running = subprocess.Popen(
+            [*command, str(killed)], env=environment, stderr=subprocess.DEVNULL
+        )
+        seen = set(partial.glob("step_*.pt"))
+        while running.poll() is None and len(set(partial.glob("step_*.pt")) - seen) < 2 - min(
+            before, 1
+        ):
+            time.sleep(0.02)
+        running.send_signal(sent)
+        assert running.wait() == (-9 if sent == signal.SIGKILL else 75)
+        assert not killed.exists()
+    subprocess.run([*command, str(killed)], check=True, env=environment, capture_output=True)
+    assert killed.read_bytes() == whole.read_bytes()
