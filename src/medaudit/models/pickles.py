@@ -9,6 +9,7 @@ become inert stand-ins, nothing foreign is imported, and a name that is not a cl
 import pickle
 import sys
 import zipfile
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -121,7 +122,9 @@ class _Unpickler(pickle.Unpickler):
         return self._storage(identity)
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return a harmless stand for ``module.name``, or refuse it."""
+        """Return a harmless stand for ``module.name`` (Python 2's names too), or refuse it."""
+        module, name = NAME_MAPPING.get((module, name), (module, name))
+        module = IMPORT_MAPPING.get(module, module)
         known = self._known.get((module, name))
         if known is not None:
             return known
@@ -159,7 +162,6 @@ def _known_names() -> dict[tuple[str, str], Any]:
         ("collections", "OrderedDict"): OrderedDict,
         ("collections", "defaultdict"): lambda *_: defaultdict(),
         **{("builtins", kind.__name__): kind for kind in _BUILTINS},
-        **{("__builtin__", kind.__name__): kind for kind in _BUILTINS},
     }
 
 
@@ -177,7 +179,7 @@ def _may_stand_in(module: str, name: str) -> bool:
     """Say whether a name is that of a class outside the standard library (by its capital)."""
     if module.split(".")[0] == "__torch__" or (module, name) in _STANDARD:
         return True
-    if module.split(".")[0] in sys.stdlib_module_names or module == "__builtin__":
+    if module.split(".")[0] in sys.stdlib_module_names:
         return False
     return name.isidentifier() and name.lstrip("_")[:1].isupper()
 
