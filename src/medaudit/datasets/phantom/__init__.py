@@ -93,9 +93,9 @@ def _draw_batch(rows: pd.DataFrame, strength: dict, seed: int, size: int) -> np.
 
 def _expose(picture: np.ndarray, draws: np.ndarray, stream: np.random.Generator) -> np.ndarray:
     size = len(picture)
-    angle, zoom = 8 * (draws[4] - 0.5), 1 + 0.08 * (draws[5] - 0.5)
+    angle, zoom = 5 * (draws[4] - 0.5), 1 + 0.05 * (draws[5] - 0.5)
     pose = cv2.getRotationMatrix2D(((size - 1) / 2, (size - 1) / 2), angle, zoom)
-    pose[:, 2] += 0.07 * size * (draws[6:8] - 0.5)
+    pose[:, 2] += 0.04 * size * (draws[6:8] - 0.5)
     picture = cv2.warpAffine(picture, pose, (size, size), borderMode=cv2.BORDER_REPLICATE)
     clutter = stream.standard_normal((6, 6), np.float32)
     picture += CLUTTER * cv2.resize(clutter, (size, size), interpolation=cv2.INTER_CUBIC)

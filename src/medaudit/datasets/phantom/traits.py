@@ -65,20 +65,20 @@ def describe(rows: pd.DataFrame, patient: np.ndarray, image: np.ndarray) -> Trai
     ap = (rows["view"].fillna("").str.upper() == "AP").to_numpy(np.float32)[:, None, None]
     fat = u[2] * (1 - 0.7 * young)
     breath = 0.06 * (v[0] - 0.5) + 0.05 * ap  # AP films are taken lying, less breathed in
-    dome = 0.43 + 0.10 * (u[3] - 0.5) - 0.03 * old - breath - 0.04 * fat
+    dome = 0.43 + 0.16 * (u[3] - 0.5) - 0.03 * old - breath - 0.04 * fat
     return Traits(
         male=male,
         old=old,
         young=young,
         fat=fat,
-        wall=0.66 + 0.05 * male + 0.07 * (u[4] - 0.5) - 0.12 * young,
-        apex=-0.80 + 0.08 * (u[5] - 0.5) + 0.05 * old + 0.04 * ap,
+        wall=0.66 + 0.05 * male + 0.13 * (u[4] - 0.5) - 0.12 * young,
+        apex=-0.80 + 0.13 * (u[5] - 0.5) + 0.05 * old + 0.04 * ap,
         dome_right=dome,
         dome_left=dome + 0.07 + 0.04 * (u[6] - 0.5),
-        heart=(0.95 + 0.16 * (u[7] - 0.5) + 0.06 * old + 0.15 * young)
+        heart=(0.95 + 0.20 * (u[7] - 0.5) + 0.06 * old + 0.15 * young)
         * (1 + 0.12 * ap)
         * (1 + 0.04 * (v[1] - 0.5)),
-        rib_spacing=0.172 + 0.03 * (u[8] - 0.5),
+        rib_spacing=0.172 + 0.05 * (u[8] - 0.5),
         rib_phase=u[9],
         bone=(0.75 + 0.4 * u[10]) * (1 - 0.35 * old * (1 - 0.6 * male)) * (1 - 0.3 * young),
         knob=0.6 + 0.3 * u[11] + 0.7 * old,
