@@ -74,29 +74,30 @@ def locate(folder: Path, base: Path, names: pd.Series) -> pd.Series:
         A name whose folder is not there keeps the place where it should lie; the stage that
         reads images reports it.
     """
-    places: dict[str, str] = {}
-    for part in names.str.split("/", n=1).str[0].unique():
+    parts = names.str.split("/", n=1, expand=True)
+    places = {}
+    for part in parts[0].unique():
         alias = {"valid": "val", "val": "valid"}.get(part, part)
         found = [base / name for name in (part, alias) if (base / name).is_dir()]
         places |= {part: found[0].relative_to(folder).as_posix()} if found else {}
-    if not places:
-        return _locate_batches(folder, base, names)
-    parts = names.str.split("/", n=1, expand=True)
-    return parts[0].map(places).fillna(parts[0]) + "/" + parts[1]
+    elsewhere = ~parts[0].isin(places)
+    paths = parts[0].replace(places) + "/" + parts[1]
+    if elsewhere.any():
+        paths[elsewhere] = _locate_batches(folder, base, names[elsewhere])
+    return paths
 
 
 def _locate_batches(folder: Path, base: Path, names: pd.Series) -> pd.Series:
     """Find each patient's folder in ``CheXpert-v1.0 batch N (...)``, flat or in train or valid."""
-    roots = [root for place in (folder, base.parent) for root in place.glob("*batch*/")]
     patients = {
         path.name: path.relative_to(folder).as_posix()
-        for root in sorted(roots)
+        for root in sorted(folder.glob("*batch*/"))
         for pattern in ("patient*/", "*/patient*/")
         for path in root.glob(pattern)
-        if path.is_relative_to(folder)
     }
-    if not patients:
-        _log.warning("there is no image folder train or valid in %s, nor a batch folder", base)
-        return names
     parts = names.str.split("/", n=2, expand=True)
-    return (parts[1].map(patients) + "/" + parts[2]).fillna(names)
+    lacking = ~parts[1].isin(patients)
+    if lacking.any():
+        _log.warning("%d images have no folder in %s or its batches", lacking.sum(), base)
+    places = parts[1].map(patients).where(~lacking, parts[0] + "/" + parts[1])
+    return places + "/" + parts[2]

@@ -160,7 +160,7 @@ def _locate(folder: Path, names: pd.Series) -> pd.Series:
         for name in files:
             if name.endswith(".png"):
                 index.setdefault(name, (where / name).as_posix())
-    found = names.map(index)
-    if found.isna().any():
-        _log.warning("%d of %d images are not below %s", found.isna().sum(), len(names), folder)
-    return found.fillna(names)
+    lacking = ~names.isin(index)
+    if lacking.any():
+        _log.warning("%d of %d images are not below %s", lacking.sum(), len(names), folder)
+    return names.map(lambda name: index.get(name, name)).astype("str")

@@ -25,8 +25,8 @@ def read_header(path: Path) -> list[str]:
     """
     opener = gzip.open if path.suffix == ".gz" else open
     try:
-        with opener(path, "rt", encoding="utf-8-sig", newline="") as stream:
-            header = next(csv.reader(stream), [])
+        with opener(path, "rb") as stream:
+            header = next(csv.reader([stream.readline().decode("utf-8-sig")]), [])
     except UnicodeDecodeError as error:
         raise MedauditError(f"{path} is not UTF-8 text ({error}); save it as UTF-8") from error
     except OSError as error:
