@@ -1,0 +1,1 @@
+"""Machinery that pretraining and fine-tuning share: data path, schedules, processes, resuming."""

@@ -1,0 +1,129 @@
+"""Several processes by torchrun: one GPU each, or CPU processes that talk by gloo.
+
+Gradients are averaged once an optimizer step over one flat buffer, so that accumulation and
+losses over the whole batch (`medaudit.pretrain.step`) need no hooks.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch.distributed.nn.functional import all_reduce
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among all of them.
+
+    Parameters
+    ----------
+    rank, world : int
+        Number of this process, and how many there are.
+    device : torch.device
+        Where it computes.
+    """
+
+    rank: int
+    world: int
+    device: torch.device
+
+    def share(self, count: int) -> slice:
+        """Return this process's part of `count` items, which `world` divides."""
+        part = count // self.world
+        return slice(self.rank * part, (self.rank + 1) * part)
+
+
+@contextmanager
+def join_processes() -> Iterator[Processes]:
+    """Join the processes that torchrun started; alone, be the only one."""
+    world = int(os.environ.get("WORLD_SIZE", 1))
+    gpu = torch.cuda.is_available()
+    local = int(os.environ.get("LOCAL_RANK", 0))
+    device = torch.device("cuda", local) if gpu else torch.device("cpu")
+    if gpu:
+        torch.cuda.set_device(device)
+    if world == 1:
+        yield Processes(0, 1, device)
+        return
+    dist.init_process_group("nccl" if gpu else "gloo")
+    try:
+        yield Processes(dist.get_rank(), world, device)
+    finally:
+        dist.destroy_process_group()
+
+
+def world_size() -> int:
+    """Return the number of processes."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def process_rank() -> int:
+    """Return the number of this process."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def average_gradients(parameters: list[torch.nn.Parameter]) -> None:
+    """Replace each gradient by its mean over the processes."""
+    if world_size() == 1:
+        return
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+    dist.all_reduce(flat)
+    flat /= world_size()
+    parts = flat.split([gradient.numel() for gradient in gradients])
+    for gradient, part in zip(gradients, parts, strict=True):
+        gradient.copy_(part.view_as(gradient))
+
+
+def average(value: float, device: torch.device) -> float:
+    """Return the mean of a number over the processes."""
+    if world_size() == 1:
+        return value
+    total = torch.tensor(value, dtype=torch.float64, device=device)
+    dist.all_reduce(total)
+    return total.item() / world_size()
+
+
+def anywhere(flag: bool, device: torch.device) -> bool:
+    """Return whether `flag` is set in any process."""
+    if world_size() == 1:
+        return flag
+    seen = torch.tensor(int(flag), device=device)
+    dist.all_reduce(seen, dist.ReduceOp.MAX)
+    return bool(seen.item())
+
+
+def gather_rows(tensor: torch.Tensor) -> torch.Tensor:
+    """Concatenate a tensor's rows over the processes in their order; carries no gradient."""
+    if world_size() == 1:
+        return tensor.detach()
+    parts = [torch.empty_like(tensor) for _ in range(world_size())]
+    dist.all_gather(parts, tensor.detach().contiguous())
+    return torch.cat(parts)
+
+
+class GlobalBatchNorm(torch.nn.BatchNorm1d):
+    """BatchNorm1d whose statistics are those of the batch of all processes.
+
+    As torch's SyncBatchNorm, which has no CPU version. All processes hold equally many rows.
+    """
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """Normalise [n, features]."""
+        if not self.training or world_size() == 1:
+            return super().forward(rows)
+        rows = rows.float()
+        mean = all_reduce(rows.mean(0)) / world_size()
+        variance = all_reduce((rows - mean).square().mean(0)) / world_size()
+        self._track(mean.detach(), variance.detach(), len(rows) * world_size())
+        normed = (rows - mean) * torch.rsqrt(variance + self.eps)
+        return normed if self.weight is None else normed * self.weight + self.bias
+
+    @torch.no_grad()
+    def _track(self, mean: torch.Tensor, variance: torch.Tensor, count: int) -> None:
+        self.num_batches_tracked += 1
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance * count / (count - 1), self.momentum)

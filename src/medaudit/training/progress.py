@@ -1,0 +1,61 @@
+"""How far a training is: a bar on a terminal, lines in a log."""
+
+import logging
+import sys
+import time
+
+from tqdm import tqdm
+
+log = logging.getLogger(__name__)
+LINE_SECONDS = 15.0
+
+
+class Progress:
+    """Shows images a second and the time left.
+
+    Parameters
+    ----------
+    name : str
+        What is trained.
+    steps, done : int
+        All steps of the run, and those done before it was resumed.
+    images : int
+        Images of a step.
+    shown : bool
+        False in all processes but the first.
+    """
+
+    def __init__(self, name: str, steps: int, done: int, images: int, shown: bool) -> None:
+        self.name, self.steps, self.first, self.images = name, steps, done, images
+        self.done, self.shown = done, shown
+        self.start = self.line = time.monotonic()
+        hidden = not (shown and sys.stderr.isatty())
+        self.bar = tqdm(
+            total=steps * images,
+            initial=done * images,
+            unit="img",
+            unit_scale=True,
+            desc=name,
+            disable=hidden,
+        )
+
+    def update(self, epoch: float, loss: float) -> None:
+        """Count one step."""
+        self.done += 1
+        self.bar.update(self.images)
+        now = time.monotonic()
+        if self.shown and (now - self.line >= LINE_SECONDS or self.done == self.steps):
+            self.line = now
+            log.info("%s: epoch %.1f, loss %.4f, %s", self.name, epoch, loss, self.pace())
+
+    def pace(self) -> str:
+        """Return e.g. ``312 images/s, 0:45 left``."""
+        seconds = (time.monotonic() - self.start) / max(self.done - self.first, 1)
+        minutes, rest = divmod(round(seconds * (self.steps - self.done)), 60)
+        hours, minutes = divmod(minutes, 60)
+        left = f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+        return f"{self.images / max(seconds, 1e-9):.0f} images/s, {left} left"
+
+    def close(self) -> None:
+        """Close the bar."""
+        self.bar.close()
