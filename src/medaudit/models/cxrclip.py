@@ -14,6 +14,7 @@ from medaudit.models.vision_language import (
     ImageTower,
     Towers,
     VisionLanguageEncoder,
+    choice,
     fill,
     finish,
     open_weights,
@@ -48,7 +49,7 @@ def build(settings: dict) -> VisionLanguageEncoder:
         Bio_ClinicalBERT's ``vocab.txt``); ``arguments`` as in `medaudit.models.gloria.build`.
     """
     state, path, description = open_weights(settings)
-    arguments, kind = settings.get("arguments", {}), settings["image_tower"]
+    arguments, kind = settings.get("arguments", {}), choice(settings, "image_tower", TRUNKS)
     text = {"vocab_size": CLINICAL_VOCABULARY, **arguments.get("text", {})}
     dimension = arguments.get("embed_dim", 512)
     towers = Towers(

@@ -7,7 +7,6 @@ import timm
 import torch
 from torch import nn
 
-from medaudit.errors import MedauditError
 from medaudit.models import ImageInput
 from medaudit.models.bert import CLINICAL_VOCABULARY, UNUSED, BertText, WordPieces
 from medaudit.models.swin import hf_to_timm
@@ -15,6 +14,7 @@ from medaudit.models.vision_language import (
     ImageTower,
     Towers,
     VisionLanguageEncoder,
+    choice,
     fill,
     finish,
     open_weights,
@@ -47,7 +47,8 @@ def build(settings: dict) -> VisionLanguageEncoder:
         `medaudit.models.gloria.build`.
     """
     state, path, description = open_weights(settings)
-    arguments, kind = settings.get("arguments", {}), settings["image_tower"]
+    arguments, kind = settings.get("arguments", {}), choice(settings, "image_tower", TRUNKS)
+    pooling = choice({"text_pooling": "alone", **settings}, "text_pooling", POOLINGS)
     text = {"vocab_size": CLINICAL_VOCABULARY, **arguments.get("text", {})}
     dimension = arguments.get("embed_dim", 512)
     trunk = timm.create_model(TRUNKS[kind], num_classes=0, **arguments.get("image", {}))
@@ -64,10 +65,10 @@ def build(settings: dict) -> VisionLanguageEncoder:
         towers,
         WordPieces(settings, text["vocab_size"], TOKENS),
         ImageInput.from_settings(settings),
-        {**description, "image_tower": kind, "text_pooling": _pooling(settings)},
+        {**description, "image_tower": kind, "text_pooling": pooling},
         logit_scale=towers.logit_scale.clamp(0, LARGEST_LOG_SCALE).exp().item(),
         square="pad",
-        texts_at_once=1 if _pooling(settings) == "alone" else None,
+        texts_at_once=1 if pooling == "alone" else None,
     )
     return finish(encoder, settings)
 
@@ -75,10 +76,3 @@ def build(settings: dict) -> VisionLanguageEncoder:
 def mean_of_three(hidden: tuple[torch.Tensor, ...], mask: torch.Tensor) -> torch.Tensor:
     """Return the mean over all positions, padding included, of layers 1, 2 and the last."""
     return torch.stack([hidden[1], hidden[2], hidden[-1]], dim=1).mean(dim=2).mean(dim=1)
-
-
-def _pooling(settings: dict) -> str:
-    pooling = settings.get("text_pooling", "alone")
-    if pooling not in POOLINGS:
-        raise MedauditError(f"medclip: text_pooling {pooling!r} is none of {POOLINGS}")
-    return pooling

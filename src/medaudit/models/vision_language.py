@@ -6,7 +6,7 @@ loaded strictly as a whole.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -159,6 +159,16 @@ def open_weights(settings: dict) -> tuple[dict[str, torch.Tensor], Path, dict]:
         "arguments": settings.get("arguments", {}),
     }
     return state, path, description
+
+
+def choice(settings: dict, field: str, known: Iterable[str]) -> str:
+    """Return a field of an entry that names one of several things."""
+    if settings.get(field) not in known:
+        raise MedauditError(
+            f"model {settings.get('name', settings['kind'])}: {field} {settings.get(field)!r} is "
+            f"none of {sorted(known)}"
+        )
+    return settings[field]
 
 
 def fill(towers: Towers, state: dict, settings: dict, path: Path, allow_extra=()) -> None:
