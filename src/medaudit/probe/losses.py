@@ -5,6 +5,10 @@ Logits are ``[..., n, k]``; targets ``[..., n, k]`` broadcast against them and a
 """
 
 import numpy as np
+from scipy.special import expit
+
+# Beyond it, a probability of float32 would be a denormal number, which slows all that follows.
+LARGE = np.float32(40)
 
 
 def probabilities(logits: np.ndarray, multiclass: bool) -> np.ndarray:
@@ -12,7 +16,7 @@ def probabilities(logits: np.ndarray, multiclass: bool) -> np.ndarray:
     if multiclass:
         power = np.exp(logits - logits.max(axis=-1, keepdims=True))
         return power / power.sum(axis=-1, keepdims=True)
-    return (np.tanh(logits / 2) + 1) / 2
+    return expit(logits)
 
 
 def loss(logits: np.ndarray, y: np.ndarray, multiclass: bool) -> np.ndarray:
@@ -44,7 +48,9 @@ def loss(logits: np.ndarray, y: np.ndarray, multiclass: bool) -> np.ndarray:
 def loss_gradient(logits: np.ndarray, y: np.ndarray, multiclass: bool) -> np.ndarray:
     """Return the gradient of `loss` by the logits, float32; zero where no target is known."""
     if multiclass:
+        logits = np.maximum(logits - logits.max(axis=-1, keepdims=True), -LARGE)
         return (probabilities(logits, True) - y) / np.float32(logits.shape[-2])
+    logits = np.clip(logits, -LARGE, LARGE)
     known = np.isfinite(y)
     count = np.maximum(known.sum(axis=(-2, -1), keepdims=True), 1)
     weight = (known / count).astype(np.float32)
