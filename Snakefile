@@ -23,5 +23,6 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
-        "results/disparity/nih_6x200/pixels/linear.csv",
+        "results/report.html",
+        "results/run.json",
     localrule: True

@@ -17,8 +17,48 @@ rule probe:
     conda:
         "../../envs/medaudit.yaml"
     params:
-        settings=method_settings,
-        code=probe_code,
+        settings=settings_of("probe"),
+        code=code_of("probe"),
     shell:
         "python -m medaudit.probe --settings {params.settings:q} --cohort {input.cohort}"
         " --embeddings {input.embeddings} --output {output} > {log} 2>&1"
+
+
+rule finetune:
+    input:
+        cohort=rules.cohort.output.table,
+        images=rules.images.output,
+    output:
+        "results/finetune/{cohort}/{model}/{method}/{seed}.parquet",
+    log:
+        "results/log/finetune/{cohort}/{model}/{method}/{seed}.log",
+    benchmark:
+        "results/benchmark/finetune/{cohort}/{model}/{method}/{seed}.tsv"
+    conda:
+        "../../envs/medaudit.yaml"
+    threads: 2
+    params:
+        settings=settings_of("finetune"),
+        code=code_of("finetune"),
+    shell:
+        "python -m medaudit.finetune --settings {params.settings:q} --cohort {input.cohort}"
+        " --images {input.images} --output {output} --threads {threads} > {log} 2>&1"
+
+
+rule pool:
+    input:
+        seeds_of,
+    output:
+        "results/predictions/{cohort}/{model}/{method}.parquet",
+    log:
+        "results/log/pool/{cohort}/{model}/{method}.log",
+    wildcard_constraints:
+        method=methods_of("finetune"),
+    conda:
+        "../../envs/medaudit.yaml"
+    params:
+        settings=settings_of("pool"),
+        code=code_of("pool"),
+    shell:
+        "python -m medaudit.pool --settings {params.settings:q} --seeds {input}"
+        " --output {output} > {log} 2>&1"

@@ -16,8 +16,8 @@ rule evaluate:
     conda:
         "../../envs/medaudit.yaml"
     params:
-        settings=audit_settings,
-        code=code_version("evaluate"),
+        settings=settings_of("evaluate"),
+        code=code_of("evaluate"),
     shell:
         "python -m medaudit.evaluate --settings {params.settings:q}"
         " --predictions {input.predictions} --cohort {input.cohort}"
@@ -40,10 +40,29 @@ rule disparity:
     conda:
         "../../envs/medaudit.yaml"
     params:
-        settings=audit_settings,
-        code=code_version("disparity"),
+        settings=settings_of("disparity"),
+        code=code_of("disparity"),
     shell:
         "python -m medaudit.disparity --settings {params.settings:q}"
         " --predictions {input.predictions} --cohort {input.cohort}"
         " --metrics {input.metrics} --replicates {input.replicates}"
         " --output {output} --threads {threads} > {log} 2>&1"
+
+
+rule lint:
+    input:
+        cohort=rules.cohort.output.table,
+        images=rules.images.output,
+        predictions=predictions_on,
+    output:
+        "results/lint/{cohort}.json",
+    log:
+        "results/log/lint/{cohort}.log",
+    conda:
+        "../../envs/medaudit.yaml"
+    params:
+        settings=settings_of("lint"),
+        code=code_of("lint"),
+    shell:
+        "python -m medaudit.lint --settings {params.settings:q} --cohort {input.cohort}"
+        " --images {input.images} --predictions {input.predictions} --output {output} > {log} 2>&1"

@@ -15,8 +15,8 @@ rule manifest:
     conda:
         "../../envs/medaudit.yaml"
     params:
-        settings=manifest_settings,
-        code=manifest_code,
+        settings=settings_of("manifest"),
+        code=code_of("manifest"),
     shell:
         "python -m medaudit.manifest --settings {params.settings:q}"
         " --output {output.table} --card {output.card} > {log} 2>&1"
@@ -36,8 +36,8 @@ rule cohort:
     conda:
         "../../envs/medaudit.yaml"
     params:
-        settings=cohort_settings,
-        code=cohort_code,
+        settings=settings_of("cohort"),
+        code=code_of("cohort"),
     shell:
         "python -m medaudit.cohort --settings {params.settings:q}"
         " --manifest {input.manifest} --manifest-card {input.card}"
@@ -51,15 +51,13 @@ rule images:
         directory("results/images/{cohort}"),
     log:
         "results/log/images/{cohort}.log",
-    benchmark:
-        "results/benchmark/images/{cohort}.tsv"
     cache: True
     conda:
         "../../envs/medaudit.yaml"
     threads: 2
     params:
-        settings=images_settings,
-        code=images_code,
+        settings=settings_of("images"),
+        code=code_of("images"),
     shell:
         "python -m medaudit.images --settings {params.settings:q} --cohort {input.cohort}"
         " --output {output} --threads {threads} > {log} 2>&1"

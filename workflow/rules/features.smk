@@ -10,15 +10,13 @@ rule embed:
         "results/embed/{cohort}/{model}.parquet",
     log:
         "results/log/embed/{cohort}/{model}.log",
-    benchmark:
-        "results/benchmark/embed/{cohort}/{model}.tsv"
     cache: True
     conda:
         "../../envs/medaudit.yaml"
     threads: 2
     params:
-        settings=model_settings,
-        code=model_code,
+        settings=settings_of("embed"),
+        code=code_of("embed"),
     shell:
         "python -m medaudit.embed --settings {params.settings:q} --cohort {input.cohort}"
         " --images {input.images} --output {output} --threads {threads} > {log} 2>&1"

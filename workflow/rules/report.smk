@@ -1,2 +1,54 @@
 # INPUTS  results/evaluate, results/disparity, cards
-# OUTPUTS results/compare, results/tables, results/figures, results/report.html, results/run.json
+# OUTPUTS results/compare, results/tables, results/figures; results/report.html, results/run.json
+
+
+rule compare:
+    input:
+        metrics=of_study(rules.evaluate.output.metrics),
+        replicates=of_study(rules.evaluate.output.replicates),
+        gaps=of_study(rules.disparity.output[0]),
+        cards=cards_of,
+    output:
+        facts="results/compare/{study}.csv",
+        tables=directory("results/tables/{study}"),
+        figures=directory("results/figures/{study}"),
+    log:
+        "results/log/compare/{study}.log",
+    benchmark:
+        "results/benchmark/compare/{study}.tsv"
+    conda:
+        "../../envs/medaudit.yaml"
+    params:
+        settings=settings_of("compare"),
+        code=code_of("compare"),
+    shell:
+        "python -m medaudit.compare --settings {params.settings:q} --metrics {input.metrics}"
+        " --gaps {input.gaps} --cards {input.cards} --output {output.facts}"
+        " --tables {output.tables} --figures {output.figures} > {log} 2>&1"
+
+
+rule report:
+    input:
+        compare=expand(rules.compare.output.facts, study=USED["studies"]),
+        tables=expand(rules.compare.output.tables, study=USED["studies"]),
+        figures=expand(rules.compare.output.figures, study=USED["studies"]),
+        cards=expand(rules.cohort.output.card, cohort=USED["cohorts"]),
+        lint=expand(rules.lint.output, cohort=USED["cohorts"]),
+        predictions=of_studies(USED["studies"], rules.evaluate.input.predictions),
+    output:
+        page="results/report.html",
+        record="results/run.json",
+    log:
+        "results/log/report.log",
+    benchmark:
+        "results/benchmark/report.tsv"
+    conda:
+        "../../envs/medaudit.yaml"
+    params:
+        settings=settings_of("report"),
+        code=code_of("report"),
+    shell:
+        "python -m medaudit.report --settings {params.settings:q} --compare {input.compare}"
+        " --tables {input.tables} --figures {input.figures} --cards {input.cards} {input.lint}"
+        " --predictions {input.predictions} --output {output.page} --run {output.record}"
+        " > {log} 2>&1"

@@ -1,0 +1,157 @@
+"""What each job of a run depends on: its settings, and the code that makes its result.
+
+The workflow hands a job nothing else of the configuration, so that a change reruns what depends
+on it and no more. All functions take the checked configuration (see `medaudit.config.check`) and
+the names that identify the job.
+"""
+
+import json
+
+from medaudit.provenance import code_version
+
+
+def settings(config: dict, stage: str, **names: str) -> str:
+    """Return the settings of one job as JSON in a fixed order.
+
+    Parameters
+    ----------
+    config : dict
+        The checked configuration.
+    stage : str
+        One of `JOBS`.
+    **names : str
+        The job's wildcards, e.g. ``cohort="nih_6x200", model="pixels"``.
+    """
+    return json.dumps(JOBS[stage][0](config, **names), sort_keys=True)
+
+
+def code(config: dict, stage: str, **names: str) -> str:
+    """Return the hash of the code of one job: its stage and the backends its settings name."""
+    return code_version(stage, *JOBS[stage][1](config, **names))
+
+
+def runs(config: dict, study: str) -> list[dict[str, str]]:
+    """Return the runs of a study: cohort, model and method of each, in the study's order."""
+    entry = config["studies"][study]
+    return [
+        {"cohort": cohort, "model": model, "method": method}
+        for cohort in entry["cohorts"]
+        for model in entry["models"]
+        for method in entry["methods"]
+        if method_fits(config, model, method)
+    ]
+
+
+def method_fits(config: dict, model: str, method: str) -> bool:
+    """Return whether a study runs this method on this model."""
+    entry = config["models"][model]
+    kind = config["methods"][method]["kind"]
+    if kind == "finetune":
+        return entry["kind"] not in UNTRAINABLE
+    return True
+
+
+UNTRAINABLE = {"pixels"}
+"""Kinds of models without weights to tune."""
+
+
+def _without(entry: dict, *keys: str) -> dict:
+    return {key: value for key, value in entry.items() if key not in keys}
+
+
+def _only(entry: dict, *keys: str) -> dict:
+    return {key: entry[key] for key in keys if key in entry}
+
+
+def _dataset_of(config: dict, cohort: str) -> dict:
+    return config["datasets"][config["cohorts"][cohort]["dataset"]]
+
+
+def _manifest(config: dict, dataset: str) -> dict:
+    return {"name": dataset, **_without(config["datasets"][dataset], "phantom", "attributes")}
+
+
+def _cohort(config: dict, cohort: str) -> dict:
+    return {"name": cohort, **_without(config["cohorts"][cohort], "image_size", "on_error")}
+
+
+def _images(config: dict, cohort: str) -> dict:
+    dataset = _only(_dataset_of(config, cohort), "loader", "folder", "phantom")
+    stored = _only(config["cohorts"][cohort], "image_size", "on_error")
+    return {"cohort": cohort, "dataset": dataset, **stored}
+
+
+def _embed(config: dict, cohort: str, model: str) -> dict:
+    return {"cohort": cohort, "model": model, "entry": config["models"][model]}
+
+
+def _adapt(config: dict, **names: str) -> dict:
+    tasks = _only(config["cohorts"][names["cohort"]], "tasks", "task_type")
+    return {**names, "entry": config["methods"][names["method"]], **tasks}
+
+
+def _finetune(config: dict, **names: str) -> dict:
+    return {**_adapt(config, **names), "model_entry": config["models"][names["model"]]}
+
+
+def _audit(config: dict, cohort: str, **names: str) -> dict:
+    used = _only(
+        config["cohorts"][cohort], "tasks", "task_type", "attributes", "test_weights", "positive"
+    )
+    return {"cohort": cohort, **names, "evaluation": config["evaluation"], **used}
+
+
+def _compare(config: dict, study: str) -> dict:
+    return {"study": study, "entry": config["studies"][study], "evaluation": config["evaluation"]}
+
+
+def _names(config: dict, **names: str) -> dict:
+    return names
+
+
+def _report(config: dict) -> dict:
+    return {"config": config}
+
+
+def _loader(config: dict, dataset: str) -> list[str]:
+    return [f"datasets.{config['datasets'][dataset]['loader']}"]
+
+
+def _builder(config: dict, cohort: str) -> list[str]:
+    return [f"cohort.{config['cohorts'][cohort]['builder']}"]
+
+
+def _pixels(config: dict, cohort: str) -> list[str]:
+    dataset = _dataset_of(config, cohort)
+    return [f"datasets.{dataset['loader'] if dataset['folder'] else 'phantom'}"]
+
+
+def _model(config: dict, model: str, **names: str) -> list[str]:
+    return [f"models.{config['models'][model]['kind']}"]
+
+
+def _head(config: dict, method: str, **names: str) -> list[str]:
+    return [f"methods.{config['methods'][method]['head']}"]
+
+
+def _none(config: dict, **names: str) -> list[str]:
+    return []
+
+
+JOBS = {
+    "manifest": (_manifest, _loader),
+    "cohort": (_cohort, _builder),
+    "images": (_images, _pixels),
+    "embed": (_embed, _model),
+    "probe": (_adapt, _head),
+    "finetune": (_finetune, _model),
+    "pool": (_names, _none),
+    "lint": (_audit, _none),
+    "evaluate": (_audit, _none),
+    "disparity": (_audit, _none),
+    "decompose": (_audit, _none),
+    "origin": (_audit, _none),
+    "compare": (_compare, _none),
+    "report": (_report, _none),
+}
+"""For each stage: what its settings are, and the modules it finds by name."""
