@@ -112,7 +112,15 @@ def run_gaps(frame: pd.DataFrame, draws: np.ndarray) -> pd.DataFrame:
 def card(cohort: str, groups: dict, phantom: bool) -> dict:
     """A cohort's card."""
     counts = [
-        {"split": split, "attribute": attribute, "group": group, "n": n, "n_patients": n - 3}
+        {
+            "split": split,
+            "attribute": attribute,
+            "group": group,
+            "n_images": n,
+            "n_patients": n - 3,
+            "positive": dict.fromkeys(TASKS, n // 6),
+            "known": dict.fromkeys(TASKS, n),
+        }
         for split, n in (("train", 840), ("val", 120), ("test", 240))
         for attribute, names in groups.items()
         for group in names
@@ -120,10 +128,24 @@ def card(cohort: str, groups: dict, phantom: bool) -> dict:
     return {
         "name": cohort,
         "dataset": "nih",
-        "phantom": phantom,
-        "notes": [NOTE] if phantom else [],
-        "counts": counts,
-        "exclusions": [{"reason": "age above 100", "count": 16}],
-        "sources": {"table": {"name": "Data_Entry_2017.csv", "sha256": "ab" * 32}},
+        "builder": "balanced_cells",
+        "task_type": "multiclass",
+        "tasks": list(TASKS),
+        "attributes": [name for name in groups if name != "all"],
+        "age_threshold": 60,
+        "age_rule": "ge",
         "seed": 77,
+        "n_images": 1200,
+        "n_patients": 1191,
+        "counts": counts,
+        "missing": {},
+        "tables": {"labels": {"file": "Data_Entry_2017.csv", "sha256": "ab" * 32}},
+        "exclusions": [
+            {"reason": "age above 100: age set to missing", "count": 16},
+            {"reason": "not exactly one of the findings", "count": 80123, "left": 31997},
+            {"reason": "more than one image of a patient", "count": 30797, "left": 1200},
+        ],
+        "notes": [NOTE] if phantom else [],
+        "phantom": phantom,
+        "ids_sha256": "cd" * 32,
     }

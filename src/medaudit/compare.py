@@ -75,6 +75,9 @@ def _head(evidence: Evidence, notes: list[str]) -> dict:
     return {
         "study": evidence.study,
         "entry": evidence.entry,
+        "level": evidence.level,
+        "draws": evidence.evaluation.get("bootstrap", {}).get("draws"),
+        "cohorts": list(evidence.cards),
         "headline": evidence.headline,
         "gap": evidence.gap,
         "notes": notes,

@@ -26,7 +26,7 @@ def gap_bands(
         _panel(panel, rows[rows["attribute"] == attribute], runs, 1 - evidence.level)
         panel.set_title(f"by {words.attribute(attribute)}")
         panel.set_xlabel(f"gap in {name}, {evidence.level * 100:g} % interval")
-        panel.xaxis.set_major_locator(MaxNLocator(5))
+        panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     labels = [shorten(f"{run.model} / {run.method}", 34) for run in runs.itertuples()]
     panels[0].set_yticks(range(len(runs)), labels)
     panels[0].set_ylim(len(runs) - 0.4, -0.6)

@@ -76,7 +76,7 @@ def _panel(panel: Axes, rows: pd.DataFrame, lines: pd.DataFrame, methods: list[s
         if len(methods) <= 2 and len(base) and np.isfinite(base.iloc[0]):
             panel.axvline(base.iloc[0], color=colour(k), lw=0.8, ls=":", zorder=1)
     _not_estimable(panel, rows[rows["value"].isna()], places, len(methods))
-    panel.xaxis.set_major_locator(MaxNLocator(5))
+    panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     panel.set_yticks(range(len(lines)), [_label(line) for line in lines.itertuples()])
     panel.set_ylim(len(lines) - 0.5, -0.5)
     for border in np.flatnonzero(lines["attribute"] != lines["attribute"].shift())[1:]:
@@ -100,6 +100,7 @@ def _not_estimable(panel: Axes, rows: pd.DataFrame, places: dict, methods: int) 
             xycoords=("axes fraction", "data"),
             va="center",
             fontsize=7,
+            bbox={"fc": "white", "ec": "none", "pad": 0.5},
         )
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from medaudit.figures.style import Figure, canvas, shorten
-from medaudit.studies.evidence import Evidence
+from medaudit.studies.evidence import Evidence, direction
 from medaudit.tables import cells, words
 
 
@@ -51,13 +51,14 @@ def task_heatmap(
 
 
 def best_run(evidence: Evidence, facts: pd.DataFrame, cohort: str) -> tuple[str, str]:
-    """Return model and method of the run with the highest headline measure on a cohort."""
+    """Return model and method of the run with the best headline measure on a cohort."""
     rows = facts[
         facts["kind"].eq("performance")
         & facts["cohort"].eq(cohort)
         & facts["measure"].eq(evidence.headline)
     ]
-    best = rows.sort_values("value", ascending=False, kind="stable", na_position="last").iloc[0]
+    rising = direction(evidence.headline) < 0
+    best = rows.sort_values("value", ascending=rising, kind="stable", na_position="last").iloc[0]
     return best["model"], best["method"]
 
 

@@ -7,7 +7,7 @@ from matplotlib.ticker import MaxNLocator
 
 from medaudit.figures.gaps import headline_gaps
 from medaudit.figures.style import Figure, canvas, colour, marker, shorten
-from medaudit.studies.evidence import Evidence
+from medaudit.studies.evidence import Evidence, direction
 from medaudit.tables import words
 
 CROWD = 12
@@ -50,7 +50,9 @@ def fairness_plane(
         _panel(panel, rows[rows["attribute"] == attribute], models, methods)
         panel.set_title(f"by {words.attribute(attribute)}")
         panel.set_xlabel(f"gap in {name}  (left is fairer)")
-        panel.xaxis.set_major_locator(MaxNLocator(5))
+        panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    if direction(evidence.headline) < 0:
+        panels[0].invert_yaxis()
     panels[0].set_ylabel(f"{name}, all patients  (up is better)")
     part.legend(
         handles=_handles(panels[0], models, methods),
@@ -90,7 +92,8 @@ def plane_rows(evidence: Evidence, facts: pd.DataFrame, cohort: str) -> pd.DataF
     rows = best.merge(gaps, on=key)
     rows["pareto"] = False
     for _, part in rows.groupby("attribute"):
-        front = pareto(part["performance"].to_numpy(float), part["gap"].to_numpy(float))
+        better = direction(evidence.headline) * part["performance"].to_numpy(float)
+        front = pareto(better, part["gap"].to_numpy(float))
         rows.loc[part.index, "pareto"] = front
     return rows
 
@@ -114,7 +117,7 @@ def _panel(panel: Axes, rows: pd.DataFrame, models: list[str], methods: list[str
             mew=1.2 if row.pareto else 0.6,
             zorder=4,
         )
-    front = rows[rows["pareto"]].sort_values(["gap", "performance"])
+    front = rows[rows["pareto"]].sort_values("gap", kind="stable")
     panel.plot(front["gap"], front["performance"], color="black", lw=1, zorder=3, ds="steps-post")
     panel.set_xlim(left=0)
     if absent := int(rows["gap"].isna().sum()):

@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from medaudit.studies.evidence import RUN, Evidence, overall
+from medaudit.studies.evidence import RUN, Evidence, direction, overall
 
 MINIMUM_DRAWS = 20
 
@@ -38,17 +38,23 @@ def paired(first: np.ndarray, second: np.ndarray, level: float) -> tuple[float, 
     return low, high, min(1.0, 2 * (side + 1) / (len(difference) + 1))
 
 
-def pairs(runs: pd.DataFrame) -> Iterator[tuple[int, int]]:
-    """Give the pairs of rows of `runs` that share cohort and method, or cohort and model."""
+def pairs(runs: pd.DataFrame, best: int | None = None) -> Iterator[tuple[int, int]]:
+    """Give the pairs of rows of `runs`, all of one cohort, that share the method or the model.
+
+    With `best`, a row of `runs`, also every pair that this row is in.
+    """
     for first, second in combinations(range(len(runs)), 2):
         a, b = runs.iloc[first], runs.iloc[second]
         same_method, same_model = a["method"] == b["method"], a["model"] == b["model"]
-        if a["cohort"] == b["cohort"] and same_method != same_model:
+        if same_method != same_model or best in (first, second):
             yield first, second
 
 
 def performance_differences(evidence: Evidence) -> pd.DataFrame:
-    """Differences in each measure's overall value, one row a pair of runs and measure."""
+    """Differences in each measure's overall value, one row a pair of runs and measure.
+
+    The pairs share the model or the method, or hold the run that is best by that measure.
+    """
     rows = overall(evidence.metrics)
     rows = rows[(rows["attribute"] == "all") & rows["group"].eq("all")]
     parts = [
@@ -76,8 +82,11 @@ def gap_differences(evidence: Evidence) -> pd.DataFrame:
 def _differences(rows: pd.DataFrame, draws: np.ndarray, level: float) -> pd.DataFrame:
     runs = rows[RUN].reset_index(drop=True)
     values = rows["value"].to_numpy(float)
+    ranked = direction(rows["measure"].iloc[0]) * values
+    best = None if np.isnan(ranked).all() else int(np.nanargmax(ranked))
     found = [
-        (a, b, values[a] - values[b], *paired(draws[a], draws[b], level)) for a, b in pairs(runs)
+        (a, b, values[a] - values[b], *paired(draws[a], draws[b], level))
+        for a, b in pairs(runs, best)
     ]
     return _frame(rows, runs, found)
 

@@ -12,6 +12,7 @@ from medaudit.errors import MedauditError
 
 RUN = ["cohort", "model", "method"]
 PLAIN = "textbook"
+LOWER_IS_BETTER = {"fpr", "ece", "ece_debiased", "brier", "underdiagnosis", "overdiagnosis"}
 
 
 @dataclass(frozen=True)
@@ -115,11 +116,16 @@ def replicates_of(path: Path) -> Path:
     return path.with_name(path.name.removesuffix(".csv") + ".replicates.npy")
 
 
-def ordered(values: Iterable[str], wanted: Iterable[str]) -> list[str]:
+def ordered(values: Iterable[str], wanted: Iterable[str] = ()) -> list[str]:
     """Return the distinct `values`: first those `wanted`, in that order, then the others."""
     present = list(dict.fromkeys(values))
     first = [value for value in wanted if value in present]
     return [*first, *(value for value in present if value not in first)]
+
+
+def direction(measure: str) -> int:
+    """Return 1 where more of a measure is better, -1 where less is."""
+    return -1 if measure.partition(" (")[0] in LOWER_IS_BETTER else 1
 
 
 def overall(rows: pd.DataFrame) -> pd.DataFrame:

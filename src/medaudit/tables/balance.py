@@ -16,7 +16,7 @@ def balance(evidence: Evidence) -> Table:
         for name, card in evidence.cards.items()
         for row in card.get("counts", [])
     ]
-    data = pd.DataFrame(rows, columns=[*KEY, "n", "n_patients"])
+    data = pd.DataFrame(rows, columns=[*KEY, "n_images", "n_patients"])
     data["attribute_shown"] = data["attribute"].map(words.attribute)
     return Table(
         "balance",
@@ -28,7 +28,7 @@ def balance(evidence: Evidence) -> Table:
             Column("split", "Split"),
             Column("attribute_shown", "Attribute"),
             Column("group", "Group"),
-            Column("n", "Images", "count"),
+            Column("n_images", "Images", "count"),
             Column("n_patients", "Patients", "count"),
         ),
     )

@@ -1,0 +1,67 @@
+"""Stage ``report``: one page that answers a run's questions, and the record of the run."""
+
+import logging
+from pathlib import Path
+
+from medaudit.artefacts import atomic, read_json, write_json
+from medaudit.report.content import read_cohorts, read_studies
+from medaudit.report.page import render
+from medaudit.report.record import make_record
+from medaudit.studies.evidence import ordered
+from medaudit.studies.notes import notes_of
+
+LOG = logging.getLogger(__name__)
+
+
+def report(
+    settings: dict,
+    *,
+    compare: list[Path],
+    tables: list[Path],
+    figures: list[Path],
+    cards: list[Path],
+    predictions: list[Path],
+    output: Path,
+    run: Path,
+    threads: int = 1,
+) -> None:
+    """Write the page of a run (one HTML file that needs no network) and its record (JSON).
+
+    Parameters
+    ----------
+    settings : dict
+        ``config``: the merged configuration.
+    compare : list of Path
+        Facts of each study (`medaudit.artefacts.COMPARISON`).
+    tables, figures : list of Path
+        The folders of each study, with their ``index.json``.
+    cards : list of Path
+        JSON: cohort cards; also cards of image stores and findings of the lint, in any order.
+    predictions : list of Path
+        Predictions, for what their footers say of models, weights and seeds.
+    output, run : Path
+        ``report.html`` and ``run.json``.
+    threads : int
+        Not used.
+    """
+    config = settings["config"]
+    read = [read_json(path) for path in cards]
+    record = make_record(config, read, predictions)
+    cohorts = read_cohorts(read)
+    studies = read_studies(config, compare, tables, figures)
+    page = render(
+        {
+            "studies": studies,
+            "models": ordered(name for study in studies for name in study["models"]),
+            "methods": ordered(name for study in studies for name in study["methods"]),
+            "cohorts": cohorts,
+            "phantom": any(card.get("phantom") for card in cohorts),
+            "notes": notes_of(card for card in read if "builder" in card),
+            "config": config,
+            "record": record,
+        }
+    )
+    write_json(record, run)
+    with atomic(output) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    LOG.info("%s: %.1f MiB", output, len(page.encode()) / 2**20)

@@ -1,0 +1,4 @@
+from medaudit.report import report
+from medaudit.stage import run
+
+run(report)

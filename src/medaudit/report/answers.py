@@ -1,0 +1,241 @@
+"""The questions of a study answered in words: how well, how fair, how sure.
+
+Every sentence is made from the facts of `medaudit.compare`; it says when an interval includes
+zero, when a gap lies within what chance gives a fair model, and when nothing can be said.
+"""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from medaudit.studies.evidence import direction
+from medaudit.tables import cells, words
+
+BEYOND, HINT, WITHIN, UNKNOWN = "beyond chance", "a hint", "within chance", "not known"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question, its answer in sentences, and a verdict (one of the constants) or None."""
+
+    question: str
+    sentences: list[str]
+    verdict: str | None = None
+
+
+def answer(facts: pd.DataFrame, head: dict, cohort: str) -> list[Answer]:
+    """Answer a study's questions on one cohort.
+
+    Parameters
+    ----------
+    facts : pandas.DataFrame
+        Rows of `COMPARISON` with ``measure``.
+    head : dict
+        The head of the study's index: ``headline``, ``gap``, ``level``, ``draws``.
+    cohort : str
+        Name.
+    """
+    rows = facts[(facts["cohort"] == cohort) & facts["measure"].eq(head["headline"])]
+    runs = rows[rows["kind"] == "performance"]
+    known = runs[runs["value"].notna()]
+    if known.empty:
+        reason = ", ".join(dict.fromkeys(runs["status"].map(cells.reason)))
+        name = words.measure(head["headline"])
+        return [Answer("How well?", [f"{name} is not estimable for any run: {reason}."])]
+    order = known["value"] * direction(head["headline"])
+    best = known.loc[order.sort_values(ascending=False, kind="stable").index[0]]
+    gaps = rows[(rows["kind"] == "gap") & rows["gap"].eq(head["gap"])]
+    gaps = gaps[gaps["task"] != "mean_of_gaps"]
+    of_best = gaps[gaps["model"].eq(best["model"]) & gaps["method"].eq(best["method"])]
+    return [
+        Answer("How well?", how_well(best, rows, head)),
+        *(how_fair(gap, best, head) for _, gap in of_best.iterrows()),
+        Answer("All runs together?", all_runs(gaps, head)),
+        Answer("How sure?", how_sure(best, of_best, head)),
+    ]
+
+
+def how_well(best: pd.Series, rows: pd.DataFrame, head: dict) -> list[str]:
+    """Name the best run and say whether the others differ from it."""
+    shown = cells.number(best["value"])
+    sentences = [
+        f"{run_name(best)} does best: {words.measure(head['headline'], long=True)} {shown} "
+        f"({interval(best, head)})."
+    ]
+    rivals = against(best, rows[rows["kind"] == "performance_difference"])
+    if rivals.empty:
+        return sentences
+    margin = rivals["value"] * direction(head["headline"])
+    first = rivals.loc[margin.sort_values(kind="stable").index[0]]
+    sentences.append(
+        f"Over the same patients it differs from the next, {first['rival']}, by "
+        f"{cells.number(first['value'], signed=True)} ({interval(first, head)}; "
+        f"{p_text(first)}): {apart(first, head)}"
+    )
+    clear = int((rivals["p_adjusted"] <= alpha(head)).sum())
+    if len(rivals) > 1:
+        sentences.append(
+            f"Of the {len(rivals)} other runs, {clear} {'is' if clear == 1 else 'are'} shown to "
+            f"be worse after Holm's adjustment and {len(rivals) - clear} cannot be told apart "
+            "from it."
+        )
+    sentences.append("It was picked by these very test results, which flatters it a little.")
+    return sentences
+
+
+def apart(difference: pd.Series, head: dict) -> str:
+    """Say whether a paired difference is shown."""
+    if cells.missing(difference["low"]) or cells.missing(difference["high"]):
+        return "there is no interval, so nothing is shown."
+    if difference["low"] <= 0 <= difference["high"]:
+        return "the interval includes zero, so this test set does not tell the two apart."
+    if not difference["p_adjusted"] <= alpha(head):
+        return (
+            "the interval excludes zero, but not after adjusting for the "
+            f"{difference['family_size']} comparisons made, so it is a hint at most."
+        )
+    return "the interval excludes zero, also after adjusting for all comparisons made."
+
+
+def how_fair(gap: pd.Series, best: pd.Series, head: dict) -> Answer:
+    """Say how large a run's gap by one attribute is and what it can be held to mean."""
+    by = words.attribute(gap["attribute"])
+    question = f"How fair by {by}?"
+    name = words.measure(head["headline"])
+    if cells.missing(gap["value"]):
+        reason = cells.reason(gap["status"])
+        text = f"Not estimable for {run_name(best)}: {reason} ({estimable(gap)})."
+        return Answer(question, [text], UNKNOWN)
+    sentences = [
+        f"{words.first_upper(words.gap(head['gap']))} in {name} for {run_name(best)}: "
+        f"{cells.number(gap['value'])} ({interval(gap, head)}); lowest value in "
+        f"{gap['worst']}, highest in {gap['best']}."
+        if head["gap"] == "max_min"
+        else f"{words.first_upper(words.gap(head['gap']))} in {name} for {run_name(best)}: "
+        f"{cells.number(gap['value'])} ({interval(gap, head)})."
+    ]
+    verdict, text = judge(gap, head)
+    sentences.append(text)
+    if gap["n_estimable"] < gap["n_groups"]:
+        sentences.append(f"This speaks of {estimable(gap)} only.")
+    return Answer(question, sentences, verdict)
+
+
+def judge(gap: pd.Series, head: dict) -> tuple[str, str]:
+    """Return the verdict on a gap and the sentence that gives its reason."""
+    if cells.missing(gap["p_value"]):
+        return UNKNOWN, "There is no null reference, so it cannot be told from chance."
+    chance = ""
+    if not cells.missing(gap["null_q95"]) and head["gap"] == "max_min":
+        chance = (
+            f"A model that treats the groups alike would show {cells.number(gap['null_mean'])} on "
+            f"average here, and less than {cells.number(gap['null_q95'])} in 95 of 100 cases. "
+        )
+    if gap["p_adjusted"] <= alpha(head):
+        return BEYOND, f"{chance}This gap is larger than chance explains ({p_text(gap)})."
+    if gap["p_value"] <= alpha(head):
+        return HINT, (
+            f"{chance}Taken alone it is larger than chance would explain ({p_text(gap)}), but not "
+            f"after adjusting for the {gap['family_size']} gaps tested: a hint, no finding."
+        )
+    limit = ""
+    if not cells.missing(gap["smallest_detectable"]):
+        limit = (
+            f"; true gaps below about {cells.number(gap['smallest_detectable'])} would probably "
+            "go unseen with this test set"
+        )
+    return WITHIN, (
+        f"{chance}This gap is within what chance gives a fair model ({p_text(gap)}). That is no "
+        f"proof of fairness{limit}."
+    )
+
+
+def all_runs(gaps: pd.DataFrame, head: dict) -> list[str]:
+    """Count over all runs and attributes how many gaps are beyond chance."""
+    tested = gaps[gaps["p_adjusted"].notna()]
+    lost = int(gaps["value"].isna().sum())
+    clear = tested[tested["p_adjusted"] <= alpha(head)]
+    runs = len(gaps[["model", "method"]].drop_duplicates())
+    name = words.measure(head["headline"])
+    sentences = [
+        f"{len(clear)} of {len(tested)} gaps in {name} ({runs} runs by "
+        f"{gaps['attribute'].nunique()} attributes) are larger than chance explains after Holm's "
+        "adjustment."
+    ]
+    if len(clear) and head["gap"] == "max_min":
+        worst = clear["worst"].value_counts()
+        ties = sorted(worst[worst == worst.max()].index)
+        sentences.append(
+            f"Lowest most often in those: {' and '.join(ties)} ({worst.max()} of {len(clear)})."
+        )
+    if lost:
+        sentences.append(f"{lost} gaps are not estimable and count neither way.")
+    return sentences
+
+
+def how_sure(best: pd.Series, gaps: pd.DataFrame, head: dict) -> list[str]:
+    """Say how much data the answers rest on and what the intervals leave out."""
+    draws = f", {head['draws']} draws" if head.get("draws") else ""
+    text = (
+        f"The test set has {cells.count(best['n'])} images of {cells.count(best['n_patients'])} "
+        f"patients; intervals come from resampling patients{draws}."
+    )
+    if not cells.missing(best["seed_sd"]):
+        text += (
+            f" Training again with another seed moves {words.measure(head['headline'])} by about "
+            f"{cells.number(best['seed_sd'])} (standard deviation), which the intervals do not "
+            "hold."
+        )
+    least = gaps["smallest_detectable"].dropna()
+    if len(least):
+        text += (
+            f" Gaps can be found here from about {cells.number(least.min())} to "
+            f"{cells.number(least.max())} upward, depending on the attribute."
+        )
+    return [text]
+
+
+def against(best: pd.Series, differences: pd.DataFrame) -> pd.DataFrame:
+    """Return the differences of `best` from every other run, best less the other."""
+    names = ["model", "method"]
+    first = (differences[names] == best[names]).all(axis=1)
+    second = (differences[["against_model", "against_method"]].to_numpy() == best[names].to_numpy())
+    second = pd.Series(second.all(axis=1), index=differences.index)
+    here = differences[first | second].copy()
+    turned = second[here.index]
+    there = here["model"] + " with " + here["method"]
+    here["rival"] = there.where(turned, here["against_model"] + " with " + here["against_method"])
+    low, high = here["low"].copy(), here["high"].copy()
+    here["value"] = here["value"].where(~turned, -here["value"])
+    here["low"], here["high"] = low.where(~turned, -high), high.where(~turned, -low)
+    return here[here["value"].notna()]
+
+
+def alpha(head: dict) -> float:
+    """Return the level of significance that goes with the intervals."""
+    return round(1 - head["level"], 9)
+
+
+def interval(row: pd.Series, head: dict) -> str:
+    """Write an interval with its level, or that there is none."""
+    if cells.missing(row["low"]) or cells.missing(row["high"]):
+        return "no interval"
+    level = f"{head['level'] * 100:g} % interval"
+    return f"{level} {cells.number(row['low'])} to {cells.number(row['high'])}"
+
+
+def p_text(row: pd.Series) -> str:
+    """Write a p-value and the adjusted one."""
+    plain, adjusted = cells.p_value(row["p_value"]), cells.p_value(row["p_adjusted"])
+    both = [text if text.startswith("<") else f"= {text}" for text in (plain, adjusted)]
+    return f"p {both[0]}, after Holm {both[1]}"
+
+
+def estimable(gap: pd.Series) -> str:
+    """Write how many groups a gap speaks of."""
+    return f"{gap['n_estimable']} of {gap['n_groups']} groups"
+
+
+def run_name(row: pd.Series) -> str:
+    """Write a run's name."""
+    return f"{row['model']} with {row['method']}"

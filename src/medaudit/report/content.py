@@ -1,0 +1,139 @@
+"""What the page shows, read from files by what is in them, never by their names."""
+
+import base64
+from itertools import groupby
+from pathlib import Path
+
+import pandas as pd
+
+from medaudit.artefacts import COMPARISON, read_json, read_table
+from medaudit.errors import MedauditError
+from medaudit.report.answers import answer
+from medaudit.studies.evidence import PLAIN
+from medaudit.studies.notes import notes_of
+from medaudit.tables import cells, words
+from medaudit.tables.table import Column, shown
+
+OPEN = ("performance", "fairness")
+"""Tables that are shown unfolded."""
+
+
+def read_studies(
+    config: dict, compare: list[Path], tables: list[Path], figures: list[Path]
+) -> list[dict]:
+    """Return everything the page shows of each study, in the order of ``config["run"]``.
+
+    Raises
+    ------
+    MedauditError
+        A study has facts but no tables or no figures.
+    """
+    by_study = {facts["study"].iloc[0]: facts for facts in map(_read_facts, compare)}
+    listed = {kind: _index(folders) for kind, folders in (("t", tables), ("f", figures))}
+    wanted = [name for name in config.get("run", []) if name in by_study]
+    order = [*wanted, *(name for name in by_study if name not in wanted)]
+    for name in order:
+        if name not in listed["t"] or name not in listed["f"]:
+            raise MedauditError(f"study {name}: its tables or figures were not given to report")
+    return [_study(by_study[name], listed["t"][name], listed["f"][name]) for name in order]
+
+
+def read_cohorts(cards: list[dict]) -> list[dict]:
+    """Return what the page shows of each cohort: summary, exclusions, balance."""
+    images = {card["cohort"]: card for card in cards if "decoders" in card}
+    lint = {card["cohort"]: card for card in cards if "findings" in card}
+    return [
+        {
+            **card,
+            "notes": notes_of([card]),
+            "balance": _balance(card.get("counts", [])),
+            "splits": list(dict.fromkeys(row["split"] for row in card.get("counts", []))),
+            "images": images.get(card["name"]),
+            "findings": lint.get(card["name"], {}).get("findings"),
+        }
+        for card in cards
+        if "builder" in card
+    ]
+
+
+def data_uri(path: Path, kind: str) -> str:
+    """Return a file as a ``data:`` address."""
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def _read_facts(path: Path) -> pd.DataFrame:
+    facts = read_table(path, COMPARISON)
+    plain = facts["dialect"] == PLAIN
+    measure = facts["metric"].where(plain, facts["metric"] + " (" + facts["dialect"] + ")")
+    return facts.assign(measure=measure)
+
+
+def _index(folders: list[Path]) -> dict[str, tuple[Path, dict]]:
+    found = [(folder, read_json(folder / "index.json")) for folder in folders]
+    return {index["study"]: (folder, index) for folder, index in found}
+
+
+def _study(facts: pd.DataFrame, tables: tuple, figures: tuple) -> dict:
+    head = tables[1]
+    drawn = [_figure(figures[0], entry) for entry in figures[1]["figures"]]
+    return {
+        "name": head["study"],
+        "title": head["entry"].get("title", head["study"]),
+        "question": head["entry"].get("question"),
+        "notes": head["notes"],
+        "models": facts["model"].unique().tolist(),
+        "methods": facts["method"].unique().tolist(),
+        "answers": [
+            {"cohort": cohort, "answers": answer(facts, head, cohort)} for cohort in head["cohorts"]
+        ],
+        "picture": drawn[0] if drawn else None,
+        "figures": drawn,
+        "tables": [_table(tables[0], entry) for entry in head["tables"]],
+    }
+
+
+def _figure(folder: Path, entry: dict) -> dict:
+    files = entry["files"]
+    return {
+        **entry,
+        "source": data_uri(folder / files["svg"], "image/svg+xml"),
+        "csv": data_uri(folder / files["csv"], "text/csv"),
+    }
+
+
+def _table(folder: Path, entry: dict) -> dict:
+    columns = tuple(Column(**column) for column in entry["columns"])
+    kinds = {c.key: "str" for c in columns if c.kind == "text"}
+    path = folder / entry["files"]["csv"]
+    data = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=[""])
+    texts = shown(data, columns)
+    orders = [[_order(value) for value in data[c.key]] for c in columns]
+    rows = zip(texts.to_numpy().tolist(), zip(*orders, strict=True), strict=True)
+    return {
+        **entry,
+        "open": entry["name"] in OPEN,
+        "rows": [list(zip(text, order, columns, strict=True)) for text, order in rows],
+        "csv": data_uri(path, "text/csv"),
+    }
+
+
+def _order(value: object) -> object:
+    """Return what a cell is sorted by: its number in full, its text, or last of all."""
+    if cells.missing(value):
+        return ""
+    return value if isinstance(value, str) else f"{value:.9g}"
+
+
+def _balance(counts: list[dict]) -> list[dict]:
+    """Return one entry a group with its counts by split."""
+    keyed = sorted(enumerate(counts), key=lambda item: item[0])
+    order = {(row["attribute"], row["group"]): k for k, row in reversed(keyed)}
+    rows = sorted(counts, key=lambda row: order[row["attribute"], row["group"]])
+    return [
+        {
+            "attribute": words.attribute(attribute),
+            "group": group,
+            "splits": {row["split"]: row for row in part},
+        }
+        for (attribute, group), part in groupby(rows, lambda row: (row["attribute"], row["group"]))
+    ]

@@ -1,0 +1,57 @@
+"""The page: templates filled with content, one file that asks nothing of any host."""
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from medaudit.tables import cells, words
+
+
+def render(content: dict) -> str:
+    """Return the page; everything in `content` is escaped."""
+    environment = Environment(
+        loader=PackageLoader("medaudit.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "count": cells.count,
+        "upper_first": words.first_upper,
+        "script_json": script_json,
+        "pretty_json": pretty_json,
+    }
+    source, _, _ = environment.loader.get_source(environment, "style.css")
+    script, _, _ = environment.loader.get_source(environment, "page.js")
+    return environment.get_template("page.html").render(
+        **content,
+        style=Markup(source),  # noqa: S704 our own file
+        script=Markup(script),  # noqa: S704 our own file
+        data_tables=data_tables(),
+    )
+
+
+def script_json(value: object) -> Markup:
+    """Return `value` as JSON that cannot end the ``script`` element it stands in."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    safe = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return Markup(safe)  # noqa: S704 escaped above
+
+
+def pretty_json(value: object) -> str:
+    """Return `value` as readable JSON."""
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
+
+
+def data_tables() -> dict[str, str]:
+    """Return DataTables as the package itables ships it: style (trusted) and module (text)."""
+    folder = Path(find_spec("itables").origin).parent / "html"
+    style = (folder / "dt_bundle.css").read_text(encoding="utf-8")
+    return {
+        "style": Markup(style),  # noqa: S704 a dependency's own file
+        "module": (folder / "dt_bundle.js").read_text(encoding="utf-8"),
+    }
