@@ -22,7 +22,14 @@ import pyarrow.parquet as pq
 from medaudit.errors import MedauditError
 
 FLOAT_FORMAT = "%.6g"
-STATUSES = ("ok", "undefined:one_class", "undefined:no_decision", "too_few", "missing")
+STATUSES = (
+    "ok",
+    "undefined:one_class",
+    "undefined:no_decision",
+    "undefined:no_fit",
+    "too_few",
+    "missing",
+)
 
 
 @dataclass(frozen=True)
@@ -162,6 +169,30 @@ PARTS = Table(
     },
     key=(*_RUN_KEY, "group", "metric", "part"),
     required=("n", "status"),
+)
+
+DIALECTS = Table(
+    "dialects",
+    {
+        **dict.fromkeys(("cohort", "model", "method", "seed", "task", "attribute"), TEXT),
+        **dict.fromkeys(("dialect", "measure", "better"), TEXT),
+        **dict.fromkeys(("value", "se"), REAL),
+        **dict.fromkeys(("n_groups", "n_estimable"), WHOLE),
+        "status": TEXT,
+    },
+    key=(*_RUN_KEY, "dialect", "measure"),
+    required=("status",),
+)
+RANKINGS = Table(
+    "rankings",
+    {
+        **dict.fromkeys(("cohort", "attribute", "first", "second"), TEXT),
+        "tau": REAL,
+        **dict.fromkeys(("n_runs", "n_swapped"), WHOLE),
+        **dict.fromkeys(("swapped", "status"), TEXT),
+    },
+    key=("cohort", "attribute", "first", "second"),
+    required=("n_runs", "status"),
 )
 
 

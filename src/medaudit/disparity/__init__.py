@@ -1,0 +1,180 @@
+"""Gaps between groups, with intervals, null references and smallest detectable differences."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from medaudit import artefacts
+from medaudit.disparity.rows import Cell, gap_rows
+from medaudit.errors import MedauditError
+from medaudit.evaluate import (
+    DIALECT,
+    IDENTITY,
+    check_evaluation,
+    draw_replicates,
+    group_names,
+    plan_attribute,
+)
+from medaudit.metrics.attributes import Attribute
+from medaudit.metrics.gaps import GAPS, OTHERS, Parts
+from medaudit.metrics.permute import permuted_values
+from medaudit.metrics.sample import Sample, read_sample
+from medaudit.metrics.scores import ALL, Scores, make_plans, score_groups, tabulate
+
+KEY = ["seed", "task", "attribute", "group", "metric"]
+
+
+def disparity(
+    settings: dict,
+    *,
+    predictions: Path,
+    cohort: Path,
+    metrics: Path,
+    replicates: Path,
+    output: Path,
+    threads: int = 1,
+) -> None:
+    """Write the gaps of one model's predictions.
+
+    Parameters
+    ----------
+    settings : dict
+        See `medaudit.evaluate.audit`; here ``evaluation`` has ``gaps`` and ``null`` (``draws``)
+        too.
+    predictions, cohort, metrics, replicates : Path
+        What `medaudit.evaluate.evaluate` read and wrote.
+    output : Path
+        Table `medaudit.artefacts.GAPS`.
+    threads : int
+        Changes no number.
+    """
+    frame = find_gaps(
+        artefacts.read_table(predictions, artefacts.PREDICTIONS),
+        artefacts.read_table(cohort, artefacts.COHORT),
+        settings,
+        artefacts.read_table(metrics, artefacts.METRICS),
+        np.load(replicates, mmap_mode="r", allow_pickle=False),
+        threads,
+    )
+    artefacts.write_table(frame, output, artefacts.GAPS)
+
+
+def find_gaps(
+    predictions: pd.DataFrame,
+    cohort: pd.DataFrame,
+    settings: dict,
+    metrics: pd.DataFrame,
+    replicates: np.ndarray,
+    threads: int = 1,
+) -> pd.DataFrame:
+    """Compute every gap of every attribute.
+
+    Parameters
+    ----------
+    predictions, cohort, settings, threads
+        As for `medaudit.evaluate.audit`.
+    metrics, replicates
+        What it returned.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns of `medaudit.artefacts.GAPS`. The task ``mean`` is the gap of the mean over tasks,
+        ``mean_of_gaps`` the mean of the tasks' gaps. A gap is over the groups that are estimable:
+        compare ``n_estimable`` with ``n_groups``.
+
+    Raises
+    ------
+    MedauditError
+        An unknown gap, or metrics that were made from something else.
+    """
+    evaluation = check_evaluation(settings)
+    unknown = [name for name in evaluation["gaps"] if name not in GAPS]
+    if unknown:
+        raise MedauditError(f"evaluation: gaps {unknown} are unknown; known: {list(GAPS)}")
+    sample = read_sample(predictions, cohort, settings)
+    tables = [
+        _attribute_gaps(sample, attribute, settings, metrics, replicates, threads)
+        for attribute in sample.attributes
+        if attribute.name != ALL
+    ]
+    frame = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    frame = frame.assign(dialect=DIALECT, **{name: settings[name] for name in IDENTITY})
+    return frame.reindex(columns=list(artefacts.GAPS.columns))
+
+
+def _attribute_gaps(sample, attribute, settings, metrics, replicates, threads) -> pd.DataFrame:
+    evaluation = check_evaluation(settings)
+    plans = plan_attribute(sample, attribute, evaluation)
+    scores = score_groups(sample, attribute, group_names(attribute), plans, evaluation)
+    _attach_replicates(scores, metrics, replicates)
+    with_rest = bool({"worst_rest", OTHERS} & set(evaluation["gaps"]))
+    rest = _score_rest(sample, attribute, settings, threads) if with_rest else None
+    null, null_rest = permuted_values(scores, sample, attribute, settings, threads, with_rest)
+    rows = []
+    for s, m in np.ndindex(len(scores.seeds), len(scores.metrics)):
+        tasks = [t for t in range(len(scores.tasks)) if scores.status[0, s, t, m] != ""]
+        cells = [_cut(scores, rest, null, null_rest, (slice(None), s, t, m)) for t in tasks]
+        rows += gap_rows(cells, evaluation)
+    return pd.DataFrame(rows).assign(attribute=attribute.name)
+
+
+def _cut(scores: Scores, rest: Scores | None, null, null_rest, place) -> Cell:
+    levels = len(scores.groups) - 1
+    none = np.full(levels, np.nan)
+    drawn = scores.replicates[place]
+    whole = scores.value[place][-1]
+    no_rest = np.broadcast_to(none[:, None], (levels, 1))
+    return Cell(
+        seed=scores.seeds[place[1]],
+        task=scores.tasks[place[2]],
+        metric=scores.metrics[place[3]],
+        groups=scores.groups[:-1],
+        status=scores.status[place][:-1],
+        rest_status=scores.status[place][:-1] if rest is None else rest.status[place],
+        value=Parts(scores.value[place][:-1], none if rest is None else rest.value[place], whole),
+        drawn=Parts(drawn[:-1], no_rest if rest is None else rest.replicates[place], drawn[-1]),
+        null=Parts(null[place], no_rest if null_rest is None else null_rest[place], whole),
+    )
+
+
+def _attach_replicates(scores: Scores, metrics: pd.DataFrame, replicates: np.ndarray) -> None:
+    """Put the replicates of a metrics table beside the scores they belong to."""
+    frame, place = tabulate(scores)
+    rows = np.flatnonzero((metrics["attribute"] == scores.attribute).to_numpy())
+    given = metrics.iloc[rows]
+    same = len(rows) == len(frame) and len(metrics) == len(replicates)
+    same = same and all((given[key].to_numpy() == frame[key].to_numpy()).all() for key in KEY)
+    if not same or not np.allclose(
+        given["value"].to_numpy(float), frame["value"], rtol=1e-4, atol=1e-8, equal_nan=True
+    ):
+        raise MedauditError(
+            f"the metrics of the attribute {scores.attribute} were made from other predictions, "
+            "another cohort or other settings; run evaluate again"
+        )
+    scores.replicates = np.full((scores.value.size, replicates.shape[1]), np.nan, np.float32)
+    scores.replicates[place[place >= 0]] = replicates[rows[place >= 0]]
+    scores.replicates = scores.replicates.reshape(*scores.value.shape, -1)
+
+
+def _score_rest(sample: Sample, attribute: Attribute, settings: dict, threads: int) -> Scores:
+    """Score, for each group, all other groups together, with the same draws of patients."""
+    evaluation = check_evaluation(settings)
+    codes = attribute.codes
+    plans = [
+        (
+            g,
+            make_plans(
+                sample,
+                attribute,
+                np.where((codes == g) | (codes < 0), -1, 0),
+                1,
+                evaluation["ece_bins"],
+            ),
+        )
+        for g in range(len(attribute.levels))
+    ]
+    scores = score_groups(sample, attribute, attribute.levels, plans, evaluation)
+    draw_replicates([scores], [plans], sample, settings, threads)
+    return scores

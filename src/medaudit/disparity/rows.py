@@ -1,0 +1,185 @@
+"""Rows of the gap table: from the values of groups to gaps with everything that qualifies them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from medaudit.metrics.definitions import METRICS
+from medaudit.metrics.gaps import (
+    OTHERS,
+    POWER,
+    Parts,
+    bound,
+    detectable,
+    harm,
+    measure,
+    null_limit,
+    p_value,
+    percentile,
+)
+from medaudit.metrics.scores import ALL, MEAN
+
+MEAN_OF_GAPS = "mean_of_gaps"
+AVERAGED = ("value", "low", "high")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One metric of one task and seed for all groups of an attribute.
+
+    Parameters
+    ----------
+    seed, task, metric : str
+    groups : tuple of str
+    status, rest_status : ndarray of str, shape (groups,)
+        Of each group, and of all others together.
+    value, drawn, null : Parts
+        Values, bootstrap replicates and permutations.
+    """
+
+    seed: str
+    task: str
+    metric: str
+    groups: tuple[str, ...]
+    status: np.ndarray
+    rest_status: np.ndarray
+    value: Parts
+    drawn: Parts
+    null: Parts
+
+    def take(self, kept: np.ndarray) -> "Cell":
+        """Return the cell of some of its groups."""
+        parts = (self.value, self.drawn, self.null)
+        cut = (Parts(part.group[kept], part.rest[kept], part.whole) for part in parts)
+        names = tuple(np.array(self.groups, object)[kept])
+        return Cell(
+            self.seed,
+            self.task,
+            self.metric,
+            names,
+            self.status[kept],
+            self.rest_status[kept],
+            *cut,
+        )
+
+
+def gap_rows(cells: list[Cell], evaluation: dict) -> list[dict]:
+    """Return the rows of every gap of one metric and seed: each task, and the mean of gaps.
+
+    Parameters
+    ----------
+    cells : list of Cell
+        One a task.
+    evaluation : dict
+        ``gaps`` and ``bootstrap`` (``level``).
+    """
+    level, rows = evaluation["bootstrap"]["level"], []
+    for gap in evaluation["gaps"]:
+        if not cells or not gap_applies(gap, cells[0].metric):
+            continue
+        found = [_gap_row(gap, cell, level) for cell in cells] if gap != OTHERS else []
+        several = [pair for pair in found if pair[0]["task"] not in (ALL, MEAN)]
+        if len(several) > 1:
+            found.append(_mean_of_gaps(gap, several))
+        if gap == OTHERS:
+            found = [pair for cell in cells for pair in _others_rows(cell, level)]
+        rows += [row for row, _ in found]
+    return rows
+
+
+def gap_applies(gap: str, metric: str) -> bool:
+    """Return whether a gap is defined for a metric.
+
+    ``es`` needs a metric whose best value is 1, ``dto`` one with a best value, ``ratio`` one that
+    is never negative.
+    """
+    target = METRICS[metric].target
+    if gap == "ratio":
+        return not metric.startswith("calibration")
+    return {"es": target == 1, "dto": target is not None}.get(gap, True)
+
+
+def _gap_row(gap: str, cell: Cell, level: float) -> tuple[dict, np.ndarray]:
+    estimable = cell.status == "ok"
+    if gap == "worst_rest":
+        estimable &= cell.rest_status == "ok"
+    row = _start(gap, cell, estimable)
+    if estimable.sum() < 2:
+        row["status"] = next(status for status in cell.status if status != "ok")
+        return row, np.empty(0)
+    kept = cell.take(estimable)
+    row["value"] = float(measure(gap, cell.metric, kept.value))
+    if not np.isfinite(row["value"]):
+        row["status"] = "undefined:no_decision"
+        return row, np.empty(0)
+    null = measure(gap, cell.metric, _spread(kept.null))
+    row["low"], row["high"] = bound(gap, cell.metric, kept.value, kept.drawn, level)
+    _set_null(row, null)
+    row["smallest_detectable"] = detectable(gap, cell.metric, kept.null, row["null_q95"])
+    badness = harm(cell.metric, kept.value.group)
+    if gap == "worst_rest":
+        badness = badness - harm(cell.metric, kept.value.rest)
+    row["worst"] = kept.groups[int(badness.argmax())]
+    row["best"] = None if gap == "worst_rest" else kept.groups[int(badness.argmin())]
+    return row, null
+
+
+def _start(gap: str, cell: Cell, estimable: np.ndarray) -> dict:
+    return {
+        "seed": cell.seed,
+        "task": cell.task,
+        "gap": gap,
+        "metric": cell.metric,
+        **dict.fromkeys(("value", "low", "high", "null_mean", "null_q95", "p_value"), np.nan),
+        "smallest_detectable": np.nan,
+        "worst": None,
+        "best": None,
+        "n_groups": estimable.size,
+        "n_estimable": int(estimable.sum()),
+        "status": "ok",
+    }
+
+
+def _spread(null: Parts) -> Parts:
+    return Parts(null.group, null.rest, np.full(null.group.shape[1], null.whole))
+
+
+def _set_null(row: dict, null: np.ndarray) -> None:
+    row["null_mean"] = float(np.nanmean(null)) if np.isfinite(null).any() else np.nan
+    row["null_q95"] = null_limit(null, row["gap"])
+    row["p_value"] = p_value(row["value"], null, row["gap"])
+
+
+def _mean_of_gaps(gap: str, several: list[tuple[dict, np.ndarray]]) -> tuple[dict, np.ndarray]:
+    rows = [row for row, _ in several]
+    mean = {**rows[0], "task": MEAN_OF_GAPS, "worst": None, "best": None}
+    mean["n_estimable"] = min(row["n_estimable"] for row in rows)
+    mean["smallest_detectable"] = np.nan
+    mean["status"] = next((row["status"] for row in rows if row["status"] != "ok"), "ok")
+    if mean["status"] != "ok":
+        empty = dict.fromkeys((*AVERAGED, "null_mean", "null_q95", "p_value"), np.nan)
+        return {**mean, **empty}, np.empty(0)
+    for name in AVERAGED:
+        mean[name] = float(np.mean([row[name] for row in rows]))
+    null = np.mean([null for _, null in several], axis=0)
+    _set_null(mean, null)
+    return mean, null
+
+
+def _others_rows(cell: Cell, level: float) -> Iterator[tuple[dict, np.ndarray]]:
+    for g, group in enumerate(cell.groups):
+        statuses = np.array([cell.status[g], cell.rest_status[g]], object)
+        row = _start(f"{OTHERS}:{group}", cell, statuses == "ok")
+        null = cell.null.group[g] - cell.null.rest[g]
+        if row["n_estimable"] < 2:
+            row["status"] = next(status for status in statuses if status != "ok")
+        else:
+            row["value"] = float(cell.value.group[g] - cell.value.rest[g])
+            row["low"], row["high"] = percentile(cell.drawn.group[g] - cell.drawn.rest[g], level)
+            _set_null(row, null)
+            some = null[np.isfinite(null)]
+            if some.size:
+                reach = [np.quantile(sign * some, POWER) for sign in (1, -1)]
+                row["smallest_detectable"] = row["null_q95"] + float(max(reach))
+        yield row, null

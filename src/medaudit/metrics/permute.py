@@ -1,0 +1,170 @@
+"""The distribution of group values when group does not matter, given the label.
+
+A *unit* is the images of one patient in one group; a patient has several only where an attribute
+(an age group) changes between images. For each task, groups are permuted as a whole between units
+with the same number of positives and of negatives (of images of each class, if multi-class), so
+that every group keeps its patients, positives and negatives exactly, and images of one patient
+stay together. Under the hypothesis that a patient's scores do not depend on the group given their
+labels, units of one stratum are exchangeable, so the test holds its level whatever the dependence
+within a patient. Units with a pattern of their own keep their group.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from medaudit.metrics.attributes import Attribute
+from medaudit.metrics.engine import Plan, make_plan
+from medaudit.metrics.resample import cut_blocks, permute_groups, random_orders, run_blocks
+from medaudit.metrics.sample import Sample
+from medaudit.metrics.scores import Scores, fill, task_columns, weights_of
+
+
+@dataclass(frozen=True)
+class Units:
+    """The units of one attribute, ordered by patient.
+
+    Parameters
+    ----------
+    of_image : ndarray of int, shape (images,)
+        -1 where the group is not known.
+    group : ndarray of int, shape (units,)
+    first : ndarray of int, shape (patients + 1,)
+    """
+
+    of_image: np.ndarray
+    group: np.ndarray
+    first: np.ndarray
+
+
+def find_units(sample: Sample, attribute: Attribute) -> Units:
+    """Find the units of an attribute."""
+    known, size = attribute.codes >= 0, len(attribute.levels)
+    key = sample.patient[known].astype(np.int64) * size + attribute.codes[known]
+    keys, place = np.unique(key, return_inverse=True)
+    of_image = np.full(known.size, -1, np.int64)
+    of_image[known] = place
+    patients = sample.stratum.size
+    first = np.searchsorted(keys // size, np.arange(patients + 1))
+    return Units(of_image, (keys % size).astype(np.int16), first)
+
+
+def find_patterns(sample: Sample, units: Units, t: int) -> np.ndarray:
+    """Return the stratum of each unit for one task: its numbers of images with each label."""
+    one = sample.y[:, min(t, len(sample.tasks) - 1)]
+    y = sample.y if sample.multiclass else np.stack([one, 1 - one], axis=1)
+    used = (units.of_image >= 0) & ~np.isnan(y).any(axis=1)
+    code = np.zeros(units.group.size, np.int64)
+    for column in y[used].T:
+        counts = np.bincount(units.of_image[used], column, minlength=code.size).astype(np.int64)
+        code = np.unique(code * (counts.max(initial=0) + 1) + counts, return_inverse=True)[1]
+    empty = np.bincount(units.of_image[used], minlength=code.size) == 0
+    return np.where(empty, -1, code)
+
+
+def permuted_values(
+    scores: Scores,
+    sample: Sample,
+    attribute: Attribute,
+    settings: dict,
+    threads: int,
+    rest: bool,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Compute group values, and those of each group's rest, under permuted groups.
+
+    Parameters
+    ----------
+    scores : Scores
+        Gives the axes.
+    sample, attribute
+    settings : dict
+        ``cohort`` and ``evaluation``.
+    threads : int
+    rest : bool
+        Whether the rest is wanted.
+
+    Returns
+    -------
+    group, rest : ndarray of float32, shape (levels, seeds, tasks, metrics, draws)
+        `rest` is None where it is not wanted.
+    """
+    draws, size = settings["evaluation"]["null"]["draws"], len(attribute.levels)
+    units = find_units(sample, attribute)
+    tasks = [_plan_task(sample, attribute, units, t, settings) for t in _task_indices(sample)]
+    shape = (size, *scores.value.shape[1:], draws)
+    results = [np.full(shape, np.nan, np.float32) for _ in range(1 + rest)]
+
+    def compute(block: slice) -> None:
+        orders = random_orders(sample.stratum.size, settings["cohort"], block)
+        for task in tasks:
+            dealt = permute_groups(units.group, task.pattern, units.first, orders)
+            for g in range(size):
+                for target, other in zip(results, (False, True), strict=False):
+                    taken = (dealt != g) & (dealt >= 0) if other else dealt == g
+                    weights = _weigh(taken, dealt, task.mean_weight)
+                    fill(scores, target[g : g + 1, ..., block], [(0, task.plans)], weights)
+
+    weighted = any(task.mean_weight is not None for task in tasks)
+    run_blocks(compute, cut_blocks(draws, units.group.size, 12 if weighted else 2), threads)
+    for result in results:
+        scores.average(result)
+    return results[0], results[1] if rest else None
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One task's plans (all images in one group, rows by unit), strata and mean weights."""
+
+    plans: dict[tuple[int, int], Plan]
+    pattern: np.ndarray
+    mean_weight: np.ndarray | None
+
+
+def _task_indices(sample: Sample) -> range:
+    return range(len(sample.tasks) + sample.multiclass)
+
+
+def _plan_task(sample, attribute, units: Units, t: int, settings: dict) -> _Task:
+    weights = weights_of(sample, attribute, t)
+    table = None if (weights == 1).all() else _mean_weight(sample, attribute, t, weights)
+    plans = {}
+    for s, task, y, score, decision in task_columns(sample):
+        if task != t:
+            continue
+        unit = units.of_image
+        if table is not None:
+            mean = table[(y == 1).astype(int), attribute.codes]
+            factor = np.divide(weights, mean, out=np.zeros_like(mean), where=mean > 0)
+            unit = unit + (y == 1) * units.group.size
+        group = np.where(np.isnan(y) | (attribute.codes < 0), -1, 0)
+        plans[s, t] = make_plan(
+            unit,
+            group,
+            1,
+            y == 1,
+            score,
+            decision,
+            weights if table is None else factor,
+            settings["evaluation"].get("ece_bins", 15),
+        )
+    return _Task(plans, find_patterns(sample, units, t), table)
+
+
+def _mean_weight(sample: Sample, attribute: Attribute, t: int, weights: np.ndarray) -> np.ndarray:
+    """Return the mean importance weight by label and group, shape (2, groups).
+
+    A weight is split in this mean, which goes with the group, and the rest, which stays with the
+    image: weights that balance groups still balance them once groups are permuted.
+    """
+    size, y = len(attribute.levels), sample.y[:, t]
+    used = (attribute.codes >= 0) & ~np.isnan(y)
+    cell = y[used].astype(int) * size + attribute.codes[used]
+    total = np.bincount(cell, weights[used], minlength=2 * size)
+    count = np.bincount(cell, minlength=2 * size)
+    return (total / np.maximum(count, 1)).reshape(2, size)
+
+
+def _weigh(taken: np.ndarray, dealt: np.ndarray, table: np.ndarray | None) -> np.ndarray:
+    if table is None:
+        return taken.view(np.uint8)
+    return np.concatenate([np.where(taken, row[dealt], 0) for row in table]).astype(np.float32)

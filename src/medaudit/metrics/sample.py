@@ -1,0 +1,202 @@
+"""The test split of one model's predictions, aligned with its cohort."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from medaudit.errors import MedauditError
+from medaudit.metrics.attributes import Attribute, find_strata, read_attributes
+from medaudit.metrics.thresholds import choose_threshold
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Everything that is known of the test split.
+
+    Parameters
+    ----------
+    tasks, seeds : tuple of str
+        A multi-class sample has a last task ``all``: is the chosen class the true one, with the
+        score of the chosen class.
+    y : ndarray, shape (images, tasks)
+        1, 0 or NaN; of the task ``all`` per seed, shape (seeds, images, 1), in `hit`.
+    score, decision : ndarray, shape (seeds, images, tasks)
+        Decisions are 1, 0 or NaN (no threshold).
+    threshold : ndarray, shape (seeds, tasks), or None for a multi-class sample
+    n_val, n_val_pos, n_val_patients : ndarray of int, shape (tasks,)
+        Counts of the validation images that chose the thresholds.
+    patient : ndarray of int, shape (images,)
+    stratum : ndarray of int, shape (patients,)
+    attributes : list of Attribute
+    weights : dict of (attribute, task) to ndarray, shape (images,)
+        Importance weights; NaN is outside that test set. Absent means 1 everywhere.
+    """
+
+    tasks: tuple[str, ...]
+    seeds: tuple[str, ...]
+    y: np.ndarray
+    score: np.ndarray
+    decision: np.ndarray
+    threshold: np.ndarray | None
+    val_counts: np.ndarray
+    patient: np.ndarray
+    stratum: np.ndarray
+    attributes: list[Attribute]
+    weights: dict[tuple[str, str], np.ndarray]
+
+    @property
+    def multiclass(self) -> bool:
+        """Whether decisions are by the largest score."""
+        return self.threshold is None
+
+
+def read_sample(predictions: pd.DataFrame, cohort: pd.DataFrame, settings: dict) -> Sample:
+    """Align predictions with their cohort and decide.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        Columns of `medaudit.artefacts.PREDICTIONS`; splits ``test`` and, for thresholds, ``val``.
+    cohort : pandas.DataFrame
+        ``image_id``, ``patient_id``, ``split``, ``a_<attribute>`` and perhaps ``y_<task>`` and
+        ``w_<attribute>_<task>``.
+    settings : dict
+        ``task_type``, ``tasks`` (default: those of the predictions), ``attributes``,
+        ``test_weights``, ``evaluation``.
+
+    Raises
+    ------
+    MedauditError
+        Predictions and cohort do not fit each other: an image unknown to the cohort or in another
+        split there, a label that differs, a labelled test image without a score, a score outside
+        [0, 1], a task without predictions, a multi-class row without exactly one class.
+    """
+    present = sorted(predictions["task"].unique())
+    tasks = tuple(settings.get("tasks") or present)
+    _refuse(set(tasks) - set(present), "tasks without predictions", f"they hold {present}")
+    predictions = predictions[predictions["task"].isin(tasks)]
+    bad = predictions.loc[~predictions["score"].between(0, 1), "image_id"]
+    _refuse(set(bad), "images with scores outside [0, 1]", "give probabilities")
+    seeds = np.sort(predictions["seed"].unique())
+    multiclass = settings["task_type"] == "multiclass"
+    val, test = (_Part(predictions, cohort, split, tasks, seeds) for split in ("val", "test"))
+    if not len(test.frame):
+        raise MedauditError("the cohort has no image in the split `test`: nothing to audit")
+    test.check_complete(tasks, multiclass)
+    attributes = read_attributes(cohort, test.mask, settings["attributes"])
+    patient = pd.factorize(test.frame["patient_id"], sort=True)[0]
+    decided = _choose_classes(test) if multiclass else _apply_thresholds(val, test, settings)
+    return Sample(
+        tasks=tasks,
+        seeds=tuple(str(seed) for seed in seeds),
+        y=test.y,
+        score=test.score,
+        decision=decided[0],
+        threshold=decided[1],
+        val_counts=val.count(),
+        patient=patient,
+        stratum=find_strata(patient, attributes),
+        attributes=attributes,
+        weights=_read_weights(test.frame, attributes, tasks, settings),
+    )
+
+
+def _refuse(found: set, what: str, advice: str) -> None:
+    if found:
+        shown = ", ".join(sorted(map(str, found))[:5])
+        raise MedauditError(f"predictions: {len(found)} {what}, e.g. {shown}; {advice}")
+
+
+class _Part:
+    """Scores and labels of one split, as arrays in the order of the cohort's rows."""
+
+    def __init__(self, predictions, cohort, split, tasks, seeds) -> None:
+        self.split = split
+        self.mask = (cohort["split"] == split).to_numpy()
+        self.frame = cohort[self.mask]
+        rows = predictions[predictions["split"] == split]
+        image = pd.Index(self.frame["image_id"]).get_indexer(rows["image_id"])
+        _refuse(
+            set(rows["image_id"][image < 0]),
+            f"images of the split {split} that are not in that split of the cohort",
+            "predictions and cohort must come from the same cohort",
+        )
+        task = pd.Index(tasks).get_indexer(rows["task"])
+        seed = np.searchsorted(seeds, rows["seed"].to_numpy())
+        shape = (len(seeds), len(self.frame), len(tasks))
+        self.score, labels = np.full(shape, np.nan), np.full(shape, np.nan)
+        self.score[seed, image, task] = rows["score"]
+        labels[seed, image, task] = rows["y"].astype(float)
+        self.y = self._agree(labels, tasks)
+
+    def _agree(self, labels: np.ndarray, tasks: Sequence[str]) -> np.ndarray:
+        y = labels[0].copy()
+        for other in labels[1:]:
+            y = np.where(np.isnan(y), other, y)
+        if (~np.isin(y, (0, 1)) & ~np.isnan(y)).any():
+            raise MedauditError("predictions: labels y must be 1, 0 or missing")
+        differ = (~np.isnan(labels) & (labels != y)).any(axis=(0, 2))
+        _refuse(set(self.frame["image_id"][differ]), "images whose y differs by seed", "correct it")
+        for t, task in enumerate(tasks):
+            if f"y_{task}" in self.frame:
+                owner = self.frame[f"y_{task}"].to_numpy(float)
+                differ = ~np.isnan(y[:, t]) & (y[:, t] != owner)
+                _refuse(
+                    set(self.frame["image_id"][differ]),
+                    f"images whose label {task} is not the cohort's",
+                    "predict again, or give the cohort that they were made from",
+                )
+                y[:, t] = owner
+        return y
+
+    def check_complete(self, tasks: Sequence[str], multiclass: bool) -> None:
+        """Raise where a labelled image has no score."""
+        for t, task in enumerate(tasks):
+            lacks = (np.isnan(self.score[:, :, t]) & ~np.isnan(self.y[:, t])).any(axis=0)
+            _refuse(
+                set(self.frame["image_id"][lacks]),
+                f"test images of the cohort without a score for {task}",
+                "every test image needs one, or the sample is not the cohort's",
+            )
+        broken = ~(np.nansum(self.y, axis=1) == 1) | np.isnan(self.y).any(axis=1)
+        if multiclass:
+            _refuse(set(self.frame["image_id"][broken]), "images without exactly one class", "")
+
+    def count(self) -> np.ndarray:
+        """Images, positives and patients with a label, shape (3, tasks)."""
+        known = ~np.isnan(self.y)
+        patients = [self.frame["patient_id"][column].nunique() for column in known.T]
+        return np.array([known.sum(axis=0), np.nansum(self.y, axis=0).astype(int), patients])
+
+
+def _choose_classes(test: _Part) -> tuple[np.ndarray, None]:
+    chosen = test.score.argmax(axis=2)
+    return (chosen[:, :, None] == np.arange(test.score.shape[2])).astype(float), None
+
+
+def _apply_thresholds(val: _Part, test: _Part, settings: dict) -> tuple[np.ndarray, np.ndarray]:
+    rule = settings["evaluation"]["threshold"]
+    threshold = np.full((test.score.shape[0], test.score.shape[2]), np.nan)
+    for s, t in np.ndindex(*threshold.shape):
+        known = ~np.isnan(val.y[:, t]) & ~np.isnan(val.score[s, :, t])
+        threshold[s, t] = choose_threshold(
+            val.score[s, known, t], val.y[known, t] == 1, rule["rule"], rule.get("value")
+        )
+    decision = (test.score >= threshold[:, None, :]).astype(float)
+    return np.where(np.isnan(threshold)[:, None, :], np.nan, decision), threshold
+
+
+def _read_weights(frame, attributes, tasks, settings) -> dict[tuple[str, str], np.ndarray]:
+    if settings.get("test_weights", "none") in (None, "none"):
+        return {}
+    weights = {}
+    for attribute in attributes:
+        for task in tasks:
+            column = f"w_{attribute.name}_{task}"
+            if column in frame:
+                weights[attribute.name, task] = frame[column].to_numpy(float)
+                if (weights[attribute.name, task] < 0).any():
+                    raise MedauditError(f"cohort: {column} has negative weights; they must be >= 0")
+    return weights
