@@ -1,0 +1,4 @@
+from medaudit.dialects import stage
+from medaudit.stage import run
+
+run(stage)

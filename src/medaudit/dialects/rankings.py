@@ -1,0 +1,58 @@
+"""Where the ranking of models changes with the dialect."""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from medaudit.artefacts import RANKINGS
+
+
+def rank_measures(scored: pd.DataFrame) -> pd.DataFrame:
+    """Compare the rankings of models by each two measures.
+
+    Parameters
+    ----------
+    scored : pandas.DataFrame
+        Columns of `medaudit.artefacts.DIALECTS`; rows with seed ``mean`` are ranked.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns of `medaudit.artefacts.RANKINGS`: for each cohort, attribute and pair of measures
+        Kendall's tau-b over the runs (model / method) that both define, each turned so that
+        fairer is first; how many of the pairs of runs swap (strictly fairer by one, strictly less
+        fair by the other), and which. Status ``too_few`` below two runs, ``undefined:no_decision``
+        where all runs tie.
+    """
+    rows = scored[(scored["seed"] == "mean") & (scored["attribute"] != "all")].copy()
+    rows["run"] = rows["model"] + " / " + rows["method"]
+    rows["by"] = rows["dialect"] + ": " + rows["measure"]
+    rows["fair"] = rows["value"].where(rows["better"] == "higher", -rows["value"])
+    found = []
+    for (cohort, attribute), part in rows.groupby(["cohort", "attribute"], sort=False):
+        wide = part.pivot(index="run", columns="by", values="fair")[part["by"].unique()]
+        for first, second in combinations(wide.columns, 2):
+            both = wide[[first, second]].dropna()
+            head = {"cohort": cohort, "attribute": attribute, "first": first, "second": second}
+            found.append({**head, **_agreement(both)})
+    return pd.DataFrame(found, columns=list(RANKINGS.columns))
+
+
+def _agreement(both: pd.DataFrame) -> dict:
+    from scipy.stats import kendalltau
+
+    first, second = both.to_numpy().T
+    swapped = [
+        f"{both.index[i]} > {both.index[j]}"
+        if first[i] > first[j]
+        else f"{both.index[j]} > {both.index[i]}"
+        for i, j in combinations(range(len(both)), 2)
+        if (first[i] - first[j]) * (second[i] - second[j]) < 0
+    ]
+    counts = {"n_runs": len(both), "n_swapped": len(swapped), "swapped": "; ".join(swapped)}
+    if len(both) < 2:
+        return {**counts, "status": "too_few"}
+    tied = np.ptp(first) == 0 or np.ptp(second) == 0
+    tau = np.nan if tied else float(kendalltau(first, second).statistic)
+    return {**counts, "tau": tau, "status": "undefined:no_decision" if tied else "ok"}

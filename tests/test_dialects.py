@@ -1,0 +1,290 @@
+"""Definitions on cases worked by hand, fairlearn's where it is the definition, and rankings."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from fairlearn.metrics import demographic_parity_difference, equalized_odds_difference
+from scipy.stats import kendalltau
+from sklearn.metrics import f1_score, roc_auc_score
+
+from medaudit.artefacts import DIALECTS, METRICS, RANKINGS, read_table, write_array, write_table
+from medaudit.dialects import definitions as d
+from medaudit.dialects import score_dialects, stage
+from medaudit.dialects.catalogue import METRICS_NEEDED
+from medaudit.dialects.rankings import rank_measures
+from medaudit.evaluate import audit
+
+EVALUATION = {
+    "metrics": list(METRICS_NEEDED),
+    "threshold": {"rule": "fixed", "value": 0.5},
+    "bootstrap": {"draws": 20, "level": 0.95, "method": "percentile"},
+    "minimum": {"n": 2, "n_pos": 1, "n_neg": 1},
+}
+
+
+def column(*values: float) -> np.ndarray:
+    """Groups of one draw."""
+    return np.array(values, float)[:, None]
+
+
+def test_gaps_by_hand():
+    auc = column(0.9, 0.7, 0.8)
+    assert d.spread(auc) == pytest.approx(0.2)
+    assert d.smallest(auc) == pytest.approx(0.7)
+    assert d.fairness_loss(auc) == pytest.approx(0.3)
+    assert d.equity_scaled(auc, np.array([0.85])) == pytest.approx(0.85 / 1.25)
+    assert d.disparity_ratio(auc) == pytest.approx(7 / 9)
+
+
+def test_odds_by_hand():
+    tpr, fpr = column(0.9, 0.6), column(0.1, 0.2)
+    assert d.equalized_odds_difference(tpr, fpr) == pytest.approx(0.3)
+    assert d.mean_odds_difference(tpr, fpr) == pytest.approx(0.2)
+    assert d.equalized_odds_score(tpr, fpr) == pytest.approx(0.8)
+    assert d.equal_opportunity_ratio(tpr, fpr) == pytest.approx((6 / 9 + 8 / 9) / 2)
+    assert d.demographic_parity_ratio(column(0.2, 0.4)) == pytest.approx((1 / 2 + 3 / 4) / 2)
+
+
+def test_fairmedfm_states_the_same_with_true_negative_rates():
+    tpr, fpr = column(0.9, 0.6, 0.7), column(0.1, 0.25, 0.2)
+    stated = 1 - 0.5 * (np.ptp(tpr) + np.ptp(1 - fpr))
+    assert d.equalized_odds_score(tpr, fpr) == pytest.approx(stated)
+
+
+def test_clip_nih_by_hand():
+    f1 = column(0.6, 0.5, 0.4, 0.1)
+    gender, age = ["m", "m", "f", "f"], ["young", "old", "young", "old"]
+    assert d.crossed_difference(f1, gender) == pytest.approx(0.55 - 0.25)
+    assert d.crossed_difference(f1, age) == pytest.approx(0.5 - 0.3)
+    assert np.isnan(d.crossed_difference(column(0.6, np.nan, 0.4, 0.1), gender))
+    f1 = np.array([0.2, 0.4, 0.9, 0.1, 0.3, 0.5])
+    assert d.class_variance(f1) == pytest.approx(np.sum((f1 - 0.4) ** 2) / 5)
+
+
+def test_fairness_scores_are_points_below_the_largest_gap_plus_one():
+    np.testing.assert_allclose(d.fairness_scores([0.02, 0.05, 0.01]), [4, 1, 5])
+
+
+def test_groups_that_cannot_be_estimated_are_passed_over_never_zero():
+    assert d.spread(column(0.9, np.nan, 0.8)) == pytest.approx(0.1)
+    for lone in (column(0.9, np.nan), column(np.nan, np.nan)):
+        for compute in (d.spread, d.smallest, d.disparity_ratio, d.fairness_loss):
+            assert np.isnan(compute(lone)).all()
+    assert np.isnan(d.disparity_ratio(column(0.0, 0.0)))
+    assert d.disparity_ratio(column(0.0, 0.5)) == 0
+
+
+def data(n: int = 300, seed: int = 0, tasks: tuple = ("a",)) -> tuple[pd.DataFrame, pd.DataFrame]:
+    rng = np.random.default_rng(seed)
+    ids = [f"i{k}" for k in range(n)]
+    cohort = pd.DataFrame(
+        {
+            "image_id": ids,
+            "patient_id": ids,
+            "split": "test",
+            "a_race": rng.choice(["x", "y", "z"], n),
+            "a_sex": rng.choice(["f", "m"], n),
+        }
+    )
+    rows = []
+    for task in tasks:
+        y = rng.random(n) < 0.4
+        score = np.round(np.clip(0.3 + 0.3 * y + 0.3 * rng.normal(size=n), 0, 1), 2)
+        rows.append(
+            pd.DataFrame({"image_id": ids, "split": "test", "task": task, "seed": 0}).assign(
+                y=y.astype(float), score=score
+            )
+        )
+        cohort[f"y_{task}"] = y.astype(float)
+    return cohort, pd.concat(rows, ignore_index=True)
+
+
+def settings(task_type: str, model: str = "m", attributes=("race",)) -> dict:
+    return {
+        "cohort": "c",
+        "model": model,
+        "method": "given",
+        "task_type": task_type,
+        "attributes": list(attributes),
+        "evaluation": EVALUATION,
+    }
+
+
+def scored(cohort, predictions, task_type="binary", **others) -> pd.DataFrame:
+    metrics, drawn = audit(predictions, cohort, settings(task_type, **others))
+    found = score_dialects(metrics, drawn, task_type)
+    found = found[found["seed"] == "mean"]
+    return found.set_index(["attribute", "dialect", "measure"]).sort_index()
+
+
+def test_a_file_scored_as_fairlearn_and_scikit_learn_do():
+    cohort, predictions = data()
+    found = scored(cohort, predictions).loc["race"]
+    y, decision = predictions["y"] == 1, predictions["score"] >= 0.5
+    expected = equalized_odds_difference(y, decision, sensitive_features=cohort["a_race"])
+    assert found.loc[("FairTune", "EOddsD (fairlearn)"), "value"] == pytest.approx(expected)
+    expected = demographic_parity_difference(y, decision, sensitive_features=cohort["a_race"])
+    assert found.loc[("FairTune", "DPD (fairlearn)"), "value"] == pytest.approx(expected)
+    auc = {
+        g: roc_auc_score(y[cohort["a_race"] == g], predictions["score"][cohort["a_race"] == g])
+        for g in "xyz"
+    }
+    gap = max(auc.values()) - min(auc.values())
+    for measure in ("fairness gap (gap of means)", "fairness gap (mean of gaps)"):
+        assert found.loc[("How fair", measure), "value"] == pytest.approx(gap)
+    total = roc_auc_score(y, predictions["score"])
+    expected = total / (1 + sum(abs(total - a) for a in auc.values()))
+    assert found.loc[("FairCLIP", "ES-AUC"), "value"] == pytest.approx(expected)
+    assert (found["se"] > 0).all() and set(found["status"]) == {"ok"}
+
+
+def test_gap_of_means_and_mean_of_gaps_differ_as_in_a_plain_loop():
+    cohort, predictions = data(tasks=("a", "b", "c"))
+    found = scored(cohort, predictions, "multilabel").loc[("race", "How fair")]["value"]
+    auc = np.array(
+        [
+            [
+                roc_auc_score(rows["y"][own], rows["score"][own])
+                for own in ((cohort["a_race"] == g).to_numpy() for g in "xyz")
+            ]
+            for _, rows in predictions.groupby("task")
+        ]
+    )
+    assert found["fairness gap (gap of means)"] == pytest.approx(np.ptp(auc.mean(axis=0)))
+    assert found["fairness gap (mean of gaps)"] == pytest.approx(np.ptp(auc, axis=1).mean())
+    assert found["fairness gap (mean of gaps)"] > found["fairness gap (gap of means)"]
+
+
+def multiclass(n: int = 400) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(4)
+    truth = rng.integers(0, 3, n)
+    power = np.exp(rng.normal(size=(n, 3)) + 1.5 * np.eye(3)[truth])
+    share = power / power.sum(axis=1, keepdims=True)
+    cohort, _ = data(n)
+    cohort = cohort.drop(columns="y_a").assign(
+        **{f"y_{c}": (truth == k).astype(float) for k, c in enumerate("abc")}
+    )
+    rows = pd.concat(
+        pd.DataFrame(
+            {"image_id": cohort["image_id"], "split": "test", "task": c, "seed": 0}
+        ).assign(y=(truth == k).astype(float), score=share[:, k])
+        for k, c in enumerate("abc")
+    )
+    return cohort, rows, truth, share.argmax(axis=1)
+
+
+def test_multiclass_dialects_are_the_plain_loops():
+    cohort, rows, truth, chosen = multiclass()
+    found = scored(cohort, rows, "multiclass", attributes=["sex", "race", ["sex", "race"]])
+    female = (cohort["a_sex"] == "f").to_numpy()
+    sides = (female, ~female)
+    odds, dpm, eom = [], [], []
+    for k in range(3):
+        tpr = [np.mean(chosen[g & (truth == k)] == k) for g in sides]
+        fpr = [np.mean(chosen[g & (truth != k)] == k) for g in sides]
+        rate = [np.mean(chosen[g] == k) for g in sides]
+        odds.append((abs(tpr[0] - tpr[1]) + abs(fpr[0] - fpr[1])) / 2)
+        dpm.append(min(rate) / max(rate))
+        eom.append(min(tpr) / max(tpr))
+    accuracy = [np.mean(chosen[g] == truth[g]) for g in sides]
+    sex = found.loc["sex"]["value"]
+    assert sex["CLIP on NIH 6x200", "EqOdds"] == pytest.approx(np.mean(odds))
+    assert sex["FairDisCo", "DPM"] == pytest.approx(np.mean(dpm))
+    assert sex["FairDisCo", "EOM"] == pytest.approx(np.mean(eom))
+    assert sex["FairDisCo", "PQD"] == pytest.approx(min(accuracy) / max(accuracy))
+    macro = {
+        (s, r): f1_score(truth[own], chosen[own], average="macro")
+        for s in "fm"
+        for r in "xyz"
+        for own in [((cohort["a_sex"] == s) & (cohort["a_race"] == r)).to_numpy()]
+    }
+    means = [np.mean([macro[s, r] for r in "xyz"]) for s in "fm"]
+    crossed = found.loc[("sex & race", "CLIP on NIH 6x200")]["value"]
+    assert crossed["F1 delta sex"] == pytest.approx(abs(means[0] - means[1]))
+    means = [np.mean([macro[s, r] for s in "fm"]) for r in "xyz"]
+    assert crossed["F1 delta race"] == pytest.approx(np.ptp(means))
+    classes = f1_score(truth, chosen, average=None)
+    expected = np.var(classes, ddof=1)
+    assert found.loc[("all", "CLIP on NIH 6x200", "Var_F1"), "value"] == pytest.approx(expected)
+
+
+def test_weights_reach_the_dialects():
+    cohort, predictions = data()
+    rng = np.random.default_rng(9)
+    weights = rng.integers(1, 4, len(cohort)).astype(float)
+    cohort["w_race_a"] = weights
+    given = {**settings("binary"), "test_weights": "equal_prevalence"}
+    found = score_dialects(*audit(predictions, cohort, given), "binary")
+    found = found[found["seed"] == "mean"].set_index(["attribute", "measure"])
+    y, decision = predictions["y"] == 1, predictions["score"] >= 0.5
+    expected = equalized_odds_difference(
+        y, decision, sensitive_features=cohort["a_race"], sample_weight=weights
+    )
+    assert found.loc[("race", "EOddsD (fairlearn)"), "value"] == pytest.approx(expected)
+
+
+def test_a_group_without_positives_is_left_out_and_counted():
+    cohort, predictions = data()
+    none = (cohort["a_race"] == "x").to_numpy()
+    predictions.loc[none, "y"] = 0.0
+    cohort.loc[none, "y_a"] = 0.0
+    found = scored(cohort, predictions).loc[("race", "FairTune", "EOddsD (fairlearn)")]
+    assert (found["n_groups"], found["n_estimable"]) == (3, 2)
+    y, decision = predictions["y"] == 1, predictions["score"] >= 0.5
+    tpr = [decision[y & (cohort["a_race"] == g)].mean() for g in "yz"]
+    fpr = [decision[~y & (cohort["a_race"] == g)].mean() for g in "xyz"]
+    assert found["value"] == pytest.approx(max(np.ptp(tpr), np.ptp(fpr)))
+    only = cohort["a_race"].where(cohort["a_race"] == "x")
+    lone = scored(cohort.assign(a_race=only), predictions).loc["race"]
+    assert set(lone["status"]) == {"too_few"} and lone["value"].isna().all()
+
+
+def test_seeds_are_averaged_after_the_gap():
+    cohort, predictions = data()
+    second = data(seed=7)[1].assign(seed=1, y=predictions["y"])
+    metrics, drawn = audit(pd.concat([predictions, second]), cohort, settings("binary"))
+    found = score_dialects(metrics, drawn, "binary")
+    values = found[found["measure"] == "gap AUC"].set_index("seed")["value"]
+    assert values["mean"] == pytest.approx((values["0"] + values["1"]) / 2)
+
+
+def table(model: str, **values: tuple[float, str]) -> pd.DataFrame:
+    rows = [
+        {"measure": name, "value": value, "better": better}
+        for name, (value, better) in values.items()
+    ]
+    return pd.DataFrame(rows).assign(
+        cohort="c", model=model, method="x", seed="mean", attribute="sex", dialect="D"
+    )
+
+
+def test_swapped_pairs_and_kendalls_tau():
+    scored = pd.concat(
+        [
+            table("a", gap=(0.1, "lower"), score=(0.9, "higher"), flat=(1.0, "lower")),
+            table("b", gap=(0.2, "lower"), score=(0.5, "higher"), flat=(1.0, "lower")),
+            table("c", gap=(0.3, "lower"), score=(0.7, "higher"), flat=(1.0, "lower")),
+        ]
+    )
+    found = rank_measures(scored).set_index(["first", "second"])
+    row = found.loc["D: gap", "D: score"]
+    assert (row["n_runs"], row["n_swapped"], row["swapped"]) == (3, 1, "b / x > c / x")
+    assert row["tau"] == pytest.approx(kendalltau([-0.1, -0.2, -0.3], [0.9, 0.5, 0.7]).statistic)
+    flat = found.loc["D: gap", "D: flat"]
+    assert flat["status"] == "undefined:no_decision" and np.isnan(flat["tau"])
+    assert set(rank_measures(table("a", x=(1, "lower"), y=(2, "lower")))["status"]) == {"too_few"}
+
+
+def test_stage(tmp_path):
+    paths = []
+    for seed, model in enumerate(("m1", "m2")):
+        cohort, predictions = data(seed=0)
+        predictions["score"] = data(seed=seed)[1]["score"]
+        metrics, drawn = audit(predictions, cohort, settings("binary", model))
+        paths.append(tmp_path / model / "given.csv")
+        write_table(metrics, paths[-1], METRICS)
+        write_array(drawn, paths[-1].with_suffix(".replicates.npy"))
+    outputs = {"output": tmp_path / "d.csv", "rankings": tmp_path / "r.csv"}
+    stage({"study": "s", "task_types": {"c": "binary"}}, metrics=paths, **outputs)
+    assert set(read_table(outputs["output"], DIALECTS)["model"]) == {"m1", "m2"}
+    assert set(read_table(outputs["rankings"], RANKINGS)["n_runs"]) == {2}
