@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 
 from medaudit.errors import MedauditError
@@ -255,6 +256,24 @@ def test_a_run_is_plain_torch_training():
         scores /= scores.sum(axis=1, keepdims=True)
         expected.append(log_loss(y_val.argmax(axis=1), scores))
     np.testing.assert_allclose(found.losses[:, 0, 0], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("multiclass", [True, False])
+def test_trained_to_the_end_it_is_logistic_regression_on_the_known_labels(multiclass):
+    x, y = data(400, multiclass=multiclass)
+    entry = {**ENTRY, "epochs": 800, "batch_size": 400, "weight_decay": 0.0}
+    entry["learning_rates"] = [0.1]
+    rngs = [np.random.default_rng(0)]
+    found = train_sweep(find_head("linear"), entry, (x, y), (x, y), rngs, multiclass)
+    logits = predict(find_head("linear"), entry, found.parameters, x)[0, 0]
+    scores = probabilities(logits.astype(float), multiclass)
+    if multiclass:
+        expected = LogisticRegression(C=np.inf).fit(x, y.argmax(axis=1)).predict_proba(x)
+        np.testing.assert_allclose(scores, expected, atol=2e-3)
+    for task in range(0 if multiclass else 3):
+        known = np.isfinite(y[:, task])
+        oracle = LogisticRegression(C=np.inf).fit(x[known], y[known, task])
+        np.testing.assert_allclose(scores[:, task], oracle.predict_proba(x)[:, 1], atol=2e-3)
 
 
 @pytest.mark.parametrize("select", ["val_loss", "val_auc"])
