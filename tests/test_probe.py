@@ -76,7 +76,7 @@ def test_separable_labels_are_found(tmp_path, settings):
     assert set(table["split"]) == {"val", "test"}
     assert len(table) == 2 * 160 / 2 * 3 * 2
     for _, part in table[table["split"] == "test"].groupby(["seed", "task"]):
-        assert roc_auc_score(part["y"], part["score"]) > 0.97
+        assert roc_auc_score(part["y"], part["score"]) > 0.95
     truth = frame.set_index("image_id")
     for task in TASKS:
         part = table[table["task"] == task]
