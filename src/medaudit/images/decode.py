@@ -138,8 +138,7 @@ def _decode_other(data: bytes) -> np.ndarray:
                 raise BrokenPicture(f"the {image.format} holds {frames} frames; one is wanted")
             return _from_pillow(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = str(error).replace(f"{io.BytesIO.__name__}", "").split("<")[0].strip()
-        raise BrokenPicture(f"not a picture that can be read: {reason}") from error
+        raise BrokenPicture(f"not a picture that can be read: {error}") from error
 
 
 def _from_pillow(image: Image.Image) -> np.ndarray:

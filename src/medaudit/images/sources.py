@@ -1,12 +1,14 @@
 """Where the pixels of a cohort's rows come from: the owner's files, or the phantom."""
 
 import importlib
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+import cv2
 import numpy as np
 import pandas as pd
 
@@ -25,6 +27,7 @@ class Part:
 
 def read_files(rows: pd.DataFrame, settings: dict, threads: int) -> Part:
     """Decode the files of the rows; what cannot be read gets a status and the reason."""
+    cv2.setNumThreads(1)  # the files are what runs in parallel
     folder, locate = _locator(settings["dataset"])
     size, channels = settings["image_size"], settings.get("channels", 1)
     pixels = np.zeros((len(rows), *picture_shape(settings)), np.uint8)
@@ -97,8 +100,13 @@ def _read_one(
     except MemoryError:
         raise
     except BrokenPicture as error:
-        return "broken", str(error), None
+        return "broken", _plain(str(error)), None
     except OSError as error:
         return "broken", f"cannot be read: {error.strerror or error}", None
     except Exception as error:  # decoders raise what they like on damaged data; it is reported
-        return "broken", f"{type(error).__name__}: {error}", None
+        return "broken", _plain(f"{type(error).__name__}: {error}"), None
+
+
+def _plain(message: str) -> str:
+    """Return a decoder's message without what differs between two runs."""
+    return re.sub(r"\s*<_io\.BytesIO object at 0x\w+>", "", message).splitlines()[0]
