@@ -21,7 +21,10 @@ THRESHOLD = {"rule": "fixed", "value": 0.5}
 
 
 def check_cohort(
-    cohort: pd.DataFrame, attributes: list, minimum: dict | None = None
+    cohort: pd.DataFrame,
+    attributes: list,
+    minimum: dict | None = None,
+    tasks: list[str] | None = None,
 ) -> list[Finding]:
     """Check a cohort's splits, attribute coding, ages, repeated rows and sizes of groups.
 
@@ -33,15 +36,18 @@ def check_cohort(
         Attributes and intersections that will be audited.
     minimum : dict, optional
         ``n``, ``n_pos``, ``n_neg`` of an estimable group.
+    tasks : list of str, optional
+        Tasks that will be audited; default all labels.
     """
+    labels = [c[2:] for c in cohort.columns if c.startswith("y_")] if tasks is None else tasks
     checks = (
-        cohorts.splits(cohort),
+        cohorts.splits(cohort, labels),
         cohorts.patient_overlap(cohort),
         cohorts.repeated_rows(cohort),
         cohorts.attribute_coding(cohort),
         cohorts.ages(cohort),
         cohorts.age_groups(cohort),
-        cohorts.small_groups(cohort, attributes, minimum or MINIMUM),
+        cohorts.small_groups(cohort, labels, attributes, minimum or MINIMUM),
     )
     return [finding for check in checks for finding in check]
 
@@ -98,8 +104,8 @@ def stage(
     Parameters
     ----------
     settings : dict
-        ``cohort`` (name), ``task_type``, ``attributes`` and ``evaluation`` (its ``threshold``
-        and ``minimum``).
+        ``cohort`` (name), ``task_type``, ``tasks``, ``attributes`` and ``evaluation`` (its
+        ``threshold`` and ``minimum``).
     cohort : Path
         The cohort's table.
     output : Path
@@ -118,7 +124,9 @@ def stage(
         A finding is an error.
     """
     table, evaluation = read_table(cohort, COHORT), settings["evaluation"]
-    findings = check_cohort(table, settings["attributes"], evaluation["minimum"])
+    findings = check_cohort(
+        table, settings["attributes"], evaluation["minimum"], settings.get("tasks")
+    )
     findings += check_images(images, table) if images else []
     for path in predictions:
         rows = read_table(path, PREDICTIONS)

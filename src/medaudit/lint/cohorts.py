@@ -125,11 +125,12 @@ def age_groups(cohort: pd.DataFrame) -> Iterator[Finding]:
         yield Finding("attribute_coding", "error", message, len(both), f"ages {examples(both)}")
 
 
-def small_groups(cohort: pd.DataFrame, attributes: list, minimum: dict) -> Iterator[Finding]:
+def small_groups(
+    cohort: pd.DataFrame, tasks: list[str], attributes: list, minimum: dict
+) -> Iterator[Finding]:
     """Find groups of the test split under the minimum; they are not estimated (``too_few``)."""
     test = cohort[cohort["split"] == "test"]
-    tasks = [column for column in cohort.columns if column.startswith("y_")]
-    labels = test[tasks]
+    labels = test[[f"y_{task}" for task in tasks]]
     for names in (([a] if isinstance(a, str) else list(a)) for a in attributes):
         keys = [test[f"a_{name}"] for name in names]
         known = pd.concat(keys, axis=1).notna().all(axis=1)
@@ -155,14 +156,14 @@ def _short(attribute: str, n, positive, short, minimum: dict) -> Iterator[Findin
         yield Finding("small_group", "warning", message, len(tasks), f"{attribute}: {where}")
 
 
-def splits(cohort: pd.DataFrame) -> Iterator[Finding]:
+def splits(cohort: pd.DataFrame, tasks: list[str]) -> Iterator[Finding]:
     """Find a cohort without a test split (error) or with single-class tasks there (warning)."""
     test = cohort[cohort["split"] == "test"]
     if test.empty:
         yield Finding(
             "splits", "error", "there are no test rows: nothing can be audited", 0, "split"
         )
-    for column in [c for c in cohort.columns if c.startswith("y_")]:
+    for column in [f"y_{task}" for task in tasks]:
         if not test.empty and test[column].nunique() < 2:
             message = (
                 f"{column[2:]} has fewer than two classes in the test split: no ranking metric"
