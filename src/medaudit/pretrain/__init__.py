@@ -173,7 +173,7 @@ def _model(settings: Settings) -> dict:
         "kind": "clip" if clip else "timm",
         "architecture": settings.architecture,
         "arguments": settings.arguments,
-        "input": settings.input.spec(),
+        "input": vars(settings.input),
         **({} if clip else {"pooling": "token"}),
     }
 
