@@ -161,6 +161,7 @@ def test_wrong_files_are_refused(tree, tmp_path):
         (HEADER.encode() + b"\na.png,Mass,0,1,5,M,PA\xe9,1,1,1,1\n", "'View Position'.*UTF8"),
         (HEADER.encode("utf-16"), "not UTF-8"),
         (b"", "is empty"),
+        (HEADER.replace("Follow-up #", "Patient ID").encode() + b"\n", "more than once"),
         (HEADER.replace(",", ";").encode() + b"\n1;2\n", "lacks the column"),
         (HEADER.encode() + b"\na.png,Mass\n", "Expected 11 columns, got 2"),
     ):
@@ -168,6 +169,12 @@ def test_wrong_files_are_refused(tree, tmp_path):
         with pytest.raises(MedauditError, match=said):
             load(settings)
     table.unlink()
+    broken = tmp_path / "Data_Entry_2017.csv.gz"
+    for content in (gzip.compress(HEADER.encode())[:-9], b"no gzip"):
+        broken.write_bytes(content)
+        with pytest.raises(MedauditError, match="cannot read"):
+            load(settings)
+    broken.unlink()
     with pytest.raises(MedauditError, match=r"no Data_Entry_2017\*\.csv"):
         load(settings)
     with pytest.raises(MedauditError, match="there is no folder"):

@@ -80,7 +80,7 @@ def count_groups(frame: pd.DataFrame, settings: dict) -> list[dict]:
 def hash_ids(frame: pd.DataFrame) -> str:
     """Return the SHA-256 of which image is in which split, in row order."""
     lines = frame["image_id"] + "\t" + frame["split"] + "\n"
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return hashlib.sha256("".join(lines.tolist()).encode()).hexdigest()
 
 
 def _count(frame: pd.DataFrame, attribute: str, groups: pd.Series, labels: list[str]) -> list[dict]:

@@ -132,16 +132,19 @@ def _split_paths(paths: pa.Array, source: Path) -> pa.StructArray:
 def _labels(table: pa.Table, path: Path, settings: dict) -> dict[str, np.ndarray]:
     uncertain = UNCERTAIN[_choice(settings, "uncertain", UNCERTAIN)]
     blank = BLANK[_choice(settings, "blank", BLANK)]
-    codes = np.column_stack([table[finding].to_numpy() for finding in FINDINGS])
-    wrong = ~(np.isnan(codes) | np.isin(codes, (-1, 0, 1)))
-    if wrong.any():
-        row, column = np.argwhere(wrong)[0]
-        raise MedauditError(
-            f"{path}: column {FINDINGS[column]!r} holds {codes[row, column]:g} in line {row + 2}; "
-            "codes are 1, 0, -1 and blank"
-        )
-    values = np.where(np.isnan(codes), blank, np.where(codes == -1, uncertain, codes))
-    return {f"y_{finding}": values[:, i] for i, finding in enumerate(FINDINGS)}
+    labels = {}
+    for finding in FINDINGS:
+        codes = table[finding].to_numpy()
+        missing, unsure = np.isnan(codes), codes == -1
+        wrong = ~(missing | unsure | (codes == 0) | (codes == 1))
+        if wrong.any():
+            row = wrong.argmax()
+            raise MedauditError(
+                f"{path}: column {finding!r} holds {codes[row]:g} in line {row + 2}; codes are 1, "
+                "0, -1 and blank"
+            )
+        labels[f"y_{finding}"] = np.where(missing, blank, np.where(unsure, uncertain, codes))
+    return labels
 
 
 def _choice(settings: dict, key: str, known) -> str:

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import re
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def read_header(path: Path) -> list[str]:
             header = next(csv.reader([stream.readline().decode("utf-8-sig")]), [])
     except UnicodeDecodeError as error:
         raise MedauditError(f"{path} is not UTF-8 text ({error}); save it as UTF-8") from error
-    except OSError as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise MedauditError(f"cannot read {path}: {error}") from error
     if not header:
         raise MedauditError(f"{path} is empty; give the owner's table")
@@ -54,12 +55,15 @@ def read_columns(path: Path, types: dict[str, pa.DataType]) -> pa.Table:
     Raises
     ------
     MedauditError
-        A column is lacking, a value has the wrong type, the text is not UTF-8, no row.
+        A column is lacking or stands twice, a value has the wrong type, the text is not UTF-8, no row.
     """
     header = read_header(path)
     lacking = [name for name in types if name not in header]
     if lacking:
         raise MedauditError(f"{path} lacks the columns {lacking}; it has {header}")
+    twice = [name for name in types if header.count(name) > 1]
+    if twice:
+        raise MedauditError(f"{path} has the columns {twice} more than once; keep one of each")
     try:
         table = arrow_csv.read_csv(
             path,
