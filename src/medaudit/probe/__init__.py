@@ -75,13 +75,19 @@ def probe(
         kept = ~splits["train"]
         logits = predict(head, entry, sweep.parameters, x[kept])[:, 0]
     scores = probabilities(logits.astype(np.float64), multiclass)
+    runs = summary(sweep, entry)
+    for run in runs["chosen"]:
+        log.info(
+            "seed %(seed)d: learning rate %(learning_rate)g, epoch %(epoch)d, loss %(val_loss)s",
+            run,
+        )
     write_table(
         predictions(frame[kept], scores, settings["tasks"]),
         output,
         PREDICTIONS,
         **{name: settings[name] for name in ("cohort", "model", "method")},
         **{key: read_metadata(embeddings).get(key) for key in ("spec", "phantom")},
-        runs=summary(sweep, entry),
+        runs=runs,
         rows={name: int(mask.sum()) for name, mask in splits.items()},
         notes=notes,
     )
