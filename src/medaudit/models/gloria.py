@@ -109,23 +109,22 @@ def clean_report(text: str) -> str:
     """Return the words of a text as the owner cleans it.
 
     Sentences end at a point or at a number with a point; punctuation goes, and so do sentences of
-    one word.
+    one word. A text of nothing else keeps them: the owner's code would embed an empty text, so
+    that the prompts "Edema" and "Cardiomegaly" would be the same.
 
     Raises
     ------
     MedauditError
-        Nothing is left: the owner's code would embed an empty text.
+        The text holds no word.
     """
     sentences = re.split(r"[0-9]+\.|\.", text.replace("\n", " "))
     words = [re.findall(r"\w+", sentence.lower()) for sentence in sentences]
-    kept = [word for sentence in words if len(sentence) > 1 for word in sentence]
+    longer = [sentence for sentence in words if len(sentence) > 1]
+    kept = [word for sentence in longer or words for word in sentence]
     plain = [word.encode("ascii", "ignore").decode() for word in kept]
     cleaned = " ".join(word for word in plain if word)
     if not cleaned:
-        raise MedauditError(
-            f"GLoRIA drops sentences of one word, so nothing is left of the prompt {text!r}; "
-            "use at least two words"
-        )
+        raise MedauditError(f"the prompt {text!r} holds no word that GLoRIA would read")
     return cleaned
 
 

@@ -1,0 +1,4 @@
+from medaudit.stage import run
+from medaudit.zero_shot import zero_shot
+
+run(zero_shot)
