@@ -451,6 +451,12 @@ def test_a_partial_folder_is_used_only_for_the_same_work(tmp_path, folder, chang
     assert (open_store(tmp_path / "out").images == 7).all() == (change == "nothing")
 
 
+def test_an_output_that_cannot_be_written_is_a_clear_error(tmp_path):
+    cohort = write_cohort(tmp_path / "cohort.parquet", ["x"])
+    with pytest.raises(MedauditError, match="cannot write .*cohort.parquet/out"):
+        images(PHANTOM, cohort=cohort, output=cohort / "out")
+
+
 def test_an_index_of_other_pixels_is_refused(tmp_path):
     cohort = write_cohort(tmp_path / "cohort.parquet", ["x", "y"])
     images(PHANTOM, cohort=cohort, output=tmp_path / "out")

@@ -295,8 +295,15 @@ def atomic(path: Path) -> Iterator[Path]:
 
     On an exception the temporary file is removed and whatever stood at `path` stays.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent
+        )
+    except OSError as error:
+        raise MedauditError(
+            f"cannot write {path}: {error.strerror}; choose a folder that can be written"
+        ) from error
     os.close(handle)
     temporary = Path(name)
     try:
