@@ -77,6 +77,7 @@ def _head(evidence: Evidence, notes: list[str]) -> dict:
         "entry": evidence.entry,
         "level": evidence.level,
         "draws": evidence.evaluation.get("bootstrap", {}).get("draws"),
+        "permutations": evidence.evaluation.get("null", {}).get("draws"),
         "cohorts": list(evidence.cards),
         "headline": evidence.headline,
         "gap": evidence.gap,

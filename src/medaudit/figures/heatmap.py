@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 
 from medaudit.figures.style import Figure, canvas, shorten
 from medaudit.studies.evidence import Evidence, direction
@@ -84,10 +85,9 @@ def heatmap_rows(evidence: Evidence, cohort: str, model: str, method: str) -> pd
 
 
 def _cells(part: object, panel: Axes, grid: np.ndarray, name: str) -> None:
-    from matplotlib.colors import LinearSegmentedColormap
-
-    tones = LinearSegmentedColormap.from_list("delta", ["#D55E00", "#FFFFFF", "#0072B2"])
-    tones.set_bad("#EEEEEE")
+    tones = LinearSegmentedColormap.from_list(
+        "delta", ["#D55E00", "#FFFFFF", "#0072B2"], bad="#EEEEEE"
+    )
     limit = np.nanmax(np.abs(grid)) if np.isfinite(grid).any() else 1.0
     limit = max(float(limit), 0.02)
     image = panel.imshow(grid, cmap=tones, vmin=-limit, vmax=limit, aspect="auto")

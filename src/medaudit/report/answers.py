@@ -47,11 +47,34 @@ def answer(facts: pd.DataFrame, head: dict, cohort: str) -> list[Answer]:
     gaps = rows[(rows["kind"] == "gap") & rows["gap"].eq(head["gap"])]
     gaps = gaps[gaps["task"] != "mean_of_gaps"]
     of_best = gaps[gaps["model"].eq(best["model"]) & gaps["method"].eq(best["method"])]
+    fair = [how_fair(gap, best, head) for _, gap in of_best.iterrows()]
     return [
+        Answer("In short", in_short(best, rows, of_best, fair, head)),
         Answer("How well?", how_well(best, rows, head)),
-        *(how_fair(gap, best, head) for _, gap in of_best.iterrows()),
+        *fair,
         Answer("All runs together?", all_runs(gaps, head)),
         Answer("How sure?", how_sure(best, of_best, head)),
+    ]
+
+
+def in_short(
+    best: pd.Series, rows: pd.DataFrame, gaps: pd.DataFrame, fair: list[Answer], head: dict
+) -> list[str]:
+    """Answer the study's question in two sentences."""
+    rivals = against(best, rows[rows["kind"] == "performance_difference"])
+    alike = int((~(rivals["p_adjusted"] <= alpha(head))).sum())
+    others = f"; {alike} of {len(rivals)} other runs cannot be told apart from it" if alike else ""
+    name = words.measure(head["headline"])
+    found = [
+        f"by {words.attribute(gap['attribute'])} {cells.number(gap['value'])} ({item.verdict})"
+        if not cells.missing(gap["value"])
+        else f"by {words.attribute(gap['attribute'])} not estimable"
+        for (_, gap), item in zip(gaps.iterrows(), fair, strict=True)
+    ]
+    return [
+        f"{run_name(best)} scores best: {name} {cells.number(best['value'])} "
+        f"({interval(best, head)}){others}.",
+        f"Its gaps between groups: {', '.join(found)}." if found else "It has no audited groups.",
     ]
 
 
@@ -59,7 +82,7 @@ def how_well(best: pd.Series, rows: pd.DataFrame, head: dict) -> list[str]:
     """Name the best run and say whether the others differ from it."""
     shown = cells.number(best["value"])
     sentences = [
-        f"{run_name(best)} does best: {words.measure(head['headline'], long=True)} {shown} "
+        f"{run_name(best)} scores best: {words.measure(head['headline'], long=True)} {shown} "
         f"({interval(best, head)})."
     ]
     rivals = against(best, rows[rows["kind"] == "performance_difference"])
@@ -78,6 +101,12 @@ def how_well(best: pd.Series, rows: pd.DataFrame, head: dict) -> list[str]:
             f"Of the {len(rivals)} other runs, {clear} {'is' if clear == 1 else 'are'} shown to "
             f"be worse after Holm's adjustment and {len(rivals) - clear} cannot be told apart "
             "from it."
+        )
+    size = rivals["family_size"].iloc[0]
+    if head.get("draws") and 2 * size / (head["draws"] + 1) > alpha(head):
+        sentences.append(
+            f"With {head['draws']} draws no difference can stand after adjusting for {size} "
+            "comparisons: raise evaluation.bootstrap.draws to settle it."
         )
     sentences.append("It was picked by these very test results, which flatters it a little.")
     return sentences
@@ -137,6 +166,7 @@ def judge(gap: pd.Series, head: dict) -> tuple[str, str]:
         return HINT, (
             f"{chance}Taken alone it is larger than chance would explain ({p_text(gap)}), but not "
             f"after adjusting for the {gap['family_size']} gaps tested: a hint, no finding."
+            f"{floor_note(gap, head)}"
         )
     limit = ""
     if not cells.missing(gap["smallest_detectable"]):
@@ -147,6 +177,17 @@ def judge(gap: pd.Series, head: dict) -> tuple[str, str]:
     return WITHIN, (
         f"{chance}This gap is within what chance gives a fair model ({p_text(gap)}). That is no "
         f"proof of fairness{limit}."
+    )
+
+
+def floor_note(gap: pd.Series, head: dict) -> str:
+    """Say so where the permutations are too few for any gap of the family to stand."""
+    draws = head.get("permutations")
+    if not draws or gap["family_size"] / (draws + 1) <= alpha(head):
+        return ""
+    return (
+        f" With {draws} permutations none of {gap['family_size']} gaps could stand: raise "
+        "evaluation.null.draws to settle it."
     )
 
 
@@ -188,9 +229,10 @@ def how_sure(best: pd.Series, gaps: pd.DataFrame, head: dict) -> list[str]:
         )
     least = gaps["smallest_detectable"].dropna()
     if len(least):
+        ends = list(dict.fromkeys(cells.number(value) for value in (least.min(), least.max())))
         text += (
-            f" Gaps can be found here from about {cells.number(least.min())} to "
-            f"{cells.number(least.max())} upward, depending on the attribute."
+            f" Gaps can be found here from about {' to '.join(ends)} upward"
+            f"{', depending on the attribute' if len(ends) > 1 else ''}."
         )
     return [text]
 
@@ -199,7 +241,7 @@ def against(best: pd.Series, differences: pd.DataFrame) -> pd.DataFrame:
     """Return the differences of `best` from every other run, best less the other."""
     names = ["model", "method"]
     first = (differences[names] == best[names]).all(axis=1)
-    second = (differences[["against_model", "against_method"]].to_numpy() == best[names].to_numpy())
+    second = differences[["against_model", "against_method"]].to_numpy() == best[names].to_numpy()
     second = pd.Series(second.all(axis=1), index=differences.index)
     here = differences[first | second].copy()
     turned = second[here.index]
@@ -220,7 +262,7 @@ def interval(row: pd.Series, head: dict) -> str:
     """Write an interval with its level, or that there is none."""
     if cells.missing(row["low"]) or cells.missing(row["high"]):
         return "no interval"
-    level = f"{head['level'] * 100:g} % interval"
+    level = f"{head['level'] * 100:g}\N{NARROW NO-BREAK SPACE}% interval"
     return f"{level} {cells.number(row['low'])} to {cells.number(row['high'])}"
 
 

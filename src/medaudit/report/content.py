@@ -86,6 +86,7 @@ def _study(facts: pd.DataFrame, tables: tuple, figures: tuple) -> dict:
         "answers": [
             {"cohort": cohort, "answers": answer(facts, head, cohort)} for cohort in head["cohorts"]
         ],
+        "cohorts": head["cohorts"],
         "picture": drawn[0] if drawn else None,
         "figures": drawn,
         "tables": [_table(tables[0], entry) for entry in head["tables"]],

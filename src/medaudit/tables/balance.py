@@ -24,7 +24,7 @@ def balance(evidence: Evidence) -> Table:
         "Images and patients by split and group.",
         data,
         (
-            Column("cohort", "Cohort"),
+            *([Column("cohort", "Cohort")] if len(evidence.cards) > 1 else []),
             Column("split", "Split"),
             Column("attribute_shown", "Attribute"),
             Column("group", "Group"),

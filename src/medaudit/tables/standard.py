@@ -7,7 +7,19 @@ from medaudit.tables import words
 from medaudit.tables.balance import balance
 from medaudit.tables.table import Column, Table
 
-RUN_COLUMNS = (Column("cohort", "Cohort"), Column("model", "Model"), Column("method", "Method"))
+
+def run_columns(evidence: Evidence) -> tuple[Column, ...]:
+    """Return the columns that name a run; the cohort only where there are several."""
+    columns = (Column("cohort", "Cohort"), Column("model", "Model"), Column("method", "Method"))
+    return columns if len(evidence.cards) > 1 else columns[1:]
+
+
+def measure_columns(evidence: Evidence) -> list[Column]:
+    """Return the columns of all measures."""
+    return [
+        Column(name, words.first_upper(words.measure(name)), "estimate")
+        for name in evidence.measures
+    ]
 
 
 def standard_tables(evidence: Evidence, facts: pd.DataFrame) -> list[Table]:
@@ -28,7 +40,6 @@ def performance(evidence: Evidence, facts: pd.DataFrame) -> Table:
     rows = facts[facts["kind"] == "performance"]
     data = spread(rows, RUN, evidence.measures, extra=("seed_sd",))
     data = data.merge(counts(rows, RUN), on=RUN, how="left")
-    columns = [Column(name, words.measure(name), "estimate") for name in evidence.measures]
     first = evidence.headline
     return Table(
         "performance",
@@ -37,8 +48,8 @@ def performance(evidence: Evidence, facts: pd.DataFrame) -> Table:
         f"Spread over seeds: standard deviation of the {words.measure(first)} of the seeds.",
         data,
         (
-            *RUN_COLUMNS,
-            *columns,
+            *run_columns(evidence),
+            *measure_columns(evidence),
             Column(f"{first}_seed_sd", "Spread over seeds", "number"),
             Column("n", "Images", "count"),
             Column("n_patients", "Patients", "count"),
@@ -59,7 +70,7 @@ def fairness(evidence: Evidence, facts: pd.DataFrame) -> Table:
         f"Fairness: {words.gap(evidence.gap)} in {words.measure(evidence.headline)}",
         gap_caption(evidence),
         gap_data(rows),
-        (*RUN_COLUMNS, *gap_columns()),
+        (*run_columns(evidence), *gap_columns()),
     )
 
 
@@ -73,7 +84,11 @@ def gaps(evidence: Evidence, facts: pd.DataFrame) -> Table:
         *gap_columns(),
     )
     return Table(
-        "gaps", "All gaps", gap_caption(evidence), gap_data(rows), (*RUN_COLUMNS, *columns)
+        "gaps",
+        "All gaps",
+        gap_caption(evidence),
+        gap_data(rows),
+        (*run_columns(evidence), *columns),
     )
 
 
@@ -101,8 +116,8 @@ def gap_columns() -> tuple[Column, ...]:
     return (
         Column("attribute_shown", "Attribute"),
         Column("gap", "Gap", "estimate"),
-        Column("null_mean", "Fair model, mean", "number"),
-        Column("null_q95", "Fair model, 95th percentile", "number"),
+        Column("null_mean", "Fair: mean", "number"),
+        Column("null_q95", "Fair: 95 %", "number"),
         Column("p_value", "p", "p"),
         Column("p_adjusted", "p, Holm", "p"),
         Column("smallest_detectable", "Smallest detectable", "number"),
@@ -116,8 +131,8 @@ def gap_caption(evidence: Evidence) -> str:
     """Return what a reader must know to read a gap."""
     return (
         f"{interval_text(evidence)}. A gap is positive even for a model that treats all groups "
-        "alike: 'fair model' is what such a model shows on this test set (group labels permuted "
-        "by patient). p: chance of a gap this large in a fair model; Holm: adjusted for all gaps "
+        "alike: 'fair' is what such a model shows on this test set (group labels permuted by "
+        "patient), on average and at most in 95 of 100 cases. p: chance of a gap this large in a fair model; Holm: adjusted for all gaps "
         "of the same measure and kind on the cohort. A true gap below 'smallest detectable' "
         "would probably have gone unseen."
     )
@@ -135,10 +150,10 @@ def groups(evidence: Evidence) -> Table:
         f"Test set, mean over tasks and seeds; {interval_text(evidence)}.",
         spread(rows, key, evidence.measures).merge(counts(rows, key), on=key, how="left"),
         (
-            *RUN_COLUMNS,
+            *run_columns(evidence),
             Column("attribute_shown", "Attribute"),
             Column("group", "Group"),
-            *(Column(name, words.measure(name), "estimate") for name in evidence.measures),
+            *measure_columns(evidence),
             Column("n", "Images", "count"),
             Column("n_patients", "Patients", "count"),
         ),
@@ -164,9 +179,9 @@ def tasks(evidence: Evidence) -> Table:
         f"Test set, all patients, mean over seeds; {interval_text(evidence)}.",
         data,
         (
-            *RUN_COLUMNS,
+            *run_columns(evidence),
             Column("task", "Task"),
-            *(Column(name, words.measure(name), "estimate") for name in evidence.measures),
+            *measure_columns(evidence),
             Column("n", "Images", "count"),
             Column("n_pos", "Positive", "count"),
             Column("n_patients", "Patients", "count"),
@@ -197,7 +212,7 @@ def differences(evidence: Evidence, facts: pd.DataFrame) -> Table:
         "Holm: adjusted for all pairs of the same quantity on the cohort.",
         data[[*keep, "p_value", "p_adjusted", "family", "family_size"]].reset_index(drop=True),
         (
-            Column("cohort", "Cohort"),
+            *run_columns(evidence)[:-2],
             Column("quantity", "Quantity"),
             Column("first", "First"),
             Column("second", "Second"),

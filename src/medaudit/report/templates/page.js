@@ -1,6 +1,6 @@
 const source = JSON.parse(document.getElementById("data-tables").textContent);
 const address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-const { DataTable } = await import(address);
+const { default: DataTable } = await import(address);
 URL.revokeObjectURL(address);
 
 function enhance(table) {
@@ -17,7 +17,7 @@ function enhance(table) {
       targets: k,
       type: cell.dataset.kind === "text" ? "string" : "num",
       orderSequence: cell.dataset.kind === "text" ? ["asc", "desc", ""] : ["desc", "asc", ""],
-      columnControl: cell.dataset.kind === "text" ? ["order", ["searchList"]] : ["order"],
+      columnControl: cell.dataset.kind === "text" ? [["searchList"]] : [],
     })),
     layout: { topStart: null, topEnd: "search", bottomStart: "info", bottomEnd: "paging" },
     language: { search: "Filter rows: " },

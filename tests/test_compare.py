@@ -1,0 +1,195 @@
+"""The facts of a study against plain loops over its inputs."""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+from statsmodels.stats.multitest import multipletests
+from synthetic_study import MEASURES, card, make_study
+
+from medaudit.artefacts import GAPS, METRICS, read_table, write_array, write_json, write_table
+from medaudit.errors import MedauditError
+from medaudit.studies.differences import paired
+from medaudit.studies.evidence import Evidence, gather, replicates_of
+from medaudit.studies.facts import gather_facts, holm
+
+INPUTS = ("settings", "metrics", "gaps", "cards")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> dict:
+    return make_study(tmp_path_factory.mktemp("study"))
+
+
+@pytest.fixture(scope="module")
+def evidence(study) -> Evidence:
+    return gather(**{name: study[name] for name in INPUTS})
+
+
+@pytest.fixture(scope="module")
+def facts(evidence) -> pd.DataFrame:
+    return gather_facts(evidence)
+
+
+def value_of(frame: pd.DataFrame, **wanted: str) -> int:
+    """Row number of the one row with these values."""
+    found = [k for k, row in enumerate(frame.to_dict("records")) if wanted.items() <= row.items()]
+    assert len(found) == 1
+    return found[0]
+
+
+def whole(metric: str) -> dict:
+    return {"seed": "mean", "attribute": "all", "group": "all", "metric": metric}
+
+
+def test_performance_is_the_row_that_sums_up_the_measure(study, facts):
+    for path in study["metrics"]:
+        rows = read_table(path, METRICS)
+        for metric, task in MEASURES.items():
+            row = rows.iloc[value_of(rows, task=task, **whole(metric))]
+            seeds = rows[
+                (rows["task"] == task)
+                & rows["seed"].isin(["0", "1"])
+                & rows["group"].eq("all")
+                & rows["metric"].eq(metric)
+            ]
+            fact = facts[
+                facts["kind"].eq("performance")
+                & facts["model"].eq(row["model"])
+                & facts["method"].eq(row["method"])
+                & facts["metric"].eq(metric)
+            ]
+            assert len(fact) == 1
+            fact = fact.iloc[0]
+            assert (fact["value"], fact["low"], fact["high"]) == tuple(row[["value", "low", "high"]])
+            assert fact["task"] == task
+            assert fact["seed_sd"] == pytest.approx(np.std(seeds["value"], ddof=1))
+
+
+def test_paired_difference_is_that_of_a_plain_loop(study, facts):
+    runs = {}
+    for path in study["metrics"]:
+        rows = read_table(path, METRICS)
+        k = value_of(rows, task="mean", **whole("auc"))
+        draws = np.load(replicates_of(path))[k]
+        runs[rows["model"][0], rows["method"][0]] = rows["value"][k], draws
+    best = max(runs, key=lambda run: runs[run][0])
+    seen = 0
+    for (first, (a, left)), (second, (b, right)) in combinations(runs.items(), 2):
+        fact = facts[
+            facts["kind"].eq("performance_difference")
+            & facts["metric"].eq("auc")
+            & facts["model"].eq(first[0])
+            & facts["method"].eq(first[1])
+            & facts["against_model"].eq(second[0])
+            & facts["against_method"].eq(second[1])
+        ]
+        assert len(fact) == (len(set(first) & set(second)) == 1 or best in (first, second))
+        if fact.empty:
+            continue
+        differences = [float(x) - float(y) for x, y in zip(left, right, strict=True)]
+        below = sum(d <= 0 for d in differences)
+        above = sum(d >= 0 for d in differences)
+        fact, seen = fact.iloc[0], seen + 1
+        assert fact["value"] == pytest.approx(a - b)
+        assert fact["low"] == pytest.approx(np.percentile(differences, 2.5))
+        assert fact["high"] == pytest.approx(np.percentile(differences, 97.5))
+        assert fact["p_value"] == pytest.approx(min(1, 2 * (min(below, above) + 1) / 201))
+    assert seen >= 4
+
+
+def test_gap_difference_uses_the_groups_estimable_in_both(study, facts):
+    parts = []
+    for path in study["metrics"][:2]:
+        rows = read_table(path, METRICS)
+        kept = rows[
+            rows["seed"].eq("mean")
+            & rows["task"].eq("mean")
+            & rows["metric"].eq("auc")
+            & rows["attribute"].eq("sex & age_group")
+            & rows["status"].eq("ok")
+        ]
+        assert len(kept) == 3
+        parts.append((kept["value"].to_numpy(), np.load(replicates_of(path))[kept.index]))
+    (a, left), (b, right) = parts
+    loop = [
+        (max(x) - min(x)) - (max(y) - min(y))
+        for x, y in zip(left.T.astype(float), right.T.astype(float), strict=True)
+    ]
+    fact = facts[
+        facts["kind"].eq("gap_difference")
+        & facts["metric"].eq("auc")
+        & facts["attribute"].eq("sex & age_group")
+        & facts["model"].eq("pixels")
+        & facts["against_model"].eq("pixels")
+    ].iloc[0]
+    assert fact["value"] == pytest.approx((max(a) - min(a)) - (max(b) - min(b)))
+    assert fact["low"] == pytest.approx(np.percentile(loop, 2.5))
+    assert fact["high"] == pytest.approx(np.percentile(loop, 97.5))
+
+
+def test_pairing_narrows_the_interval_and_finds_a_small_true_difference():
+    random = np.random.default_rng(1)
+    patients = random.normal(0, 0.05, 1000)
+    first = 0.80 + patients + random.normal(0, 0.002, 1000)
+    second = 0.79 + patients + random.normal(0, 0.002, 1000)
+    low, high, p = paired(first, second, 0.95)
+    assert 0 < low < 0.01 < high and p < 0.01
+    low, high, p = paired(first, random.permutation(second), 0.95)
+    assert low < 0 < high and p > 0.05
+
+
+def test_paired_difference_of_undefined_draws_is_undefined():
+    empty = np.full(200, np.nan)
+    assert np.isnan(paired(empty, np.zeros(200), 0.95)).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_holm_is_that_of_statsmodels(seed):
+    p = np.random.default_rng(seed).uniform(0, 0.2, 12).round(2)
+    np.testing.assert_allclose(holm(p), multipletests(p, method="holm")[1])
+
+
+def test_families_hold_all_gaps_of_a_measure_and_kind(evidence, facts):
+    family = facts[facts["kind"].eq("gap") & facts["metric"].eq("f1") & facts["gap"].eq("max_min")]
+    assert len(family) == 4 * 3
+    assert set(family["family_size"]) == {12}
+    expected = multipletests(family["p_value"], method="holm")[1]
+    np.testing.assert_allclose(family["p_adjusted"].to_numpy(float), expected)
+
+
+def test_an_undefined_gap_keeps_its_row_and_status(tmp_path):
+    study = make_study(tmp_path, groups={"all": ["all"], "sex": ["female", "male"]}, too_few="male")
+    facts = gather_facts(gather(**{name: study[name] for name in INPUTS}))
+    lost = facts[facts["kind"] == "gap"]
+    assert len(lost) and set(lost["status"]) == {"too_few"} and lost["value"].isna().all()
+    assert lost["p_adjusted"].isna().all()
+
+
+def test_wrong_inputs_are_named(study, tmp_path):
+    inputs = {name: study[name] for name in INPUTS}
+    with pytest.raises(MedauditError, match="not of the same runs.*vit_random"):
+        gather(**inputs | {"gaps": study["gaps"][:2]})
+    with pytest.raises(MedauditError, match="two metrics files"):
+        gather(**inputs | {"metrics": [*study["metrics"], study["metrics"][0]]})
+    other = tmp_path / "other.json"
+    write_json(card("other", {}, phantom=False), other)
+    with pytest.raises(MedauditError, match=r"no card of the cohorts \['cells'\]"):
+        gather(**inputs | {"cards": [other]})
+    moved = tmp_path / "moved.csv"
+    write_table(read_table(study["metrics"][0], METRICS), moved, METRICS)
+    write_array(np.zeros((3, 200), np.float32), replicates_of(moved))
+    with pytest.raises(MedauditError, match=r"has shape \(3, 200\)"):
+        gather(**inputs | {"metrics": [moved, *study["metrics"][1:]]})
+
+
+def test_other_dialects_stay_apart(study, tmp_path):
+    gaps = read_table(study["gaps"][0], GAPS)
+    both = pd.concat([gaps, gaps.assign(dialect="clip_nih", value=gaps["value"] / 2)])
+    path = tmp_path / "gaps.csv"
+    write_table(both, path, GAPS)
+    inputs = {name: study[name] for name in INPUTS} | {"gaps": [path, *study["gaps"][1:]]}
+    facts = gather_facts(gather(**inputs))
+    assert "auc (clip_nih)" in set(facts["measure"])
+    assert set(facts.loc[facts["measure"] == "auc", "dialect"]) == {"textbook"}
