@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from statsmodels.stats.multitest import multipletests
-from synthetic_study import MEASURES, card, make_study
 
 from medaudit.artefacts import GAPS, METRICS, read_table, write_array, write_json, write_table
 from medaudit.errors import MedauditError
 from medaudit.studies.differences import paired
 from medaudit.studies.evidence import Evidence, gather, replicates_of
 from medaudit.studies.facts import gather_facts, holm
+from synthetic_study import MEASURES, card, make_study
 
 INPUTS = ("settings", "metrics", "gaps", "cards")
 
@@ -62,7 +62,9 @@ def test_performance_is_the_row_that_sums_up_the_measure(study, facts):
             ]
             assert len(fact) == 1
             fact = fact.iloc[0]
-            assert (fact["value"], fact["low"], fact["high"]) == tuple(row[["value", "low", "high"]])
+            assert (fact["value"], fact["low"], fact["high"]) == tuple(
+                row[["value", "low", "high"]]
+            )
             assert fact["task"] == task
             assert fact["seed_sd"] == pytest.approx(np.std(seeds["value"], ddof=1))
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic_study import make_study
 
 from medaudit.figures.gaps import gap_bands
 from medaudit.figures.groups import group_dots
@@ -13,6 +12,7 @@ from medaudit.figures.style import style, write_files
 from medaudit.studies.evidence import gather
 from medaudit.studies.facts import gather_facts
 from medaudit.studies.notes import PHANTOM
+from synthetic_study import make_study
 
 HOSTILE = {"all": ["all"], "sex": ["$\\frac{", "<script>&-->"], "race": ["=1+1", "x" * 90]}
 

@@ -4,7 +4,6 @@ import math
 
 import pandas as pd
 import pytest
-from synthetic_study import NOTE, make_study
 
 from medaudit.artefacts import GAPS, METRICS, read_json, read_table
 from medaudit.studies.evidence import gather
@@ -13,6 +12,7 @@ from medaudit.studies.notes import PHANTOM, notes_of
 from medaudit.tables import cells
 from medaudit.tables.standard import standard_tables
 from medaudit.tables.table import Column, Table, shown, write_files
+from synthetic_study import NOTE, make_study
 
 HOSTILE = "<script>alert(1)</script>"
 

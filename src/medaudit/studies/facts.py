@@ -27,7 +27,7 @@ def gather_facts(evidence: Evidence) -> pd.DataFrame:
     facts = pd.concat([part for part in parts if len(part)], ignore_index=True)
     facts = facts.reindex(columns=["measure", *COMPARISON.columns]).assign(study=evidence.study)
     for column in ("against_model", "against_method"):
-        facts[column] = facts[column].fillna("none")
+        facts[column] = facts[column].astype(object).where(facts[column].notna(), "none")
     for column in ("family_size", "n", "n_patients", "n_groups", "n_estimable"):
         facts[column] = facts[column].astype("Int64")
     return adjust(facts)
