@@ -245,11 +245,14 @@ def test_balance_follows_its_rule(chexpert, whole):
     assert selection.exclusions[-1]["count"] == len(before) - 3 * n
 
 
-@pytest.mark.parametrize(("women", "expected"), [(30, 20), (4, 4), (95, 20)])
-def test_the_largest_race_gives_the_women_it_has(women, expected):
-    """20 men each of asian and black: 1:1 in 60 wants 30 women, of 20 white at most 20."""
+@pytest.mark.parametrize(
+    ("others", "women", "expected"),
+    [("male", 30, 20), ("male", 4, 4), ("female", 30, 0), ("female", 95, 15)],
+)
+def test_the_largest_race_evens_the_sexes_as_far_as_it_can(others, women, expected):
+    """40 of the 60 drawn are of one sex; the 20 white ones bring as many of the other as exist."""
     races = ["asian"] * 25 + ["black"] * 20 + ["white"] * 100
-    sexes = ["male"] * 45 + ["female"] * women + ["male"] * (100 - women)
+    sexes = [others] * 45 + ["female"] * women + ["male"] * (100 - women)
     frame = pd.DataFrame({"split": "train", "a_race": races, "a_sex": sexes})
     selection = Selection(frame)
     balance_race_sex(selection, np.random.default_rng(0))

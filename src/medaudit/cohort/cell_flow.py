@@ -60,7 +60,7 @@ def _repair(patients, cells, chosen, order, short, limit: int) -> np.ndarray:
     free = np.bincount(pair, minlength=len(pairs)) - used
     left = limit - np.bincount(patients[chosen], minlength=patients.max() + 1)
     gained = _augment(pairs // len(short), pairs % len(short), used, free, left, short)
-    return _first_of_pairs(pair, used + gained, chosen, order)
+    return _draw_from_pairs(pair, used + gained, order)
 
 
 def _augment(of_patient, of_cell, used, free, left, short) -> np.ndarray:
@@ -75,11 +75,11 @@ def _augment(of_patient, of_cell, used, free, left, short) -> np.ndarray:
     return np.asarray(maximum_flow(network, source, sink).flow[patient, cell]).ravel()
 
 
-def _first_of_pairs(pair, wanted, chosen, order) -> np.ndarray:
-    """Choose `wanted` images of each pair: those chosen before first, then in random order."""
+def _draw_from_pairs(pair, wanted, order) -> np.ndarray:
+    """Choose the `wanted` number of images of each pair, in random order."""
     turn = np.empty(len(order), int)
     turn[order] = np.arange(len(order))
-    ranked = np.lexsort((turn, ~chosen, pair))
+    ranked = np.lexsort((turn, pair))
     sorted_pairs = pair[ranked]
     place = np.arange(len(pair)) - np.searchsorted(sorted_pairs, sorted_pairs)
     result = np.zeros(len(pair), bool)
