@@ -56,33 +56,14 @@ def probe(
     """
     from threadpoolctl import threadpool_limits
 
-    entry, multiclass = settings["entry"], settings["task_type"] == "multiclass"
     frame, x, notes = join_embeddings(cohort, embeddings)
-    y = targets(frame, settings["tasks"], multiclass)
+    y = targets(frame, settings["tasks"], settings["task_type"] == "multiclass")
     splits = {name: (frame["split"] == name).to_numpy() for name in ("train", "val", "test")}
     notes += check_splits(splits, y, settings["tasks"])
-    x = standardise(x, splits["train"])
-    head = find_head(entry["head"])
     with threadpool_limits(threads):
-        sweep = train_sweep(
-            head,
-            entry,
-            (x[splits["train"]], y[splits["train"]]),
-            (x[splits["val"]], y[splits["val"]]),
-            run_generators(settings),
-            multiclass,
-        )
-        kept = ~splits["train"]
-        logits = predict(head, entry, sweep.parameters, x[kept])[:, 0]
-    scores = probabilities(logits.astype(np.float64), multiclass)
-    runs = summary(sweep, entry)
-    for run in runs["chosen"]:
-        log.info(
-            "seed %(seed)d: learning rate %(learning_rate)g, epoch %(epoch)d, loss %(val_loss)s",
-            run,
-        )
+        runs, scores = fit(settings, standardise(x, splits["train"]), y, splits)
     write_table(
-        predictions(frame[kept], scores, settings["tasks"]),
+        predictions(frame[~splits["train"]], scores, settings["tasks"]),
         output,
         PREDICTIONS,
         **{name: settings[name] for name in ("cohort", "model", "method")},
@@ -91,6 +72,30 @@ def probe(
         rows={name: int(mask.sum()) for name, mask in splits.items()},
         notes=notes,
     )
+
+
+def fit(settings: dict, x: np.ndarray, y: np.ndarray, splits: dict) -> tuple[dict, np.ndarray]:
+    """Train on ``train``, choose on ``val``, and score all rows outside ``train``.
+
+    Returns
+    -------
+    runs : dict
+        See `summary`.
+    scores : numpy.ndarray
+        float64 probabilities ``[S, rows, tasks]``.
+    """
+    entry, multiclass = settings["entry"], settings["task_type"] == "multiclass"
+    head = find_head(entry["head"])
+    train, val = ((x[splits[name]], y[splits[name]]) for name in ("train", "val"))
+    sweep = train_sweep(head, entry, train, val, run_generators(settings), multiclass)
+    logits = predict(head, entry, sweep.parameters, x[~splits["train"]])[:, 0]
+    runs = summary(sweep, entry)
+    for run in runs["chosen"]:
+        log.info(
+            "seed %(seed)d: learning rate %(learning_rate)g, epoch %(epoch)d, loss %(val_loss)s",
+            run,
+        )
+    return runs, probabilities(logits.astype(np.float64), multiclass)
 
 
 def join_embeddings(cohort: Path, embeddings: Path) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
