@@ -28,6 +28,7 @@ from official_layouts import (
 )
 
 SIZE = 32
+TOKENIZER = open_clip.SimpleTokenizer(context_length=32)
 VISION = {"image_size": SIZE, "layers": 2, "width": 64, "patch_size": 16, "head_width": 32}
 TEXT = {"context_length": 32, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}
 
@@ -60,13 +61,12 @@ def openai_clip(root: Path, container: str = "archive") -> Official:
         else:
             torch.save({"best_epoch": 3, "state_dict": state, "best_loss": 0.5}, path)
 
-    tokenizer = open_clip.SimpleTokenizer(context_length=32)
     return Official(
         _clip_entry(path.name),
         state,
         save,
         lambda images: model.encode_image(normalised(images, CLIP_MEAN, CLIP_STD)),
-        lambda texts: model.encode_text(tokenizer(texts)),
+        lambda texts: model.encode_text(TOKENIZER(texts)),
         "visual.proj",
         model.logit_scale.exp().item(),
     )
@@ -91,10 +91,8 @@ def plip(root: Path) -> Official:
         torch.save(state | positions, path)
         (root / "config.json").write_text(json.dumps(config.to_dict()), encoding="utf-8")
 
-    tokenizer = open_clip.SimpleTokenizer(context_length=32)
-
     def texts(texts):
-        hidden = model.text_model(input_ids=tokenizer(texts)).pooler_output
+        hidden = model.text_model(input_ids=TOKENIZER(texts)).pooler_output
         return model.text_projection(hidden)
 
     def images(images):

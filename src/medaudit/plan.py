@@ -48,11 +48,22 @@ def method_fits(config: dict, model: str, method: str) -> bool:
     kind = config["methods"][method]["kind"]
     if kind == "finetune":
         return entry["kind"] not in UNTRAINABLE
+    if kind == "zero_shot":
+        return entry["kind"] in WITH_TEXT
     return True
 
 
 UNTRAINABLE = {"pixels"}
 """Kinds of models without weights to tune."""
+
+WITH_TEXT = {"clip", "biomedclip", "gloria", "medclip", "cxrclip", "siglip"}
+"""Kinds of models with a text tower."""
+
+_NOT_OF_IMAGES = (
+    *("licence", "source", "pretraining_data"),
+    *("tokenizer", "tokenizer_source", "text_pooling"),
+)
+"""What no image embedding depends on."""
 
 
 def _without(entry: dict, *keys: str) -> dict:
@@ -82,7 +93,8 @@ def _images(config: dict, cohort: str) -> dict:
 
 
 def _embed(config: dict, cohort: str, model: str) -> dict:
-    return {"cohort": cohort, "model": model, "entry": config["models"][model]}
+    entry = _without(config["models"][model], *_NOT_OF_IMAGES)
+    return {"cohort": cohort, "model": model, "entry": entry}
 
 
 def _adapt(config: dict, **names: str) -> dict:
@@ -145,6 +157,7 @@ JOBS = {
     "embed": (_embed, _model),
     "probe": (_adapt, _head),
     "finetune": (_finetune, _model),
+    "zero_shot": (_finetune, _model),
     "pool": (_names, _none),
     "lint": (_audit, _none),
     "evaluate": (_audit, _none),

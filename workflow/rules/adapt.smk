@@ -24,6 +24,28 @@ rule probe:
         " --embeddings {input.embeddings} --output {output} > {log} 2>&1"
 
 
+rule zero_shot:
+    input:
+        cohort=rules.cohort.output.table,
+        embeddings=rules.embed.output,
+    output:
+        "results/predictions/{cohort}/{model}/{method}.parquet",
+    log:
+        "results/log/zero_shot/{cohort}/{model}/{method}.log",
+    benchmark:
+        "results/benchmark/zero_shot/{cohort}/{model}/{method}.tsv"
+    wildcard_constraints:
+        method=methods_of("zero_shot"),
+    conda:
+        "../../envs/medaudit.yaml"
+    params:
+        settings=settings_of("zero_shot"),
+        code=code_of("zero_shot"),
+    shell:
+        "python -m medaudit.zero_shot --settings {params.settings:q} --cohort {input.cohort}"
+        " --embeddings {input.embeddings} --output {output} > {log} 2>&1"
+
+
 rule finetune:
     input:
         cohort=rules.cohort.output.table,

@@ -4,6 +4,7 @@ Radford et al., "Learning Transferable Visual Models From Natural Language Super
 """
 
 import json
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -91,9 +92,14 @@ def build(settings: dict) -> VisionLanguageEncoder:
 
 def tokenize(texts: list[str], context_length: int = 77) -> torch.Tensor:
     """Return the ids of `texts`, int64 ``[m, context_length]``, with CLIP's own vocabulary."""
+    return _tokenizer()(texts, context_length)
+
+
+@cache
+def _tokenizer():
     from open_clip.tokenizer import SimpleTokenizer
 
-    return SimpleTokenizer(context_length=context_length)(texts)
+    return SimpleTokenizer()
 
 
 def _config(settings: dict) -> dict:
@@ -115,8 +121,6 @@ def _config(settings: dict) -> dict:
 
 
 def _image_tower(config: dict) -> ImageTower:
-    from functools import partial
-
     from timm.models.vision_transformer import VisionTransformer
 
     vision = config["vision_cfg"]
