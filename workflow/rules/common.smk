@@ -4,7 +4,7 @@ from pathlib import Path
 
 from medaudit import plan
 from medaudit.config import check, check_files, selected
-from medaudit.datasets import source_tables
+from medaudit.datasets import data_root, source_tables
 from medaudit.errors import MedauditError
 
 try:
@@ -51,6 +51,12 @@ def manifest_tables(wildcards):
     """The owner's tables, so that a newer file is noticed; embedded ones come with the package."""
     entry = {**config["datasets"][wildcards.dataset], "name": wildcards.dataset}
     return [str(path) for path in source_tables(entry)]
+
+
+def split_file(wildcards):
+    """The published split that a cohort follows, where one is configured."""
+    name = config["cohorts"][wildcards.cohort].get("split_file")
+    return [str(data_root() / name)] if name else []
 
 
 def manifest_of(suffix):

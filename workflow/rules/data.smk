@@ -26,6 +26,7 @@ rule cohort:
     input:
         manifest=manifest_of("parquet"),
         card=manifest_of("json"),
+        split=split_file,
     output:
         table="results/cohort/{cohort}.parquet",
         card="results/cohort/{cohort}.json",

@@ -13,7 +13,7 @@ from medaudit.errors import MedauditError
 if TYPE_CHECKING:
     import pandas as pd
 
-TABLES = ("*.csv", "*.csv.gz", "*.tab", "*.xlsx")
+TABLES = ("*.csv", "*.csv.gz", "*.tab", "*.xlsx", "CheXpert-v1.0*/*.csv")
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,12 @@ def dataset_folder(settings: dict) -> Path | None:
 
 
 def source_tables(settings: dict) -> list[Path]:
-    """Return the tables at the top of the owner's folder; none where the embedded one is used."""
+    """Return the tables of the owner's folder and those named elsewhere; none if embedded."""
     folder = dataset_folder(settings)
-    return sorted(path for kind in TABLES for path in folder.glob(kind)) if folder else []
+    found = {path for kind in TABLES for path in folder.glob(kind)} if folder else set()
+    if settings.get("demographics") and (data_root() / settings["demographics"]).is_file():
+        found.add(data_root() / settings["demographics"])
+    return sorted(found)
 
 
 def embedded_table(name: str) -> Path:
