@@ -92,7 +92,7 @@ class Training:
         size, done = self.settings.batch_size, self.trace.step
         progress = Progress(self.settings.name, self.steps, done, size, shown)
         for parts in self.feeder.steps(done, self.steps):
-            loss = self._step(parts)
+            loss = self.step(parts)
             progress.update(self.trace.step / self.feeder.steps_per_epoch, loss)
             asked = anywhere(stop.asked, self.processes.device)
             if shown and self.trace.step < self.steps and (asked or checkpoints.due()):
@@ -119,7 +119,8 @@ class Training:
         self.scaler.load_state_dict(state["scaler"])
         self.trace = Trace(**state["trace"])
 
-    def _step(self, parts: list) -> float:
+    def step(self, parts: list) -> float:
+        """Make one optimizer step from this process's micro-batches; return the mean loss."""
         settings, trace = self.settings, self.trace
         done = trace.step / self.feeder.steps_per_epoch
         rate = learning_rate(
