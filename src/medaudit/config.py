@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator
 
-from medaudit.datasets import dataset_folder
+from medaudit.datasets import data_root, dataset_folder
 from medaudit.errors import MedauditError
 from medaudit.models.gate import check_weights
 
@@ -192,6 +192,10 @@ def check_files(config: dict) -> None:
             dataset_folder({**config["datasets"][name], "name": name})
         except MedauditError as error:
             problems.append(f"- {error}")
+    for name in used["cohorts"]:
+        split_file = config["cohorts"][name].get("split_file")
+        if split_file and not (data_root() / split_file).is_file():
+            problems.append(f"- cohorts.{name}.split_file: there is no {data_root() / split_file}")
     problems += check_weights({name: config["models"][name] for name in used["models"]})
     if problems:
         raise MedauditError("\n".join(["files that the run needs are not there:", *problems]))
