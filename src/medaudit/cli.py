@@ -134,7 +134,11 @@ def _score(options: dict) -> None:
     )
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     show(result, console)
-    console.print(f"Written to {result.write(options['output'])}", soft_wrap=True)
+    try:
+        written = result.write(options["output"])
+    except OSError as error:
+        raise MedauditError(f"cannot write below {options['output']}: {error}") from error
+    console.print(f"Written to {written}", soft_wrap=True, markup=False)
 
 
 def _columns(options: dict) -> dict:

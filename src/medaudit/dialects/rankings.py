@@ -20,7 +20,7 @@ def rank_measures(scored: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Columns of `medaudit.artefacts.RANKINGS`: for each cohort, attribute and pair of measures
-        Kendall's tau-b over the runs (model / method) that both define, each turned so that
+        (those that some run defines) Kendall's tau-b over the runs (model / method) that both define, each turned so that
         fairer is first; how many of the pairs of runs swap (strictly fairer by one, strictly less
         fair by the other), and which. Status ``too_few`` below two runs, ``undefined:no_decision``
         where all runs tie.
@@ -32,6 +32,7 @@ def rank_measures(scored: pd.DataFrame) -> pd.DataFrame:
     found = []
     for (cohort, attribute), part in rows.groupby(["cohort", "attribute"], sort=False):
         wide = part.pivot(index="run", columns="by", values="fair")[part["by"].unique()]
+        wide = wide.dropna(axis=1, how="all")
         for first, second in combinations(wide.columns, 2):
             both = wide[[first, second]].dropna()
             head = {"cohort": cohort, "attribute": attribute, "first": first, "second": second}

@@ -106,7 +106,7 @@ def _gap_row(gap: str, cell: Cell, level: float) -> tuple[dict, np.ndarray]:
         estimable &= cell.rest_status == "ok"
     row = _start(gap, cell, estimable)
     if estimable.sum() < 2:
-        row["status"] = next(status for status in cell.status if status != "ok")
+        row["status"] = next((s for s in cell.status if s != "ok"), "too_few")
         return row, np.empty(0)
     kept = cell.take(estimable)
     row["value"] = float(measure(gap, cell.metric, kept.value))

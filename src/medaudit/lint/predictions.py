@@ -16,20 +16,21 @@ DEVIATIONS = 3.0
 def identity(predictions: pd.DataFrame, cohort: pd.DataFrame) -> Iterator[Finding]:
     """Find ids, splits and labels that differ from the cohort's (errors), test rows not scored."""
     ids = predictions["image_id"]
-    strange = ids[~ids.isin(cohort["image_id"])].unique()
-    if len(strange):
+    place = pd.Index(cohort["image_id"]).get_indexer(ids)
+    if (place < 0).any():
+        strange = ids[place < 0].unique()
         message = f"{len(strange)} predicted images are not in the cohort"
         yield Finding("unknown_id", "error", message, len(strange), f"ids {examples(strange)}")
-    test = cohort.loc[cohort["split"] == "test", "image_id"]
-    absent = test[~test.isin(ids)]
+    split = cohort["split"].to_numpy()
+    test = split == "test"
+    absent = cohort["image_id"][test & (np.bincount(place[place >= 0], minlength=len(test)) == 0)]
     if len(absent):
         message = (
-            f"{len(absent)} of {len(test)} test images have no prediction: who is left out may "
+            f"{len(absent)} of {test.sum()} test images have no prediction: who is left out may "
             "decide the gap"
         )
         yield Finding("missing_prediction", "warning", message, len(absent), examples(absent))
-    own = cohort.set_index("image_id")["split"].reindex(ids).to_numpy()
-    moved = (own != predictions["split"].to_numpy()) & pd.notna(own)
+    moved = (split[place] != predictions["split"].to_numpy()) & (place >= 0)
     if moved.any():
         message = (
             f"{int(moved.sum())} predictions name another split than the cohort: test images "
@@ -37,22 +38,23 @@ def identity(predictions: pd.DataFrame, cohort: pd.DataFrame) -> Iterator[Findin
         )
         where = f"ids {examples(ids[moved].unique())}"
         yield Finding("test_touched", "error", message, int(moved.sum()), where)
-    yield from _labels(predictions, cohort)
+    yield from _labels(predictions, cohort, place)
 
 
-def _labels(predictions: pd.DataFrame, cohort: pd.DataFrame) -> Iterator[Finding]:
-    table = cohort.set_index("image_id")
-    for task, rows in predictions.groupby("task", sort=True):
-        if f"y_{task}" not in table:
+def _labels(
+    predictions: pd.DataFrame, cohort: pd.DataFrame, place: np.ndarray
+) -> Iterator[Finding]:
+    for task, rows in predictions.groupby("task", sort=True).indices.items():
+        if f"y_{task}" not in cohort:
             message = f"the cohort has no label for the task {task}"
             yield Finding("unknown_task", "error", message, len(rows), str(task))
             continue
-        truth = table[f"y_{task}"].reindex(rows["image_id"]).to_numpy()
-        given = rows["y"].to_numpy(float)
-        wrong = (truth != given) & ~(np.isnan(truth) | np.isnan(given))
+        truth = cohort[f"y_{task}"].to_numpy(float)[place[rows]]
+        given = predictions["y"].to_numpy(float)[rows]
+        wrong = (truth != given) & ~(np.isnan(truth) | np.isnan(given)) & (place[rows] >= 0)
         if wrong.any():
             message = f"{int(wrong.sum())} labels differ from the cohort's"
-            where = f"{task}: ids {examples(rows['image_id'][wrong].unique())}"
+            where = f"{task}: ids {examples(predictions['image_id'].iloc[rows[wrong]].unique())}"
             yield Finding("label_mismatch", "error", message, int(wrong.sum()), where)
 
 
@@ -136,11 +138,16 @@ def threshold_source(
 def repeated_predictions(predictions: pd.DataFrame, cohort: pd.DataFrame) -> Iterator[Finding]:
     """Find images of one patient with equal scores in every task: rows drawn more than once."""
     test = predictions[predictions["split"] == "test"]
-    wide = test.set_index(["image_id", "task", "seed"])["score"].unstack(["task", "seed"])
+    if test[["task", "seed"]].drop_duplicates().shape[0] > 1:
+        wide = test.set_index(["image_id", "task", "seed"])["score"].unstack(["task", "seed"])
+        wide.columns = range(wide.shape[1])
+    else:
+        wide = test.set_index("image_id")[["score"]]
     if wide.empty or (wide.nunique() <= len(wide) / 2).all():
         return
-    patient = cohort.set_index("image_id")["patient_id"].reindex(wide.index)
-    twice = pd.concat([patient, wide], axis=1).duplicated(keep=False)
+    place = pd.Index(cohort["image_id"]).get_indexer(wide.index)
+    patient = pd.factorize(cohort["patient_id"])[0][place]
+    twice = wide.assign(patient=patient).duplicated(keep=False).to_numpy()
     if twice.any():
         message = (
             f"{int(twice.sum())} test images share patient and every score with another: were "

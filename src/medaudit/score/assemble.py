@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from medaudit.artefacts import PREDICTIONS
@@ -174,24 +175,35 @@ def _first_rows(source: Sheet, images: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cohort(frame: pd.DataFrame, images: pd.DataFrame, attributes: pd.DataFrame) -> pd.DataFrame:
-    labels = frame.drop_duplicates(["image_id", "task"])
-    wide = labels.pivot(index="image_id", columns="task", values="y").reindex(images["image_id"])
-    check = frame.merge(labels[["image_id", "task", "y"]], on=["image_id", "task"])
-    if len(labels) < len(frame) and not check["y_x"].equals(check["y_y"]):
-        raise MedauditError(
-            "labels of the same image and task differ between models or seeds; each image has one"
-        )
-    tasks = frame["task"].unique()
+    labels = _labels(frame, images)
     return pd.concat(
         [
             images[["image_id", "patient_id"]].assign(path=images["image_id"]),
             attributes[["age"]].assign(view=pd.Series(None, dtype="str")),
             images[["split"]],
-            pd.DataFrame({f"y_{task}": wide[task].to_numpy() for task in tasks}),
+            pd.DataFrame({f"y_{task}": values for task, values in labels.items()}),
             attributes.drop(columns="age"),
         ],
         axis=1,
     )
+
+
+def _labels(frame: pd.DataFrame, images: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return the labels of each task in the order of `images`; models and seeds must agree."""
+    place = pd.Index(images["image_id"]).get_indexer(frame["image_id"])
+    y, found = frame["y"].to_numpy(), {}
+    for task, rows in frame.groupby("task", sort=False).indices.items():
+        found[task] = np.full(len(images), np.nan)
+        found[task][place[rows]] = y[rows]
+        differ = found[task][place[rows]] != y[rows]
+        differ &= ~(np.isnan(found[task][place[rows]]) & np.isnan(y[rows]))
+        if differ.any():
+            first = frame["image_id"].iloc[rows[differ][0]]
+            raise MedauditError(
+                f"labels of {task} differ between models or seeds for {int(differ.sum())} rows, "
+                f"e.g. image {first!r}; an image has one label"
+            )
+    return found
 
 
 def _by_model(frame: pd.DataFrame, where: str) -> dict[tuple[str, str], pd.DataFrame]:

@@ -32,7 +32,7 @@ class Columns:
     ----------
     roles : dict of str to str
         Column of each of `OPTIONS` that is a single column.
-    tasks : dict of str to (str, str)
+    tasks : dict of str to (str or None, str)
         Label and score column of each task of a wide file.
     label : str or None
         The one label column beside several score columns.
@@ -41,7 +41,7 @@ class Columns:
     """
 
     roles: dict[str, str] = field(default_factory=dict)
-    tasks: dict[str, tuple[str, str]] = field(default_factory=dict)
+    tasks: dict[str, tuple[str | None, str]] = field(default_factory=dict)
     label: str | None = None
     scores: dict[str, str] = field(default_factory=dict)
 
@@ -64,7 +64,9 @@ def find_role(names: list[str], role: str, taken: set[str]) -> str | None:
     return next((known[word] for word in SYNONYMS[role].split() if word in known), None)
 
 
-def find_columns(names: list[str], given: dict[str, list[str]], where: str) -> Columns:
+def find_columns(
+    names: list[str], given: dict[str, list[str]], where: str, needs_label: bool = True
+) -> Columns:
     """Find the columns of a predictions file.
 
     Parameters
@@ -76,6 +78,8 @@ def find_columns(names: list[str], given: dict[str, list[str]], where: str) -> C
         of each (tasks), or one label and several scores (classes or models).
     where : str
         The file, for messages.
+    needs_label : bool
+        Without it the score columns alone will do.
 
     Raises
     ------
@@ -91,7 +95,7 @@ def find_columns(names: list[str], given: dict[str, list[str]], where: str) -> C
     if any(len(given.get(role, ())) > 1 for role in ("label", "score")):
         _pair_given(found, given, where)
     else:
-        _find_layout(found, names, where)
+        _find_layout(found, names, where, needs_label)
     return found
 
 
@@ -118,10 +122,10 @@ def _pair_given(found: Columns, given: dict, where: str) -> None:
         )
 
 
-def _find_layout(found: Columns, names: list[str], where: str) -> None:
+def _find_layout(found: Columns, names: list[str], where: str, needs_label: bool) -> None:
     for role in ("label", "score", "task"):
         _detect(found, names, role)
-    if "label" in found.roles and "score" in found.roles:
+    if "score" in found.roles and ("label" in found.roles or not needs_label):
         return
     free = [name for name in names if name not in found.taken or name == found.roles.get("label")]
     scores = {stem: n for n in free if (stem := _stem(n, SCORES))}
@@ -133,6 +137,8 @@ def _find_layout(found: Columns, names: list[str], where: str) -> None:
         found.roles.pop("task", None)
     elif "label" in found.roles and scores:
         found.label, found.scores = found.roles.pop("label"), scores
+    elif scores and not needs_label:
+        found.tasks = {stem: (None, column) for stem, column in scores.items()}
     else:
         lacking = [role for role in ("label", "score") if role not in found.roles]
         raise MedauditError(

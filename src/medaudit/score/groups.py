@@ -53,8 +53,10 @@ def join_groups(sheet: Sheet, base: pd.DataFrame, given: dict[str, list[str]]) -
             f"{sheet.where}: {table.loc[twice, column].nunique()} ids in {column} stand in several "
             f"rows that differ, e.g. {first!r}; give each one row"
         )
-    joined = table.set_index(column).reindex(base[own]).reset_index(drop=True)
-    absent = int((~base[own].isin(table[column])).sum())
+    place = pd.Index(table[column]).get_indexer(base[own])
+    rows = table.drop(columns=column).reset_index(drop=True)
+    joined = rows.reindex(np.where(place < 0, len(rows), place)).reset_index(drop=True)
+    absent = int((place < 0).sum())
     sheet.notes.append(
         f"joined by {column} = the predictions' {own}: {len(base) - absent} of {len(base)} images "
         f"found" + (f", {absent} without a row are in no group" if absent else "")
@@ -64,7 +66,7 @@ def join_groups(sheet: Sheet, base: pd.DataFrame, given: dict[str, list[str]]) -
 
 def _best_key(sheet: Sheet, base: pd.DataFrame, found: dict[str, str]) -> tuple[str, str]:
     hits = {
-        (column, own): int(base[own].isin(as_text(sheet.frame[column])).sum())
+        (column, own): _hits(base[own], as_text(sheet.frame[column]))
         for column in found.values()
         for own in ("image_id", "patient_id")
     }
@@ -77,6 +79,10 @@ def _best_key(sheet: Sheet, base: pd.DataFrame, found: dict[str, str]) -> tuple[
             "right columns with --id or --patient"
         )
     return best
+
+
+def _hits(ids: pd.Series, known: pd.Series) -> int:
+    return int((pd.Index(known.unique()).get_indexer(ids) >= 0).sum())
 
 
 def _some(values: pd.Series) -> str:

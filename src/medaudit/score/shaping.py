@@ -46,7 +46,8 @@ def tidy(sheet: Sheet, columns: Columns, positive: str | None) -> pd.DataFrame:
     """
     base = _base(sheet, columns)
     frame = pd.concat(_layout(sheet, columns, base, positive), ignore_index=True)
-    twice = frame.duplicated(KEY, keep=False)
+    varying = [k for k in KEY if k == "image_id" or (frame[k] != frame[k].iloc[0]).any()]
+    twice = frame.duplicated(varying, keep=False)
     if twice.any():
         shown = frame.loc[twice, KEY].iloc[0].to_dict()
         raise MedauditError(
@@ -113,7 +114,7 @@ def _splits(sheet: Sheet, column: str) -> pd.Series:
 
 
 def _layout(sheet: Sheet, columns: Columns, base: pd.DataFrame, positive) -> list[pd.DataFrame]:
-    frame, roles = sheet.frame, columns.roles
+    roles = columns.roles
     if columns.tasks:
         return [
             base.assign(task=task, y=_labels(sheet, y, positive), score=_scores(sheet, score))
@@ -122,8 +123,8 @@ def _layout(sheet: Sheet, columns: Columns, base: pd.DataFrame, positive) -> lis
     if columns.scores:
         return _one_label(sheet, columns, base, positive)
     task = _text(sheet, roles["task"], "task") if "task" in roles else "label"
-    y = _labels(sheet, roles["label"], positive)
-    return [base.assign(task=task, y=y, score=_scores(sheet, roles["score"]))][: len(frame)]
+    y = _labels(sheet, roles.get("label"), positive)
+    return [base.assign(task=task, y=y, score=_scores(sheet, roles["score"]))]
 
 
 def _one_label(sheet, columns: Columns, base: pd.DataFrame, positive) -> list[pd.DataFrame]:
@@ -156,7 +157,9 @@ def _one_label(sheet, columns: Columns, base: pd.DataFrame, positive) -> list[pd
     ]
 
 
-def _labels(sheet: Sheet, column: str, positive: str | None) -> pd.Series:
+def _labels(sheet: Sheet, column: str | None, positive: str | None) -> pd.Series:
+    if column is None:
+        return pd.Series(np.nan, index=sheet.frame.index)
     text = as_text(sheet.frame[column]).str.strip()
     levels = sorted(text.dropna().unique())
     if positive is not None:

@@ -1,0 +1,117 @@
+"""The command: quick help, no torch, one message and exit code 1 on garbage."""
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from medaudit.cli import main
+
+QUICK = ["--draws", "20", "--threads", "1"]
+
+
+@pytest.fixture
+def files(tmp_path):
+    rng = np.random.default_rng(0)
+    n = 200
+    y = (rng.random(n) < 0.5).astype(int)
+    predictions = pd.DataFrame(
+        {"id": range(n), "label": y, "score": np.round(0.2 + 0.5 * y + 0.3 * rng.random(n), 3)}
+    )
+    groups = pd.DataFrame({"id": range(n), "sex": rng.choice(["F", "M"], n)})
+    predictions.to_csv(tmp_path / "p.csv", index=False)
+    groups.to_csv(tmp_path / "g.csv", index=False)
+    return tmp_path
+
+
+def python(code: str, *arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys, contextlib\n"
+        "from medaudit.cli import main\n"
+        "with contextlib.suppress(SystemExit): main(['--help'])\n"
+        "heavy = {'pandas', 'numpy', 'numba', 'torch', 'sklearn', 'scipy', 'rich'}\n"
+        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    done = python(code)
+    assert done.returncode == 0, done.stderr
+    assert "score" in done.stdout
+
+
+def test_help_answers_within_a_second():
+    best = np.inf
+    for _ in range(3):
+        start = time.perf_counter()
+        done = subprocess.run([sys.executable, "-m", "medaudit", "--help"], capture_output=True)
+        assert done.returncode == 0
+        best = min(best, time.perf_counter() - start)
+    assert best < 1
+
+
+def test_score_prints_and_writes_without_torch(files):
+    code = (
+        "import sys\n"
+        "from medaudit.cli import main\n"
+        "main(sys.argv[1:])\n"
+        "assert 'torch' not in sys.modules"
+    )
+    arguments = ["score", files / "p.csv", "--groups", files / "g.csv", "--output", files / "out"]
+    done = python(code, *map(str, arguments), *QUICK)
+    assert done.returncode == 0, done.stderr
+    for text in ("image id", "sex (", "AUC", "max - min", "fixed at 0.5", "report.html"):
+        assert text in done.stdout
+    assert (files / "out" / "report.html").stat().st_size > 10_000
+
+
+def test_options_reach_the_audit(files, capsys):
+    frame = pd.read_csv(files / "p.csv").rename(
+        columns={"id": "who", "label": "truth_of_it", "score": "their_output"}
+    )
+    frame["arm"] = np.where(frame["who"] % 2 == 0, "left", "right")
+    frame.to_csv(files / "q.csv", index=False)
+    named = ["--id", "who", "--label", "truth_of_it", "--score", "their_output"]
+    more = ["--attributes", "arm", "--threshold", "0.7", "--minimum", "30"]
+    main(["score", str(files / "q.csv"), *named, *more, *QUICK, "--output", str(files / "o")])
+    out = capsys.readouterr().out
+    assert "fixed at 0.7" in out and "left 100, right 100" in out
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda path: path.write_bytes(b""), "is empty"),
+        (lambda path: path.unlink(), "cannot read"),
+        (lambda path: path.write_text("id,label,score\n1,0,x\n2,1,.4\n"), "are not numbers"),
+        (lambda path: path.write_text("id,label,score\n1,0,.1\n1,1,.4\n"), "rows share"),
+    ],
+)
+def test_garbage_ends_with_one_message(files, change, message):
+    change(files / "p.csv")
+    command = ["score", str(files / "p.csv"), "--groups", str(files / "g.csv"), *QUICK]
+    with pytest.raises(SystemExit) as stopped:
+        main(command)
+    assert str(stopped.value.code).startswith("medaudit: ") and message in str(stopped.value.code)
+
+
+def test_a_threshold_that_cannot_be(files):
+    for options in (["--threshold", "7"], ["--threshold-rule", "fpr"], ["--draws", "1"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(["score", str(files / "p.csv"), "--groups", str(files / "g.csv"), *options])
+        assert "medaudit: " in str(stopped.value.code)
+
+
+def test_a_folder_that_cannot_be_written(files):
+    (files / "taken").write_text("a file")
+    with pytest.raises(SystemExit) as stopped:
+        main(
+            ["score", str(files / "p.csv"), "--groups", str(files / "g.csv"), *QUICK]
+            + ["--output", str(files / "taken")]
+        )
+    assert "taken" in str(stopped.value.code)
