@@ -34,11 +34,12 @@ def _parser(function: Callable[..., None]) -> argparse.ArgumentParser:
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
             continue
         several = parameter.annotation == list[Path]
+        required = parameter.default is inspect.Parameter.empty
         parser.add_argument(
             f"--{name.replace('_', '-')}",
             type=int if parameter.annotation is int else Path,
-            nargs="+" if several else None,
-            required=parameter.default is inspect.Parameter.empty,
-            default=None if parameter.default is inspect.Parameter.empty else parameter.default,
+            nargs=("+" if required else "*") if several else None,
+            required=required,
+            default=None if required else parameter.default,
         )
     return parser
