@@ -8,6 +8,7 @@ import official_chest
 import official_clips
 from medaudit.errors import MedauditError
 from medaudit.models import build
+from medaudit.plan import WITH_TEXT
 from official_layouts import TEXTS
 
 CASES = {
@@ -105,3 +106,8 @@ def test_spec_says_what_made_the_embedding(official):
     assert len(spec["sha256"]) == 64
     assert spec["preprocessing"]["size"] == official.entry["input"]["size"]
     assert spec["scoring"]["scale"] == pytest.approx(official.scale, rel=1e-3)
+
+
+def test_the_workflow_knows_which_kinds_have_a_text_tower():
+    kinds = {name.split(" ")[0] for name in CASES}
+    assert kinds == WITH_TEXT

@@ -17,7 +17,7 @@ from torch import nn
 from medaudit.errors import MedauditError
 from medaudit.models import gate, weights
 from official_chest import lightning
-from official_layouts import torch_script
+from official_layouts import Foreign, torch_script
 
 LEGACY = {"_use_new_zipfile_serialization": False}
 
@@ -99,6 +99,21 @@ def test_lightning_with_foreign_classes(tmp_path, state):
     assert_same(weights.read_state(tmp_path / "g.ckpt"), state)
     assert "omegaconf" not in sys.modules
     assert "pytorch_lightning" not in sys.modules
+
+
+def test_modules_that_contain_themselves_are_refused(tmp_path):
+    path, good = tmp_path / "w.pt", tmp_path / "good.pt"
+    torch_script({"a.w": torch.ones(2)}, good)
+    with Foreign("__torch__.Node") as kinds:
+        node = kinds["Node"]()
+        node.__dict__["child"] = node
+        loop = pickle.dumps(node, 2)
+    with zipfile.ZipFile(good) as source, zipfile.ZipFile(path, "w") as target:
+        for info in source.infolist():
+            is_data = info.filename.endswith("/data.pkl")
+            target.writestr(info, loop if is_data else source.read(info))
+    with pytest.raises(MedauditError, match="nest without end"):
+        weights.read_state(path)
 
 
 def test_shared_storage_is_read_once(tmp_path):
@@ -191,11 +206,12 @@ def test_a_file_cut_short_is_refused(tmp_path, kwargs, keep):
         weights.read_state(path)
 
 
-def test_a_tensor_larger_than_its_storage_is_refused(tmp_path):
+@pytest.mark.parametrize("stride", [0, 1])
+def test_a_tensor_larger_than_its_storage_is_refused(tmp_path, stride):
     class Liar:
         def __reduce__(self):
             storage = torch.ones(4)._typed_storage()
-            return torch._utils._rebuild_tensor_v2, (storage, 0, (4000,), (1,), False, {})
+            return torch._utils._rebuild_tensor_v2, (storage, 0, (4000,), (stride,), False, {})
 
     torch.save({"w": Liar()}, tmp_path / "w.pt")
     with pytest.raises(MedauditError, match="larger than its storage"):

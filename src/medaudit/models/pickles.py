@@ -6,6 +6,7 @@ become inert stand-ins, nothing foreign is imported, and a name that is not a cl
 ``builtins.eval``) is refused. Layouts: torch's zip, torch's legacy stream, TorchScript archives.
 """
 
+import math
 import pickle
 import sys
 import zipfile
@@ -41,6 +42,8 @@ _DROPPED = {
     ("numpy", "dtype"),
     ("numpy", "ndarray"),
     ("_codecs", "encode"),
+    ("builtins", "bytearray"),
+    ("builtins", "bytes"),
 }
 _STORAGES = {
     "DoubleStorage": torch.float64,
@@ -57,7 +60,7 @@ _STORAGES = {
     "ComplexDoubleStorage": torch.complex128,
     "UntypedStorage": torch.uint8,
 }
-_BUILTINS = (bool, bytearray, bytes, complex, dict, float, frozenset, int, list, set, str, tuple)
+_BUILTINS = (bool, complex, dict, float, frozenset, int, list, set, str, tuple)
 
 
 class StandIn:
@@ -171,7 +174,7 @@ def _check_view(flat: torch.Tensor, offset: int, size: tuple, stride: tuple) -> 
         raise ValueError(f"a tensor has offset {offset}, size {size}, stride {stride}")
     if 0 not in size:
         last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
-        if last >= flat.numel():
+        if last >= flat.numel() or math.prod(size) > flat.numel():
             raise ValueError(f"a tensor of size {tuple(size)} is larger than its storage")
 
 

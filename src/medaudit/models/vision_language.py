@@ -7,6 +7,7 @@ loaded strictly as a whole.
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -157,6 +158,7 @@ def open_weights(settings: dict) -> tuple[dict[str, torch.Tensor], Path, dict]:
         "weights": path.name,
         "sha256": check_sha256(path, None),
         "arguments": settings.get("arguments", {}),
+        "versions": {name: version(name) for name in ("timm", "open_clip_torch", "transformers")},
     }
     return state, path, description
 

@@ -26,6 +26,7 @@ os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 CONTAINERS = ("state_dict", "model", "model_state_dict", "module")
 _SHOWN = 6
 _LARGEST_EXPANSION = 20
+_DEEPEST = 50
 
 
 def read_state(path: Path, sha256: str | None = None) -> dict[str, torch.Tensor]:
@@ -101,7 +102,7 @@ def load_strict(
         *_listed("lacks", missing),
         *_listed("has unexpected", extra),
         *_listed("has other shapes", _other_shapes(state, expected, shared)),
-        *_listed("has values that are not finite", _not_finite(state, shared)),
+        *_listed("has values that are not finite", _not_finite(state, expected, shared)),
     ]
     if problems:
         raise MedauditError(
@@ -176,6 +177,8 @@ def _read_torch_state(path: Path) -> dict[str, torch.Tensor]:
 
 def _module_tensors(module: StandIn, prefix: str) -> Iterator[tuple[str, torch.Tensor]]:
     """Walk the module tree of a TorchScript archive; its attributes are in `__dict__`."""
+    if prefix.count(".") > _DEEPEST:
+        raise MedauditError(f"modules nest without end at {prefix[:60]}...: not a weights file")
     for name, value in vars(module).items():
         if torch.is_tensor(value):
             yield prefix + name, value
@@ -234,11 +237,13 @@ def _other_shapes(state: dict, expected: dict, keys: list[str]) -> list[str]:
     ]
 
 
-def _not_finite(state: dict, keys: list[str]) -> list[str]:
+def _not_finite(state: dict, expected: dict, keys: list[str]) -> list[str]:
     return [
         key
         for key in keys
-        if state[key].is_floating_point() and not torch.isfinite(state[key]).all()
+        if state[key].is_floating_point()
+        and state[key].shape == expected[key].shape
+        and not torch.isfinite(state[key]).all()
     ]
 
 
