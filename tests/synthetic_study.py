@@ -83,7 +83,7 @@ def run_metrics(
                 bounds = np.quantile(drawn, [0.025, 0.975])
                 numbers = [value, *bounds] if status == "ok" else [np.nan] * 3
                 rows.append([cohort, model, method, seed, task, attribute, group, metric, *numbers])
-                rows[-1] += [100 if group == "all" else 25, 30, 90, "textbook", status]
+                rows[-1] += [100 if group == "all" else 25, 30, 90, "medaudit", status]
                 draws.append(drawn if status == "ok" else np.full(200, np.nan))
     return pd.DataFrame(rows, columns=list(METRICS.columns)), np.array(draws, dtype=np.float32)
 
@@ -103,7 +103,7 @@ def run_gaps(frame: pd.DataFrame, draws: np.ndarray) -> pd.DataFrame:
         numbers = [value, low, high, 0.03, 0.065, p, 0.09] if known else [np.nan] * 7
         ranked = ok.sort_values("value")["group"].tolist()
         ends = [ranked[0], ranked[-1]] if known else [None, None]
-        tail = [*ends, len(part), len(ok), "textbook", "ok" if known else "too_few"]
+        tail = [*ends, len(part), len(ok), "medaudit", "ok" if known else "too_few"]
         for gap in ("max_min", "worst_rest"):
             rows.append([*names[:-1], gap, names[-1], *numbers, *tail])
     return pd.DataFrame(rows, columns=list(GAPS.columns))

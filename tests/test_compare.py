@@ -194,4 +194,4 @@ def test_other_dialects_stay_apart(study, tmp_path):
     inputs = {name: study[name] for name in INPUTS} | {"gaps": [path, *study["gaps"][1:]]}
     facts = gather_facts(gather(**inputs))
     assert "auc (clip_nih)" in set(facts["measure"])
-    assert set(facts.loc[facts["measure"] == "auc", "dialect"]) == {"textbook"}
+    assert set(facts.loc[facts["measure"] == "auc", "dialect"]) == {"medaudit"}

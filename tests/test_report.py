@@ -207,3 +207,18 @@ def test_gap_sentences_carry_numbers_groups_and_limits():
 def test_a_difference_is_claimed_only_where_it_is_shown(low, high, adjusted, says):
     row = pd.Series({"low": low, "high": high, "p_adjusted": adjusted, "family_size": 6})
     assert says in apart(row, HEAD)
+
+
+def test_the_templates_belong_to_the_code_of_the_report(monkeypatch, tmp_path):
+    from medaudit import provenance
+
+    before = provenance.code_version("report")
+    edited = tmp_path / "style.css"
+    edited.write_text("body { color: red }")
+    monkeypatch.setattr(
+        provenance, "_templates", lambda module: [edited] if module == "medaudit.report" else []
+    )
+    assert provenance.code_version("report") != before
+    monkeypatch.undo()
+    assert provenance.code_version("report") == before
+    assert len(provenance._templates("medaudit.report")) >= 7

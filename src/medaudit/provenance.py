@@ -16,8 +16,9 @@ def code_version(*modules: str) -> str:
 
     The hash covers the syntax trees of the modules and of every ``medaudit`` module they import,
     directly or not, at the top or inside a function. Comments, docstrings and layout do not
-    count, so editing them reruns nothing. Modules that are found by name at run time (a dataset,
-    a model backend) are not seen and must be named.
+    count, so editing them reruns nothing. The files in a package's ``templates`` folder count as
+    they are. Modules that are found by name at run time (a dataset, a model backend) are not seen
+    and must be named.
 
     Parameters
     ----------
@@ -45,6 +46,8 @@ def code_version(*modules: str) -> str:
     digest = hashlib.sha256()
     for module in sorted(seen):
         digest.update(f"{module}={_tree_hash(module)}\n".encode())
+        for template in _templates(module):
+            digest.update(template.name.encode() + template.read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -52,6 +55,10 @@ def _source(module: str) -> Path | None:
     stem = PACKAGE.joinpath(*module.split(".")[1:])
     found = [path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.is_file()]
     return found[0] if found else None
+
+
+def _templates(module: str) -> list[Path]:
+    return sorted(PACKAGE.joinpath(*module.split(".")[1:]).glob("templates/*"))
 
 
 @cache

@@ -34,6 +34,7 @@ rule report:
         figures=expand(rules.compare.output.figures, study=USED["studies"]),
         cards=expand(rules.cohort.output.card, cohort=USED["cohorts"]),
         lint=expand(rules.lint.output, cohort=USED["cohorts"]),
+        images=expand(rules.images.output, cohort=USED["cohorts"]),
         predictions=of_studies(USED["studies"], rules.evaluate.input.predictions),
     output:
         page="results/report.html",
@@ -50,5 +51,5 @@ rule report:
     shell:
         "python -m medaudit.report --settings {params.settings:q} --compare {input.compare}"
         " --tables {input.tables} --figures {input.figures} --cards {input.cards} {input.lint}"
-        " --predictions {input.predictions} --output {output.page} --run {output.record}"
+        " {input.images} --predictions {input.predictions} --output {output.page} --run {output.record}"
         " > {log} 2>&1"

@@ -1,5 +1,6 @@
 """How all figures look, and how they are written: same numbers, same bytes."""
 
+import logging
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,6 +80,7 @@ class Figure:
 @contextmanager
 def style() -> Iterator[None]:
     """Draw and save with the project's settings, whatever the user's own are."""
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(SETTINGS)

@@ -36,7 +36,8 @@ def report(
     tables, figures : list of Path
         The folders of each study, with their ``index.json``.
     cards : list of Path
-        JSON: cohort cards; also cards of image stores and findings of the lint, in any order.
+        JSON, in any order: cohort cards, findings of the lint, and cards of image stores (or
+        the stores' folders).
     predictions : list of Path
         Predictions, for what their footers say of models, weights and seeds.
     output, run : Path
@@ -45,7 +46,7 @@ def report(
         Not used.
     """
     config = settings["config"]
-    read = [read_json(path) for path in cards]
+    read = [read_json(path / "card.json" if path.is_dir() else path) for path in cards]
     record = make_record(config, read, predictions)
     cohorts = read_cohorts(read)
     studies = read_studies(config, compare, tables, figures)

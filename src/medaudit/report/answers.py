@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from medaudit.report.phrases import alpha, estimable, interval, p_text, plural, run_name
 from medaudit.studies.evidence import direction
 from medaudit.tables import cells, words
 
@@ -65,17 +66,23 @@ def in_short(
     alike = int((~(rivals["p_adjusted"] <= alpha(head))).sum())
     others = f"; {alike} of {len(rivals)} other runs cannot be told apart from it" if alike else ""
     name = words.measure(head["headline"])
-    found = [
-        f"by {words.attribute(gap['attribute'])} {cells.number(gap['value'])} ({item.verdict})"
-        if not cells.missing(gap["value"])
-        else f"by {words.attribute(gap['attribute'])} not estimable"
-        for (_, gap), item in zip(gaps.iterrows(), fair, strict=True)
-    ]
+    pairs = zip(gaps.iterrows(), fair, strict=True)
+    found = [short_gap(gap, item.verdict) for (_, gap), item in pairs]
     return [
         f"{run_name(best)} scores best: {name} {cells.number(best['value'])} "
         f"({interval(best, head)}){others}.",
-        f"Its gaps between groups: {', '.join(found)}." if found else "It has no audited groups.",
+        f"Its gaps between groups: {'; '.join(found)}." if found else "It has no audited groups.",
     ]
+
+
+def short_gap(gap: pd.Series, verdict: str | None) -> str:
+    """Write a gap in a few words."""
+    by = f"by {words.attribute(gap['attribute'])}"
+    if cells.missing(gap["value"]):
+        return f"{by} not estimable"
+    known = verdict in (BEYOND, HINT) and not cells.missing(gap["worst"])
+    worst = f", lowest in {gap['worst']}" if known else ""
+    return f"{by} {cells.number(gap['value'])} ({verdict}{worst})"
 
 
 def how_well(best: pd.Series, rows: pd.DataFrame, head: dict) -> list[str]:
@@ -95,13 +102,8 @@ def how_well(best: pd.Series, rows: pd.DataFrame, head: dict) -> list[str]:
         f"{cells.number(first['value'], signed=True)} ({interval(first, head)}; "
         f"{p_text(first)}): {apart(first, head)}"
     )
-    clear = int((rivals["p_adjusted"] <= alpha(head)).sum())
     if len(rivals) > 1:
-        sentences.append(
-            f"Of the {len(rivals)} other runs, {clear} {'is' if clear == 1 else 'are'} shown to "
-            f"be worse after Holm's adjustment and {len(rivals) - clear} cannot be told apart "
-            "from it."
-        )
+        sentences.append(rivals_text(rivals, head))
     size = rivals["family_size"].iloc[0]
     if head.get("draws") and 2 * size / (head["draws"] + 1) > alpha(head):
         sentences.append(
@@ -110,6 +112,19 @@ def how_well(best: pd.Series, rows: pd.DataFrame, head: dict) -> list[str]:
         )
     sentences.append("It was picked by these very test results, which flatters it a little.")
     return sentences
+
+
+def rivals_text(rivals: pd.DataFrame, head: dict) -> str:
+    """Count the runs that are shown to be worse than the best."""
+    clear = int((rivals["p_adjusted"] <= alpha(head)).sum())
+    if clear == len(rivals):
+        return f"All {clear} other runs are shown to be worse after Holm's adjustment."
+    if not clear:
+        return f"None of the {len(rivals)} other runs is shown to be worse."
+    return (
+        f"Of the {len(rivals)} other runs, {clear} {'is' if clear == 1 else 'are'} shown to be "
+        f"worse after Holm's adjustment; {len(rivals) - clear} cannot be told apart from it."
+    )
 
 
 def apart(difference: pd.Series, head: dict) -> str:
@@ -145,6 +160,8 @@ def how_fair(gap: pd.Series, best: pd.Series, head: dict) -> Answer:
     ]
     verdict, text = judge(gap, head)
     sentences.append(text)
+    if verdict in (BEYOND, HINT) and gap["low"] <= 0:
+        sentences.append("Its interval reaches zero, so its size is very uncertain.")
     if gap["n_estimable"] < gap["n_groups"]:
         sentences.append(f"This speaks of {estimable(gap)} only.")
     return Answer(question, sentences, verdict)
@@ -197,10 +214,10 @@ def all_runs(gaps: pd.DataFrame, head: dict) -> list[str]:
     lost = int(gaps["value"].isna().sum())
     clear = tested[tested["p_adjusted"] <= alpha(head)]
     runs = len(gaps[["model", "method"]].drop_duplicates())
-    name = words.measure(head["headline"])
+    size = f"{plural(runs, 'run')} by {plural(gaps['attribute'].nunique(), 'attribute')}"
     sentences = [
-        f"{len(clear)} of {len(tested)} gaps in {name} ({runs} runs by "
-        f"{gaps['attribute'].nunique()} attributes) are larger than chance explains after Holm's "
+        f"{len(clear)} of {plural(len(tested), 'gap')} in {words.measure(head['headline'])} "
+        f"({size}) {'is' if len(clear) == 1 else 'are'} larger than chance explains after Holm's "
         "adjustment."
     ]
     if len(clear) and head["gap"] == "max_min":
@@ -210,7 +227,7 @@ def all_runs(gaps: pd.DataFrame, head: dict) -> list[str]:
             f"Lowest most often in those: {' and '.join(ties)} ({worst.max()} of {len(clear)})."
         )
     if lost:
-        sentences.append(f"{lost} gaps are not estimable and count neither way.")
+        sentences.append(f"{plural(lost, 'gap')} not estimable: counted neither way.")
     return sentences
 
 
@@ -251,33 +268,3 @@ def against(best: pd.Series, differences: pd.DataFrame) -> pd.DataFrame:
     here["value"] = here["value"].where(~turned, -here["value"])
     here["low"], here["high"] = low.where(~turned, -high), high.where(~turned, -low)
     return here[here["value"].notna()]
-
-
-def alpha(head: dict) -> float:
-    """Return the level of significance that goes with the intervals."""
-    return round(1 - head["level"], 9)
-
-
-def interval(row: pd.Series, head: dict) -> str:
-    """Write an interval with its level, or that there is none."""
-    if cells.missing(row["low"]) or cells.missing(row["high"]):
-        return "no interval"
-    level = f"{head['level'] * 100:g}\N{NARROW NO-BREAK SPACE}% interval"
-    return f"{level} {cells.number(row['low'])} to {cells.number(row['high'])}"
-
-
-def p_text(row: pd.Series) -> str:
-    """Write a p-value and the adjusted one."""
-    plain, adjusted = cells.p_value(row["p_value"]), cells.p_value(row["p_adjusted"])
-    both = [text if text.startswith("<") else f"= {text}" for text in (plain, adjusted)]
-    return f"p {both[0]}, after Holm {both[1]}"
-
-
-def estimable(gap: pd.Series) -> str:
-    """Write how many groups a gap speaks of."""
-    return f"{gap['n_estimable']} of {gap['n_groups']} groups"
-
-
-def run_name(row: pd.Series) -> str:
-    """Write a run's name."""
-    return f"{row['model']} with {row['method']}"

@@ -9,11 +9,12 @@ import pandas as pd
 from medaudit.artefacts import COMPARISON, read_json, read_table
 from medaudit.errors import MedauditError
 from medaudit.report.answers import answer
-from medaudit.studies.evidence import PLAIN
+from medaudit.studies.evidence import PLAIN, ordered
 from medaudit.studies.notes import notes_of
 from medaudit.tables import cells, words
 from medaudit.tables.table import Column, shown
 
+SPLITS = ("train", "val", "test")
 OPEN = ("performance", "fairness")
 """Tables that are shown unfolded."""
 
@@ -47,9 +48,10 @@ def read_cohorts(cards: list[dict]) -> list[dict]:
             **card,
             "notes": notes_of([card]),
             "balance": _balance(card.get("counts", [])),
-            "splits": list(dict.fromkeys(row["split"] for row in card.get("counts", []))),
+            "splits": ordered((row["split"] for row in card.get("counts", [])), SPLITS),
+            "lost": {name: count for name, count in card.get("missing", {}).items() if count},
             "images": images.get(card["name"]),
-            "findings": lint.get(card["name"], {}).get("findings"),
+            "findings": _findings(lint.get(card["name"], {}).get("findings", [])),
         }
         for card in cards
         if "builder" in card
@@ -116,6 +118,19 @@ def _table(folder: Path, entry: dict) -> dict:
         "rows": [list(zip(text, order, columns, strict=True)) for text, order in rows],
         "csv": data_uri(path, "text/csv"),
     }
+
+
+def _findings(findings: list[dict]) -> list[dict]:
+    """Return the findings, those that say the same once, with all the places."""
+    places: dict[tuple, list[str]] = {}
+    for item in findings:
+        said = (item["severity"], item["check"].replace("_", " "), item["message"])
+        places.setdefault(said, []).append(item["where"].strip(" :"))
+    names = ("severity", "check", "message")
+    return [
+        {**dict(zip(names, said, strict=True)), "where": [place for place in where if place]}
+        for said, where in places.items()
+    ]
 
 
 def _order(value: object) -> object:

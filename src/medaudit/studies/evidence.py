@@ -9,10 +9,10 @@ import pandas as pd
 
 from medaudit.artefacts import GAPS, METRICS, read_json, read_table
 from medaudit.errors import MedauditError
+from medaudit.metrics.definitions import METRICS as METRIC_DEFINITIONS
 
 RUN = ["cohort", "model", "method"]
-PLAIN = "textbook"
-LOWER_IS_BETTER = {"fpr", "ece", "ece_debiased", "brier", "underdiagnosis", "overdiagnosis"}
+PLAIN = "medaudit"
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,8 @@ def ordered(values: Iterable[str], wanted: Iterable[str] = ()) -> list[str]:
 
 def direction(measure: str) -> int:
     """Return 1 where more of a measure is better, -1 where less is."""
-    return -1 if measure.partition(" (")[0] in LOWER_IS_BETTER else 1
+    metric = METRIC_DEFINITIONS.get(measure.partition(" (")[0])
+    return -1 if metric is not None and metric.target == 0 else 1
 
 
 def overall(rows: pd.DataFrame) -> pd.DataFrame:
