@@ -10,8 +10,8 @@ from medaudit import artefacts
 from medaudit.errors import MedauditError
 from medaudit.metrics.attributes import Attribute
 from medaudit.metrics.definitions import METRICS
-from medaudit.metrics.engine import Plan
-from medaudit.metrics.intervals import bca_interval, percentile_interval
+from medaudit.metrics.intervals import bca_interval, percentile_interval, reflected_interval
+from medaudit.metrics.plan import Plan
 from medaudit.metrics.resample import cut_blocks, draw_patients, leave_out, run_blocks
 from medaudit.metrics.sample import Sample, read_sample
 from medaudit.metrics.scores import ALL, Scores, fill, make_plans, score_groups, tabulate
@@ -185,6 +185,12 @@ def _tabulate(scores: Scores, left_out, bootstrap: dict) -> tuple[pd.DataFrame, 
     else:
         parts = left_out.reshape(-1, left_out.shape[-1])[place]
         ends = bca_interval(frame["value"].to_numpy(), rows, parts, bootstrap["level"])
+    noisy = (frame["metric"] == "ece").to_numpy()
+    reflected = reflected_interval(
+        frame["value"].to_numpy()[noisy], rows[noisy], bootstrap["level"]
+    )
+    for end, other in zip(ends, reflected, strict=True):
+        end[noisy] = other
     several = (frame["status"] == "ok") & (frame["n_patients"] > 1)
     frame["low"], frame["high"] = (np.where(several, end, np.nan) for end in ends)
     return frame, rows

@@ -132,9 +132,8 @@ def bound(gap: str, metric: str, parts: Parts, drawn: Parts, level: float) -> tu
         contrast, moved = (harm(metric, p.group) - harm(metric, p.rest) for p in (parts, drawn))
         return maximum_interval(contrast, moved, level)
     if gap == "ratio":
-        with np.errstate(divide="ignore", invalid="ignore"):
-            logs, moved = np.log(parts.group), np.log(drawn.group)
-        if not np.isfinite(logs).all():
+        logs, moved = _log(parts.group), _log(drawn.group)
+        if np.isnan(logs).any():
             return np.nan, np.nan
         low, high = maximum_interval(_pairs(logs), _pairs(moved), level)
         return float(np.exp(-high)), float(np.exp(-low))
@@ -150,6 +149,10 @@ def percentile(drawn: np.ndarray, level: float) -> tuple[float, float]:
         return np.nan, np.nan
     low, high = np.quantile(kept, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def _log(value: np.ndarray) -> np.ndarray:
+    return np.log(value, out=np.full(value.shape, np.nan), where=value > 0)
 
 
 def _pairs(group: np.ndarray) -> np.ndarray:

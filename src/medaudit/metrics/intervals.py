@@ -60,6 +60,33 @@ def bca_interval(
     return _quantiles(replicates, low, high)
 
 
+def reflected_interval(
+    value: np.ndarray, replicates: np.ndarray, level: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the basic interval of each row, for statistics that noise can only enlarge.
+
+    A calibration error of a sample is biased upward, and that of its replicates once more, so the
+    percentiles are reflected at the value: ``2 value - quantile``; the lower end is cut at 0, the
+    upper end is at least the value.
+
+    Parameters
+    ----------
+    value : ndarray, shape (rows,)
+        Values of the sample.
+    replicates : ndarray, shape (rows, draws)
+        NaN where a replicate is undefined.
+    level : float
+        E.g. 0.95.
+
+    Returns
+    -------
+    tuple of ndarray, shape (rows,)
+        NaN where fewer than 90 % of the replicates are defined.
+    """
+    low, high = percentile_interval(replicates, level)
+    return np.maximum(2 * value - high, 0), np.maximum(2 * value - low, value)
+
+
 def maximum_interval(
     contrast: np.ndarray, replicates: np.ndarray, level: float
 ) -> tuple[float, float]:
@@ -88,7 +115,7 @@ def maximum_interval(
     kept = np.isfinite(replicates).all(axis=0)
     if kept.mean() < ENOUGH:
         return np.nan, np.nan
-    drawn = replicates[:, kept]
+    drawn = replicates[:, kept].astype(float)
     error = drawn.std(axis=1, ddof=1)
     tail = (1 - level) / 2
     moves = (drawn - contrast[:, None]) / np.maximum(error, 1e-300)[:, None]

@@ -15,8 +15,10 @@ try:
 except ImportError:
     numba = None
 
+TINY = 1e-300
 
-def _compile(function: Callable) -> Callable | None:
+
+def compiled(function: Callable) -> Callable | None:
     """Compile `function`; where no folder can hold the cache, compile without one."""
     if numba is None:
         return None
@@ -85,67 +87,48 @@ def rank_pairs_numpy(pairs, below, ends, group, positive, factor, unit, weights)
         start = end
 
 
-def _sum_precision(total, found, chosen, fresh, ends, group, positive, factor, unit, weights):
+def _sum_precision(total, found, chosen, ends, group, positive, factor, unit, weights):
     """Sum weight times precision over the positives of each group, from the highest score down.
 
     The precision of a run of equal scores is the one at its end.
     """
     columns = weights.shape[1]
-    touched = np.zeros(total.shape[0], np.bool_)
     for block in range(ends.size - 1, -1, -1):
         start = ends[block - 1] if block else 0
         for i in range(start, ends[block]):
-            row, g = weights[unit[i]], group[i]
+            row, some = weights[unit[i]], chosen[group[i]]
             for b in range(columns):
-                chosen[g, b] += factor[i] * row[b]
+                some[b] += factor[i] * row[b]
             if positive[i]:
-                touched[g] = True
+                right = found[group[i]]
                 for b in range(columns):
-                    fresh[g, b] += factor[i] * row[b]
-        for g in range(total.shape[0]):
-            if touched[g]:
-                touched[g] = False
+                    right[b] += factor[i] * row[b]
+        for i in range(start, ends[block]):
+            if positive[i]:
+                row, some = weights[unit[i]], chosen[group[i]]
+                right, add = found[group[i]], total[group[i]]
                 for b in range(columns):
-                    found[g, b] += fresh[g, b]
-                    if fresh[g, b] > 0:
-                        total[g, b] += fresh[g, b] * found[g, b] / chosen[g, b]
-                    fresh[g, b] = 0.0
+                    add[b] += factor[i] * row[b] * right[b] / max(some[b], TINY)
 
 
-def sum_precision_numpy(total, found, chosen, fresh, ends, group, positive, factor, unit, weights):
+def sum_precision_numpy(total, found, chosen, ends, group, positive, factor, unit, weights):
     """Do the same as the compiled loop."""
     for block in range(ends.size - 1, -1, -1):
-        start = ends[block - 1] if block else 0
-        for i in range(start, ends[block]):
+        run = range(ends[block - 1] if block else 0, ends[block])
+        for i in run:
             chosen[group[i]] += factor[i] * weights[unit[i]]
-            if positive[i]:
-                fresh[group[i]] += factor[i] * weights[unit[i]]
-        for g in np.unique(group[start : ends[block]][positive[start : ends[block]]]):
-            found[g] += fresh[g]
-            some = fresh[g] > 0
-            total[g, some] += fresh[g, some] * found[g, some] / chosen[g, some]
-            fresh[g] = 0.0
+            found[group[i]] += positive[i] * factor[i] * weights[unit[i]]
+        for i in (i for i in run if positive[i]):
+            g = group[i]
+            total[g] += factor[i] * weights[unit[i]] * found[g] / np.maximum(chosen[g], TINY)
 
 
-def _deal_groups(codes, order, first, stratum, offset, dealt):
-    """Deal each stratum's sorted group codes to its units, in the order of their patients.
+add_rows_numba = compiled(_add_rows)
+rank_pairs_numba = compiled(_rank_pairs)
+sum_precision_numba = compiled(_sum_precision)
 
-    `first[p]:first[p + 1]` are the units of patient p; a stratum of -1 takes no part.
-    """
-    place = offset.copy()
-    for patient in order:
-        for unit in range(first[patient], first[patient + 1]):
-            if stratum[unit] >= 0:
-                dealt[unit] = codes[place[stratum[unit]]]
-                place[stratum[unit]] += 1
-
-
-add_rows_numba = _compile(_add_rows)
-rank_pairs_numba = _compile(_rank_pairs)
-sum_precision_numba = _compile(_sum_precision)
-deal_groups = _compile(_deal_groups) or _deal_groups
-
-if numba is None or os.environ.get("MEDAUDIT_KERNELS") == "numpy":
+USE_NUMPY = numba is None or os.environ.get("MEDAUDIT_KERNELS") == "numpy"
+if USE_NUMPY:
     add_rows, rank_pairs, sum_precision = add_rows_numpy, rank_pairs_numpy, sum_precision_numpy
 else:
     add_rows, rank_pairs, sum_precision = add_rows_numba, rank_pairs_numba, sum_precision_numba

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from medaudit.metrics.attributes import Attribute
-from medaudit.metrics.engine import Plan, make_plan
+from medaudit.metrics.definitions import applies
+from medaudit.metrics.engine import dealt_values
+from medaudit.metrics.plan import Plan, make_plan
 from medaudit.metrics.resample import cut_blocks, permute_groups, random_orders, run_blocks
 from medaudit.metrics.sample import Sample
-from medaudit.metrics.scores import Scores, fill, task_columns, weights_of
+from medaudit.metrics.scores import Scores, task_columns, weights_of
 
 
 @dataclass(frozen=True)
@@ -98,14 +100,16 @@ def permuted_values(
         orders = random_orders(sample.stratum.size, settings["cohort"], block)
         for task in tasks:
             dealt = permute_groups(units.group, task.pattern, units.first, orders)
-            for g in range(size):
-                for target, other in zip(results, (False, True), strict=False):
-                    taken = (dealt != g) & (dealt >= 0) if other else dealt == g
-                    weights = _weigh(taken, dealt, task.mean_weight)
-                    fill(scores, target[g : g + 1, ..., block], [(0, task.plans)], weights)
+            for (s, t), plan in task.plans.items():
+                index = [
+                    m for m, name in enumerate(scores.metrics) if applies(name, scores.tasks[t])
+                ]
+                names = [scores.metrics[m] for m in index]
+                found = dealt_values(plan, names, dealt, task.mean_weight, rest)
+                for result, values in zip(results, found, strict=False):
+                    result[:, s, t, index, block] = np.moveaxis(values, 0, 1)
 
-    weighted = any(task.mean_weight is not None for task in tasks)
-    run_blocks(compute, cut_blocks(draws, units.group.size, 12 if weighted else 2), threads)
+    run_blocks(compute, cut_blocks(draws, units.group.size, 2), threads)
     for result in results:
         scores.average(result)
     return results[0], results[1] if rest else None
@@ -117,7 +121,7 @@ class _Task:
 
     plans: dict[tuple[int, int], Plan]
     pattern: np.ndarray
-    mean_weight: np.ndarray | None
+    mean_weight: np.ndarray
 
 
 def _task_indices(sample: Sample) -> range:
@@ -126,27 +130,21 @@ def _task_indices(sample: Sample) -> range:
 
 def _plan_task(sample, attribute, units: Units, t: int, settings: dict) -> _Task:
     weights = weights_of(sample, attribute, t)
-    table = None if (weights == 1).all() else _mean_weight(sample, attribute, t, weights)
+    table = _mean_weight(sample, attribute, t, weights)
     plans = {}
     for s, task, y, score, decision in task_columns(sample):
-        if task != t:
-            continue
-        unit = units.of_image
-        if table is not None:
+        if task == t:
             mean = table[(y == 1).astype(int), attribute.codes]
-            factor = np.divide(weights, mean, out=np.zeros_like(mean), where=mean > 0)
-            unit = unit + (y == 1) * units.group.size
-        group = np.where(np.isnan(y) | (attribute.codes < 0), -1, 0)
-        plans[s, t] = make_plan(
-            unit,
-            group,
-            1,
-            y == 1,
-            score,
-            decision,
-            weights if table is None else factor,
-            settings["evaluation"].get("ece_bins", 15),
-        )
+            plans[s, t] = make_plan(
+                units.of_image,
+                np.where(np.isnan(y) | (attribute.codes < 0), -1, 0),
+                1,
+                y == 1,
+                score,
+                decision,
+                np.divide(weights, mean, out=np.zeros_like(mean), where=mean > 0),
+                settings["evaluation"].get("ece_bins", 15),
+            )
     return _Task(plans, find_patterns(sample, units, t), table)
 
 
@@ -156,15 +154,12 @@ def _mean_weight(sample: Sample, attribute: Attribute, t: int, weights: np.ndarr
     A weight is split in this mean, which goes with the group, and the rest, which stays with the
     image: weights that balance groups still balance them once groups are permuted.
     """
-    size, y = len(attribute.levels), sample.y[:, t]
+    size = len(attribute.levels)
+    if (weights == 1).all():
+        return np.ones((2, size))
+    y = sample.y[:, t]
     used = (attribute.codes >= 0) & ~np.isnan(y)
     cell = y[used].astype(int) * size + attribute.codes[used]
     total = np.bincount(cell, weights[used], minlength=2 * size)
     count = np.bincount(cell, minlength=2 * size)
     return (total / np.maximum(count, 1)).reshape(2, size)
-
-
-def _weigh(taken: np.ndarray, dealt: np.ndarray, table: np.ndarray | None) -> np.ndarray:
-    if table is None:
-        return taken.view(np.uint8)
-    return np.concatenate([np.where(taken, row[dealt], 0) for row in table]).astype(np.float32)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from medaudit.metrics.kernels import deal_groups
+from medaudit.metrics.dealt import deal_groups
 from medaudit.seeds import derive_seed
 
 BLOCK_BYTES = 2**27

@@ -8,7 +8,8 @@ import pandas as pd
 
 from medaudit.metrics.attributes import Attribute
 from medaudit.metrics.definitions import DIAGNOSIS, METRICS, applies
-from medaudit.metrics.engine import Plan, make_plan, values
+from medaudit.metrics.engine import values
+from medaudit.metrics.plan import Plan, make_plan
 from medaudit.metrics.sample import Sample
 
 ALL, MEAN, MISSING = "all", "mean", "missing"
