@@ -1,4 +1,4 @@
-"""The weights gate: containers, refusals, strictness, and what is said at configuration time."""
+"""Reading weights: containers, refusals, strictness, the golden image."""
 
 import argparse
 import os
@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from medaudit.errors import MedauditError
-from medaudit.models import gate, weights
+from medaudit.models import weights
 from official_chest import lightning
 from official_layouts import Foreign, torch_script
 
@@ -225,16 +225,6 @@ def test_a_file_without_a_state_is_refused(tmp_path, content):
         weights.read_state(tmp_path / "w.pt")
 
 
-def test_sha256_is_checked_before_reading(tmp_path):
-    path = tmp_path / "w.pt"
-    torch.save({"w": torch.ones(2)}, path)
-    right = gate.file_sha256(path)
-    assert right == subprocess.check_output(["sha256sum", path], text=True).split()[0]
-    assert weights.read_state(path, right.upper()).keys() == {"w"}
-    with pytest.raises(MedauditError, match="the catalogue says 0000"):
-        weights.read_state(path, "0" * 64)
-
-
 def test_load_strict_shows_the_difference_and_changes_nothing():
     module = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
     before = {key: value.clone() for key, value in module.state_dict().items()}
@@ -276,47 +266,3 @@ def test_golden_numbers_are_compared():
     encoder.factor = 2.01
     with pytest.raises(MedauditError, match="the activation, the preprocessing or the file"):
         weights.check_golden(encoder, {"name": "m", "golden": expected})
-
-
-def test_check_weights_lists_every_problem(tmp_path, monkeypatch):
-    monkeypatch.setenv("MEDAUDIT_DATA", str(tmp_path))
-    (tmp_path / "lfs.pt").write_text("version https://git-lfs.github.com/spec/v1\n")
-    (tmp_path / "page.bin").write_text("<!DOCTYPE html><html>")
-    (tmp_path / "good.pt").write_bytes(b"PK whatever")
-    (tmp_path / "folder").mkdir()
-    models = {
-        "none": {"weights": None},
-        "fine": {"weights": "good.pt"},
-        "absent": {"weights": "x/y.pt", "source": "https://owner.example/y.pt", "licence": "MIT"},
-        "lfs": {"weights": "lfs.pt"},
-        "page": {"weights": "page.bin"},
-        "folder": {"weights": "folder"},
-        "digits": {"weights": "good.pt", "sha256": "12"},
-        "words": {"weights": "good.pt", "tokenizer": "folder"},
-    }
-    problems = gate.check_weights(models)
-    assert [problem.split(":")[0] for problem in problems] == [
-        f"model {name}" for name in ("absent", "lfs", "page", "folder", "digits", "words")
-    ]
-    assert "https://owner.example/y.pt (licence: MIT)" in problems[0]
-    assert str(tmp_path / "x" / "y.pt") in problems[0]
-    assert "vocab.txt" in problems[-1]
-    with pytest.raises(MedauditError, match="owner.example"):
-        gate.resolve_weights(models["absent"])
-
-
-def test_the_gate_needs_no_torch():
-    code = "import sys, medaudit.models.gate; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_overlaps_with_the_audited_data_are_flagged():
-    models = {
-        "seen": {"pretraining_data": ["CheXpert", "MIMIC-CXR"]},
-        "clean": {"pretraining_data": ["ImageNet-1k"]},
-        "unknown": {"pretraining_data": None},
-    }
-    sentences = gate.overlaps(models, ["chexpert", "nih"])
-    assert len(sentences) == 2
-    assert sentences[0].startswith("seen was pretrained on chexpert")
-    assert sentences[1].startswith("unknown")
