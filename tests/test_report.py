@@ -119,9 +119,10 @@ def test_phantom_stands_on_page_tables_and_figures(made):
     assert all("PHANTOM PIXELS" in caption and NOTE in caption for caption in captions)
 
 
-def test_no_phantom_mark_on_real_data(made, tmp_path):
+def test_real_data_of_two_cohorts_bear_no_phantom_mark(tmp_path):
     study = make_study(
         tmp_path,
+        cohorts=("one", "two"),
         models=("pixels",),
         methods=("linear",),
         tasks=("a",),
@@ -133,7 +134,11 @@ def test_no_phantom_mark_on_real_data(made, tmp_path):
     inputs = {"compare": [study["output"]], "tables": [study["tables"]]}
     inputs |= {"figures": [study["figures"]], "cards": study["cards"]}
     report({"config": config_of(study, "Real")}, **inputs, **places)
-    assert "PHANTOM" not in places["output"].read_text()
+    text = places["output"].read_text()
+    assert "PHANTOM" not in text
+    assert "On one" in text and "On two" in text and text.count("<figure") == 2 * 4
+    page = Page(text)
+    assert len(page.ids) == len(set(page.ids))
 
 
 def test_the_page_repeats_but_for_provenance(made, tmp_path):

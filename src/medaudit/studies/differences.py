@@ -43,9 +43,9 @@ def pairs(runs: pd.DataFrame, best: int | None = None) -> Iterator[tuple[int, in
 
     With `best`, a row of `runs`, also every pair that this row is in.
     """
-    for first, second in combinations(range(len(runs)), 2):
-        a, b = runs.iloc[first], runs.iloc[second]
-        same_method, same_model = a["method"] == b["method"], a["model"] == b["model"]
+    names = list(runs[["model", "method"]].itertuples(index=False, name=None))
+    for first, second in combinations(range(len(names)), 2):
+        same_model, same_method = (a == b for a, b in zip(names[first], names[second], strict=True))
         if same_method != same_model or best in (first, second):
             yield first, second
 
