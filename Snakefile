@@ -6,6 +6,7 @@ min_version("9.27")
 
 configfile: "config/datasets.yaml"
 configfile: "config/cohorts.yaml"
+configfile: "config/pretrainings.yaml"
 configfile: "config/models.yaml"
 configfile: "config/methods.yaml"
 configfile: "config/studies.yaml"
@@ -14,6 +15,7 @@ configfile: "config.yaml"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
+include: "workflow/rules/pretrain.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/adapt.smk"
 include: "workflow/rules/audit.smk"

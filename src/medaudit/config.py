@@ -18,6 +18,7 @@ from medaudit.models.gate import check_weights
 CATALOGUES = {
     "datasets": "loader",
     "cohorts": "builder",
+    "pretrainings": "algorithm",
     "models": "kind",
     "methods": "kind",
     "studies": None,
@@ -150,8 +151,24 @@ def _cross_checks(config: dict) -> Iterator[str]:
             yield f"- run: {name!r} {_unknown(name, config['studies'])}"
     for name, cohort in config["cohorts"].items():
         yield from _check_cohort(name, cohort, config["datasets"])
+    for name, entry in config["pretrainings"].items():
+        yield from _check_pretraining(name, entry, config)
+    for name, entry in config["models"].items():
+        if entry.get("pretrained") and entry["pretrained"] not in config["pretrainings"]:
+            hint = _unknown(entry["pretrained"], config["pretrainings"])
+            yield f"- models.{name}.pretrained: {entry['pretrained']!r} {hint}"
     for name, study in config["studies"].items():
         yield from _check_study(name, study, config)
+
+
+def _check_pretraining(name: str, entry: dict, config: dict) -> Iterator[str]:
+    for axis in ("cohorts", "audited"):
+        for cohort in entry[axis]:
+            if cohort not in config["cohorts"]:
+                hint = _unknown(cohort, config["cohorts"])
+                yield f"- pretrainings.{name}.{axis}: {cohort!r} {hint}"
+    if not entry["cohorts"] and not entry.get("procedural"):
+        yield f"- pretrainings.{name}: no images: give `cohorts`, or `procedural`"
 
 
 def _check_cohort(name: str, cohort: dict, datasets: dict) -> Iterator[str]:
@@ -167,7 +184,7 @@ def _check_cohort(name: str, cohort: dict, datasets: dict) -> Iterator[str]:
     shares = cohort["split"].values()
     if cohort["builder"] == "balanced_cells" and sum(shares) != cohort["cell_size"]:
         yield f"{where}.split: {sum(shares)} images in all, but cell_size is {cohort['cell_size']}"
-    if cohort["builder"] == "glocker" and abs(sum(shares) - 1) > 1e-9:
+    if cohort["builder"] != "balanced_cells" and abs(sum(shares) - 1) > 1e-9:
         yield f"{where}.split: the shares sum to {sum(shares)}, not to 1"
 
 
@@ -176,6 +193,22 @@ def _check_study(name: str, study: dict, config: dict) -> Iterator[str]:
         for value in study[axis]:
             if value not in config[axis]:
                 yield f"- studies.{name}.{axis}: {value!r} {_unknown(value, config[axis])}"
+    yield from _check_leaks(name, study, config)
+
+
+def _check_leaks(name: str, study: dict, config: dict) -> Iterator[str]:
+    """Find pretrainings that could see the test patients of a cohort they are audited on."""
+    for model in study["models"]:
+        pretraining = config["models"].get(model, {}).get("pretrained")
+        entry = config["pretrainings"].get(pretraining, {"cohorts": []})
+        for cohort in study["cohorts"]:
+            sources = {config["cohorts"].get(c, {}).get("dataset") for c in entry["cohorts"]}
+            dataset = config["cohorts"].get(cohort, {}).get("dataset")
+            if dataset in sources and cohort not in [*entry["cohorts"], *entry["audited"]]:
+                yield (
+                    f"- studies.{name}: {model} is pretrained on {dataset}, and so may have seen "
+                    f"test patients of {cohort}: add it to pretrainings.{pretraining}.audited"
+                )
 
 
 def check_files(config: dict) -> None:

@@ -53,6 +53,9 @@ def method_fits(config: dict, model: str, method: str) -> bool:
     return True
 
 
+PRETRAINED = "results/pretrain/{pretraining}.safetensors"
+"""Where the weights that a run pretrains lie."""
+
 UNTRAINABLE = {"pixels"}
 """Kinds of models without weights to tune."""
 
@@ -92,8 +95,21 @@ def _images(config: dict, cohort: str) -> dict:
     return {"cohort": cohort, "dataset": dataset, **stored}
 
 
+def model_entry(config: dict, model: str) -> dict:
+    """Return a model's entry; weights that the run pretrains are a file in its results."""
+    entry = config["models"][model]
+    if entry.get("pretrained"):
+        entry = {**entry, "weights": PRETRAINED.format(pretraining=entry["pretrained"])}
+    return entry
+
+
+def _pretrain(config: dict, pretraining: str) -> dict:
+    entry = _without(config["pretrainings"][pretraining], "cohorts", "audited")
+    return {"name": pretraining, **entry}
+
+
 def _embed(config: dict, cohort: str, model: str) -> dict:
-    entry = _without(config["models"][model], *_NOT_OF_IMAGES)
+    entry = _without(model_entry(config, model), *_NOT_OF_IMAGES)
     return {"cohort": cohort, "model": model, "entry": entry}
 
 
@@ -103,7 +119,7 @@ def _adapt(config: dict, **names: str) -> dict:
 
 
 def _finetune(config: dict, **names: str) -> dict:
-    return {**_adapt(config, **names), "model_entry": config["models"][names["model"]]}
+    return {**_adapt(config, **names), "model_entry": model_entry(config, names["model"])}
 
 
 def _audit(config: dict, cohort: str, **names: str) -> dict:
@@ -154,6 +170,7 @@ JOBS = {
     "manifest": (_manifest, _loader),
     "cohort": (_cohort, _builder),
     "images": (_images, _pixels),
+    "pretrain": (_pretrain, _none),
     "embed": (_embed, _model),
     "probe": (_adapt, _head),
     "finetune": (_finetune, _model),

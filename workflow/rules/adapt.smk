@@ -28,6 +28,7 @@ rule zero_shot:
     input:
         cohort=rules.cohort.output.table,
         embeddings=rules.embed.output,
+        weights=weights_of,
     output:
         "results/predictions/{cohort}/{model}/{method}.parquet",
     log:
@@ -50,6 +51,7 @@ rule finetune:
     input:
         cohort=rules.cohort.output.table,
         images=rules.images.output,
+        weights=weights_of,
     output:
         "results/finetune/{cohort}/{model}/{method}/{seed}.parquet",
     log:

@@ -34,6 +34,7 @@ wildcard_constraints:
     model=alternatives(config["models"]),
     method=alternatives(METHODS),
     study=alternatives(config["studies"]),
+    pretraining=alternatives(config["pretrainings"]),
     seed=r"\d+",
 
 
@@ -62,6 +63,19 @@ def split_file(wildcards):
 def manifest_of(suffix):
     datasets = {name: entry["dataset"] for name, entry in config["cohorts"].items()}
     return lambda wildcards: f"results/manifest/{datasets[wildcards.cohort]}.{suffix}"
+
+
+def pretraining_files(axis, pattern):
+    """An input function: `pattern` for the cohorts that a pretraining names."""
+    return lambda wildcards: expand(
+        pattern, cohort=config["pretrainings"][wildcards.pretraining][axis]
+    )
+
+
+def weights_of(wildcards):
+    """The weights of a model that this run pretrains."""
+    name = config["models"][wildcards.model].get("pretrained")
+    return [plan.PRETRAINED.format(pretraining=name)] if name else []
 
 
 def seeds_of(wildcards):

@@ -6,6 +6,7 @@ rule embed:
     input:
         cohort=rules.cohort.output.table,
         images=rules.images.output,
+        weights=weights_of,
     output:
         "results/embed/{cohort}/{model}.parquet",
     log:

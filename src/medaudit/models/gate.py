@@ -43,7 +43,7 @@ def resolve_weights(entry: dict, field: str = "weights") -> Path:
     problem = next(_path_problems(entry, field), None)
     if problem:
         raise MedauditError(problem)
-    return data_root() / entry[field]
+    return _base(entry) / entry[field]
 
 
 def check_weights(models: dict[str, dict]) -> list[str]:
@@ -126,7 +126,7 @@ def _path_problems(entry: dict, field: str) -> Iterator[str]:
     if entry.get(field) is None:
         yield f"{who}: `{field}` is not set; {_remedy(entry, field, None)}"
         return
-    path = data_root() / entry[field]
+    path = _base(entry) / entry[field]
     if not path.exists():
         yield f"{who}: there is no {path}; {_remedy(entry, field, path)}"
     elif field == "tokenizer":
@@ -140,6 +140,11 @@ def _path_problems(entry: dict, field: str) -> Iterator[str]:
         yield f"{who}: {path} has the suffix {path.suffix!r}, readable are {', '.join(SUFFIXES)}"
     else:
         yield from (f"{who}: {path} {problem}" for problem in _content_problems(path))
+
+
+def _base(entry: dict) -> Path:
+    """Return what relative paths belong to; weights pretrained by the run lie in its results."""
+    return Path() if entry.get("pretrained") else data_root()
 
 
 def _content_problems(path: Path) -> Iterator[str]:
