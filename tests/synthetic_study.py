@@ -70,7 +70,9 @@ def run_metrics(
     skill = generator("skill", model, method).uniform(-0.08, 0.08)
     rows, draws = [], []
     for metric, whole in MEASURES.items():
-        for task, (attribute, names) in product((*tasks, whole), groups.items()):
+        for task, (attribute, names) in product(
+            dict.fromkeys((*tasks, "mean", whole)), groups.items()
+        ):
             for group, seed in product(names, ("0", "1", "mean")):
                 shift = generator("shift", model, method, task, group, metric).normal(0, 0.02)
                 noise = generator("noise", cohort, task, group, metric).normal(0, 0.03, 200)
