@@ -1,6 +1,7 @@
 """Logistic calibration of scores."""
 
 import numpy as np
+from scipy.special import expit
 
 EPSILON = 1e-6
 
@@ -39,7 +40,7 @@ def _newton(design, offset, positive, factor, steps: int = 100) -> np.ndarray:
     loss = np.inf
     step = np.zeros_like(beta)
     for _ in range(steps):
-        p = 1 / (1 + np.exp(-(design @ beta + offset)))
+        p = expit(design @ beta + offset)
         now = -np.sum(factor * np.log(np.where(positive, p, 1 - p) + 1e-300))
         if not now <= loss + 1e-9 * abs(loss):
             step /= 2

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 Sums = dict[str, np.ndarray]
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,9 @@ def _ece_debiased(sums: Sums) -> np.ndarray:
 def _slope(sums: Sums) -> np.ndarray:
     fit, (start, _) = sums["calibration"], sums["fit"].T[1:, :, None]
     g0, g1, v0, v1, v2 = np.moveaxis(fit[:, :5], 1, 0)
-    return start + _divide(v0 * g1 - v1 * g0, v0 * v2 - v1 * v1)
+    curvature = v0 * v2 - v1 * v1
+    resolved = np.where(curvature > ROUNDING * v0 * v2, curvature, 0)
+    return start + _divide(v0 * g1 - v1 * g0, resolved)
 
 
 def _intercept(sums: Sums) -> np.ndarray:

@@ -66,7 +66,9 @@ def dealt_values(
     for need in _needs(plan, metrics):
         if need not in RANKED:
             inside[need] = _dealt_added(plan, need, dealt, share)
-            outside[need] = inside[need].sum(axis=0) - inside[need]
+            # Added up, not subtracted from the total: rounding must not turn a 0 into a count.
+            others = [np.delete(inside[need], g, axis=0).sum(axis=0) for g in range(shape[0])]
+            outside[need] = np.array(others)
     if "pairs" in _needs(plan, metrics):
         inside["pairs"], outside["pairs"] = _dealt_pairs(plan, dealt, share, inside["label"])
     if "precision" in _needs(plan, metrics):

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from scipy.special import expit
 
 from medaudit.metrics.calibration import fit_calibration, logit
 
@@ -141,8 +142,8 @@ def _bins(plan: Plan):
 def _calibration(plan: Plan):
     x = logit(plan.score)
     a, b, level = plan.fit[plan.group].T
-    p = 1 / (1 + np.exp(-(a + b * x)))
-    p_level = 1 / (1 + np.exp(-(level + x)))
+    p = expit(a + b * x)
+    p_level = expit(level + x)
     spread, residual = p * (1 - p), plan.positive - p
     columns = [residual, residual * x, spread, spread * x, spread * x * x]
     columns += [plan.positive - p_level, p_level * (1 - p_level)]
