@@ -12,7 +12,7 @@ from pathlib import Path
 from medaudit.datasets import data_root, sha256
 from medaudit.errors import MedauditError
 
-SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar", ".npz")
+SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar", ".npz", ".index")
 VOCABULARIES = ("vocab.txt", "tokenizer.json")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _WRONG_CONTENT = {
@@ -155,6 +155,8 @@ def _content_problems(path: Path) -> Iterator[str]:
     for mark, problem in _WRONG_CONTENT.items():
         if start.startswith(mark):
             yield problem
+    if path.suffix == ".index" and not list(path.parent.glob(f"{path.stem}.data-*")):
+        yield f"has no {path.stem}.data-00000-of-... beside it: fetch the whole folder"
 
 
 def _remedy(entry: dict, field: str, path: Path | None) -> str:

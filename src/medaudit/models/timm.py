@@ -1,7 +1,6 @@
 """Any timm architecture, with seeded random weights or a local checkpoint; nothing is downloaded."""
 
 import json
-import re
 
 import timm
 import torch
@@ -9,8 +8,9 @@ import torch
 from medaudit.errors import MedauditError
 from medaudit.models import ImageInput
 from medaudit.models.gate import file_sha256
+from medaudit.models.layouts import to_timm
 from medaudit.models.torch_encoder import TorchEncoder
-from medaudit.models.weights import load_strict, read_state, resolve_weights, strip_prefix
+from medaudit.models.weights import check_golden, load_strict, read_state, resolve_weights
 from medaudit.seeds import derive_seed
 
 
@@ -22,7 +22,9 @@ def build(settings: dict) -> TorchEncoder:
     settings : dict
         ``architecture`` and ``arguments`` of `timm.create_model`; ``pooling`` (``global_pool``,
         e.g. ``token`` or ``avg``); ``input``, see `medaudit.models.ImageInput`; ``weights`` (a
-        file in timm's own names; null for seeded random weights) and ``sha256`` (may be null).
+        file; null for seeded random weights) and ``sha256`` (may be null); ``layout``, whose names
+        the file has (`medaudit.models.layouts.LAYOUTS`; timm's own by default); ``golden``, see
+        `medaudit.models.weights.check_golden`.
 
     Raises
     ------
@@ -36,6 +38,7 @@ def build(settings: dict) -> TorchEncoder:
         "kind": "timm",
         **{key: settings[key] for key in ("architecture", "weights", "pooling")},
         "arguments": settings.get("arguments", {}),
+        "layout": settings.get("layout", "timm"),
         "dimension": module.num_features,
         "versions": {"timm": timm.__version__},
     }
@@ -43,7 +46,9 @@ def build(settings: dict) -> TorchEncoder:
         description["seed"] = weights_seed(settings)
     else:
         description |= load_weights(module, settings)
-    return TorchEncoder(module, image_input, description)
+    encoder = TorchEncoder(module, image_input, description)
+    check_golden(encoder, settings)
+    return encoder
 
 
 def create_module(settings: dict, image_input: ImageInput) -> torch.nn.Module:
@@ -81,20 +86,16 @@ def weights_seed(settings: dict) -> int:
 def load_weights(module: torch.nn.Module, settings: dict) -> dict:
     """Load the checkpoint strictly and return what the spec says of it.
 
-    The classifier's keys (``head`` or ``fc``, as timm names them for the architecture) are left
-    out; a ``module.`` before every key, as data-parallel training writes it, is taken off.
+    The classifier's keys (``head`` or ``fc``, as timm names them for the architecture) and what
+    `medaudit.models.layouts.LAYOUTS` names are left out. ``fresh`` are layers that the file's
+    owner trains anew: here they have scale 1 and shift 0.
     """
-    path = resolve_weights(settings)
+    path, layout = resolve_weights(settings), settings.get("layout", "timm")
+    what = f"{layout} {settings['architecture']} ({path})"
     state = read_state(path, settings.get("sha256"))
-    if all(key.startswith("module.") for key in state):
-        state = strip_prefix(state, "module.")
-    classifier = module.pretrained_cfg.get("classifier") or ()
-    names = (classifier,) if isinstance(classifier, str) else classifier
-    heads = [rf"{re.escape(name)}\.(weight|bias)" for name in names]
-    left_out = sorted(key for key in state if any(re.fullmatch(head, key) for head in heads))
-    state = {key: value for key, value in state.items() if key not in left_out}
-    load_strict(module, state, f"timm {settings['architecture']} ({path})")
-    return {"sha256": file_sha256(path), "left_out": left_out}
+    state, left_out, fresh = to_timm(state, layout, module, what)
+    load_strict(module, state, what, allow_missing=fresh)
+    return {"sha256": file_sha256(path), "left_out": left_out, "fresh": list(fresh)}
 
 
 def _check_size(module: torch.nn.Module, name: str, size: int) -> None:

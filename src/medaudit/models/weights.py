@@ -36,7 +36,7 @@ def read_state(path: Path, sha256: str | None = None) -> dict[str, torch.Tensor]
     ----------
     path : Path
         ``.safetensors``; a torch file of any age or a TorchScript archive (``.pt``, ``.pth``,
-        ``.bin``, ``.ckpt``, ``.tar``); ``.npz``.
+        ``.bin``, ``.ckpt``, ``.tar``); ``.npz``; ``variables.index`` of a TensorFlow SavedModel.
     sha256 : str, optional
         What the file must hash to.
 
@@ -56,7 +56,7 @@ def read_state(path: Path, sha256: str | None = None) -> dict[str, torch.Tensor]
     if not path.is_file():
         raise MedauditError(f"there is no weights file {path}")
     check_sha256(path, sha256)
-    readers = {".safetensors": _read_safetensors, ".npz": _read_npz}
+    readers = {".safetensors": _read_safetensors, ".npz": _read_npz, ".index": _read_bundle}
     return readers.get(path.suffix, _read_torch_state)(path)
 
 
@@ -207,6 +207,12 @@ def _read_npz(path: Path) -> dict[str, torch.Tensor]:
             return {key: torch.from_numpy(arrays[key]) for key in arrays.files}
     except (zipfile.BadZipFile, ValueError, TypeError, OSError, EOFError) as error:
         raise MedauditError(f"{path} is no sound .npz of plain arrays: {error}") from error
+
+
+def _read_bundle(path: Path) -> dict[str, torch.Tensor]:
+    from medaudit.models.tensor_bundle import read_bundle
+
+    return read_bundle(path)
 
 
 def _check_npz_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> None:
