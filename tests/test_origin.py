@@ -9,7 +9,14 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from statsmodels.stats.multitest import multipletests
 
 from medaudit.artefacts import COHORT, EMBEDDINGS, MARGINALS, PROBES, read_table, write_table
-from medaudit.decompose.parts import Side, fit_platt, operating_point, roc_point, split_gap
+from medaudit.decompose.parts import (
+    Side,
+    draw_platt,
+    fit_platt,
+    operating_point,
+    roc_point,
+    split_gap,
+)
 from medaudit.origin import probe_attributes, stage
 from medaudit.origin.intervals import auc_draws, patient_weights, permuted_labels
 from medaudit.origin.marginals import compare_marginals
@@ -162,14 +169,18 @@ def binormal(rng, n, separation, prevalence, shift=0.0) -> tuple[np.ndarray, np.
     return ratio + np.log(prevalence / (1 - prevalence)) + shift, y
 
 
+def column(fit: tuple[float, float]) -> np.ndarray:
+    return np.array(fit)[:, None]
+
+
 def parts_of(first: dict, second: dict, n: int = 30_000) -> dict:
     rng = np.random.default_rng(12)
     sides, val = [], []
     for planted in (first, second):
         margin, y = binormal(rng, n, **planted)
         val.append(binormal(rng, n, **planted))
-        sides.append(Side(margin, y, np.ones((n, 1)), fit_platt(*val[-1])))
-    pooled = fit_platt(*(np.concatenate(parts) for parts in zip(*val, strict=True)))
+        sides.append(Side(margin, y, np.ones((n, 1)), column(fit_platt(*val[-1]))))
+    pooled = column(fit_platt(*(np.concatenate(parts) for parts in zip(*val, strict=True))))
     return {key: values[0] for key, values in split_gap(*sides, 0.0, pooled).items()}
 
 
@@ -214,12 +225,14 @@ def test_a_pure_threshold_gap():
 
 def random_side(rng, n: int = 60, draws: int = 130) -> Side:
     margin, y = rng.integers(-4, 5, n) / 2, rng.random(n) < 0.5
-    return Side(margin, y, rng.integers(0, 3, (n, draws)), (rng.normal(), 0.5 + rng.random()))
+    return Side(
+        margin, y, rng.integers(0, 3, (n, draws)), column((rng.normal(), 0.5 + rng.random()))
+    )
 
 
 def test_parts_add_up_in_every_draw():
     rng = np.random.default_rng(3)
-    found = split_gap(random_side(rng), random_side(rng), 0.5, (0.1, 0.9))
+    found = split_gap(random_side(rng), random_side(rng), 0.5, column((0.1, 0.9)))
     for metric in ("tpr", "fpr"):
         total = sum(found[metric, part] for part in ("ranking", "calibration", "threshold"))
         np.testing.assert_allclose(total, found[metric, "gap"], atol=1e-12)
@@ -247,9 +260,9 @@ def test_undefined_parts_are_missing():
     rng = np.random.default_rng(5)
     fine, empty = random_side(rng), random_side(rng)
     empty = Side(empty.margin, np.ones(60, bool), empty.weights, empty.platt)
-    flat = Side(fine.margin, fine.positive, fine.weights, (0.0, -1.0))
+    flat = Side(fine.margin, fine.positive, fine.weights, column((0.0, -1.0)))
     for other in (empty, flat):
-        assert all(np.isnan(v).all() for v in split_gap(fine, other, 0.5, (0, 1)).values())
+        assert all(np.isnan(v).all() for v in split_gap(fine, other, 0.5, column((0, 1))).values())
 
 
 def test_platt_is_scikit_learns_on_platts_targets():
@@ -267,3 +280,25 @@ def test_platt_is_scikit_learns_on_platts_targets():
     separated = fit_platt(np.array([-2.0, -1, 1, 2]), np.array([False, False, True, True]))
     assert np.isfinite(separated).all() and separated[1] > 0
     assert np.isnan(fit_platt(margin, np.ones(300, bool))).all()
+
+
+def test_drawn_calibrations_spread_as_refitted_ones():
+    rng = np.random.default_rng(7)
+    margin, y = binormal(rng, 2000, 1.5, 0.3)
+    weights = rng.multinomial(2000, np.full(2000, 1 / 2000), 150).T
+    fast = draw_platt(margin, y, np.hstack([np.ones((2000, 1), int), weights]))
+    np.testing.assert_allclose(fast[:, 0], fit_platt(margin, y), rtol=1e-9)
+    refitted = np.array(
+        [fit_platt(np.repeat(margin, w), np.repeat(y, w)) for w in weights.T[:60]]
+    ).T
+    np.testing.assert_allclose(fast[:, 1:61], refitted, atol=0.02)
+    assert (fast[:, 1:].std(axis=1) > 0.04).all()
+
+
+def test_each_draw_has_its_own_cut():
+    side = random_side(np.random.default_rng(8), draws=4)
+    cuts = np.array([-1.0, 0.0, 0.5, np.nan])
+    found = operating_point(side, cuts)
+    for draw, cut in enumerate(cuts[:3]):
+        np.testing.assert_allclose(found[:, draw], operating_point(side, cut)[:, draw])
+    assert np.isnan(found[:, 3]).all()

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from medaudit.artefacts import COHORT, PARTS, PREDICTIONS, read_table, write_table
-from medaudit.decompose.parts import METRICS, Side, fit_platt, split_gap
+from medaudit.decompose.parts import METRICS, Side, draw_platt, split_gap
 from medaudit.decompose.parts import PARTS as NAMES
 from medaudit.metrics.attributes import Attribute, read_attributes
+from medaudit.metrics.intervals import percentile_interval
 from medaudit.metrics.sample import Sample, read_sample
 from medaudit.origin.intervals import patient_weights
 from medaudit.seeds import generator
@@ -48,10 +49,11 @@ def stage(
 
 @dataclass(frozen=True)
 class _Margins:
-    """Margins ``[seeds, rows, tasks]`` and labels ``[rows, tasks]`` of both splits, and the cuts."""
+    """Margins ``[seeds, rows, tasks]``, labels ``[rows, tasks]``, patients, and the cuts."""
 
     val: np.ndarray
     val_y: np.ndarray
+    val_patient: np.ndarray
     test: np.ndarray
     cut: np.ndarray
 
@@ -72,7 +74,8 @@ def decompose(predictions: pd.DataFrame, cohort: pd.DataFrame, settings: dict) -
         One row a seed (and ``mean``), task, attribute, group, metric (``tpr``, ``fpr``) and part
         (``gap``, ``ranking``, ``calibration``, ``threshold``), group minus all others, in
         [-1, 1]. Of two groups the first stands for both. The interval is a patient-wise
-        percentile bootstrap of the test rows, of at most 200 draws, the calibrations kept.
+        percentile bootstrap of at most 200 draws, of the test rows and of the validation rows
+        that the calibrations are fitted to.
         A multi-class decision is taken as class against best other class (a margin of log
         probabilities, cut at 0). Status ``too_few`` below the minimum in either side,
         ``undefined:no_decision`` without a threshold or where a side's validation rows allow no
@@ -84,23 +87,33 @@ def decompose(predictions: pd.DataFrame, cohort: pd.DataFrame, settings: dict) -
     val_attributes = read_attributes(cohort, val, settings["attributes"])
     bootstrap = settings["evaluation"]["bootstrap"]
     draws = min(bootstrap["draws"], MOST_DRAWS)
-    random = generator("decompose", settings["cohort"], "bootstrap")
-    weights = patient_weights(sample.patient, sample.stratum[sample.patient], draws, random)
-    weights = np.hstack([np.ones((len(weights), 1), np.uint8), weights])
+    stratum = sample.stratum[sample.patient]
+    weights = _draw(sample.patient, stratum, draws, settings["cohort"], "test")
     rows = []
     for attribute, own in zip(sample.attributes[1:], val_attributes[1:], strict=True):
+        drawn = _draw(margins.val_patient, own.codes, draws, settings["cohort"], attribute.name)
         levels = attribute.levels[: 1 if len(attribute.levels) == 2 else None]
         for task in range(len(sample.tasks)):
             for group in range(len(levels)):
-                contrast = _Contrast(attribute, own, group, task)
+                contrast = _Contrast(attribute, own, drawn, group, task)
                 rows += _contrast(sample, margins, weights, contrast, settings["evaluation"])
     return pd.DataFrame(rows, columns=[c for c in PARTS.columns if c not in settings])
+
+
+def _draw(patient, stratum, draws: int, *names: str) -> np.ndarray:
+    """Return the weights of the rows, ``[rows, 1 + draws]``, the first column ones."""
+    ones = np.ones((len(patient), 1), np.uint8)
+    if not len(patient):
+        return np.ones((0, 1 + draws), np.uint8)
+    drawn = patient_weights(patient, stratum, draws, generator("decompose", *names))
+    return np.hstack([ones, drawn])
 
 
 @dataclass(frozen=True)
 class _Contrast:
     attribute: Attribute
     val: Attribute
+    val_weights: np.ndarray
     group: int
     task: int
 
@@ -117,10 +130,12 @@ def _margins(sample: Sample, predictions, cohort, settings: dict) -> _Margins:
     score[at] = rows["score"]
     labels = np.full(score.shape[1:], np.nan)
     labels[at[1:]] = rows["y"].astype(float)
+    patient = pd.factorize(val["patient_id"], sort=True)[0]
     if sample.multiclass:
         cut = np.zeros((len(sample.seeds), len(sample.tasks)))
-        return _Margins(_lead(score), labels, _lead(sample.score), cut)
-    return _Margins(_logit(score), labels, _logit(sample.score), _logit(sample.threshold))
+        return _Margins(_lead(score), labels, patient, _lead(sample.score), cut)
+    test, cut = _logit(sample.score), _logit(sample.threshold)
+    return _Margins(_logit(score), labels, patient, test, cut)
 
 
 def _logit(score: np.ndarray) -> np.ndarray:
@@ -197,14 +212,14 @@ def _enough(counts: dict, minimum: dict) -> bool:
     )
 
 
-def _calibrations(margins: _Margins, contrast: _Contrast, seed: int) -> list[tuple[float, float]]:
+def _calibrations(margins: _Margins, contrast: _Contrast, seed: int) -> list[np.ndarray]:
     margin, y = margins.val[seed, :, contrast.task], margins.val_y[:, contrast.task]
     codes = contrast.val.codes
     known = ~np.isnan(margin) & ~np.isnan(y) & (codes >= 0)
     own = codes == contrast.group
-    parts = (known & own, known & ~own, known)
     return [
-        fit_platt(margin[rows], y[rows] == 1) if rows.any() else (np.nan,) * 2 for rows in parts
+        draw_platt(margin[rows], y[rows] == 1, contrast.val_weights[rows])
+        for rows in (known & own, known & ~own, known)
     ]
 
 
@@ -213,5 +228,5 @@ def _summary(draws: np.ndarray | None, level: float) -> dict:
         return {"status": "too_few"}
     if np.isnan(draws[0]):
         return {"status": "undefined:no_decision"}
-    low, high = np.nanquantile(draws[1:], [(1 - level) / 2, (1 + level) / 2])
-    return {"value": draws[0], "low": low, "high": high, "status": "ok"}
+    low, high = percentile_interval(draws[None, 1:], level)
+    return {"value": draws[0], "low": low[0], "high": high[0], "status": "ok"}

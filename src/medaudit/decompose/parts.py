@@ -39,18 +39,18 @@ class Side:
         bool ``[n]``.
     weights : numpy.ndarray
         ``[n, draws]``, the first column the rows' own weights.
-    platt : tuple of float
-        Intercept and slope of the side's calibration.
+    platt : numpy.ndarray
+        Intercept and slope of the side's calibration, ``[2, draws]`` (see `draw_platt`).
     """
 
     margin: np.ndarray
     positive: np.ndarray
     weights: np.ndarray
-    platt: tuple[float, float]
+    platt: np.ndarray
 
 
 def split_gap(
-    group: Side, rest: Side, cut: float, pooled: tuple[float, float]
+    group: Side, rest: Side, cut: float, pooled: np.ndarray
 ) -> dict[tuple[str, str], np.ndarray]:
     """Return the gap and its three parts by (metric, part), each ``[draws]``.
 
@@ -60,15 +60,15 @@ def split_gap(
         Both sides; the gap is group minus rest, in [-1, 1].
     cut : float
         The shared threshold on the logit scale; a row is flagged at ``margin >= cut``.
-    pooled : tuple of float
-        Calibration of both sides together.
+    pooled : numpy.ndarray
+        Calibration of both sides together, ``[2, draws]``.
 
     Returns
     -------
     dict
         ``gap`` = ``ranking`` + ``calibration`` + ``threshold`` in every draw. NaN in draws where
-        a side lacks a class, and everywhere where a side's calibration does not rise with the
-        score (slope <= 0): it has no threshold.
+        a side lacks a class or its calibration does not rise with the score (slope <= 0): it has
+        no threshold.
     """
     sides = (group, rest)
     raw = [operating_point(side, cut) for side in sides]
@@ -86,22 +86,31 @@ def split_gap(
     return found
 
 
-def equivalent_cut(side: Side, cut: float, pooled: tuple[float, float]) -> float:
-    """Return the cut at which the side's own risk equals the pooled risk at `cut`."""
+def equivalent_cut(side: Side, cut: float, pooled: np.ndarray) -> np.ndarray:
+    """Return the cuts at which the side's own risk equals the pooled risk at `cut`, ``[draws]``."""
     intercept, slope = side.platt
-    return (pooled[0] + pooled[1] * cut - intercept) / slope if slope > 0 else np.nan
+    rising = np.where(slope > 0, slope, np.nan)
+    return (pooled[0] + pooled[1] * cut - intercept) / rising
 
 
-def operating_point(side: Side, cut: float) -> np.ndarray:
-    """Return TPR and FPR at ``margin >= cut``, ``[2, draws]``; NaN where a class is absent."""
-    if not np.isfinite(cut):
-        return np.full((2, side.weights.shape[1]), np.nan)
-    flagged = side.margin >= cut
-    rates = [
-        _ratio(side.weights[flagged & truth].sum(axis=0), side.weights[truth].sum(axis=0))
-        for truth in (side.positive, ~side.positive)
-    ]
-    return np.stack(rates)
+def operating_point(side: Side, cut: float | np.ndarray) -> np.ndarray:
+    """Return TPR and FPR at ``margin >= cut``, ``[2, draws]``; NaN where a class is absent.
+
+    Parameters
+    ----------
+    side : Side
+        The rows.
+    cut : float or numpy.ndarray
+        One for all draws or one a draw; NaN gives NaN.
+    """
+    cut = np.broadcast_to(cut, side.weights.shape[1:])
+    rates = []
+    for truth in (side.positive, ~side.positive):
+        weights = side.weights[truth]
+        flagged = side.margin[truth, None] >= cut
+        chosen = np.einsum("nd,nd->d", weights, flagged, dtype=float)
+        rates.append(_ratio(chosen, weights.sum(axis=0)))
+    return np.where(np.isnan(cut), np.nan, np.stack(rates))
 
 
 def roc_point(side: Side, level: np.ndarray) -> np.ndarray:
@@ -144,17 +153,52 @@ def _ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
 def fit_platt(margin: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
     """Return intercept and slope of P(y = 1) = 1 / (1 + exp(-(intercept + slope * margin))).
 
-    Platt (1999): targets (n1 + 1) / (n1 + 2) and 1 / (n0 + 2) keep the fit finite when the
-    classes are separated; Newton's method on standardised margins. NaN with one class only.
+    Platt (1999): his targets keep the fit finite when the classes are separated; Newton's method
+    on standardised margins. NaN with one class only.
     """
     n1, n0 = positive.sum(), (~positive).sum()
     spread = margin.std()
     if not (n1 and n0) or spread == 0:
         return np.nan, np.nan
     x = np.column_stack([np.ones(len(margin)), (margin - margin.mean()) / spread])
-    target = np.where(positive, (n1 + 1) / (n1 + 2), 1 / (n0 + 2))
-    slope = _newton(x, target)
+    slope = _newton(x, platt_targets(positive))
     return float(slope[0] - slope[1] * margin.mean() / spread), float(slope[1] / spread)
+
+
+def draw_platt(margin: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return intercept and slope of `fit_platt` in each draw of the validation rows.
+
+    One Newton step from the fit to all rows towards the fit to the drawn ones, which has the same
+    distribution to first order (the one-step bootstrap).
+
+    Parameters
+    ----------
+    margin, positive : numpy.ndarray
+        Of the validation rows, ``[n]``.
+    weights : numpy.ndarray
+        How often each row was drawn, ``[n, draws]``.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``[2, draws]``; where all weights of a draw are 1, the fit itself.
+    """
+    fit = fit_platt(margin, positive) if len(margin) else (np.nan, np.nan)
+    if np.isnan(fit).any():
+        return np.full((2, weights.shape[1]), np.nan)
+    risk = 1 / (1 + np.exp(-np.clip(fit[0] + fit[1] * margin, -700, 700)))
+    residual, curve = platt_targets(positive) - risk, risk * (1 - risk)
+    rows = np.stack([residual, residual * margin, curve, curve * margin, curve * margin**2])
+    g0, g1, h00, h01, h11 = rows @ weights.astype(float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        steps = np.stack([h11 * g0 - h01 * g1, h00 * g1 - h01 * g0]) / (h00 * h11 - h01**2)
+    return np.array(fit)[:, None] + steps
+
+
+def platt_targets(positive: np.ndarray) -> np.ndarray:
+    """Return Platt's targets (n1 + 1) / (n1 + 2) and 1 / (n0 + 2)."""
+    n1, n0 = positive.sum(), (~positive).sum()
+    return np.where(positive, (n1 + 1) / (n1 + 2), 1 / (n0 + 2))
 
 
 def _newton(x: np.ndarray, target: np.ndarray) -> np.ndarray:
