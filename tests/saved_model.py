@@ -128,7 +128,9 @@ def object_graph(keys: dict[str, str]) -> bytes:
     )
     nodes = nested(1, children)
     for name, key in keys.items():
-        attribute = nested(1, b"VARIABLE_VALUE") + nested(2, name.encode()) + nested(3, key.encode())
+        attribute = (
+            nested(1, b"VARIABLE_VALUE") + nested(2, name.encode()) + nested(3, key.encode())
+        )
         nodes += nested(1, nested(2, attribute))
     return nodes
 
