@@ -22,7 +22,7 @@ from medaudit.artefacts import (
 )
 from medaudit.errors import MedauditError
 from medaudit.finetune import finetune
-from medaudit.finetune.loop import batch_loss
+from medaudit.finetune.loop import batch_loss, make_optimizer
 from medaudit.finetune.network import build_network
 from medaudit.finetune.tuning import find_targets
 
@@ -163,6 +163,22 @@ def test_targets_are_attention_projections_or_convolutions():
     assert find_targets(vit, r"blocks\.1\.mlp\.fc1") == ["blocks.1.mlp.fc1"]
     with pytest.raises(MedauditError, match="matches no module"):
         find_targets(vit, "nothing")
+
+
+@pytest.mark.parametrize("layers", [None, 0.5])
+def test_every_tuned_parameter_is_optimised_once(layers):
+    network = build_network(settings({"layer_decay": layers}), 1, torch.device("cpu"))
+    groups = make_optimizer(network, {**ENTRY, "layer_decay": layers}).param_groups
+    ids = [id(parameter) for group in groups for parameter in group["params"]]
+    assert sorted(ids) == sorted(id(p) for p in network.parameters() if p.requires_grad)
+    scales = {id(p): group.get("lr_scale", 1.0) for group in groups for p in group["params"]}
+    if layers:
+        assert scales[id(network.head.weight)] == 1.0
+        first, last = (
+            network.tower.blocks[0].attn.qkv.weight,
+            network.tower.blocks[1].mlp.fc1.weight,
+        )
+        assert scales[id(first)] == pytest.approx(0.5 * scales[id(last)])
 
 
 def test_the_loss_leaves_missing_targets_out():

@@ -8,8 +8,7 @@ import pandas as pd
 import torch
 
 from medaudit.artefacts import COHORT, read_table
-from medaudit.models import ImageInput
-from medaudit.models.torch_encoder import prepare_images
+from medaudit.models.torch_encoder import TorchEncoder
 from medaudit.probe import check_splits, targets
 from medaudit.seeds import generator
 from medaudit.training.augmentation import Augmentation, apply_views, draw_views
@@ -58,9 +57,12 @@ def read_splits(
 
 
 def training_batch(
-    pixels: np.ndarray, rows: np.ndarray, image_input: ImageInput, entry: dict, key: tuple
+    pixels: np.ndarray, rows: np.ndarray, encoder: TorchEncoder, entry: dict, key: tuple
 ) -> torch.Tensor:
-    """Return augmented, normalised pixels: float32 [b, channels, size, size].
+    """Return images as the model wants them, augmented if the method says so.
+
+    Random views are cut out of the stored pixels and keep their size, so that a model's own
+    preprocessing is the same for training and for prediction.
 
     Parameters
     ----------
@@ -68,28 +70,21 @@ def training_batch(
         The image store, uint8.
     rows : numpy.ndarray
         Rows of it.
-    image_input : ImageInput
-        The model's preprocessing.
+    encoder : TorchEncoder
+        Its `prepare` is the model's preprocessing.
     entry : dict
         The method's entry; ``augmentation`` is null for the plain images.
     key : tuple
         What the random views are a function of: seed, step, process.
     """
+    images = pixels[rows]
     if not entry.get("augmentation"):
-        return prepare_images(pixels[rows], image_input)
-    chosen = {k: tuple(v) if isinstance(v, list) else v for k, v in entry["augmentation"].items()}
-    images = torch.from_numpy(pixels[rows])
-    images = images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2)
-    views = draw_views(generator("views", *key), len(rows), pixels.shape[1], Augmentation(**chosen))
-    views = apply_views(images, torch.from_numpy(views), image_input.size)
-    return normalise(views, image_input)
-
-
-def normalise(views: torch.Tensor, image_input: ImageInput) -> torch.Tensor:
-    """Return pixels in [0, 1] with the model's channels, mean and deviation."""
-    if image_input.channels == 1:
-        views = views.mean(dim=1, keepdim=True)
-    mean, std = (
-        torch.tensor(values).view(1, -1, 1, 1) for values in (image_input.mean, image_input.std)
-    )
-    return (views - mean) / std
+        return encoder.prepare(images)
+    ranges = {k: tuple(v) if isinstance(v, list) else v for k, v in entry["augmentation"].items()}
+    side, rng = pixels.shape[1], generator("views", *key)
+    matrices = torch.from_numpy(draw_views(rng, len(rows), side, Augmentation(**ranges)))
+    grey = images.ndim == 3
+    channels = torch.from_numpy(images if grey else np.moveaxis(images, 3, 1))
+    views = apply_views(channels[:, None] if grey else channels, matrices, side)
+    views = (views * 255).round().to(torch.uint8).numpy()
+    return encoder.prepare(views[:, 0] if grey else np.moveaxis(views, 1, 3))

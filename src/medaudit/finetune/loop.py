@@ -181,7 +181,7 @@ class Trainer:
         chosen = epoch_order(count, self.seed, epoch)[within * size : (within + 1) * size]
         part = np.array_split(chosen, processes.world)[processes.rank]
         key = (self.seed, step, processes.rank)
-        x = training_batch(pixels, train.rows[part], self.network.input, self.entry, key)
+        x = training_batch(pixels, train.rows[part], self.network.encoder, self.entry, key)
         return x, torch.from_numpy(train.y[part])
 
     def update(self, batch: tuple, step: int, images: int) -> float:
@@ -238,12 +238,16 @@ def make_optimizer(network: Network, entry: dict) -> torch.optim.Optimizer:
         ``layer_decay`` is set for a tower whose layers timm does not know.
     """
     decay, layers = entry["weight_decay"], entry.get("layer_decay")
-    tower = network.tower
-    if layers is not None and not hasattr(tower, "group_matcher"):
+    trunk = getattr(network.tower, "trunk", network.tower)
+    if layers is not None and not hasattr(trunk, "group_matcher"):
         raise MedauditError(
-            f"layer_decay {layers} needs a timm model, not {type(tower).__name__}: set it to null"
+            f"layer_decay {layers} needs a timm model, not {type(trunk).__name__}: set it to null"
         )
-    groups = parameter_groups(tower, decay, layers) + parameter_groups(network.head, decay)
+    groups = parameter_groups(trunk, decay, layers) + parameter_groups(network.head, decay)
+    if trunk is not network.tower:
+        inside = {id(parameter) for parameter in trunk.parameters()}
+        above = [p for p in network.tower.parameters() if p.requires_grad and id(p) not in inside]
+        groups.append({"params": above, "weight_decay": decay})
     groups = [group for group in groups if group["params"]]
     betas = tuple(entry.get("betas", (0.9, 0.999)))
     return torch.optim.AdamW(groups, lr=0.0, betas=betas)

@@ -7,7 +7,7 @@ from torch import nn
 from medaudit.errors import MedauditError
 from medaudit.finetune.tuning import apply_tuning
 from medaudit.models import ImageInput, build
-from medaudit.models.torch_encoder import TorchEncoder, prepare_images
+from medaudit.models.torch_encoder import TorchEncoder
 
 BATCH = 128
 
@@ -102,7 +102,7 @@ def predict_logits(network: Network, pixels: np.ndarray, rows: np.ndarray) -> np
     network.eval()
     parts = []
     for start in range(0, len(rows), BATCH):
-        batch = prepare_images(pixels[rows[start : start + BATCH]], network.input, network.device)
+        batch = network.encoder.prepare(pixels[rows[start : start + BATCH]])
         with torch.autocast(network.device.type, torch.bfloat16, network.device.type == "cuda"):
             parts.append(network(batch).float().cpu())
     return torch.cat(parts).numpy()
