@@ -44,7 +44,7 @@ def test_the_shipped_configuration_is_valid_and_complete():
     assert config["evaluation"]["ece_bins"] == 15
 
 
-@pytest.mark.parametrize("overlay", sorted(p.name for p in (ROOT / "config").glob("smoke*.yaml")))
+@pytest.mark.parametrize("overlay", ["smoke.yaml", "paper.yaml"])
 def test_overlays_are_valid(overlay):
     check(shipped(overlay), SCHEMAS)
 

@@ -129,6 +129,19 @@ def _audit(config: dict, cohort: str, **names: str) -> dict:
     return {"cohort": cohort, **names, "evaluation": config["evaluation"], **used}
 
 
+def _lint(config: dict, cohort: str) -> dict:
+    entry = config["cohorts"][cohort]
+    studies = [config["studies"][name] for name in config["run"]]
+    models = {m for study in studies if cohort in study["cohorts"] for m in study["models"]}
+    return {
+        "cohort": cohort,
+        "dataset": entry["dataset"],
+        **_only(entry, "tasks", "task_type", "attributes"),
+        "evaluation": _only(config["evaluation"], "threshold", "minimum"),
+        "models": {m: _only(config["models"][m], "pretraining_data") for m in sorted(models)},
+    }
+
+
 def _compare(config: dict, study: str) -> dict:
     return {"study": study, "entry": config["studies"][study], "evaluation": config["evaluation"]}
 
@@ -176,7 +189,7 @@ JOBS = {
     "finetune": (_finetune, _model),
     "zero_shot": (_finetune, _model),
     "pool": (_names, _none),
-    "lint": (_audit, _none),
+    "lint": (_lint, _none),
     "evaluate": (_audit, _none),
     "disparity": (_audit, _none),
     "decompose": (_audit, _none),

@@ -1,0 +1,53 @@
+"""The full protocol can be planned once its files are there; which are lacking is said before."""
+
+import collections
+
+import pytest
+import yaml
+
+from checkout import ROOT, Checkout
+
+pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("workflow")]
+PAPER = ("--configfile", "config/paper.yaml")
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDAUDIT_DATA", str(tmp_path / "data"))
+    return Checkout.copy(tmp_path / "a checkout")
+
+
+def write_files(data) -> None:
+    """Put a non-empty file wherever the protocol needs one; planning reads no content."""
+    catalogue = yaml.safe_load((ROOT / "config" / "models.yaml").read_text())["models"]
+    paper = yaml.safe_load((ROOT / "config" / "paper.yaml").read_text())
+    for name in paper["studies"]["clip_nih"]["models"]:
+        entry = catalogue[name]
+        weights = data / entry["weights"]
+        weights.parent.mkdir(parents=True, exist_ok=True)
+        weights.write_bytes(b"weights")
+        if entry.get("tokenizer"):
+            (data / entry["tokenizer"]).mkdir(parents=True, exist_ok=True)
+            (data / entry["tokenizer"] / "vocab.txt").write_text("[PAD]\n")
+    (data / "nih").mkdir(parents=True)
+    (data / "nih" / "Data_Entry_2017_v2020.csv").write_text("Image Index\n")
+
+
+def test_the_papers_grid_is_planned(checkout, tmp_path):
+    write_files(tmp_path / "data")
+    jobs = checkout.plan(*PAPER)
+    count = collections.Counter(rule for rule, _ in jobs)
+    assert count["embed"] == 5
+    assert count["zero_shot"] == 5 * 3
+    assert count["probe"] == 5 * 2
+    assert count["finetune"] == 5 * 2 * 3
+    assert count["evaluate"] == count["disparity"] == 5 * 7
+
+
+def test_every_missing_file_is_named_before_any_job(checkout, tmp_path):
+    done = checkout.snakemake(*PAPER)
+    assert done.returncode != 0
+    for lacking in ("nih", "clip/ViT-B-16.pt", "gloria/chexpert_resnet50.ckpt", "bio_clinicalbert"):
+        assert str(tmp_path / "data" / lacking) in done.stdout
+    assert "get it from https://openaipublic" in done.stdout
+    assert "Job stats" not in done.stdout
