@@ -84,7 +84,7 @@ def test_intervals_of_metrics_cover(method):
         truth[row.attribute, row.group, row.metric] = row.value
     found = []
     for run in range(RUNS):
-        predictions, cohort = simulate(rng, 240, 2, signal)
+        predictions, cohort = simulate(rng, 400, 2, signal)
         settings = settings_of(run, METRICS, [], draws=1000, method=method)
         metrics, _ = audit(predictions, cohort, settings)
         found.append(metrics[(metrics["seed"] == "0") & (metrics["metric"] != "threshold")])

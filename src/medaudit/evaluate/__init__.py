@@ -1,6 +1,5 @@
 """Metrics of every group, with intervals from a bootstrap of patients."""
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +9,12 @@ from medaudit import artefacts
 from medaudit.errors import MedauditError
 from medaudit.metrics.attributes import Attribute
 from medaudit.metrics.definitions import METRICS
-from medaudit.metrics.intervals import bca_interval, percentile_interval, reflected_interval
+from medaudit.metrics.intervals import bca_interval, inflated_interval, percentile_interval
 from medaudit.metrics.plan import Plan
 from medaudit.metrics.resample import cut_blocks, draw_patients, leave_out, run_blocks
 from medaudit.metrics.sample import Sample, read_sample
 from medaudit.metrics.scores import ALL, Scores, fill, make_plans, score_groups, tabulate
 
-log = logging.getLogger(__name__)
 DIALECT = "medaudit"
 IDENTITY = ("cohort", "model", "method")
 
@@ -75,6 +73,7 @@ def audit(
         (``draws``, ``level``, ``method``), ``minimum`` (``n``, ``n_pos``, ``n_neg``),
         ``ece_bins`` (15).
     threads : int
+        Blocks of replicates computed at once; changes no number.
 
     Returns
     -------
@@ -185,11 +184,9 @@ def _tabulate(scores: Scores, left_out, bootstrap: dict) -> tuple[pd.DataFrame, 
     else:
         parts = left_out.reshape(-1, left_out.shape[-1])[place]
         ends = bca_interval(frame["value"].to_numpy(), rows, parts, bootstrap["level"])
-    noisy = (frame["metric"] == "ece").to_numpy()
-    reflected = reflected_interval(
-        frame["value"].to_numpy()[noisy], rows[noisy], bootstrap["level"]
-    )
-    for end, other in zip(ends, reflected, strict=True):
+    noisy = frame["metric"].isin(("ece", "ece_debiased")).to_numpy()
+    inflated = inflated_interval(frame["value"].to_numpy()[noisy], rows[noisy], bootstrap["level"])
+    for end, other in zip(ends, inflated, strict=True):
         end[noisy] = other
     several = (frame["status"] == "ok") & (frame["n_patients"] > 1)
     frame["low"], frame["high"] = (np.where(several, end, np.nan) for end in ends)

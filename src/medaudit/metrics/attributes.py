@@ -71,6 +71,7 @@ def find_strata(patient: np.ndarray, attributes: Sequence[Attribute]) -> np.ndar
     patient : ndarray of int, shape (n_images,)
         0 to P - 1, each present.
     attributes : sequence of Attribute
+        Their finest cross makes the cells.
 
     Returns
     -------

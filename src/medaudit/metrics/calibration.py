@@ -14,6 +14,7 @@ def fit_calibration(score, positive, factor) -> tuple[float, float, float]:
     score : ndarray of float, shape (n,)
         Clipped to [1e-6, 1 - 1e-6] before the logit.
     positive : ndarray of bool, shape (n,)
+        Labels.
     factor : ndarray of float, shape (n,)
         Importance weights.
 

@@ -54,8 +54,11 @@ def measure(gap: str, metric: str, parts: Parts) -> np.ndarray:
     Parameters
     ----------
     gap : {"max_min", "ratio", "worst_rest", "std", "es", "dto"}
+        What to compute; formulas in ``docs/metrics.md``.
     metric : str
+        Gives the direction and the target.
     parts : Parts
+        Values or replicates.
 
     Returns
     -------
@@ -112,12 +115,16 @@ def bound(gap: str, metric: str, parts: Parts, drawn: Parts, level: float) -> tu
 
     Parameters
     ----------
-    gap, metric : str
+    gap : str
+        As for `measure`.
+    metric : str
+        As for `measure`.
     parts : Parts
         Values, shape (groups,).
     drawn : Parts
         Replicates, shape (groups, draws).
     level : float
+        E.g. 0.95.
 
     Returns
     -------
@@ -175,7 +182,7 @@ def _around(gap: str, parts: Parts, drawn: Parts, level: float) -> tuple[float, 
     moved = moved[np.isfinite(moved)]
     if moved.size < ENOUGH * error.shape[1]:
         return np.nan, np.nan
-    reach = np.quantile(moved, level)
+    reach = np.quantile(moved, (1 + level) / 2)
     near, far = max(value - reach, 0.0), value + reach
     if gap == "std":
         return near, far
@@ -195,9 +202,11 @@ def detectable(gap: str, metric: str, null: Parts, limit: float) -> float:
     gap : str
         ``max_min``, ``worst_rest``; others have none (NaN).
     metric : str
+        Gives the direction.
     null : Parts
         Permuted values, shape (groups, draws).
     limit : float
+        The 95 % quantile of the permuted gaps.
 
     Returns
     -------

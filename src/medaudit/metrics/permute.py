@@ -78,10 +78,14 @@ def permuted_values(
     ----------
     scores : Scores
         Gives the axes.
-    sample, attribute
+    sample : Sample
+        The test split.
+    attribute : Attribute
+        Whose groups are permuted.
     settings : dict
         ``cohort`` and ``evaluation``.
     threads : int
+        Blocks of permutations computed at once; changes no number.
     rest : bool
         Whether the rest is wanted.
 

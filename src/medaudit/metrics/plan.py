@@ -102,7 +102,9 @@ def features(plan: Plan, need: str) -> tuple[np.ndarray, int, np.ndarray]:
     Parameters
     ----------
     plan : Plan
+        The images.
     need : {"label", "confusion", "brier", "bins", "calibration"}
+        Which sum.
 
     Returns
     -------

@@ -38,6 +38,7 @@ def draw_patients(stratum: np.ndarray, cohort: str, block: slice) -> np.ndarray:
     Parameters
     ----------
     stratum : ndarray of int, shape (patients,)
+        0 to the number of strata - 1.
     cohort : str
         The stream's name: models of one cohort get the same draws, so differences are paired.
     block : slice

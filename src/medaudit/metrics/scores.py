@@ -109,7 +109,10 @@ def score_groups(
 
     Parameters
     ----------
-    sample, attribute
+    sample : Sample
+        The test split.
+    attribute : Attribute
+        The attribute that the groups belong to.
     groups : sequence of str
         Names along the group axis.
     plans : sequence of (int, dict)

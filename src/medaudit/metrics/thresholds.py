@@ -15,6 +15,7 @@ def choose_threshold(
     score : ndarray of float, shape (n,)
         Validation scores; unused by ``fixed``.
     positive : ndarray of bool, shape (n,)
+        Labels.
     rule : {"best_f1", "youden", "fpr", "fixed"}
         ``best_f1`` maximises F1, ``youden`` the difference of true and false positive rate, ``fpr``
         takes the lowest threshold whose false-positive rate is at most `value`, ``fixed`` is
