@@ -109,8 +109,8 @@ def write(
 def _place(parts: list[bytes], shard: int, data: bytes, kind: int, shape, summed: bytes) -> dict:
     offset = len(parts[shard])
     parts[shard] += data
-    crc = masked(crc32c(summed))
-    return dict(kind=kind, shape=shape, shard=shard, offset=offset, size=len(data), crc=crc)
+    place = {"shard": shard, "offset": offset, "size": len(data)}
+    return {"kind": kind, "shape": shape, **place, "crc": masked(crc32c(summed))}
 
 
 def entry_proto(kind, shape, shard, offset, size, crc, slices=b"") -> bytes:

@@ -157,8 +157,24 @@ def _cross_checks(config: dict) -> Iterator[str]:
         if entry.get("pretrained") and entry["pretrained"] not in config["pretrainings"]:
             hint = _unknown(entry["pretrained"], config["pretrainings"])
             yield f"- models.{name}.pretrained: {entry['pretrained']!r} {hint}"
+        yield from _check_members(name, entry, config["models"])
     for name, study in config["studies"].items():
         yield from _check_study(name, study, config)
+
+
+def with_members(names: list[str], models: dict) -> list[str]:
+    """Return the names of models and, behind each ensemble, its members; each once."""
+    each = ([name, *models.get(name, {}).get("members", [])] for name in names)
+    return list(dict.fromkeys(name for group in each for name in group))
+
+
+def _check_members(name: str, entry: dict, models: dict) -> Iterator[str]:
+    for member in entry.get("members", []):
+        where = f"- models.{name}.members: {member!r}"
+        if member not in models:
+            yield f"{where} {_unknown(member, models)}"
+        elif models[member]["kind"] == "ensemble":
+            yield f"{where} is an ensemble itself: name its members instead"
 
 
 def _check_pretraining(name: str, entry: dict, config: dict) -> Iterator[str]:
@@ -198,7 +214,7 @@ def _check_study(name: str, study: dict, config: dict) -> Iterator[str]:
 
 def _check_leaks(name: str, study: dict, config: dict) -> Iterator[str]:
     """Find pretrainings that could see the test patients of a cohort they are audited on."""
-    for model in study["models"]:
+    for model in with_members(study["models"], config["models"]):
         pretraining = config["models"].get(model, {}).get("pretrained")
         entry = config["pretrainings"].get(pretraining, {"cohorts": []})
         for cohort in study["cohorts"]:
@@ -229,6 +245,7 @@ def check_files(config: dict) -> None:
         split_file = config["cohorts"][name].get("split_file")
         if split_file and not (data_root() / split_file).is_file():
             problems.append(f"- cohorts.{name}.split_file: there is no {data_root() / split_file}")
-    problems += check_weights({name: config["models"][name] for name in used["models"]})
+    models = with_members(used["models"], config["models"])
+    problems += check_weights({name: config["models"][name] for name in models})
     if problems:
         raise MedauditError("\n".join(["files that the run needs are not there:", *problems]))

@@ -46,6 +46,8 @@ def method_fits(config: dict, model: str, method: str) -> bool:
     """Return whether a study runs this method on this model."""
     entry = config["models"][model]
     kind = config["methods"][method]["kind"]
+    if entry["kind"] == "ensemble":
+        return all(method_fits(config, member, method) for member in entry["members"])
     if kind == "finetune":
         return entry["kind"] not in UNTRAINABLE
     if kind == "zero_shot":
@@ -116,6 +118,11 @@ def _embed(config: dict, cohort: str, model: str) -> dict:
 def _adapt(config: dict, **names: str) -> dict:
     tasks = _only(config["cohorts"][names["cohort"]], "tasks", "task_type")
     return {**names, "entry": config["methods"][names["method"]], **tasks}
+
+
+def _ensemble(config: dict, **names: str) -> dict:
+    entry = _only(config["models"][names["model"]], "members", "mean")
+    return {**names, "entry": entry, **_only(config["cohorts"][names["cohort"]], "task_type")}
 
 
 def _finetune(config: dict, **names: str) -> dict:
@@ -189,6 +196,7 @@ JOBS = {
     "finetune": (_finetune, _model),
     "zero_shot": (_finetune, _model),
     "pool": (_names, _none),
+    "ensemble": (_ensemble, _none),
     "lint": (_lint, _none),
     "evaluate": (_audit, _none),
     "disparity": (_audit, _none),

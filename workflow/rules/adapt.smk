@@ -14,6 +14,7 @@ rule probe:
         "results/benchmark/probe/{cohort}/{model}/{method}.tsv"
     wildcard_constraints:
         method=methods_of("probe"),
+        model=models_of(ensembles=False),
     conda:
         "../../envs/medaudit.yaml"
     params:
@@ -37,6 +38,7 @@ rule zero_shot:
         "results/benchmark/zero_shot/{cohort}/{model}/{method}.tsv"
     wildcard_constraints:
         method=methods_of("zero_shot"),
+        model=models_of(ensembles=False),
     conda:
         "../../envs/medaudit.yaml"
     params:
@@ -58,6 +60,8 @@ rule finetune:
         "results/log/finetune/{cohort}/{model}/{method}/{seed}.log",
     benchmark:
         "results/benchmark/finetune/{cohort}/{model}/{method}/{seed}.tsv"
+    wildcard_constraints:
+        model=models_of(ensembles=False),
     conda:
         "../../envs/medaudit.yaml"
     threads: 2
@@ -78,6 +82,7 @@ rule pool:
         "results/log/pool/{cohort}/{model}/{method}.log",
     wildcard_constraints:
         method=methods_of("finetune"),
+        model=models_of(ensembles=False),
     conda:
         "../../envs/medaudit.yaml"
     params:
@@ -85,4 +90,23 @@ rule pool:
         code=code_of("pool"),
     shell:
         "python -m medaudit.pool --settings {params.settings:q} --seeds {input}"
+        " --output {output} > {log} 2>&1"
+
+
+rule ensemble:
+    input:
+        members_of,
+    output:
+        "results/predictions/{cohort}/{model}/{method}.parquet",
+    log:
+        "results/log/ensemble/{cohort}/{model}/{method}.log",
+    wildcard_constraints:
+        model=models_of(ensembles=True),
+    conda:
+        "../../envs/medaudit.yaml"
+    params:
+        settings=settings_of("ensemble"),
+        code=code_of("ensemble"),
+    shell:
+        "python -m medaudit.ensemble --settings {params.settings:q} --predictions {input}"
         " --output {output} > {log} 2>&1"

@@ -22,6 +22,15 @@ def alternatives(names):
     return "|".join(names) or "(?!)"
 
 
+def models_of(ensembles):
+    """The pattern of models that are ensembles, or of those that are not."""
+    return alternatives(
+        name
+        for name, entry in config["models"].items()
+        if (entry["kind"] == "ensemble") == ensembles
+    )
+
+
 def methods_of(kind):
     return alternatives(
         name for name, entry in METHODS.items() if entry["kind"] == kind
@@ -76,6 +85,15 @@ def weights_of(wildcards):
     """The weights of a model that this run pretrains."""
     name = config["models"][wildcards.model].get("pretrained")
     return [plan.PRETRAINED.format(pretraining=name)] if name else []
+
+
+def members_of(wildcards):
+    """The predictions of an ensemble's members."""
+    return expand(
+        "results/predictions/{cohort}/{member}/{method}.parquet",
+        **wildcards,
+        member=config["models"][wildcards.model]["members"],
+    )
 
 
 def seeds_of(wildcards):

@@ -11,6 +11,8 @@ rule embed:
         "results/embed/{cohort}/{model}.parquet",
     log:
         "results/log/embed/{cohort}/{model}.log",
+    wildcard_constraints:
+        model=models_of(ensembles=False),
     cache: True
     conda:
         "../../envs/medaudit.yaml"
