@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from medaudit.artefacts import COHORT, IMAGES, PREDICTIONS, write_array, write_table
 from medaudit.errors import MedauditError
-from medaudit.lint import check_cohort, check_images, check_predictions
+from medaudit.lint import check_cohort, check_images, check_overlap, check_predictions
 from medaudit.lint import stage as lint
 from medaudit.lint.images import close_pairs, near_duplicates, perceptual_hashes
 from medaudit.lint.predictions import auc_with_error
@@ -308,3 +308,17 @@ def test_stage_writes_its_findings_and_fails_on_errors(tmp_path):
     with pytest.raises(MedauditError, match="patient_overlap"):
         lint(settings, **paths)
     assert json.loads(paths["output"].read_text())["findings"][0]["check"] == "patient_overlap"
+
+
+def test_models_that_have_seen_the_dataset_are_named():
+    models = {
+        "seen": {"pretraining_data": ["MIMIC-CXR", "CheXpert"]},
+        "clean": {"pretraining_data": []},
+        "silent": {},
+    }
+    found = check_overlap(models, "chexpert")
+    assert [(finding.where, finding.severity) for finding in found] == [
+        ("seen", "warning"),
+        ("silent", "warning"),
+    ]
+    assert "may have been seen" in found[0].message

@@ -15,6 +15,7 @@ from medaudit.artefacts import (
 from medaudit.lint import cohorts
 from medaudit.lint import predictions as scored
 from medaudit.lint.findings import Finding, as_json, fail_on_errors
+from medaudit.models.gate import overlaps
 
 MINIMUM = {"n": 10, "n_pos": 3, "n_neg": 3}
 THRESHOLD = {"rule": "fixed", "value": 0.5}
@@ -90,6 +91,22 @@ def check_images(folder: Path, cohort: pd.DataFrame) -> list[Finding]:
     return near_duplicates(store, *columns)
 
 
+def check_overlap(models: dict[str, dict], dataset: str | None) -> list[Finding]:
+    """Find models whose pretraining saw the audited dataset, or may have.
+
+    Parameters
+    ----------
+    models : dict
+        Catalogue entries by name, of which ``pretraining_data`` is read.
+    dataset : str or None
+        The audited dataset's name.
+    """
+    return [
+        Finding("pretraining_overlap", "warning", sentence, 1, sentence.split()[0].rstrip(":"))
+        for sentence in overlaps(models, [dataset] if dataset else [])
+    ]
+
+
 def stage(
     settings: dict,
     *,
@@ -105,7 +122,8 @@ def stage(
     ----------
     settings : dict
         ``cohort`` (name), ``task_type``, ``tasks``, ``attributes`` and ``evaluation`` (its
-        ``threshold`` and ``minimum``).
+        ``threshold`` and ``minimum``); ``dataset`` and ``models`` (entries with
+        ``pretraining_data``), for what models have seen.
     cohort : Path
         The cohort's table.
     output : Path
@@ -127,6 +145,7 @@ def stage(
     findings = check_cohort(
         table, settings["attributes"], evaluation["minimum"], settings.get("tasks")
     )
+    findings += check_overlap(settings.get("models", {}), settings.get("dataset"))
     findings += check_images(images, table) if images else []
     for path in predictions:
         rows = read_table(path, PREDICTIONS)
