@@ -12,8 +12,8 @@ SCHEMAS = ROOT / "workflow" / "schemas"
 
 
 def merged(below: dict, above: dict) -> dict:
-    both = {k: merged(below[k], v) for k, v in above.items() if isinstance(v, dict) and k in below}
-    return {**below, **above, **both}
+    nested = [k for k in above if isinstance(above[k], dict) and isinstance(below.get(k), dict)]
+    return {**below, **above, **{k: merged(below[k], above[k]) for k in nested}}
 
 
 def shipped(*overlays: str) -> dict:
@@ -130,4 +130,6 @@ def test_schemas_are_strict_at_every_level():
     for path in SCHEMAS.glob("*.yaml"):
         for schema in objects(yaml.safe_load(path.read_text())):
             strict = schema.get("additionalProperties") is not None
-            assert strict or schema == loose or schema.get("default") == {}, f"{path.name}: {schema}"
+            assert strict or schema == loose or schema.get("default") == {}, (
+                f"{path.name}: {schema}"
+            )

@@ -68,7 +68,7 @@ def aligned(
     for one, other, (has, lacks) in ((expected, rows, names[::-1]), (rows, expected, names)):
         missing = one.difference(other)
         if len(missing):
-            example = dict(zip(KEY, missing[0], strict=True))
+            example = ", ".join(f"{k} {v}" for k, v in zip(KEY, missing[0], strict=True))
             raise MedauditError(
                 f"{where}: {lacks} lacks {len(missing)} of the {len(one)} predictions that {has} "
                 f"has, e.g. {example}: all members need the same images, tasks and seeds"
