@@ -200,9 +200,7 @@ def test_classes_are_softmaxed_and_decided_by_the_largest(kind):
     own = (frame["sex"] == "f").to_numpy()
     found = value(result, "sex", "f", "accuracy", task="all")
     assert found == pytest.approx(right[own].mean())
-    assert kind in dict(result.study.detected[::-1])[""] or any(
-        kind in text for _, text in result.study.detected
-    )
+    assert any(f"scores are {kind}" in text for _, text in result.study.detected)
 
 
 def test_two_classes_side_by_side_are_one_binary_task():
@@ -395,9 +393,7 @@ def test_groups_that_do_not_fit():
     with pytest.raises(MedauditError, match="no attribute"):
         score(whole(), attributes=["race"], **FAST)
     with pytest.raises(MedauditError, match="at most 20"):
-        score(whole(), attributes=["patient_age"], **FAST) if False else score(
-            whole().assign(place=range(240)), attributes=["place"], **FAST
-        )
+        score(whole().assign(place=range(240)), attributes=["place"], **FAST)
 
 
 def test_one_value_small_groups_one_row_and_one_class_have_a_status():
