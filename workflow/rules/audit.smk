@@ -1,5 +1,7 @@
 # INPUTS  results/predictions/{cohort}/{model}/{method}, results/cohort/{cohort}
-# OUTPUTS results/evaluate (metrics by group), results/disparity (gaps); no torch from here on
+# OUTPUTS results/evaluate (metrics by group), results/disparity (gaps), results/dialects (each
+#         paper's definitions), results/decompose and results/origin (where a gap entered);
+#         no torch from here on
 
 
 rule evaluate:
@@ -47,6 +49,71 @@ rule disparity:
         " --predictions {input.predictions} --cohort {input.cohort}"
         " --metrics {input.metrics} --replicates {input.replicates}"
         " --output {output} --threads {threads} > {log} 2>&1"
+
+
+rule dialects:
+    input:
+        predictions=rules.evaluate.input.predictions,
+        cohort=rules.cohort.output.table,
+    output:
+        table="results/dialects/{cohort}/{model}/{method}.csv",
+        replicates="results/dialects/{cohort}/{model}/{method}.replicates.npy",
+    log:
+        "results/log/dialects/{cohort}/{model}/{method}.log",
+    benchmark:
+        "results/benchmark/dialects/{cohort}/{model}/{method}.tsv"
+    conda:
+        "../../envs/medaudit.yaml"
+    params:
+        settings=settings_of("dialects"),
+        code=code_of("dialects"),
+    shell:
+        "python -m medaudit.dialects --settings {params.settings:q}"
+        " --predictions {input.predictions} --cohort {input.cohort} --output {output.table}"
+        " --replicates {output.replicates} --threads {threads} > {log} 2>&1"
+
+
+rule decompose:
+    input:
+        predictions=rules.evaluate.input.predictions,
+        cohort=rules.cohort.output.table,
+    output:
+        "results/decompose/{cohort}/{model}/{method}.csv",
+    log:
+        "results/log/decompose/{cohort}/{model}/{method}.log",
+    benchmark:
+        "results/benchmark/decompose/{cohort}/{model}/{method}.tsv"
+    conda:
+        "../../envs/medaudit.yaml"
+    params:
+        settings=settings_of("decompose"),
+        code=code_of("decompose"),
+    shell:
+        "python -m medaudit.decompose --settings {params.settings:q}"
+        " --predictions {input.predictions} --cohort {input.cohort}"
+        " --output {output} > {log} 2>&1"
+
+
+rule origin:
+    input:
+        cohort=rules.cohort.output.table,
+        embeddings=rules.embed.output,
+    output:
+        probes="results/origin/{cohort}/{model}.csv",
+        marginals="results/origin/{cohort}/{model}.marginals.csv",
+    log:
+        "results/log/origin/{cohort}/{model}.log",
+    benchmark:
+        "results/benchmark/origin/{cohort}/{model}.tsv"
+    conda:
+        "../../envs/medaudit.yaml"
+    params:
+        settings=settings_of("origin"),
+        code=code_of("origin"),
+    shell:
+        "python -m medaudit.origin --settings {params.settings:q} --cohort {input.cohort}"
+        " --embeddings {input.embeddings} --output {output.probes}"
+        " --marginals {output.marginals} > {log} 2>&1"
 
 
 rule lint:

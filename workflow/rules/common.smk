@@ -96,6 +96,11 @@ def members_of(wildcards):
     )
 
 
+def scores_of(wildcards):
+    """The file of a model that comes with its scores."""
+    return str(data_root() / config["models"][wildcards.model]["file"])
+
+
 def seeds_of(wildcards):
     seeds = range(METHODS[wildcards.method]["seeds"])
     return expand(rules.finetune.output, **wildcards, seed=seeds)
@@ -110,6 +115,15 @@ def of_studies(studies, pattern):
     """`pattern` for every run of the studies, each once."""
     runs = [run for study in studies for run in plan.runs(config, study)]
     return list(dict.fromkeys(pattern.format(**run) for run in runs))
+
+
+def asked_of(stage, pattern):
+    """An input function: `pattern` for the runs of a study that asks for what a stage makes."""
+    return lambda wildcards: list(
+        dict.fromkeys(
+            pattern.format(**run) for run in plan.asked(config, wildcards.study, stage)
+        )
+    )
 
 
 def cards_of(wildcards):

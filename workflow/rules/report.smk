@@ -1,4 +1,4 @@
-# INPUTS  results/evaluate, results/disparity, cards
+# INPUTS  results/evaluate, results/disparity, cards; what else a study's tables and figures need
 # OUTPUTS results/compare, results/tables, results/figures; results/report.html, results/run.json
 
 
@@ -8,6 +8,11 @@ rule compare:
         replicates=of_study(rules.evaluate.output.replicates),
         gaps=of_study(rules.disparity.output[0]),
         cards=cards_of,
+        dialects=asked_of("dialects", rules.dialects.output.table),
+        replicates_of_dialects=asked_of("dialects", rules.dialects.output.replicates),
+        parts=asked_of("decompose", rules.decompose.output[0]),
+        probes=asked_of("origin", rules.origin.output.probes),
+        predictions=asked_of("footers", rules.evaluate.input.predictions),
     output:
         facts="results/compare/{study}.csv",
         tables=directory("results/tables/{study}"),
@@ -23,8 +28,9 @@ rule compare:
         code=code_of("compare"),
     shell:
         "python -m medaudit.compare --settings {params.settings:q} --metrics {input.metrics}"
-        " --gaps {input.gaps} --cards {input.cards} --output {output.facts}"
-        " --tables {output.tables} --figures {output.figures} > {log} 2>&1"
+        " --gaps {input.gaps} --cards {input.cards} --dialects {input.dialects}"
+        " --parts {input.parts} --probes {input.probes} --predictions {input.predictions}"
+        " --output {output.facts} --tables {output.tables} --figures {output.figures} > {log} 2>&1"
 
 
 rule report:
