@@ -65,6 +65,7 @@ class Damage:
     endianness: int = 0
     header: bool = True
     graph: Callable[[bytes], bytes] = lambda graph: graph
+    handles: Callable[[dict[bytes, bytes]], dict[bytes, bytes]] = lambda handles: handles
 
 
 def write(
@@ -144,7 +145,7 @@ def table(rows: dict[bytes, bytes], damage: Damage) -> bytes:
             out, handles[key] = _append(out, damage.block(block(pending)), damage.kind)
             pending = {}
     out, meta = _append(out, block({}), 0)
-    out, index = _append(out, block(handles), 0)
+    out, index = _append(out, block(damage.handles(handles)), 0)
     return out + (meta + index).ljust(40, b"\0") + struct.pack("<Q", MAGIC)
 
 

@@ -154,6 +154,13 @@ def test_moco_v3_with_another_number_of_heads_is_refused(root):
         build(MOCO | {"arguments": official.VIT | {"num_heads": 6}})
 
 
+def test_two_weights_of_one_name_are_refused(root):
+    state = official.drawn(official.vit_shapes(), 3)
+    save_moco(root, state, more={"module.cls_token": torch.zeros(1, 1, 24)})
+    with pytest.raises(MedauditError, match="two of its weights have one name"):
+        build(MOCO)
+
+
 def test_our_own_pretraining_is_in_timms_names(root):
     from safetensors.torch import save_file
 

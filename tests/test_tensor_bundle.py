@@ -101,6 +101,8 @@ def test_a_name_that_stands_twice_is_not_used(tmp_path):
         (Damage(block=lambda block: block[:-1] + b"\xff"), "cut off"),
         (Damage(block=lambda block: block[:2]), "cut off"),
         (Damage(block=lambda block: b"\x05" + block[1:]), "longer than its block"),
+        (Damage(handles=lambda h: h | {b"~": next(iter(h.values()))}), "blocks overlap"),
+        (Damage(handles=lambda h: dict.fromkeys(h, b"\xff\x7f\x10")), "lies outside"),
     ],
 )
 def test_a_bundle_that_is_wrong_though_its_checksums_are_right(tmp_path, damage, message):
