@@ -176,7 +176,8 @@ DIALECTS = Table(
     {
         **dict.fromkeys(("cohort", "model", "method", "seed", "task", "attribute"), TEXT),
         **dict.fromkeys(("dialect", "measure", "better"), TEXT),
-        **dict.fromkeys(("value", "se"), REAL),
+        **dict.fromkeys(("value", "se", "low", "high"), REAL),
+        **dict.fromkeys(("null_mean", "null_q95", "p_value"), REAL),
         **dict.fromkeys(("n_groups", "n_estimable"), WHOLE),
         "status": TEXT,
     },

@@ -6,6 +6,7 @@ from pathlib import Path
 from medaudit.artefacts import COMPARISON, write_json, write_table
 from medaudit.stage import run
 from medaudit.studies.evidence import Evidence, gather
+from medaudit.studies.extras import gather_extras
 from medaudit.studies.facts import gather_facts
 from medaudit.studies.notes import notes_of
 
@@ -21,6 +22,10 @@ def compare(
     output: Path,
     tables: Path,
     figures: Path,
+    dialects: list[Path] = (),
+    parts: list[Path] = (),
+    probes: list[Path] = (),
+    predictions: list[Path] = (),
     threads: int = 1,
 ) -> None:
     """Merge the metrics and gaps of a study's runs and write its facts, tables and figures.
@@ -28,7 +33,9 @@ def compare(
     Parameters
     ----------
     settings : dict
-        ``study`` (name), ``entry`` (title, cohorts, models, methods, ...), ``evaluation``.
+        ``study`` (name), ``entry`` (title, cohorts, models, methods, and ``tables`` and
+        ``figures`` beside the standard ones), ``evaluation``, and perhaps ``methods`` (by name:
+        ``kind``, ``tune``, ``lora``, ``format``).
     metrics, gaps : list of Path
         One file each a run; beside ``<x>.csv`` of the metrics lies ``<x>.replicates.npy``.
     cards : list of Path
@@ -37,6 +44,10 @@ def compare(
         The facts (`COMPARISON`), CSV.
     tables, figures : Path
         Folders; each gets an ``index.json`` that says what is in it.
+    dialects, parts, probes, predictions : list of Path
+        What the tables and figures that the study asks for need (`medaudit.studies.wants`):
+        results of `medaudit.dialects` (replicates beside them), `medaudit.decompose` and
+        `medaudit.origin`, and predictions for their footers.
     threads : int
         Not used.
 
@@ -45,24 +56,33 @@ def compare(
     MedauditError
         The files do not belong together; see `medaudit.studies.evidence.gather`.
     """
+    from medaudit.figures.extra import extra_figures
     from medaudit.figures.standard import standard_figures
     from medaudit.figures.style import style
     from medaudit.figures.style import write_files as write_figure
+    from medaudit.tables.extra import extra_tables
     from medaudit.tables.standard import standard_tables
     from medaudit.tables.table import write_files as write_table_files
 
     evidence = gather(settings, metrics, gaps, cards)
+    extras = gather_extras(settings, dialects, parts, probes, predictions)
     facts = gather_facts(evidence)
     notes = notes_of(evidence.cards.values())
     made = [
         {**table.describe(), "files": write_table_files(table, tables, notes)}
-        for table in standard_tables(evidence, facts)
+        for table in (
+            *standard_tables(evidence, facts),
+            *extra_tables(evidence, facts, extras),
+        )
     ]
     write_json({**_head(evidence, notes), "tables": made}, tables / "index.json")
     with style():
         drawn = [
             {**figure.describe(), "files": write_figure(figure, figures)}
-            for figure in standard_figures(evidence, facts)
+            for figure in (
+                *standard_figures(evidence, facts),
+                *extra_figures(evidence, facts, extras),
+            )
         ]
     write_json({**_head(evidence, notes), "figures": drawn}, figures / "index.json")
     write_table(facts.drop(columns="measure"), output, COMPARISON)

@@ -63,6 +63,10 @@ def asked(config: dict, study: str, stage: str) -> list[dict[str, str]]:
 
     Parameters
     ----------
+    config : dict
+        The checked configuration.
+    study : str
+        Its name.
     stage : str
         See `medaudit.studies.wants`. Models without an embedding of their own have no ``origin``.
     """

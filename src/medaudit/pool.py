@@ -35,7 +35,13 @@ def pool(settings: dict, *, seeds: list[Path], output: Path) -> None:
             )
     footers = [read_metadata(path) for path in seeds]
     first = footers[0]
-    runs = {**first["runs"], "chosen": [run for part in footers for run in part["runs"]["chosen"]]}
+    chosen = [run for part in footers for run in part["runs"]["chosen"]]
+    trials = [
+        {**trial, "seed": part["runs"]["chosen"][0]["seed"]}
+        for part in footers
+        for trial in part["runs"].get("trials", [])
+    ]
+    runs = {**first["runs"], "chosen": chosen, "trials": trials}
     notes = list(dict.fromkeys(note for part in footers for note in part["notes"]))
     table = pd.concat(tables).sort_values("seed", kind="stable", ignore_index=True)
     write_table(table, output, PREDICTIONS, **{**first, "runs": runs, "notes": notes})

@@ -16,8 +16,8 @@ def code_version(*modules: str) -> str:
 
     The hash covers the syntax trees of the modules and of every ``medaudit`` module they import,
     directly or not, at the top or inside a function. Comments, docstrings and layout do not
-    count, so editing them reruns nothing. The files in a package's ``templates`` folder count as
-    they are. Modules that are found by name at run time (a dataset, a model backend) are not seen
+    count, so editing them reruns nothing. The files in a package's ``templates`` folder and its
+    CSV files count as they are. Modules that are found by name at run time (a dataset, a model backend) are not seen
     and must be named.
 
     Parameters
@@ -58,7 +58,8 @@ def _source(module: str) -> Path | None:
 
 
 def _templates(module: str) -> list[Path]:
-    return sorted(PACKAGE.joinpath(*module.split(".")[1:]).glob("templates/*"))
+    folder = PACKAGE.joinpath(*module.split(".")[1:])
+    return sorted([*folder.glob("templates/*"), *folder.glob("*.csv")])
 
 
 @cache

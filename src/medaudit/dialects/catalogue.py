@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from medaudit.dialects import definitions as d
 
 CLIP_NIH, HOW_FAIR, FAIRTUNE = "CLIP on NIH 6x200", "How fair", "FairTune"
+TEXTBOOK = "textbook"
 ALL_TYPES = ("binary", "multilabel", "multiclass")
 TWO_CLASSES = ("binary", "multilabel")
 
@@ -54,7 +55,12 @@ MEASURES = (
     Measure(FAIRTUNE, "EOddsD (fairlearn)", _RATES, d.equalized_odds_difference),
     Measure(FAIRTUNE, "DPD (fairlearn)", ("selection_rate",), d.spread),
     Measure(CLIP_NIH, "EqOdds", _RATES, d.mean_odds_difference),
-    Measure(CLIP_NIH, "ECE delta", ("ece",), d.spread, average="whole"),
+    Measure(
+        CLIP_NIH, "mean |p - y| delta (its ECE)", ("absolute_error",), d.spread, average="whole"
+    ),
+    Measure(TEXTBOOK, "F1 delta", ("f1",), d.spread, average="before"),
+    Measure(TEXTBOOK, "EqOdds", _RATES, d.equalized_odds_difference),
+    Measure(TEXTBOOK, "ECE delta", ("ece",), d.spread, average="whole"),
     Measure("MEDFAIR", "EqOdds score", _RATES, d.equalized_odds_score, "higher"),
     Measure("FairMedFM", "eod", _RATES, d.equalized_odds_score, "higher"),
     Measure("FairMedFM", "eo", ("tpr",), d.spread),
@@ -82,4 +88,7 @@ MEASURES = (
     Measure("FairDisCo", "EOM", ("tpr",), d.disparity_ratio, "higher", task_types=("multiclass",)),
 )
 F1_DELTA, VAR_F1 = "F1 delta", "Var_F1"
-METRICS_NEEDED = ("auc", "accuracy", "f1", "tpr", "fpr", "ece", "selection_rate")
+METRICS_NEEDED = (
+    *("auc", "accuracy", "f1", "tpr", "fpr", "ece", "selection_rate"),
+    "absolute_error",
+)

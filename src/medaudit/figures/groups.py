@@ -12,15 +12,25 @@ from medaudit.tables import cells, words
 COLUMNS = 4
 
 
-def group_dots(evidence: Evidence, cohort: str, notes: list[str], suffix: str) -> Figure:
-    """Draw each group's value with its interval; methods by colour, models by panel."""
-    rows = group_rows(evidence, cohort)
+def group_dots(
+    evidence: Evidence,
+    cohort: str,
+    notes: list[str],
+    suffix: str,
+    measure: str | None = None,
+) -> Figure:
+    """Draw each group's value with its interval; methods by colour, models by panel.
+
+    With `measure` another one than the headline, in a figure of its own name (``group_<measure>``).
+    """
+    shown = measure or evidence.headline
+    rows = group_rows(evidence, cohort, shown)
     models, methods = list(rows["model"].unique()), list(rows["method"].unique())
     lines = rows[["attribute", "group"]].drop_duplicates().reset_index(drop=True)
     across = min(COLUMNS, len(models))
     down = -(-len(models) // across)
     height = down * (0.8 + len(lines) * (0.16 + 0.08 * len(methods))) + 0.9
-    name = words.measure(evidence.headline)
+    name = words.measure(shown)
     title = f"{name} by group on {cohort}"
     figure, part = canvas(max(5.5, 1.9 + 2.35 * across), height, title, notes)
     panels = part.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
@@ -39,7 +49,7 @@ def group_dots(evidence: Evidence, cohort: str, notes: list[str], suffix: str) -
     part.legend(handles=handles, loc="outside lower center", ncols=min(len(methods), 4))
     keep = ["cohort", "model", "method", "attribute", "group", "measure", "value", "low", "high"]
     return Figure(
-        f"groups{suffix}",
+        f"group_{measure}{suffix}" if measure else f"groups{suffix}",
         title,
         "Each dot is the mean over tasks and seeds on the test set, with its "
         f"{evidence.level * 100:g} % interval; a dotted line is the value over all patients.",
@@ -51,10 +61,10 @@ def group_dots(evidence: Evidence, cohort: str, notes: list[str], suffix: str) -
     )
 
 
-def group_rows(evidence: Evidence, cohort: str) -> pd.DataFrame:
-    """Return the overall and group rows of the headline measure on a cohort."""
+def group_rows(evidence: Evidence, cohort: str, measure: str) -> pd.DataFrame:
+    """Return the overall and group rows of a measure on a cohort."""
     rows = overall(evidence.metrics)
-    rows = rows[rows["cohort"].eq(cohort) & rows["measure"].eq(evidence.headline)]
+    rows = rows[rows["cohort"].eq(cohort) & rows["measure"].eq(measure)]
     of_all = rows["attribute"].eq("all")
     rank = rows["attribute"].map({name: k for k, name in enumerate(evidence.attributes, 1)})
     rows = rows.assign(rank=rank.mask(of_all, 0))

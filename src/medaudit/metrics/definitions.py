@@ -95,6 +95,10 @@ def _brier(sums: Sums) -> np.ndarray:
     return _divide(sums["brier"][:, 0], sums["label"].sum(axis=1))
 
 
+def _absolute_error(sums: Sums) -> np.ndarray:
+    return _divide(sums["absolute"][:, 0], sums["label"].sum(axis=1))
+
+
 def _ece(sums: Sums) -> np.ndarray:
     count, score, label = np.moveaxis(sums["bins"], 2, 0)[:3]
     return _divide(np.abs(label - score).sum(axis=1), count.sum(axis=1))
@@ -140,6 +144,7 @@ METRICS: dict[str, Metric] = {
     "underdiagnosis": Metric(_CONFUSION, ("n", "n_neg"), 0, _fpr),
     "overdiagnosis": Metric(_CONFUSION, ("n", "n_pos"), 0, lambda s: 1 - _tpr(s)),
     "brier": Metric(("label", "brier"), ("n",), 0, _brier),
+    "absolute_error": Metric(("label", "absolute"), ("n",), 0, _absolute_error),
     "ece": Metric(("bins",), ("n",), 0, _ece),
     "ece_debiased": Metric(("bins",), ("n",), 0, _ece_debiased),
     "calibration_slope": Metric(("calibration",), _BOTH, None, _slope),
@@ -147,7 +152,7 @@ METRICS: dict[str, Metric] = {
 }
 DIAGNOSIS = ("underdiagnosis", "overdiagnosis")
 NO_FINDING = "No Finding"
-WHOLE_DECISION = ("accuracy", "ece", "ece_debiased")
+WHOLE_DECISION = ("accuracy", "ece", "ece_debiased", "absolute_error")
 
 
 def applies(metric: str, task: str) -> bool:

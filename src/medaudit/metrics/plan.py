@@ -103,7 +103,7 @@ def features(plan: Plan, need: str) -> tuple[np.ndarray, int, np.ndarray]:
     ----------
     plan : Plan
         The images.
-    need : {"label", "confusion", "brier", "bins", "calibration"}
+    need : {"label", "confusion", "brier", "absolute", "bins", "calibration"}
         Which sum.
 
     Returns
@@ -135,6 +135,10 @@ def _brier(plan: Plan):
     return _nowhere(plan), 1, [plan.factor * (plan.score - plan.positive) ** 2]
 
 
+def _absolute(plan: Plan):
+    return _nowhere(plan), 1, [plan.factor * np.abs(plan.score - plan.positive)]
+
+
 def _bins(plan: Plan):
     place = np.minimum((plan.score * plan.bins).astype(np.int64), plan.bins - 1)
     columns = [plan.factor, plan.factor * plan.score, plan.factor * plan.positive]
@@ -156,6 +160,7 @@ _FEATURES = {
     "label": _label,
     "confusion": _confusion,
     "brier": _brier,
+    "absolute": _absolute,
     "bins": _bins,
     "calibration": _calibration,
 }

@@ -1,0 +1,51 @@
+"""The figures that a study can ask for by name (``figures`` in its entry).
+
+To add one: a function ``(evidence, facts, extras, cohort, notes, suffix) -> Figure | None`` (None
+where there is nothing to draw), an entry here, and its name with the stages it needs in
+`medaudit.studies.wants` and ``studies.schema.yaml``.
+"""
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from medaudit.figures.adaptation import adaptation
+from medaudit.figures.classes import class_f1
+from medaudit.figures.groups import group_dots
+from medaudit.figures.origin import origin
+from medaudit.figures.sensitivity import learning_rates, lora_rank
+from medaudit.figures.style import Figure
+from medaudit.studies.evidence import Evidence
+from medaudit.studies.extras import Extras
+from medaudit.studies.notes import notes_of
+
+
+def group_f1(evidence, facts, extras, cohort: str, notes: list[str], suffix: str) -> Figure | None:
+    """Draw the macro-F1 of every group."""
+    if "f1" not in evidence.measures:
+        return None
+    return group_dots(evidence, cohort, notes, suffix, measure="f1")
+
+
+EXTRA: dict[str, Callable[..., Figure | None]] = {
+    "adaptation": adaptation,
+    "class_f1": class_f1,
+    "group_f1": group_f1,
+    "learning_rates": learning_rates,
+    "lora_rank": lora_rank,
+    "origin": origin,
+}
+
+
+def extra_figures(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> list[Figure]:
+    """Return the figures that the study asks for, in its order, cohort by cohort.
+
+    The names of a study with several cohorts end with the cohort's.
+    """
+    cohorts, drawn = list(evidence.cards), []
+    for cohort in cohorts:
+        suffix = f"-{cohort}" if len(cohorts) > 1 else ""
+        notes = notes_of([evidence.cards[cohort]])
+        for name in evidence.entry.get("figures", []):
+            drawn.append(EXTRA[name](evidence, facts, extras, cohort, notes, suffix))
+    return [figure for figure in drawn if figure is not None]

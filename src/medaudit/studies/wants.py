@@ -1,0 +1,42 @@
+"""What a study can ask for beside the standard tables and figures, and the stages that needs.
+
+Imports nothing: it is read at every start of the workflow. What makes each table and figure
+stands under the same name in `medaudit.tables.extra` and `medaudit.figures.extra`.
+"""
+
+TABLES: dict[str, tuple[str, ...]] = {
+    "zero_shot": ("dialects",),
+    "fine_tuning": ("dialects",),
+    "class_f1": (),
+    "group_f1": (),
+    "changes": ("dialects",),
+    "dialects": ("dialects",),
+    "rankings": ("dialects",),
+    "published": ("dialects",),
+    "origin": ("origin",),
+    "parts": ("decompose",),
+}
+"""Stages by table."""
+
+FIGURES: dict[str, tuple[str, ...]] = {
+    "adaptation": (),
+    "class_f1": (),
+    "group_f1": (),
+    "learning_rates": ("footers",),
+    "lora_rank": (),
+    "origin": ("origin",),
+}
+"""Stages by figure; ``footers`` are those of the predictions."""
+
+
+def stages_of(entry: dict) -> set[str]:
+    """Return the stages that the tables and figures of a study's entry need.
+
+    Parameters
+    ----------
+    entry : dict
+        With ``tables`` and ``figures``, lists of the names here; either may be absent.
+    """
+    asked = [TABLES[name] for name in entry.get("tables", [])]
+    asked += [FIGURES[name] for name in entry.get("figures", [])]
+    return {stage for stages in asked for stage in stages}

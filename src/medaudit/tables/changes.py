@@ -1,0 +1,77 @@
+"""Table: what each way of adapting a model changes, how well and how fair."""
+
+import pandas as pd
+
+from medaudit.studies.changes import DOWN, HINT, find_changes
+from medaudit.studies.evidence import RUN, Evidence
+from medaudit.studies.extras import Extras
+from medaudit.tables.standard import interval_text, run_columns
+from medaudit.tables.table import Column, Table
+
+TEXTS = ("verdict", "best_group", "worst_group")
+
+
+def changes(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> Table | None:
+    """Every change from zero-shot (else the linear probe) to each other method."""
+    data = find_changes(evidence, facts, extras)
+    if data.empty:
+        return None
+    for column in (*TEXTS, "best_change", "worst_change"):
+        data[column] = data.get(column)
+    order = {name: k for k, name in enumerate(data["quantity"].unique())}
+    runs = {run: k for k, run in enumerate(evidence.runs.itertuples(index=False, name=None))}
+    places = [runs[run] for run in data[RUN].itertuples(index=False, name=None)]
+    data = data.assign(place=places, kind=data["quantity"].map(order))
+    data = data.sort_values(["place", "kind"], kind="stable").drop(columns=["place", "kind"])
+    return Table(
+        "changes",
+        "What adaptation changes",
+        f"{answer(data, 1 - evidence.level)} Each method less where its model started (its first "
+        "zero-shot prompt format in the study's order, else the linear probe), over the same "
+        f"patients; {interval_text(evidence)}; seeds averaged. Holm: adjusted for all models and "
+        "methods of the same quantity on the cohort. Levelled down: the gap shrank since the "
+        "group that was best lost more than the worst one gained; a hint, where the intervals "
+        "of the two changes do not both exclude 0.",
+        data.reset_index(drop=True),
+        (
+            *run_columns(evidence),
+            Column("start", "Compared with"),
+            Column("quantity", "Quantity"),
+            Column("before", "Before", "number"),
+            Column("after", "After", "number"),
+            Column("change", "Change", "difference"),
+            Column("p_value", "p", "p"),
+            Column("p_adjusted", "p, Holm", "p"),
+            Column("verdict", "Verdict on the gap"),
+            Column("best_group", "Best before"),
+            Column("best_change", "Its change", "number"),
+            Column("worst_group", "Worst before"),
+            Column("worst_change", "Its change ", "number"),
+        ),
+    )
+
+
+def answer(data: pd.DataFrame, alpha: float) -> str:
+    """Say in words in how many cases accuracy and the gaps rose and fell, and what is shown."""
+    sentences = []
+    accuracy = data[data["quantity"] == "accuracy"]
+    if len(accuracy):
+        sentences.append(f"Accuracy: {_count(accuracy, alpha)}.")
+    gaps = data[data["attribute"] != "all"]
+    if len(gaps):
+        sentences.append(f"Gaps: {_count(gaps, alpha)}.")
+    down = gaps["verdict"]
+    if down.isin([DOWN, HINT]).any():
+        hints = int(down.eq(HINT).sum())
+        sentences.append(f"Levelled down: {int(down.eq(DOWN).sum())} gaps, and {hints} as a hint.")
+    return " ".join(sentences)
+
+
+def _count(data: pd.DataFrame, alpha: float) -> str:
+    known = data[data["change"].notna()]
+    shown = known["p_adjusted"] <= alpha
+    rose, fell = known["change"] > 0, known["change"] < 0
+    return (
+        f"{rose.sum()} of {len(known)} rose ({(rose & shown).sum()} shown after Holm's "
+        f"adjustment), {fell.sum()} fell ({(fell & shown).sum()} shown)"
+    )

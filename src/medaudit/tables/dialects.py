@@ -1,0 +1,78 @@
+"""Tables: every run in every paper's definition, and where the definition changes the ranking."""
+
+import pandas as pd
+
+from medaudit.dialects.rankings import rank_measures
+from medaudit.studies.evidence import Evidence
+from medaudit.studies.extras import Extras
+from medaudit.tables import words
+from medaudit.tables.standard import interval_text, run_columns
+from medaudit.tables.table import Column, Table
+
+
+def dialects(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> Table | None:
+    """Every run by every measure of every dialect."""
+    rows = extras.dialects
+    rows = rows[rows["seed"] == "mean"].drop(columns=["file", "row"], errors="ignore")
+    if rows.empty:
+        return None
+    data = rows.assign(
+        attribute_shown=rows["attribute"].map(words.attribute),
+        value_low=rows["low"],
+        value_high=rows["high"],
+        value_status=rows["status"],
+        groups=rows["n_estimable"].astype("string") + " of " + rows["n_groups"].astype("string"),
+    ).drop(columns=["low", "high"])
+    return Table(
+        "dialects",
+        "All dialects",
+        f"The same predictions in each paper's definition; {interval_text(evidence)}, widened "
+        "towards the fair end, since noise alone makes such measures unfair. 'Fair': what a model "
+        "that treats groups alike shows on this test set (group labels permuted by patient), on "
+        "average and in the least fair 5 of 100 cases; p is not adjusted for the number of "
+        "measures.",
+        data,
+        (
+            *run_columns(evidence),
+            Column("attribute_shown", "Attribute"),
+            Column("dialect", "Dialect"),
+            Column("measure", "Measure"),
+            Column("task", "Task"),
+            Column("better", "Better is"),
+            Column("value", "Value", "estimate"),
+            Column("null_mean", "Fair: mean", "number"),
+            Column("null_q95", "Fair: 95 %", "number"),
+            Column("p_value", "p", "p"),
+            Column("groups", "Groups estimable"),
+        ),
+    )
+
+
+def rankings(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> Table | None:
+    """Each two measures that rank the runs differently."""
+    rows = extras.dialects
+    if rows.empty:
+        return None
+    found = rank_measures(rows)
+    pairs, size = len(found), rows.groupby("cohort")[["model", "method"]].value_counts()
+    kept = found[found["n_swapped"] > 0].sort_values("tau", kind="stable", na_position="last")
+    data = kept.assign(attribute_shown=kept["attribute"].map(words.attribute))
+    return Table(
+        "rankings",
+        "Where the ranking changes with the dialect",
+        f"{len(kept)} of {pairs} pairs of measures put some of the {len(size)} runs in another "
+        "order. Tau: Kendall's tau-b between the two rankings, 1 is the same order, −1 the "
+        "reverse; 'a > b': the first measure finds a fairer, the second b. Ranks of point "
+        "estimates: a swap of two runs whose intervals overlap may be chance.",
+        data.reset_index(drop=True),
+        (
+            *([Column("cohort", "Cohort")] if len(evidence.cards) > 1 else []),
+            Column("attribute_shown", "Attribute"),
+            Column("first", "First measure"),
+            Column("second", "Second measure"),
+            Column("tau", "Tau", "number"),
+            Column("n_runs", "Runs", "count"),
+            Column("n_swapped", "Pairs swapped", "count"),
+            Column("swapped", "Which"),
+        ),
+    )

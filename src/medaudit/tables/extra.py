@@ -1,0 +1,37 @@
+"""The tables that a study can ask for by name (``tables`` in its entry).
+
+To add one: a function ``(evidence, facts, extras) -> Table | None`` (None where the study has
+nothing to show in it), an entry here, and its name with the stages it needs in
+`medaudit.studies.wants` and ``studies.schema.yaml``.
+"""
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from medaudit.studies.evidence import Evidence
+from medaudit.studies.extras import Extras
+from medaudit.tables.adaptation import class_f1, fine_tuning, group_f1, published, zero_shot
+from medaudit.tables.changes import changes
+from medaudit.tables.dialects import dialects, rankings
+from medaudit.tables.origin import origin, parts
+from medaudit.tables.table import Table
+
+EXTRA: dict[str, Callable[[Evidence, pd.DataFrame, Extras], Table | None]] = {
+    "zero_shot": zero_shot,
+    "fine_tuning": fine_tuning,
+    "class_f1": class_f1,
+    "group_f1": group_f1,
+    "changes": changes,
+    "dialects": dialects,
+    "rankings": rankings,
+    "published": published,
+    "origin": origin,
+    "parts": parts,
+}
+
+
+def extra_tables(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> list[Table]:
+    """Return the tables that the study asks for, in its order."""
+    asked = [EXTRA[name](evidence, facts, extras) for name in evidence.entry.get("tables", [])]
+    return [table for table in asked if table is not None]
