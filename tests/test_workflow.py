@@ -69,6 +69,18 @@ def test_a_comment_reruns_nothing(unedited):
     assert unedited.plan(*SMOKE) == []
 
 
+def test_an_ensemble_runs_its_members_and_is_audited_but_never_embedded(finished):
+    small = {"kind": "pixels", "dimension": 32, "licence": "none", "pretraining_data": []}
+    both = {"kind": "ensemble", "members": ["pixels", "small"]}
+    models = {"small": small, "both": both}
+    args = overlay(finished, models=models, studies={"clip_nih": {"models": ["pixels", "both"]}})
+    jobs = {(rule, wildcards.get("model")) for rule, wildcards in finished.plan(*args)}
+    assert {("ensemble", "both"), ("evaluate", "both"), ("disparity", "both")} <= jobs
+    made = {job for job in jobs if job[0] in {"embed", "probe", "finetune", "ensemble"}}
+    assert made == {("embed", "small"), ("probe", "small"), ("ensemble", "both")}
+    assert "small" not in {model for rule, model in jobs if rule == "evaluate"}
+
+
 def test_an_edit_of_the_probe_reruns_probes_and_what_follows(unedited):
     path = unedited.folder / "src/medaudit/probe/__init__.py"
     path.write_text(path.read_text() + "\nEDITED = 1\n")
