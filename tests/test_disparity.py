@@ -11,9 +11,10 @@ from medaudit.disparity import disparity, find_gaps
 from medaudit.errors import MedauditError
 from medaudit.evaluate import audit, evaluate
 from medaudit.metrics.attributes import Attribute
+from medaudit.metrics.dependence import restore_dependence
 from medaudit.metrics.gaps import Parts, bound, detectable, measure
 from medaudit.metrics.permute import find_patterns, find_units, permuted_values
-from medaudit.metrics.resample import permute_groups, random_orders
+from medaudit.metrics.resample import permute_groups
 from medaudit.metrics.sample import read_sample
 from medaudit.metrics.scores import make_plans, score_groups
 from test_evaluate import joined, make_case, make_settings, pick
@@ -134,8 +135,10 @@ def test_permutations_keep_label_patterns_and_patients_together(case):
     units = find_units(sample, attribute)
     for t in range(2):
         pattern = find_patterns(sample, units, t)
-        orders = random_orders(sample.stratum.size, "c", slice(0, 20))
-        dealt = permute_groups(units.group, pattern, units.first, orders)
+        dealt = permute_groups(units.group, pattern, ("c", "x"), slice(0, 20))
+        np.testing.assert_array_equal(
+            dealt[:, 5:9], permute_groups(units.group, pattern, ("c", "x"), slice(5, 9))
+        )
         known = (attribute.codes >= 0) & ~np.isnan(sample.y[:, t])
         y = sample.y[known, t] == 1
         moved = 0
@@ -150,17 +153,19 @@ def test_permutations_keep_label_patterns_and_patients_together(case):
         assert moved > 0.5
 
 
-def test_two_tasks_give_a_patient_nearly_the_same_permuted_group(case):
-    sample = read_sample(*case, make_settings())
-    units = find_units(sample, sample.attributes[1])
-    orders = random_orders(sample.stratum.size, "c", slice(0, 50))
-    one, two = (
-        permute_groups(units.group, find_patterns(sample, units, t), units.first, orders)
-        for t in range(2)
-    )
-    both = (one[:, 0] >= 0) & (two[:, 0] >= 0)
-    shares = np.bincount(units.group) / units.group.size
-    assert (one[both] == two[both]).mean() > (shares**2).sum() + 0.25
+def test_the_mean_over_dependent_tasks_gets_its_spread_back():
+    rng = np.random.default_rng(0)
+    covariance = 0.05 * (0.7 + 0.3 * np.eye(4))
+    true = rng.multivariate_normal(np.zeros(4), covariance, 5000).T
+    alone = np.array([rng.permutation(row) for row in true])
+    drawn = 3 + 2 * rng.multivariate_normal(np.zeros(4), covariance, 5000).T
+    found = restore_dependence(alone.mean(axis=0), alone, drawn)
+    assert alone.mean(axis=0).std() < 0.65 * true.mean(axis=0).std()
+    assert found.std() == pytest.approx(true.mean(axis=0).std(), rel=0.03)
+    assert found.mean() == pytest.approx(alone.mean(), abs=1e-12)
+    drawn[0, :10] = np.nan
+    again = restore_dependence(alone.mean(axis=0), alone, drawn)
+    assert again.std() == pytest.approx(found.std(), rel=0.01)
 
 
 def test_the_null_is_the_gap_of_relabelled_patients(case):
@@ -172,9 +177,9 @@ def test_the_null_is_the_gap_of_relabelled_patients(case):
     scores = score_groups(sample, attribute, attribute.levels, plans, evaluation)
     group, rest = permuted_values(scores, sample, attribute, settings, 1, rest=True)
     units = find_units(sample, attribute)
-    orders = random_orders(sample.stratum.size, "c", slice(0, 5))
     for t in range(2):
-        dealt = permute_groups(units.group, find_patterns(sample, units, t), units.first, orders)
+        pattern, names = find_patterns(sample, units, t), ("c", attribute.name, sample.tasks[t])
+        dealt = permute_groups(units.group, pattern, names, slice(0, 5))
         known = ~np.isnan(sample.y[:, t])
         for b in range(5):
             code = dealt[units.of_image, b]
@@ -309,4 +314,3 @@ def test_levels_of_units_follow_patients_and_groups():
     units = find_units(Fake, attribute)
     np.testing.assert_array_equal(units.of_image, [0, 1, 2, 2, -1])
     np.testing.assert_array_equal(units.group, [0, 1, 1])
-    np.testing.assert_array_equal(units.first, [0, 2, 3, 3])

@@ -8,7 +8,7 @@ from sklearn import metrics as sk
 from sklearn.linear_model import LogisticRegression
 
 from medaudit.metrics import dealt as dealt_kernels
-from medaudit.metrics import kernels
+from medaudit.metrics import draws, kernels
 from medaudit.metrics.calibration import fit_calibration, logit
 from medaudit.metrics.definitions import METRICS
 from medaudit.metrics.engine import dealt_values, values
@@ -88,6 +88,7 @@ def expected(name: str, y, s, d, w) -> float:
         "npv": lambda: precision(False),
         "selection_rate": lambda: np.average(d, weights=w),
         "brier": lambda: np.average((s - y) ** 2, weights=w),
+        "absolute_error": lambda: np.average(np.abs(s - y), weights=w),
         "ece": lambda: plain_ece(y, s, w),
         "ece_debiased": lambda: plain_ece(y, s, w, debiased=True),
     }[name]()
@@ -273,3 +274,29 @@ def test_thresholds_are_the_best_by_exhaustion(seed, n, levels, rule):
 
 def test_a_fixed_threshold_needs_no_validation():
     assert choose_threshold(np.empty(0), np.empty(0, bool), "fixed", 0.3) == 0.3
+
+
+def test_numpy_draws_are_the_compiled_ones():
+    if kernels.numba is None:
+        pytest.skip("numba is not installed")
+    rng = np.random.default_rng(0)
+    starts, row = np.array([0, 5, 6, 30]), rng.permutation(30)
+    seeds = rng.integers(0, 2**63, 7).astype(np.uint64) * np.uint64(2)
+    codes = rng.integers(0, 3, 30).astype(np.int8)
+    for kind, name, arguments in (
+        (np.uint8, "draw_with_replacement", (starts, row, seeds)),
+        (np.int8, "deal_groups", (codes, starts, row, seeds)),
+    ):
+        found = [np.zeros((7, 30), kind) for _ in range(2)]
+        for out, suffix in zip(found, ("numba", "numpy"), strict=True):
+            getattr(draws, f"{name}_{suffix}")(*arguments, out)
+        np.testing.assert_array_equal(*found)
+
+
+def test_permutations_are_uniform():
+    codes, seeds = np.arange(4, dtype=np.int8), np.arange(24000).astype(np.uint64)
+    dealt = np.zeros((24000, 4), np.int8)
+    draws.deal_groups(codes, np.array([0, 4]), np.arange(4), seeds * draws.FIRST, dealt)
+    _, counts = np.unique(dealt, axis=0, return_counts=True)
+    assert len(counts) == 24
+    assert ((counts - 1000) ** 2 / 1000).sum() < 50

@@ -17,10 +17,11 @@ from medaudit.evaluate import (
     plan_attribute,
 )
 from medaudit.metrics.attributes import Attribute
+from medaudit.metrics.dependence import restore_dependence
 from medaudit.metrics.gaps import GAPS, OTHERS, Parts
 from medaudit.metrics.permute import permuted_values
 from medaudit.metrics.sample import Sample, read_sample
-from medaudit.metrics.scores import ALL, Scores, make_plans, score_groups, tabulate
+from medaudit.metrics.scores import ALL, MEAN, Scores, make_plans, score_groups, tabulate
 
 KEY = ["seed", "task", "attribute", "group", "metric"]
 
@@ -112,15 +113,30 @@ def _attribute_gaps(sample, attribute, settings, metrics, replicates, threads) -
     with_rest = bool({"worst_rest", OTHERS} & set(evaluation["gaps"]))
     rest = _score_rest(sample, attribute, settings, threads) if with_rest else None
     null, null_rest = permuted_values(scores, sample, attribute, settings, threads, with_rest)
+    if scores.tasks[-1] == MEAN and not sample.multiclass:
+        _restore_means(scores, null)
+        if with_rest:
+            _restore_means(rest, null_rest)
     rows = []
     for s, m in np.ndindex(len(scores.seeds), len(scores.metrics)):
         tasks = [t for t in range(len(scores.tasks)) if scores.status[0, s, t, m] != ""]
-        cells = [_cut(scores, rest, null, null_rest, (slice(None), s, t, m)) for t in tasks]
+        cells = [
+            _cut(scores, rest, null, null_rest, sample.multiclass, (slice(None), s, t, m))
+            for t in tasks
+        ]
         rows += gap_rows(cells, evaluation)
     return pd.DataFrame(rows).assign(attribute=attribute.name)
 
 
-def _cut(scores: Scores, rest: Scores | None, null, null_rest, place) -> Cell:
+def _restore_means(scores: Scores, null: np.ndarray) -> None:
+    """Make the null of the means over tasks as wide as dependent tasks make it, in place."""
+    drawn = scores.replicates[: len(null), :, :-1]
+    null[:, :, -1] = restore_dependence(
+        null[:, :, -1], np.moveaxis(null[:, :, :-1], 2, 0), np.moveaxis(drawn, 2, 0)
+    )
+
+
+def _cut(scores: Scores, rest: Scores | None, null, null_rest, joint: bool, place) -> Cell:
     levels = len(scores.groups) - 1
     none = np.full(levels, np.nan)
     drawn = scores.replicates[place]
@@ -136,6 +152,7 @@ def _cut(scores: Scores, rest: Scores | None, null, null_rest, place) -> Cell:
         value=Parts(scores.value[place][:-1], none if rest is None else rest.value[place], whole),
         drawn=Parts(drawn[:-1], no_rest if rest is None else rest.replicates[place], drawn[-1]),
         null=Parts(null[place], no_rest if null_rest is None else null_rest[place], whole),
+        joint=joint,
     )
 
 

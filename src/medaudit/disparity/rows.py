@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medaudit.metrics.definitions import METRICS
+from medaudit.metrics.dependence import restore_dependence
 from medaudit.metrics.gaps import (
     OTHERS,
     POWER,
@@ -22,6 +23,7 @@ from medaudit.metrics.scores import ALL, MEAN
 
 MEAN_OF_GAPS = "mean_of_gaps"
 AVERAGED = ("value", "low", "high")
+Row = tuple[dict, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Cell:
         Of each group, and of all others together.
     value, drawn, null : Parts
         Values, bootstrap replicates and permutations.
+    joint : bool
+        Whether tasks were permuted jointly.
     """
 
     seed: str
@@ -47,6 +51,7 @@ class Cell:
     value: Parts
     drawn: Parts
     null: Parts
+    joint: bool
 
     def take(self, kept: np.ndarray) -> "Cell":
         """Return the cell of some of its groups."""
@@ -61,6 +66,7 @@ class Cell:
             self.status[kept],
             self.rest_status[kept],
             *cut,
+            self.joint,
         )
 
 
@@ -78,13 +84,14 @@ def gap_rows(cells: list[Cell], evaluation: dict) -> list[dict]:
     for gap in evaluation["gaps"]:
         if not cells or not gap_applies(gap, cells[0].metric):
             continue
-        found = [_gap_row(gap, cell, level) for cell in cells] if gap != OTHERS else []
-        several = [pair for pair in found if pair[0]["task"] not in (ALL, MEAN)]
-        if len(several) > 1:
-            found.append(_mean_of_gaps(gap, several))
         if gap == OTHERS:
-            found = [pair for cell in cells for pair in _others_rows(cell, level)]
-        rows += [row for row, _ in found]
+            rows += [row for cell in cells for row in _others_rows(cell, level)]
+            continue
+        found = [_gap_row(gap, cell, level) for cell in cells]
+        rows += [row for row, _, _ in found]
+        several = [one for one in found if one[0]["task"] not in (ALL, MEAN)]
+        if len(several) > 1:
+            rows.append(_mean_of_gaps(several, cells[0].joint))
     return rows
 
 
@@ -100,19 +107,19 @@ def gap_applies(gap: str, metric: str) -> bool:
     return {"es": target == 1, "dto": target is not None}.get(gap, True)
 
 
-def _gap_row(gap: str, cell: Cell, level: float) -> tuple[dict, np.ndarray]:
+def _gap_row(gap: str, cell: Cell, level: float) -> Row:
     estimable = cell.status == "ok"
     if gap == "worst_rest":
         estimable &= cell.rest_status == "ok"
     row = _start(gap, cell, estimable)
     if estimable.sum() < 2:
         row["status"] = next((s for s in cell.status if s != "ok"), "too_few")
-        return row, np.empty(0)
+        return row, np.empty(0), np.empty(0)
     kept = cell.take(estimable)
     row["value"] = float(measure(gap, cell.metric, kept.value))
     if not np.isfinite(row["value"]):
         row["status"] = "undefined:no_decision"
-        return row, np.empty(0)
+        return row, np.empty(0), np.empty(0)
     null = measure(gap, cell.metric, _spread(kept.null))
     row["low"], row["high"] = bound(gap, cell.metric, kept.value, kept.drawn, level)
     _set_null(row, null)
@@ -122,7 +129,17 @@ def _gap_row(gap: str, cell: Cell, level: float) -> tuple[dict, np.ndarray]:
         badness = badness - harm(cell.metric, kept.value.rest)
     row["worst"] = kept.groups[int(badness.argmax())]
     row["best"] = None if gap == "worst_rest" else kept.groups[int(badness.argmin())]
-    return row, null
+    return row, null, measure(gap, cell.metric, _recentre(kept))
+
+
+def _recentre(cell: Cell) -> Parts:
+    """Return the replicates as they would be if all groups were alike."""
+    level, value, drawn = cell.value.group.mean(), cell.value, cell.drawn
+    return Parts(
+        drawn.group - value.group[:, None] + level,
+        drawn.rest - value.rest[:, None] + level,
+        drawn.whole - value.whole + level,
+    )
 
 
 def _start(gap: str, cell: Cell, estimable: np.ndarray) -> dict:
@@ -151,23 +168,26 @@ def _set_null(row: dict, null: np.ndarray) -> None:
     row["p_value"] = p_value(row["value"], null, row["gap"])
 
 
-def _mean_of_gaps(gap: str, several: list[tuple[dict, np.ndarray]]) -> tuple[dict, np.ndarray]:
-    rows = [row for row, _ in several]
+def _mean_of_gaps(several: list[Row], joint: bool) -> dict:
+    rows = [row for row, _, _ in several]
     mean = {**rows[0], "task": MEAN_OF_GAPS, "worst": None, "best": None}
     mean["n_estimable"] = min(row["n_estimable"] for row in rows)
     mean["smallest_detectable"] = np.nan
     mean["status"] = next((row["status"] for row in rows if row["status"] != "ok"), "ok")
     if mean["status"] != "ok":
         empty = dict.fromkeys((*AVERAGED, "null_mean", "null_q95", "p_value"), np.nan)
-        return {**mean, **empty}, np.empty(0)
+        return {**mean, **empty}
     for name in AVERAGED:
         mean[name] = float(np.mean([row[name] for row in rows]))
-    null = np.mean([null for _, null in several], axis=0)
+    nulls = np.array([null for _, null, _ in several])
+    null = nulls.mean(axis=0)
+    if not joint:
+        null = restore_dependence(null, nulls, np.array([drawn for _, _, drawn in several]))
     _set_null(mean, null)
-    return mean, null
+    return mean
 
 
-def _others_rows(cell: Cell, level: float) -> Iterator[tuple[dict, np.ndarray]]:
+def _others_rows(cell: Cell, level: float) -> Iterator[dict]:
     for g, group in enumerate(cell.groups):
         statuses = np.array([cell.status[g], cell.rest_status[g]], object)
         row = _start(f"{OTHERS}:{group}", cell, statuses == "ok")
@@ -182,4 +202,4 @@ def _others_rows(cell: Cell, level: float) -> Iterator[tuple[dict, np.ndarray]]:
             if some.size:
                 reach = [np.quantile(sign * some, POWER) for sign in (1, -1)]
                 row["smallest_detectable"] = row["null_q95"] + float(max(reach))
-        yield row, null
+        yield row

@@ -10,19 +10,6 @@ import numpy as np
 from medaudit.metrics.kernels import TINY, USE_NUMPY, compiled
 
 
-def _deal_groups(codes, order, first, stratum, offset, dealt):
-    """Deal each stratum's sorted group codes to its units, in the order of their patients.
-
-    `first[p]:first[p + 1]` are the units of patient p; a stratum of -1 takes no part.
-    """
-    place = offset.copy()
-    for patient in order:
-        for unit in range(first[patient], first[patient + 1]):
-            if stratum[unit] >= 0:
-                dealt[unit] = codes[place[stratum[unit]]]
-                place[stratum[unit]] += 1
-
-
 def _add_dealt(out, slot, coefficient, positive, share, unit, dealt):
     """out[slot[i], k, dealt[unit[i], b], b] += coefficient[i, k] * share[k, y, dealt]."""
     for i in range(slot.size):
@@ -135,7 +122,6 @@ def sum_dealt_precision_numpy(total, found, chosen, ends, positive, factor, shar
 add_dealt_numba = compiled(_add_dealt)
 rank_dealt_numba = compiled(_rank_dealt)
 sum_dealt_precision_numba = compiled(_sum_dealt_precision)
-deal_groups = compiled(_deal_groups) or _deal_groups
 
 if USE_NUMPY:
     add_dealt, rank_dealt = add_dealt_numpy, rank_dealt_numpy

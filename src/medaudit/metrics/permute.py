@@ -7,6 +7,10 @@ that every group keeps its patients, positives and negatives exactly, and images
 stay together. Under the hypothesis that a patient's scores do not depend on the group given their
 labels, units of one stratum are exchangeable, so the test holds its level whatever the dependence
 within a patient. Units with a pattern of their own keep their group.
+
+The classes of a multi-class task share one permutation. The tasks of a multi-label sample cannot
+(no two patients are alike in all labels), so theirs are independent, and `disparity` restores the
+dependence between tasks where it averages over them.
 """
 
 from dataclasses import dataclass
@@ -17,7 +21,7 @@ from medaudit.metrics.attributes import Attribute
 from medaudit.metrics.definitions import applies
 from medaudit.metrics.engine import dealt_values
 from medaudit.metrics.plan import Plan, make_plan
-from medaudit.metrics.resample import cut_blocks, permute_groups, random_orders, run_blocks
+from medaudit.metrics.resample import cut_blocks, permute_groups, run_blocks
 from medaudit.metrics.sample import Sample
 from medaudit.metrics.scores import Scores, task_columns, weights_of
 
@@ -31,12 +35,10 @@ class Units:
     of_image : ndarray of int, shape (images,)
         -1 where the group is not known.
     group : ndarray of int, shape (units,)
-    first : ndarray of int, shape (patients + 1,)
     """
 
     of_image: np.ndarray
     group: np.ndarray
-    first: np.ndarray
 
 
 def find_units(sample: Sample, attribute: Attribute) -> Units:
@@ -46,9 +48,7 @@ def find_units(sample: Sample, attribute: Attribute) -> Units:
     keys, place = np.unique(key, return_inverse=True)
     of_image = np.full(known.size, -1, np.int64)
     of_image[known] = place
-    patients = sample.stratum.size
-    first = np.searchsorted(keys // size, np.arange(patients + 1))
-    return Units(of_image, (keys % size).astype(np.int16), first)
+    return Units(of_image, (keys % size).astype(np.int16))
 
 
 def find_patterns(sample: Sample, units: Units, t: int) -> np.ndarray:
@@ -101,9 +101,9 @@ def permuted_values(
     results = [np.full(shape, np.nan, np.float32) for _ in range(1 + rest)]
 
     def compute(block: slice) -> None:
-        orders = random_orders(sample.stratum.size, settings["cohort"], block)
         for task in tasks:
-            dealt = permute_groups(units.group, task.pattern, units.first, orders)
+            names = (settings["cohort"], attribute.name, task.stream)
+            dealt = permute_groups(units.group, task.pattern, names, block)
             for (s, t), plan in task.plans.items():
                 index = [
                     m for m, name in enumerate(scores.metrics) if applies(name, scores.tasks[t])
@@ -121,10 +121,11 @@ def permuted_values(
 
 @dataclass(frozen=True)
 class _Task:
-    """One task's plans (all images in one group, rows by unit), strata and mean weights."""
+    """One task: its plans (all images in one group, rows by unit), strata and mean weights."""
 
     plans: dict[tuple[int, int], Plan]
     pattern: np.ndarray
+    stream: str
     mean_weight: np.ndarray
 
 
@@ -149,7 +150,8 @@ def _plan_task(sample, attribute, units: Units, t: int, settings: dict) -> _Task
                 np.divide(weights, mean, out=np.zeros_like(mean), where=mean > 0),
                 settings["evaluation"].get("ece_bins", 15),
             )
-    return _Task(plans, find_patterns(sample, units, t), table)
+    stream = "classes" if sample.multiclass else sample.tasks[t]
+    return _Task(plans, find_patterns(sample, units, t), stream, table)
 
 
 def _mean_weight(sample: Sample, attribute: Attribute, t: int, weights: np.ndarray) -> np.ndarray:

@@ -4,13 +4,13 @@ Each replicate has its own random stream, so that neither the block size nor the
 changes a number.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from medaudit.metrics.dealt import deal_groups
-from medaudit.seeds import derive_seed
+from medaudit.metrics.draws import deal_groups, draw_with_replacement
+from medaudit.seeds import derive_seed, generator
 
 BLOCK_BYTES = 2**27
 JACKKNIFE_GROUPS = 200
@@ -51,11 +51,8 @@ def draw_patients(stratum: np.ndarray, cohort: str, block: slice) -> np.ndarray:
     """
     order = np.argsort(stratum, kind="stable")
     starts = np.append(0, np.cumsum(np.bincount(stratum)))
-    counts = np.empty((block.stop - block.start, stratum.size), np.uint8)
-    for row, rng in zip(counts, _streams("bootstrap", cohort, block=block), strict=True):
-        for start, end in zip(starts[:-1], starts[1:], strict=True):
-            drawn = rng.integers(0, end - start, size=end - start, dtype=np.uint32)
-            row[order[start:end]] = np.bincount(drawn, minlength=end - start)
+    counts = np.zeros((block.stop - block.start, stratum.size), np.uint8)
+    draw_with_replacement(starts, order, _seeds("bootstrap", cohort, block=block), counts)
     return np.ascontiguousarray(counts.T)
 
 
@@ -65,7 +62,7 @@ def leave_out(stratum: np.ndarray, cohort: str) -> np.ndarray:
     Patients are put at random into 200 parts of nearly equal size, balanced over strata; column j
     leaves part j out.
     """
-    rng = next(_streams("jackknife", cohort, block=slice(0, 1)))
+    rng = generator("jackknife", cohort)
     shuffled = rng.permutation(stratum.size)
     order = shuffled[np.argsort(stratum[shuffled], kind="stable")]
     parts = min(JACKKNIFE_GROUPS, stratum.size)
@@ -75,10 +72,7 @@ def leave_out(stratum: np.ndarray, cohort: str) -> np.ndarray:
 
 
 def permute_groups(
-    group: np.ndarray,
-    stratum: np.ndarray,
-    first: np.ndarray,
-    orders: list[np.ndarray],
+    group: np.ndarray, stratum: np.ndarray, names: tuple[str, ...], block: slice
 ) -> np.ndarray:
     """Permute group codes between units of the same stratum.
 
@@ -88,35 +82,26 @@ def permute_groups(
         Code of each unit.
     stratum : ndarray of int, shape (units,)
         Units that may exchange their groups; -1 takes no part and gets code -1.
-    first : ndarray of int, shape (patients + 1,)
-        Units of patient p are ``first[p]`` to ``first[p + 1] - 1``.
-    orders : list of ndarray of int, shape (patients,)
-        One random order of the patients for each replicate. The same orders for several tasks give
-        each task a permutation within its own strata, and yet nearly the same group to one patient
-        in all tasks.
+    names : tuple of str
+        Name of the random stream.
+    block : slice
+        Replicates wanted.
 
     Returns
     -------
     ndarray of int8 (int16 if groups are 128 or more), shape (units, replicates)
     """
     taking = np.flatnonzero(stratum >= 0)
+    taking = taking[np.argsort(stratum[taking], kind="stable")]
     kind = np.int8 if group.max(initial=0) < 128 else np.int16
-    codes = group[taking][np.lexsort((group[taking], stratum[taking]))].astype(kind)
-    offset = np.append(0, np.cumsum(np.bincount(stratum[taking])))[:-1].astype(np.int64)
-    dealt = np.full((len(orders), group.size), -1, kind)
-    for row, order in zip(dealt, orders, strict=True):
-        deal_groups(codes, order, first, stratum, offset, row)
+    starts = np.append(0, np.cumsum(np.bincount(stratum[taking])))
+    dealt = np.full((block.stop - block.start, group.size), -1, kind)
+    seeds = _seeds("null", *names, block=block)
+    deal_groups(group[taking].astype(kind), starts, taking, seeds, dealt)
     return np.ascontiguousarray(dealt.T)
 
 
-def random_orders(patients: int, cohort: str, block: slice) -> list[np.ndarray]:
-    """Return one random order of the patients for each replicate of `block`."""
-    return [
-        rng.permutation(patients).astype(np.int32) for rng in _streams("null", cohort, block=block)
-    ]
-
-
-def _streams(*names: str, block: slice) -> Iterator[np.random.Generator]:
+def _seeds(*names: str, block: slice) -> np.ndarray:
     seed = derive_seed(*names)
-    for index in range(block.start, block.stop):
-        yield np.random.Generator(np.random.SFC64(np.random.SeedSequence([seed, index])))
+    sequences = (np.random.SeedSequence([seed, index]) for index in range(block.start, block.stop))
+    return np.array([sequence.generate_state(1, np.uint64)[0] for sequence in sequences])

@@ -1,0 +1,42 @@
+"""The dependence between tasks that independent permutations lose."""
+
+import numpy as np
+
+
+def restore_dependence(mean: np.ndarray, tasks: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Give the null of a mean over tasks the spread that dependent tasks give it.
+
+    Each task has permutations of its own, so the permuted values of a patient's tasks are
+    independent, where those of a true sample are not, and their mean varies too little. Its
+    deviations are scaled so that its variance is ``sum_tu s_t s_u r_tu / T^2``, with s the tasks'
+    standard deviations under permutation and r the correlations of their bootstrap replicates.
+
+    Parameters
+    ----------
+    mean : ndarray, shape (..., permutations)
+        Means over tasks.
+    tasks : ndarray, shape (tasks, ..., permutations)
+        What they are means of.
+    drawn : ndarray, shape (tasks, ..., draws)
+        Bootstrap replicates of the same quantities; a draw in which one is undefined does not
+        count.
+
+    Returns
+    -------
+    ndarray, shape (..., permutations)
+        The scaled means; as given where no replicate is defined.
+    """
+    kept = np.isfinite(drawn).all(axis=0)
+    count = kept.sum(axis=-1).clip(1)
+    moved = np.where(kept, drawn, 0).astype(float)
+    moved = np.where(kept, moved - (moved.sum(axis=-1) / count)[..., None], 0)
+    size = np.sqrt((moved**2).sum(axis=-1, keepdims=True))
+    moved = np.divide(moved, size, out=np.zeros(moved.shape), where=size > 0)
+    correlation = np.einsum("t...d,u...d->tu...", moved, moved)
+    spread = tasks.std(axis=-1, dtype=float)
+    variance = np.einsum("t...,u...,tu...->...", spread, spread, correlation) / len(tasks) ** 2
+    found = mean.std(axis=-1, dtype=float)
+    usable = (found > 0) & (variance > 0)
+    scale = np.sqrt(np.divide(variance, found**2, out=np.ones_like(found), where=usable))
+    centre = mean.mean(axis=-1, keepdims=True)
+    return centre + scale[..., None] * (mean - centre)
