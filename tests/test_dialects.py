@@ -7,11 +7,12 @@ from fairlearn.metrics import demographic_parity_difference, equalized_odds_diff
 from scipy.stats import kendalltau
 from sklearn.metrics import f1_score, roc_auc_score
 
-from medaudit.artefacts import DIALECTS, METRICS, RANKINGS, read_table, write_array, write_table
+from medaudit.artefacts import COHORT, DIALECTS, PREDICTIONS, read_table, write_table
 from medaudit.dialects import definitions as d
 from medaudit.dialects import score_dialects, stage
 from medaudit.dialects.catalogue import METRICS_NEEDED
 from medaudit.dialects.rankings import rank_measures
+from medaudit.dialects.summary import summarise
 from medaudit.evaluate import audit
 
 EVALUATION = {
@@ -275,16 +276,112 @@ def test_swapped_pairs_and_kendalls_tau():
     assert set(rank_measures(table("a", x=(1, "lower"), y=(2, "lower")))["status"]) == {"too_few"}
 
 
-def test_stage(tmp_path):
-    paths = []
-    for seed, model in enumerate(("m1", "m2")):
-        cohort, predictions = data(seed=0)
-        predictions["score"] = data(seed=seed)[1]["score"]
-        metrics, drawn = audit(predictions, cohort, settings("binary", model))
-        paths.append(tmp_path / model / "given.csv")
-        write_table(metrics, paths[-1], METRICS)
-        write_array(drawn, paths[-1].with_suffix(".replicates.npy"))
-    outputs = {"output": tmp_path / "d.csv", "rankings": tmp_path / "r.csv"}
-    stage({"study": "s", "task_types": {"c": "binary"}}, metrics=paths, **outputs)
-    assert set(read_table(outputs["output"], DIALECTS)["model"]) == {"m1", "m2"}
-    assert set(read_table(outputs["rankings"], RANKINGS)["n_runs"]) == {2}
+def run_files(folder, cohort, predictions):
+    """Write a run's inputs and return the stage's paths."""
+    folder.mkdir(parents=True)
+    cohort = cohort.assign(path="p", view="PA", age=50.0)
+    write_table(cohort, folder / "cohort.parquet", COHORT)
+    write_table(predictions, folder / "predictions.parquet", PREDICTIONS)
+    return {
+        "predictions": folder / "predictions.parquet",
+        "cohort": folder / "cohort.parquet",
+        "output": folder / "d.csv",
+        "replicates": folder / "d.replicates.npy",
+    }
+
+
+def test_stage_is_the_metrics_of_evaluate_in_other_words(tmp_path):
+    cohort, rows, truth, chosen = multiclass()
+    given = settings("multiclass", attributes=["sex", "race", ["sex", "race"]])
+    given["tasks"] = list("abc")
+    given["evaluation"] = {**EVALUATION, "metrics": ["auc"], "null": {"draws": 30}}
+    paths = run_files(tmp_path / "run", cohort, rows)
+    stage(given, **paths)
+    found, drawn = read_table(paths["output"], DIALECTS), np.load(paths["replicates"])
+    assert drawn.shape == (len(found), EVALUATION["bootstrap"]["draws"])
+    full = {**given, "evaluation": {**EVALUATION, "metrics": list(METRICS_NEEDED)}}
+    metrics, replicates = audit(rows, cohort, full)
+    wanted = (metrics["metric"] == "accuracy") & (metrics["seed"] == "mean")
+    wanted &= metrics["attribute"].eq("sex") & metrics["task"].eq("all")
+    by_group = dict(zip(metrics["group"][wanted], replicates[wanted], strict=True))
+    place = found[found["measure"].eq("PQD") & found["attribute"].eq("sex")].index
+    pair = np.stack([by_group["f"], by_group["m"]]).astype(float)
+    np.testing.assert_allclose(drawn[place[-1]], pair.min(axis=0) / pair.max(axis=0), rtol=1e-5)
+    assert found.loc[place[-1], "se"] == pytest.approx(np.std(drawn[place[-1]], ddof=1), rel=1e-4)
+    everybody = found[(found["attribute"] == "all") & (found["seed"] == "mean")]
+    everybody = everybody.set_index(["measure", "task"])["value"]
+    assert everybody["accuracy", "all"] == pytest.approx(np.mean(truth == chosen), abs=1e-5)
+    macro = f1_score(truth, chosen, average=None)
+    assert everybody["macro F1", "mean"] == pytest.approx(macro.mean(), abs=1e-5)
+    assert everybody["F1", "b"] == pytest.approx(macro[1], abs=1e-5)
+    again = {**paths, "output": tmp_path / "e.csv", "replicates": tmp_path / "e.replicates.npy"}
+    stage(given, **again, threads=2)
+    for name in ("output", "replicates"):
+        assert paths[name].read_bytes() == again[name].read_bytes()
+
+
+def test_both_calibration_errors_and_the_textbook_gaps_by_a_plain_loop():
+    cohort, rows, truth, chosen = multiclass()
+    found = scored(cohort, rows, "multiclass", attributes=["race"]).loc["race"]["value"]
+    share = rows.pivot(index="image_id", columns="task", values="score")
+    share = share.loc[cohort["image_id"]].to_numpy()
+    confidence, right = share.max(axis=1), chosen == truth
+    errors, calibration, macro = [], [], []
+    for g in "xyz":
+        own = (cohort["a_race"] == g).to_numpy()
+        errors.append(np.mean(abs(right[own] - confidence[own])))
+        bins = np.minimum((confidence[own] * 15).astype(int), 14)
+        calibration.append(
+            sum(abs(np.sum(right[own][bins == b] - confidence[own][bins == b])) for b in range(15))
+            / own.sum()
+        )
+        macro.append(f1_score(truth[own], chosen[own], average="macro"))
+    assert found["CLIP on NIH 6x200", "mean |p - y| delta (its ECE)"] == pytest.approx(
+        np.ptp(errors)
+    )
+    assert found["textbook", "ECE delta"] == pytest.approx(np.ptp(calibration))
+    assert found["textbook", "F1 delta"] == pytest.approx(np.ptp(macro))
+    assert found["textbook", "EqOdds"] == found["FairTune", "EOddsD (fairlearn)"]
+
+
+def test_null_reference_finds_a_planted_gap_and_spares_a_fair_model(tmp_path):
+    cohort, fair = data(600, seed=3)
+    harmed = (cohort["a_sex"] == "f").to_numpy()
+    random = np.random.default_rng(5)
+    planted = fair.copy()
+    planted.loc[harmed, "score"] = random.permutation(planted.loc[harmed, "score"])
+    given = settings("binary", attributes=["sex"])
+    given["evaluation"] = {**EVALUATION, "null": {"draws": 200}}
+    p = {}
+    for name, rows in (("fair", fair), ("planted", planted)):
+        paths = run_files(tmp_path / name, cohort, rows)
+        stage(given, **paths)
+        found = read_table(paths["output"], DIALECTS)
+        found = found[(found["seed"] == "mean") & (found["attribute"] == "sex")]
+        p[name] = found.set_index(["dialect", "measure"])
+    for key in (("FairTune", "gap AUC"), ("textbook", "EqOdds"), ("MEDFAIR", "EqOdds score")):
+        assert p["planted"].loc[key, "p_value"] <= 0.01
+        assert p["fair"].loc[key, "p_value"] > 0.05
+    row = p["planted"].loc[("FairCLIP", "ES-AUC")]
+    assert row["value"] < row["null_q95"] < row["null_mean"]
+    assert p["planted"].loc[("FairTune", "gap AUC"), "low"] > 0
+
+
+def test_intervals_cover_fair_and_unfair_truths():
+    random = np.random.default_rng(0)
+    n, classes, draws, cohorts = 40, 6, 150, 150
+    for rates in ((0.7, 0.7), (0.85, 0.55)):
+        covered = 0
+        for _ in range(cohorts):
+            seen = random.binomial(n, np.array(rates)[None], (classes, 2)) / n
+            drawn = random.binomial(n, seen[..., None], (classes, 2, draws)) / n
+            tpr = np.concatenate([seen[..., None], drawn], axis=2)
+            values = d.mean_odds_difference(tpr, tpr * 0).mean(axis=0)
+            row = {"seed": "0", "attribute": "sex", "dialect": "D", "measure": "m", "task": "mean"}
+            row |= {"better": "lower", "noisy": True, "values": values, "status": "ok"}
+            row |= {"n_groups": 2, "n_estimable": 2}
+            names = {"cohort": "c", "model": "m", "method": "x"}
+            found = summarise([row], names, draws, 0.95)[0].iloc[0]
+            truth = abs(rates[0] - rates[1]) / 2
+            covered += found["low"] <= truth <= found["high"]
+        assert covered / cohorts >= 0.92

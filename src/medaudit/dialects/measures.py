@@ -30,7 +30,9 @@ def measure_everybody(cube: Cube, task_type: str) -> Iterator[dict]:
     head = {**_head(CLIP_NIH, "", "higher", cube), "n_groups": 1, "noisy": False}
     accuracy = cube.take("accuracy", ["all"], whole)
     if accuracy is not None:
-        yield {**head, "measure": "accuracy", **_estimate(accuracy[:, 0].mean(axis=0), [accuracy])}
+        task = "all" if cube.has_whole else head["task"]
+        summary = _estimate(accuracy[:, 0].mean(axis=0), [accuracy])
+        yield {**head, "measure": "accuracy", "task": task, **summary}
     f1 = cube.take("f1", ["all"], cube.tasks)
     if f1 is None:
         return

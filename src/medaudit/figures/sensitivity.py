@@ -96,7 +96,10 @@ def _rates(panel: Axes, rows: pd.DataFrame, models: list[str]) -> None:
         panel.plot(x, y, marker(k), color=colour(k), ms=3.5, zorder=3, ls="")
         own = part["chosen"].to_numpy(bool)
         panel.plot(x[own], y[own], "o", mfc="none", mec="black", ms=8, mew=0.9, zorder=4)
+    rates = sorted(rows["learning_rate"].unique())
     panel.set_xscale("log")
+    panel.set_xticks(rates, [f"{rate:g}" for rate in rates], rotation=40, ha="right", fontsize=7)
+    panel.set_xticks([], minor=True)
     panel.set_xlabel("learning rate")
     select = rows["select"].iloc[0]
     panel.set_ylabel(CRITERIA.get(select, select))

@@ -9,6 +9,8 @@ from medaudit.tables import words
 from medaudit.tables.standard import interval_text, run_columns
 from medaudit.tables.table import Column, Table
 
+SHOWN = 3
+
 
 def dialects(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> Table | None:
     """Every run by every measure of every dialect."""
@@ -49,21 +51,32 @@ def dialects(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> Table |
 
 
 def rankings(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> Table | None:
-    """Each two measures that rank the runs differently."""
-    rows = extras.dialects
-    if rows.empty:
+    """Each two measures of different dialects that rank the runs differently."""
+    if extras.dialects.empty:
         return None
-    found = rank_measures(rows)
-    pairs, size = len(found), rows.groupby("cohort")[["model", "method"]].value_counts()
+    found = rank_measures(extras.dialects)
+    dialect = [found[side].str.partition(": ")[0] for side in ("first", "second")]
+    found = found[dialect[0] != dialect[1]]
     kept = found[found["n_swapped"] > 0].sort_values("tau", kind="stable", na_position="last")
-    data = kept.assign(attribute_shown=kept["attribute"].map(words.attribute))
+    fairest = _fairest(extras.dialects)
+    data = kept.drop(columns="swapped").assign(
+        attribute_shown=kept["attribute"].map(words.attribute),
+        which=kept["swapped"].map(_some),
+        **{
+            f"fairest_by_{side}": [
+                fairest.get(key)
+                for key in zip(kept["cohort"], kept["attribute"], kept[side], strict=True)
+            ]
+            for side in ("first", "second")
+        },
+    )
     return Table(
         "rankings",
         "Where the ranking changes with the dialect",
-        f"{len(kept)} of {pairs} pairs of measures put some of the {len(size)} runs in another "
-        "order. Tau: Kendall's tau-b between the two rankings, 1 is the same order, −1 the "
-        "reverse; 'a > b': the first measure finds a fairer, the second b. Ranks of point "
-        "estimates: a swap of two runs whose intervals overlap may be chance.",
+        f"{len(kept)} of {len(found)} pairs of measures of different papers put some runs in "
+        "another order. Tau: Kendall's tau-b between the two rankings, 1 is the same order, −1 "
+        "the reverse; 'a > b': the first measure finds a fairer, the second b. These are ranks of "
+        "point estimates: where intervals overlap, a swap may be chance.",
         data.reset_index(drop=True),
         (
             *([Column("cohort", "Cohort")] if len(evidence.cards) > 1 else []),
@@ -73,6 +86,28 @@ def rankings(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> Table |
             Column("tau", "Tau", "number"),
             Column("n_runs", "Runs", "count"),
             Column("n_swapped", "Pairs swapped", "count"),
-            Column("swapped", "Which"),
+            Column("fairest_by_first", "Fairest by the first"),
+            Column("fairest_by_second", "Fairest by the second"),
+            Column("which", "Swapped"),
         ),
     )
+
+
+def _fairest(rows: pd.DataFrame) -> dict[tuple[str, str, str], str]:
+    """Return the run that each measure finds fairest, by cohort, attribute and measure."""
+    rows = rows[rows["seed"].eq("mean") & rows["value"].notna()]
+    fair = rows["value"].where(rows["better"] == "higher", -rows["value"])
+    rows = rows.assign(fair=fair, by=rows["dialect"] + ": " + rows["measure"])
+    best = rows.sort_values("fair", ascending=False, kind="stable")
+    best = best.drop_duplicates(["cohort", "attribute", "by"])
+    names = best["model"] + " / " + best["method"]
+    return dict(
+        zip(zip(best["cohort"], best["attribute"], best["by"], strict=True), names, strict=True)
+    )
+
+
+def _some(swapped: str) -> str:
+    """Return the first few of a list of swaps."""
+    parts = swapped.split("; ")
+    more = f"; and {len(parts) - SHOWN} more" if len(parts) > SHOWN else ""
+    return "; ".join(parts[:SHOWN]) + more
