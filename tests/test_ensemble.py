@@ -182,6 +182,14 @@ def test_an_ensemble_stands_as_a_model_in_a_study():
     assert plan.method_fits(trainable, "both", "full")
 
 
+def test_an_ensemble_saw_what_its_members_saw():
+    config = configured(members=["medical_mae_vit_b16", "bit_m_resnet152x2"])
+    config["run"] = ["clip_nih"]
+    lint = plan.JOBS["lint"][0](check(config, SCHEMAS), cohort="nih_6x200")
+    seen = ["CheXpert", "ImageNet-21K", "MIMIC-CXR", "NIH"]
+    assert lint["models"]["both"] == {"pretraining_data": seen}
+
+
 @pytest.mark.parametrize(
     ("entry", "message"),
     [

@@ -180,8 +180,16 @@ def _lint(config: dict, cohort: str) -> dict:
         "dataset": entry["dataset"],
         **_only(entry, "tasks", "task_type", "attributes"),
         "evaluation": _only(config["evaluation"], "threshold", "minimum"),
-        "models": {m: _only(config["models"][m], "pretraining_data") for m in sorted(models)},
+        "models": {m: _pretraining_data(config["models"], m) for m in sorted(models)},
     }
+
+
+def _pretraining_data(models: dict, name: str) -> dict:
+    """Return what a model saw during pretraining; of an ensemble, what any member saw."""
+    members = models[name].get("members", [name])
+    seen = [models[member].get("pretraining_data") for member in members]
+    known = None not in seen
+    return {"pretraining_data": sorted({item for part in seen for item in part}) if known else None}
 
 
 def _compare(config: dict, study: str) -> dict:
