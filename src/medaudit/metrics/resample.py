@@ -14,6 +14,7 @@ from medaudit.seeds import derive_seed, generator
 
 BLOCK_BYTES = 2**27
 JACKKNIFE_GROUPS = 200
+STRIP = 2048
 
 
 def cut_blocks(draws: int, units: int, bytes_each: int = 1) -> list[slice]:
@@ -53,7 +54,7 @@ def draw_patients(stratum: np.ndarray, cohort: str, block: slice) -> np.ndarray:
     starts = np.append(0, np.cumsum(np.bincount(stratum)))
     counts = np.zeros((block.stop - block.start, stratum.size), np.uint8)
     draw_with_replacement(starts, order, _seeds("bootstrap", cohort, block=block), counts)
-    return np.ascontiguousarray(counts.T)
+    return _turn(counts)
 
 
 def leave_out(stratum: np.ndarray, cohort: str) -> np.ndarray:
@@ -98,7 +99,15 @@ def permute_groups(
     dealt = np.full((block.stop - block.start, group.size), -1, kind)
     seeds = _seeds("null", *names, block=block)
     deal_groups(group[taking].astype(kind), starts, taking, seeds, dealt)
-    return np.ascontiguousarray(dealt.T)
+    return _turn(dealt)
+
+
+def _turn(rows: np.ndarray) -> np.ndarray:
+    """Transpose in strips that fit the processor's cache."""
+    out = np.empty(rows.shape[::-1], rows.dtype)
+    for start in range(0, len(out), STRIP):
+        out[start : start + STRIP] = rows[:, start : start + STRIP].T
+    return out
 
 
 def _seeds(*names: str, block: slice) -> np.ndarray:
