@@ -385,3 +385,36 @@ def test_intervals_cover_fair_and_unfair_truths():
             truth = abs(rates[0] - rates[1]) / 2
             covered += found["low"] <= truth <= found["high"]
         assert covered / cohorts >= 0.92
+
+
+def test_tasks_that_depend_on_each_other_do_not_make_a_fair_model_look_unfair(tmp_path):
+    """Ten tasks that are one: the null of their mean must be that of the one.
+
+    A third group is too small, which must change nothing.
+    """
+    cohort, rows = data(300, seed=3)
+    tasks = [f"t{k}" for k in range(10)]
+    copies = pd.concat([rows.assign(task=name) for name in tasks], ignore_index=True)
+    many = cohort.drop(columns="y_a").assign(**dict.fromkeys(tasks, np.nan))
+    many = many.drop(columns=tasks).assign(**{f"y_{name}": cohort["y_a"] for name in tasks})
+    spread = {}
+    for table in (cohort, many):
+        table.loc[:3, "a_sex"] = "x"
+    for name, table, given in (("one", cohort, rows), ("ten", many, copies)):
+        task_type = "binary" if name == "one" else "multilabel"
+        chosen = settings(task_type, attributes=["sex"])
+        bootstrap = {**EVALUATION["bootstrap"], "draws": 200}
+        chosen["evaluation"] = {**EVALUATION, "bootstrap": bootstrap, "null": {"draws": 400}}
+        chosen["evaluation"]["minimum"] = {"n": 10, "n_pos": 1, "n_neg": 1}
+        paths = run_files(tmp_path / name, table, given)
+        stage(chosen, **paths)
+        found = read_table(paths["output"], DIALECTS)
+        found = found[(found["seed"] == "mean") & (found["attribute"] == "sex")]
+        spread[name] = found.set_index(["dialect", "measure"])
+    gap = [("FairTune", "gap AUC"), ("textbook", "F1 delta"), ("CLIP on NIH 6x200", "EqOdds")]
+    for key in gap:
+        one, ten = (spread[name].loc[key] for name in ("one", "ten"))
+        assert ten["value"] == pytest.approx(one["value"], abs=1e-5)
+        assert (ten["n_estimable"], ten["n_groups"]) == (2, 3)
+        assert ten["null_q95"] == pytest.approx(one["null_q95"], rel=0.25)
+        assert ten["p_value"] == pytest.approx(one["p_value"], abs=0.12)

@@ -110,7 +110,7 @@ def score_run(
     found = []
     for attribute, part in metrics.groupby("attribute", sort=False):
         for seed in [s for s in part["seed"].unique() if s != "mean"]:
-            cube = Cube(part[part["seed"] == seed], replicates, null)
+            cube = Cube(part[part["seed"] == seed], replicates, null, task_type == "multiclass")
             measure = measure_everybody if attribute == "all" else measure_groups
             head = {"seed": seed, "attribute": attribute}
             found += [{**head, **row} for row in measure(cube, task_type)]

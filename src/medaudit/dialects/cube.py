@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from medaudit.metrics.dependence import restore_dependence
+
 NO_GROUPS = ("all", "missing")
 
 
@@ -18,12 +20,16 @@ class Cube:
         Rows of METRICS; their index is the row of `replicates` and `null`.
     replicates, null : numpy.ndarray
         ``[rows, draws]`` and ``[rows, permutations]``.
+    joint : bool
+        Whether tasks share their permutations (classes do, tasks of a multi-label sample do not).
     """
 
-    def __init__(self, rows: pd.DataFrame, replicates: np.ndarray, null: np.ndarray) -> None:
+    def __init__(
+        self, rows: pd.DataFrame, replicates: np.ndarray, null: np.ndarray, joint: bool
+    ) -> None:
         rows = rows[rows["metric"] != "threshold"]
         self._rows, self._replicates, self._null = rows, replicates, null
-        self.draws = replicates.shape[1]
+        self.draws, self.joint = replicates.shape[1], joint
         self.attribute = rows["attribute"].iloc[0] if len(rows) else ""
         self.tasks = [t for t in rows["task"].unique() if t not in ("all", "mean")]
         self.groups = [g for g in rows["group"].unique() if g not in NO_GROUPS]
@@ -44,3 +50,34 @@ class Cube:
         found[task, group, 1 + self.draws :] = self._null[rows.index]
         found[np.isnan(found[..., 0])] = np.nan
         return found
+
+    def average(self, tasks: np.ndarray, alike: np.ndarray) -> np.ndarray:
+        """Return the mean over tasks, with the spread under permutation that dependence gives it.
+
+        Parameters
+        ----------
+        tasks : numpy.ndarray
+            ``[tasks, ..., 1 + draws + permutations]``.
+        alike : numpy.ndarray
+            The same where all groups are alike (see `recentre`): its replicates tell how the
+            tasks depend on each other.
+        """
+        mean = tasks.mean(axis=0)
+        if self.joint or len(tasks) < 2 or mean.shape[-1] == 1 + self.draws:
+            return mean
+        for place in np.argwhere(np.isfinite(mean[..., 0])):
+            place = tuple(place)
+            kept = np.flatnonzero(np.isfinite(mean[place][1 + self.draws :])) + 1 + self.draws
+            if kept.size:
+                own = tasks[(slice(None), *place)]
+                drawn = alike[(slice(None), *place)][:, 1 : 1 + self.draws]
+                mean[(*place, kept)] = restore_dependence(mean[place][kept], own[:, kept], drawn)
+        return mean
+
+    def recentre(self, values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+        """Move `values` so that all groups have the mean of `groups`, ``[tasks, groups, ...]``."""
+        known = np.isfinite(groups[..., :1])
+        total = np.where(known, groups[..., :1], 0).sum(axis=1, keepdims=True)
+        count = known.sum(axis=1, keepdims=True)
+        level = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+        return values - values[..., :1] + level

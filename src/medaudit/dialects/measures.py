@@ -54,10 +54,14 @@ def _measured(cube: Cube, measure: Measure) -> dict:
     head = _head(measure.dialect, measure.name, measure.better, cube)
     if any(array is None for array in (*arrays, *overall)):
         return {**head, **_missing()}
+    alike = [cube.recentre(a, a) for a in arrays]
     if measure.average == "before":
-        arrays, overall = ([a.mean(axis=0, keepdims=True) for a in x] for x in (arrays, overall))
-    values = measure.compute(*arrays, *(a[:, 0] for a in overall)).mean(axis=0)
-    return {**head, **_estimate(values, arrays)}
+        means = [cube.average(*pair) for pair in zip(arrays, alike, strict=True)]
+        return {**head, **_estimate(measure.compute(*means), means)}
+    level = arrays[0]
+    values = measure.compute(*arrays, *(a[:, 0] for a in overall))
+    fair = measure.compute(*alike, *(cube.recentre(a, level)[:, 0] for a in overall))
+    return {**head, **_estimate(cube.average(values, fair), arrays)}
 
 
 def _crossed(cube: Cube, names: list[str]) -> Iterator[dict]:
@@ -68,8 +72,8 @@ def _crossed(cube: Cube, names: list[str]) -> Iterator[dict]:
         if f1 is None:
             yield {**head, **_missing()}
         else:
-            macro = f1.mean(axis=0, keepdims=True)
-            yield {**head, **_estimate(crossed_difference(macro, levels)[0], [macro])}
+            macro = cube.average(f1, cube.recentre(f1, f1))
+            yield {**head, **_estimate(crossed_difference(macro, levels), [macro])}
 
 
 def _head(dialect: str, measure: str, better: str, cube: Cube) -> dict:
@@ -89,6 +93,7 @@ def _missing() -> dict:
 
 
 def _estimate(values: np.ndarray, arrays: list[np.ndarray]) -> dict:
-    known = np.all([np.isfinite(a[..., 0]).all(axis=0) for a in arrays], axis=0)
+    known = [np.isfinite(a[..., 0]).reshape(-1, a.shape[-2]).all(axis=0) for a in arrays]
+    known = np.all(known, axis=0)
     status = "too_few" if np.isnan(values[0]) else "ok"
     return {"n_estimable": int(known.sum()), "status": status, "values": values}

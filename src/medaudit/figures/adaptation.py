@@ -10,7 +10,7 @@ from medaudit.studies.evidence import Evidence, direction
 from medaudit.studies.extras import Extras
 from medaudit.tables import words
 
-ACROSS = 8
+ACROSS = 4
 STEADY, BETTER, WORSE = "#8C8C8C", COLOURS[0], COLOURS[1]
 
 

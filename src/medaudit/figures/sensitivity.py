@@ -12,6 +12,8 @@ from medaudit.studies.extras import Extras
 
 CRITERIA = {"val_loss": "validation loss", "val_auc": "validation AUC"}
 ACROSS = 4
+FEW = 4
+"""With more models than this, only the chosen of the seeds are drawn."""
 
 
 def learning_rates(
@@ -41,8 +43,9 @@ def learning_rates(
     return Figure(
         f"learning_rates{suffix}",
         title,
-        "Best epoch of each learning rate on the validation split: dots are seeds, lines their "
-        "mean, a ring is a seed's choice. A best rate at the end of the grid may lie outside it. "
+        "Best epoch of each learning rate on the validation split: lines are means over seeds, "
+        f"dots are seeds (with more than {FEW} models only those chosen), a ring is a seed's "
+        "choice. A best rate at the end of the grid may lie outside it. "
         "No test image is used here.",
         f"Line charts of the validation criterion by learning rate for {len(models)} models, one "
         f"panel for each of {len(methods)} methods.",
@@ -93,8 +96,9 @@ def _rates(panel: Axes, rows: pd.DataFrame, models: list[str]) -> None:
         mean = part.groupby("learning_rate")["criterion"].mean()
         panel.plot(mean.index, mean.to_numpy(), color=colour(k), lw=1.2, zorder=2)
         x, y = part["learning_rate"].to_numpy(float), part["criterion"].to_numpy(float)
-        panel.plot(x, y, marker(k), color=colour(k), ms=3.5, zorder=3, ls="")
         own = part["chosen"].to_numpy(bool)
+        shown = own | (len(models) <= FEW)
+        panel.plot(x[shown], y[shown], marker(k), color=colour(k), ms=3.5, zorder=3, ls="")
         panel.plot(x[own], y[own], "o", mfc="none", mec="black", ms=8, mew=0.9, zorder=4)
     rates = sorted(rows["learning_rate"].unique())
     panel.set_xscale("log")

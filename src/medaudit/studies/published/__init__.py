@@ -19,8 +19,8 @@ SOURCES = {"clip_nih": "arXiv 2501.19086, from a secondary summary"}
 
 def read_published(study: str) -> pd.DataFrame:
     """Return the published numbers of a study: `KEY`, ``value``, ``note``; empty if none."""
-    path = Path(__file__).with_name(f"{study}.csv")
-    if study not in SOURCES or not path.is_file():
+    if study not in SOURCES:
         return pd.DataFrame(columns=[*KEY, "value", "note"])
+    path = Path(__file__).with_name(f"{study}.csv")
     text = dict.fromkeys((*KEY, "note"), "str")
     return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
