@@ -11,7 +11,7 @@ from medaudit.disparity import disparity, find_gaps
 from medaudit.errors import MedauditError
 from medaudit.evaluate import audit, evaluate
 from medaudit.metrics.attributes import Attribute
-from medaudit.metrics.dependence import restore_dependence
+from medaudit.metrics.dependence import couple_tasks, restore_dependence
 from medaudit.metrics.gaps import Parts, bound, detectable, measure
 from medaudit.metrics.permute import find_patterns, find_units, permuted_values
 from medaudit.metrics.resample import permute_groups
@@ -166,6 +166,19 @@ def test_the_mean_over_dependent_tasks_gets_its_spread_back():
     drawn[0, :10] = np.nan
     again = restore_dependence(alone.mean(axis=0), alone, drawn)
     assert again.std() == pytest.approx(found.std(), rel=0.01)
+
+
+def test_coupled_tasks_keep_their_distributions_and_get_the_joint_one():
+    rng = np.random.default_rng(1)
+    covariance = 0.8 + 0.2 * np.eye(5)
+    true = np.abs(rng.multivariate_normal(np.zeros(5), covariance, 4000).T)
+    alone = np.array([rng.permutation(row) for row in true])
+    drawn = np.abs(rng.multivariate_normal(np.zeros(5), covariance, 4000).T) * 3
+    found = couple_tasks(alone, drawn)
+    for q in (0.5, 0.95, 0.99):
+        assert np.quantile(found, q) == pytest.approx(np.quantile(true.mean(axis=0), q), rel=0.06)
+    assert np.quantile(alone.mean(axis=0), 0.95) < 0.9 * np.quantile(true.mean(axis=0), 0.95)
+    assert found.mean() == pytest.approx(alone.mean(), rel=1e-3)
 
 
 def test_the_null_is_the_gap_of_relabelled_patients(case):

@@ -155,6 +155,7 @@ def test_fair_models_are_rejected_at_the_level(groups):
     for key, part in found.groupby(["metric", "gap", "over"]):
         share = (part["p_value"] <= 0.05).mean()
         print(f"rejected at 5 %, {groups} groups, {' '.join(key)}: {share:.4f}")
-        if not 0.03 <= share <= 0.07:
+        low, high = (0.03, 0.07) if key[2] == "single" else (0.02, 0.09)
+        if not low <= share <= high:
             off[key] = share
     assert not off

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medaudit.metrics.definitions import METRICS
-from medaudit.metrics.dependence import restore_dependence
+from medaudit.metrics.dependence import couple_tasks
 from medaudit.metrics.gaps import (
     OTHERS,
     POWER,
@@ -180,9 +180,8 @@ def _mean_of_gaps(several: list[Row], joint: bool) -> dict:
     for name in AVERAGED:
         mean[name] = float(np.mean([row[name] for row in rows]))
     nulls = np.array([null for _, null, _ in several])
-    null = nulls.mean(axis=0)
-    if not joint:
-        null = restore_dependence(null, nulls, np.array([drawn for _, _, drawn in several]))
+    drawn = np.array([drawn for _, _, drawn in several])
+    null = nulls.mean(axis=0) if joint else couple_tasks(nulls, drawn)
     _set_null(mean, null)
     return mean
 

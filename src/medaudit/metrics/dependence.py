@@ -40,3 +40,31 @@ def restore_dependence(mean: np.ndarray, tasks: np.ndarray, drawn: np.ndarray) -
     scale = np.sqrt(np.divide(variance, found**2, out=np.ones_like(found), where=usable))
     centre = mean.mean(axis=-1, keepdims=True)
     return centre + scale[..., None] * (mean - centre)
+
+
+def couple_tasks(tasks: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Return means over tasks of null draws put in the order that dependent tasks give them.
+
+    Each task keeps the distribution of its null; which draws of the tasks stand together follows
+    the ranks of bootstrap replicates of the same quantities (the Schaake shuffle of Clark et al.
+    2004).
+
+    Parameters
+    ----------
+    tasks : ndarray, shape (tasks, permutations)
+        Null draws, independent between tasks.
+    drawn : ndarray, shape (tasks, draws)
+        Bootstrap replicates; a draw in which one is undefined does not count.
+
+    Returns
+    -------
+    ndarray
+        One mean for each replicate that counts; the means as they are where none does.
+    """
+    kept = drawn[:, np.isfinite(drawn).all(axis=0)]
+    if not kept.size:
+        return tasks.mean(axis=0)
+    ranks = kept.argsort(axis=1, kind="stable").argsort(axis=1)
+    shares = (ranks + 0.5) / kept.shape[1]
+    found = [np.quantile(row[np.isfinite(row)], q) for row, q in zip(tasks, shares, strict=True)]
+    return np.mean(found, axis=0)
