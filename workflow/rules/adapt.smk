@@ -64,7 +64,6 @@ rule finetune:
         model=models_of(ensembles=False),
     conda:
         "../../envs/medaudit.yaml"
-    threads: 2
     params:
         settings=settings_of("finetune"),
         code=code_of("finetune"),

@@ -55,7 +55,6 @@ rule images:
     cache: True
     conda:
         "../../envs/medaudit.yaml"
-    threads: 2
     params:
         settings=settings_of("images"),
         code=code_of("images"),

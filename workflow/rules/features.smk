@@ -16,7 +16,6 @@ rule embed:
     cache: True
     conda:
         "../../envs/medaudit.yaml"
-    threads: 2
     params:
         settings=settings_of("embed"),
         code=code_of("embed"),

@@ -16,7 +16,6 @@ rule pretrain:
         "results/benchmark/pretrain/{pretraining}.tsv"
     conda:
         "../../envs/medaudit.yaml"
-    threads: 2
     params:
         settings=settings_of("pretrain"),
         code=code_of("pretrain"),
