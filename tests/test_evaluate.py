@@ -255,6 +255,18 @@ def test_what_cannot_be_estimated_says_why(case):
     assert np.isnan(drawn[bad.index]).all()
 
 
+def test_a_group_of_one_patient_has_a_value_and_no_interval(case):
+    metrics, drawn = audit(case[0], case[1].assign(patient_id="p"), make_settings())
+    good = (metrics["status"] == "ok") & (metrics["metric"] != "threshold")
+    assert good.any() and metrics.loc[good, "value"].notna().all()
+    assert metrics[["low", "high"]].isna().all(axis=None) and np.isnan(drawn).all()
+
+
+def test_an_attribute_that_is_missing_everywhere_is_refused(case):
+    with pytest.raises(MedauditError, match="missing for everybody"):
+        audit(case[0], case[1].assign(a_sex=None), make_settings())
+
+
 def test_without_validation_there_is_no_decision(case):
     predictions = case[0][case[0]["split"] == "test"]
     metrics, _ = audit(predictions, case[1], make_settings())

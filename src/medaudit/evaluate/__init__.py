@@ -159,7 +159,8 @@ def draw_replicates(
 
     run_blocks(compute, cut_blocks(draws, sample.stratum.size), threads)
     for scores in scored:
-        scores.replicates[scores.status != "ok"] = np.nan
+        varies = scores.counts[:, None, :, None, 2] > 1
+        scores.replicates[(scores.status != "ok") | ~varies] = np.nan
         scores.average(scores.replicates)
 
 
@@ -188,8 +189,8 @@ def _tabulate(scores: Scores, left_out, bootstrap: dict) -> tuple[pd.DataFrame, 
     inflated = inflated_interval(frame["value"].to_numpy()[noisy], rows[noisy], bootstrap["level"])
     for end, other in zip(ends, inflated, strict=True):
         end[noisy] = other
-    several = (frame["status"] == "ok") & (frame["n_patients"] > 1)
-    frame["low"], frame["high"] = (np.where(several, end, np.nan) for end in ends)
+    known = (frame["status"] == "ok").to_numpy()
+    frame["low"], frame["high"] = (np.where(known, end, np.nan) for end in ends)
     return frame, rows
 
 

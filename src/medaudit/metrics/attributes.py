@@ -99,7 +99,12 @@ def _cross(cohort: pd.DataFrame, test: np.ndarray, names: list[str]) -> Attribut
         )
     columns = cohort[[f"a_{name}" for name in names]]
     known = columns.notna().all(axis=1).to_numpy()
-    cells, levels = columns[known].drop_duplicates(), []
+    if not known.any():
+        raise MedauditError(
+            f"the attribute {SEPARATOR.join(names)} is missing for everybody in the cohort; "
+            "fill it, or take it out of `attributes`"
+        )
+    cells = columns[known].drop_duplicates()
     cells = cells.sort_values(list(cells.columns))
     levels = [SEPARATOR.join(map(str, cell)) for cell in cells.itertuples(index=False)]
     codes = np.full(len(cohort), -1, np.int32)

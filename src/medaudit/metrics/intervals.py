@@ -54,8 +54,10 @@ def bca_interval(
     ) / 2
     share = np.clip(below / np.maximum(defined, 1), 0.5 / replicates.shape[1], None)
     bias = ndtri(np.minimum(share, 1 - 0.5 / replicates.shape[1]))[:, None]
-    spread = np.nanmean(jackknife, axis=1, keepdims=True) - jackknife
-    cubes, squares = np.nansum(spread**3, axis=1), np.nansum(spread**2, axis=1)
+    known = np.isfinite(jackknife)
+    mean = np.where(known, jackknife, 0).sum(axis=1) / known.sum(axis=1).clip(1)
+    spread = np.where(known, mean[:, None] - jackknife, 0)
+    cubes, squares = (spread**3).sum(axis=1), (spread**2).sum(axis=1)
     rate = np.divide(cubes, 6 * squares**1.5, out=np.zeros(len(value)), where=squares > 0)[:, None]
     low, high = (
         ndtr(bias + (bias + z) / (1 - rate * (bias + z)))
