@@ -20,6 +20,7 @@ from medaudit.studies.changes import (
 from medaudit.studies.evidence import gather, replicates_of
 from medaudit.studies.extras import gather_extras
 from medaudit.studies.facts import gather_facts
+from medaudit.tables.changes import answer
 from synthetic_extras import add_extras
 from synthetic_study import make_study, run_gaps
 
@@ -79,7 +80,7 @@ def test_changes_of_the_papers_gaps_are_those_of_a_plain_loop(inputs, found):
     names = {"seed": "mean", "dialect": "CLIP on NIH 6x200", "measure": "F1 delta sex"}
     before, first = drawn(path_of(inputs["dialects"], METHODS[0]), DIALECTS, **names)
     after, second = drawn(path_of(inputs["dialects"], "full"), DIALECTS, **names)
-    quantity = "F1 delta sex by sex and age group (CLIP on NIH 6x200)"
+    quantity = "F1 delta sex (CLIP on NIH 6x200)"
     row = one(found, method="full", quantity=quantity)
     assert row["change"] == pytest.approx(after - before, abs=1e-5)
     ends = np.percentile(second - first, [2.5, 97.5])
@@ -160,3 +161,20 @@ def test_planted_levelling_down_is_found_and_nothing_else(tmp_path, metric, befo
 
 
 NAMES = {"f1": "F1 gap", "ece": "ECE gap"}
+
+
+def test_the_answer_counts_what_rose_and_what_is_shown():
+    rows = [
+        ("accuracy", "all", 0.1, 0.01, None),
+        ("accuracy", "all", -0.1, 0.5, None),
+        ("accuracy", "all", np.nan, np.nan, None),
+        ("F1 delta sex (CLIP on NIH 6x200)", "sex & age_group", 0.02, 0.2, None),
+        ("F1 gap by sex", "sex", -0.02, 0.2, DOWN),
+        ("F1 gap by age group", "age_group", -0.02, 0.2, HINT),
+    ]
+    names = ["quantity", "attribute", "change", "p_adjusted", "verdict"]
+    said = answer(pd.DataFrame(rows, columns=names), 0.05)
+    assert "accuracy rose in 1 of 2 (1 shown after Holm's adjustment), fell in 1 (0 shown)" in said
+    assert "F1 delta sex (CLIP on NIH 6x200) rose in 1 of 1 (0 shown" in said
+    assert "F1 gap" not in said
+    assert said.endswith("Levelled down: 1 gap, and 1 as a hint.")

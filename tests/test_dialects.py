@@ -271,6 +271,11 @@ def test_swapped_pairs_and_kendalls_tau():
     row = found.loc["D: gap", "D: score"]
     assert (row["n_runs"], row["n_swapped"], row["swapped"]) == (3, 1, "b / x > c / x")
     assert row["tau"] == pytest.approx(kendalltau([-0.1, -0.2, -0.3], [0.9, 0.5, 0.7]).statistic)
+    random = np.random.default_rng(2)
+    many = random.integers(0, 5, (2, 12)) / 10
+    tables = [table(f"m{k}", p=(a, "lower"), q=(b, "higher")) for k, (a, b) in enumerate(many.T)]
+    tied = rank_measures(pd.concat(tables)).iloc[0]
+    assert tied["tau"] == pytest.approx(kendalltau(-many[0], many[1]).statistic)
     flat = found.loc["D: gap", "D: flat"]
     assert flat["status"] == "undefined:no_decision" and np.isnan(flat["tau"])
     assert set(rank_measures(table("a", x=(1, "lower"), y=(2, "lower")))["status"]) == {"too_few"}

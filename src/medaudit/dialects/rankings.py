@@ -41,19 +41,18 @@ def rank_measures(scored: pd.DataFrame) -> pd.DataFrame:
 
 
 def _agreement(both: pd.DataFrame) -> dict:
-    from scipy.stats import kendalltau
-
-    first, second = both.to_numpy().T
+    values = both.to_numpy().T
+    i, j = np.triu_indices(len(both), 1)
+    first, second = np.sign(values[:, i] - values[:, j])
+    names, opposed = both.index.to_numpy(), np.flatnonzero(first * second < 0)
     swapped = [
-        f"{both.index[i]} > {both.index[j]}"
-        if first[i] > first[j]
-        else f"{both.index[j]} > {both.index[i]}"
-        for i, j in combinations(range(len(both)), 2)
-        if (first[i] - first[j]) * (second[i] - second[j]) < 0
+        f"{names[i[k]]} > {names[j[k]]}" if first[k] > 0 else f"{names[j[k]]} > {names[i[k]]}"
+        for k in opposed
     ]
     counts = {"n_runs": len(both), "n_swapped": len(swapped), "swapped": "; ".join(swapped)}
     if len(both) < 2:
         return {**counts, "status": "too_few"}
-    tied = np.ptp(first) == 0 or np.ptp(second) == 0
-    tau = np.nan if tied else float(kendalltau(first, second).statistic)
-    return {**counts, "tau": tau, "status": "undefined:no_decision" if tied else "ok"}
+    untied = np.count_nonzero(first) * np.count_nonzero(second)
+    if not untied:
+        return {**counts, "tau": np.nan, "status": "undefined:no_decision"}
+    return {**counts, "tau": float((first * second).sum() / np.sqrt(untied)), "status": "ok"}

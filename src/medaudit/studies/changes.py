@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from medaudit.dialects.catalogue import CLIP_NIH, TEXTBOOK, VAR_F1
+from medaudit.dialects.catalogue import CLIP_NIH, F1_DELTA, TEXTBOOK, VAR_F1
 from medaudit.studies.differences import paired
 from medaudit.studies.evidence import RUN, Evidence, direction, overall
 from medaudit.studies.extras import Extras
@@ -195,7 +195,8 @@ def _changed(before: pd.Series, after: pd.Series, extras: Extras) -> dict:
     interval = (np.nan,) * 3
     if known:
         interval = paired(*(extras.replicates(row) for row in (after, before)), extras.level)
-    by = "" if after["attribute"] == "all" else f" by {words.attribute(after['attribute'])}"
+    named = after["attribute"] == "all" or after["measure"].startswith(f"{F1_DELTA} ")
+    by = "" if named else f" by {words.attribute(after['attribute'])}"
     status = next((row["status"] for row in (before, after) if row["status"] != "ok"), "ok")
     return {
         **{name: after[name] for name in ("cohort", "model", "method", "attribute")},

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from medaudit.dialects.catalogue import CLIP_NIH
 from medaudit.studies.changes import DOWN, HINT, find_changes
 from medaudit.studies.evidence import RUN, Evidence
 from medaudit.studies.extras import Extras
@@ -52,26 +53,29 @@ def changes(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> Table | 
 
 
 def answer(data: pd.DataFrame, alpha: float) -> str:
-    """Say in words in how many cases accuracy and the gaps rose and fell, and what is shown."""
-    sentences = []
-    accuracy = data[data["quantity"] == "accuracy"]
-    if len(accuracy):
-        sentences.append(f"Accuracy: {_count(accuracy, alpha)}.")
-    gaps = data[data["attribute"] != "all"]
-    if len(gaps):
-        sentences.append(f"Gaps: {_count(gaps, alpha)}.")
-    down = gaps["verdict"]
-    if down.isin([DOWN, HINT]).any():
-        hints = int(down.eq(HINT).sum())
-        sentences.append(f"Levelled down: {int(down.eq(DOWN).sum())} gaps, and {hints} as a hint.")
+    """Say in how many cases accuracy and each of the paper's gaps rose and fell, and what is shown.
+
+    Gaps of single measures stand in where the study has no scores in the paper's dialect.
+    """
+    names = list(data["quantity"].unique())
+    own = [name for name in names if name.endswith(f"({CLIP_NIH})")]
+    own = own or [name for name in names if " gap by " in name]
+    told = [name for name in ("accuracy", *own) if name in names]
+    sentences = [_count(name, data[data["quantity"] == name], alpha) for name in told]
+    verdicts = data["verdict"]
+    if verdicts.isin([DOWN, HINT]).any():
+        down, hints = (int(verdicts.eq(kind).sum()) for kind in (DOWN, HINT))
+        gaps = "gap" if down == 1 else "gaps"
+        sentences.append(f"Levelled down: {down} {gaps}, and {hints} as a hint.")
     return " ".join(sentences)
 
 
-def _count(data: pd.DataFrame, alpha: float) -> str:
+def _count(name: str, data: pd.DataFrame, alpha: float) -> str:
     known = data[data["change"].notna()]
     shown = known["p_adjusted"] <= alpha
     rose, fell = known["change"] > 0, known["change"] < 0
     return (
-        f"{rose.sum()} of {len(known)} rose ({(rose & shown).sum()} shown after Holm's "
-        f"adjustment), {fell.sum()} fell ({(fell & shown).sum()} shown)"
+        f"Over models and methods {name} rose in {rose.sum()} of {len(known)} "
+        f"({(rose & shown).sum()} shown after Holm's adjustment), fell in {fell.sum()} "
+        f"({(fell & shown).sum()} shown)."
     )
