@@ -12,7 +12,7 @@ from medaudit.errors import MedauditError
 from medaudit.evaluate import audit, evaluate
 from medaudit.metrics.attributes import Attribute
 from medaudit.metrics.dependence import couple_tasks, restore_dependence
-from medaudit.metrics.gaps import Parts, bound, detectable, measure
+from medaudit.metrics.gaps import Parts, bound, detectable, measure, p_value
 from medaudit.metrics.permute import find_patterns, find_units, permuted_values
 from medaudit.metrics.resample import permute_groups
 from medaudit.metrics.sample import read_sample
@@ -327,3 +327,12 @@ def test_levels_of_units_follow_patients_and_groups():
     units = find_units(Fake, attribute)
     np.testing.assert_array_equal(units.of_image, [0, 1, 2, 2, -1])
     np.testing.assert_array_equal(units.group, [0, 1, 1])
+
+
+def test_permutations_as_unfair_as_the_observed_one_count_though_they_are_float32():
+    values = np.random.default_rng(0).integers(0, 21, (2, 2000))
+    null = np.ptp((values / 20).astype(np.float32), axis=0)
+    for twentieths in (2, 5, 7, 12):
+        as_unfair = (np.ptp(values, axis=0) >= twentieths).sum()
+        found = p_value(twentieths / 20, null, "max_min")
+        assert found == pytest.approx((1 + as_unfair) / 2001)

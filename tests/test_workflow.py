@@ -8,7 +8,8 @@ from checkout import Checkout
 pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("workflow")]
 SMOKE = ("--configfile", "config/smoke.yaml")
 SUMMARIES = {"compare", "report"}
-AUDIT = {"evaluate", "disparity"} | SUMMARIES
+RUN = {"evaluate", "disparity", "dialects", "decompose"}
+AUDIT = RUN | SUMMARIES
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +52,14 @@ def test_a_finished_audit_has_its_artefacts_and_nothing_left_to_do(finished):
 
 def test_bootstrap_draws_rerun_the_audit_and_no_training(finished):
     args = overlay(finished, evaluation={"bootstrap": {"draws": 150}})
-    assert rules(finished.plan(*args)) == AUDIT
+    assert rules(finished.plan(*args)) == AUDIT | {"origin"}
 
 
 def test_a_new_model_runs_its_own_jobs_and_the_summaries(finished):
     args = overlay(finished, studies={"clip_nih": {"models": ["pixels", "vit_random"]}})
     jobs = finished.plan(*args)
     own = [job for job in jobs if job[0] not in SUMMARIES]
-    assert rules(own) == {"embed", "probe", "evaluate", "disparity"}
+    assert rules(own) == {"embed", "origin", "probe", "lint"} | RUN
     assert {wildcards["model"] for _, wildcards in own} == {"vit_random"}
     assert {wildcards.get("study", "clip_nih") for _, wildcards in jobs} == {"clip_nih"}
 
@@ -84,7 +85,7 @@ def test_an_ensemble_runs_its_members_and_is_audited_but_never_embedded(finished
 def test_an_edit_of_the_probe_reruns_probes_and_what_follows(unedited):
     path = unedited.folder / "src/medaudit/probe/__init__.py"
     path.write_text(path.read_text() + "\nEDITED = 1\n")
-    assert rules(unedited.plan(*SMOKE)) == {"probe"} | AUDIT
+    assert rules(unedited.plan(*SMOKE)) == {"probe", "lint"} | AUDIT
 
 
 def test_an_age_threshold_leaves_the_other_cohort_alone(finished):

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from medaudit.metrics.dependence import restore_dependence
+from medaudit.metrics.dependence import couple_tasks, restore_dependence
 
 NO_GROUPS = ("all", "missing")
 
@@ -52,27 +52,45 @@ class Cube:
         return found
 
     def average(self, tasks: np.ndarray, alike: np.ndarray) -> np.ndarray:
-        """Return the mean over tasks, with the spread under permutation that dependence gives it.
+        """Return the mean over tasks of a metric, its null as wide as dependent tasks make it.
 
         Parameters
         ----------
         tasks : numpy.ndarray
-            ``[tasks, ..., 1 + draws + permutations]``.
+            ``[tasks, groups, 1 + draws + permutations]``.
         alike : numpy.ndarray
             The same where all groups are alike (see `recentre`): its replicates tell how the
             tasks depend on each other.
         """
         mean = tasks.mean(axis=0)
-        if self.joint or len(tasks) < 2 or mean.shape[-1] == 1 + self.draws:
+        if self._joint(tasks):
             return mean
-        for place in np.argwhere(np.isfinite(mean[..., 0])):
-            place = tuple(place)
-            kept = np.flatnonzero(np.isfinite(mean[place][1 + self.draws :])) + 1 + self.draws
+        for group in np.flatnonzero(np.isfinite(mean[:, 0])):
+            kept = np.flatnonzero(np.isfinite(mean[group, 1 + self.draws :])) + 1 + self.draws
             if kept.size:
-                own = tasks[(slice(None), *place)]
-                drawn = alike[(slice(None), *place)][:, 1 : 1 + self.draws]
-                mean[(*place, kept)] = restore_dependence(mean[place][kept], own[:, kept], drawn)
+                drawn = alike[:, group, 1 : 1 + self.draws]
+                own = tasks[:, group, kept]
+                mean[group, kept] = restore_dependence(mean[group, kept], own, drawn)
         return mean
+
+    def average_after(self, tasks: np.ndarray, alike: np.ndarray) -> np.ndarray:
+        """Return the mean over tasks of a measure, ``[tasks, 1 + draws + permutations]``.
+
+        Where tasks are permuted apart, as many null values as replicates come back, in the order
+        that dependent tasks give them; NaN where a replicate is undefined.
+        """
+        mean = tasks.mean(axis=0)
+        if self._joint(tasks) or np.isnan(mean[0]):
+            return mean
+        drawn = alike[:, 1 : 1 + self.draws]
+        kept = np.isfinite(drawn).all(axis=0)
+        null = np.full(self.draws, np.nan)
+        if kept.any():
+            null[kept] = couple_tasks(tasks[:, 1 + self.draws :], drawn)
+        return np.append(mean[: 1 + self.draws], null)
+
+    def _joint(self, tasks: np.ndarray) -> bool:
+        return self.joint or len(tasks) < 2 or tasks.shape[-1] == 1 + self.draws
 
     def recentre(self, values: np.ndarray, groups: np.ndarray) -> np.ndarray:
         """Move `values` so that all groups have the mean of `groups`, ``[tasks, groups, ...]``."""

@@ -61,7 +61,7 @@ def _measured(cube: Cube, measure: Measure) -> dict:
     level = arrays[0]
     values = measure.compute(*arrays, *(a[:, 0] for a in overall))
     fair = measure.compute(*alike, *(cube.recentre(a, level)[:, 0] for a in overall))
-    return {**head, **_estimate(cube.average(values, fair), arrays)}
+    return {**head, **_estimate(cube.average_after(values, fair), arrays)}
 
 
 def _crossed(cube: Cube, names: list[str]) -> Iterator[dict]:
