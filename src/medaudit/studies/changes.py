@@ -34,7 +34,7 @@ def starting_points(evidence: Evidence, extras: Extras) -> dict[tuple[str, str],
 
 
 def find_changes(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> pd.DataFrame:
-    """Return every change from a model's starting point to its other methods.
+    """Return every change from a model's starting point to its trained methods.
 
     Quantities: accuracy, macro-F1 and the headline measure; the largest difference of each
     between groups; and where the study has them, the fairness measures of the CLIP study on NIH
@@ -52,7 +52,7 @@ def find_changes(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> pd.
     starts = starting_points(evidence, extras)
     measures = [m for m in dict.fromkeys((*MEASURES, evidence.headline)) if m in evidence.measures]
     rows = [*_from_facts(evidence, facts, starts, measures), *_from_dialects(starts, extras)]
-    frame = pd.DataFrame(rows)
+    frame = pd.DataFrame([row for row in rows if extras.kind(row["method"]) != "zero_shot"])
     if frame.empty:
         return frame
     frame["p_adjusted"] = np.nan

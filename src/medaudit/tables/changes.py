@@ -60,8 +60,10 @@ def answer(data: pd.DataFrame, alpha: float) -> str:
     names = list(data["quantity"].unique())
     own = [name for name in names if name.endswith(f"({CLIP_NIH})")]
     own = own or [name for name in names if " gap by " in name]
-    told = [name for name in ("accuracy", *own) if name in names]
-    sentences = [_count(name, data[data["quantity"] == name], alpha) for name in told]
+    told = [_count(name, data[data["quantity"] == name], alpha) for name in ("accuracy", *own)]
+    told = [text for text in told if text]
+    head = "In how many of the runs a quantity rose and fell (shown, after Holm's adjustment): "
+    sentences = [head + "; ".join(told) + "."] if told else []
     verdicts = data["verdict"]
     if verdicts.isin([DOWN, HINT]).any():
         down, hints = (int(verdicts.eq(kind).sum()) for kind in (DOWN, HINT))
@@ -72,10 +74,11 @@ def answer(data: pd.DataFrame, alpha: float) -> str:
 
 def _count(name: str, data: pd.DataFrame, alpha: float) -> str:
     known = data[data["change"].notna()]
+    if known.empty:
+        return ""
     shown = known["p_adjusted"] <= alpha
     rose, fell = known["change"] > 0, known["change"] < 0
     return (
-        f"Over models and methods {name} rose in {rose.sum()} of {len(known)} "
-        f"({(rose & shown).sum()} shown after Holm's adjustment), fell in {fell.sum()} "
-        f"({(fell & shown).sum()} shown)."
+        f"{name.removesuffix(f' ({CLIP_NIH})')} {rose.sum()} ({(rose & shown).sum()}) and "
+        f"{fell.sum()} ({(fell & shown).sum()}) of {len(known)}"
     )
