@@ -232,6 +232,14 @@ def test_a_missing_row_order_changes_nothing(case, audited):
     np.testing.assert_array_equal(drawn, audited[1])
 
 
+def test_models_of_a_cohort_share_their_draws(case, audited):
+    predictions = case[0].assign(score=1 - case[0]["score"])
+    _, turned = audit(predictions, case[1], make_settings())
+    rows = (audited[0]["metric"] == "auc") & (audited[0]["status"] == "ok")
+    assert rows.any()
+    np.testing.assert_allclose(turned[rows], 1 - audited[1][rows], atol=2e-7)
+
+
 def test_what_cannot_be_estimated_says_why(case):
     predictions, cohort = (frame.copy() for frame in case)
     cohort["a_site"] = "big"

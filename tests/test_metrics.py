@@ -11,7 +11,7 @@ from medaudit.metrics import dealt as dealt_kernels
 from medaudit.metrics import draws, kernels
 from medaudit.metrics.calibration import fit_calibration, logit
 from medaudit.metrics.definitions import METRICS
-from medaudit.metrics.engine import dealt_values, values
+from medaudit.metrics.engine import dealt_values, rest_values, values
 from medaudit.metrics.plan import make_plan
 from medaudit.metrics.thresholds import choose_threshold
 
@@ -214,6 +214,26 @@ def test_permuted_groups_and_their_rests_are_those_of_a_plan_cut_that_way(
 
 
 @settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 10**6), n=st.integers(2, 50), levels=st.sampled_from([2, 50]),
+    groups=st.integers(1, 4), weighted=st.booleans(),
+)  # fmt: skip
+def test_rests_are_plans_of_the_other_groups(seed, n, levels, groups, weighted):
+    names = [*NAMES, "calibration_slope", "calibration_intercept"]
+    case = draw_case(seed, n, levels, groups, weighted)
+    weights = np.random.default_rng(seed).integers(0, 4, (n, 3)).astype(np.uint8)
+    code = case["group"]
+    others = [
+        plan_of({**case, "group": np.where((code == g) | (code < 0), -1, 0)}, 1)
+        for g in range(groups)
+    ]
+    found = rest_values(plan_of(case, groups), others, names, weights)
+    for g, other in enumerate(others):
+        want = values(other, names, weights)[:, 0]
+        np.testing.assert_allclose(found[:, g], want, atol=1e-9, rtol=1e-9)
+
+
+@settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10**6), n=st.integers(1, 40), levels=st.sampled_from([2, 50]))
 def test_numpy_loops_give_the_numbers_of_the_compiled_ones(seed, n, levels):
     if kernels.numba is None:
@@ -231,6 +251,7 @@ def test_numpy_loops_give_the_numbers_of_the_compiled_ones(seed, n, levels):
     calls = [
         (kernels, "rank_pairs", [(3, 4)] * 2, images),
         (kernels, "sum_precision", [(3, 4)] * 3, images),
+        (kernels, "rank_against_all", [(3, 4)] * 3 + [(4, 4), (4,)], images),
         (kernels, "add_rows", [(3, 1, 4)], (slot, coefficient, plan.unit, weights)),
         (dealt_kernels, "rank_dealt", [(3, 4)] * 3 + [(4, 4), (4,)], permuted),
         (dealt_kernels, "sum_dealt_precision", [(3, 4)] * 3, permuted),

@@ -17,7 +17,9 @@ from medaudit.evaluate import (
     plan_attribute,
 )
 from medaudit.metrics.attributes import Attribute
+from medaudit.metrics.definitions import applies
 from medaudit.metrics.dependence import restore_dependence
+from medaudit.metrics.engine import rest_values
 from medaudit.metrics.gaps import GAPS, OTHERS, Parts
 from medaudit.metrics.permute import permuted_values
 from medaudit.metrics.sample import Sample, read_sample
@@ -193,5 +195,15 @@ def _score_rest(sample: Sample, attribute: Attribute, settings: dict, threads: i
         for g in range(len(attribute.levels))
     ]
     scores = score_groups(sample, attribute, attribute.levels, plans, evaluation)
-    draw_replicates([scores], [plans], sample, settings, threads)
+    whole = make_plans(sample, attribute, codes, len(plans), evaluation["ece_bins"])
+
+    def compute(target: np.ndarray, weights: np.ndarray) -> None:
+        for (s, t), plan in whole.items():
+            others = [some[s, t] for _, some in plans]
+            index = [m for m, name in enumerate(scores.metrics) if applies(name, scores.tasks[t])]
+            names = [scores.metrics[m] for m in index]
+            found = rest_values(plan, others, names, weights)
+            target[:, s, t, index] = np.moveaxis(found, 0, 1)
+
+    draw_replicates([scores], [compute], sample, settings, threads)
     return scores

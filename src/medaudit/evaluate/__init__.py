@@ -1,5 +1,7 @@
 """Metrics of every group, with intervals from a bootstrap of patients."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -92,9 +94,11 @@ def audit(
     sample = read_sample(predictions, cohort, settings)
     everything = [(a, plan_attribute(sample, a, evaluation)) for a in sample.attributes]
     scored = [score_groups(sample, a, group_names(a), plans, evaluation) for a, plans in everything]
-    plans = [plans for _, plans in everything]
-    draw_replicates(scored, plans, sample, settings, threads)
-    left_out = _jackknife(scored, plans, sample, settings)
+    plans = [_own_plans(sample, a, plans) for a, plans in everything]
+    computes = [partial(_fill, *pair) for pair in zip(scored, plans, strict=True)]
+    draw_replicates(scored, computes, sample, settings, threads)
+    _share_everybody(scored, sample)
+    left_out = _jackknife(scored, [plans for _, plans in everything], sample, settings)
     tables = [
         _tabulate(scores, part, evaluation["bootstrap"])
         for scores, part in zip(scored, left_out, strict=True)
@@ -144,18 +148,41 @@ def merge_groups(plan: Plan) -> Plan:
     return plan.keep(np.zeros_like(plan.group), 1)
 
 
+def _is_everybody(sample: Sample, attribute: Attribute) -> bool:
+    """Return whether the group ``all`` of an attribute is that of the attribute ``all``."""
+    weighted = any(name == attribute.name for name, _ in sample.weights)
+    return attribute.name != ALL and not weighted and bool((attribute.codes >= 0).all())
+
+
+def _own_plans(sample: Sample, attribute: Attribute, plans: list) -> list:
+    return plans[:1] if _is_everybody(sample, attribute) else plans
+
+
+def _share_everybody(scored: list[Scores], sample: Sample) -> None:
+    for scores, attribute in zip(scored, sample.attributes, strict=True):
+        if _is_everybody(sample, attribute):
+            scores.replicates[-1] = scored[0].replicates[0]
+
+
+def _fill(scores: Scores, plans: list, target: np.ndarray, weights: np.ndarray) -> None:
+    fill(scores, target, plans, weights)
+
+
 def draw_replicates(
-    scored: list[Scores], plans: list, sample: Sample, settings: dict, threads: int
+    scored: list[Scores], computes: list[Callable], sample: Sample, settings: dict, threads: int
 ) -> None:
-    """Fill the replicates of several scores, all with the same draws of patients."""
+    """Fill the replicates of several scores, all with the same draws of patients.
+
+    Each of `computes` takes an array like the values, with an axis of replicates, and weights.
+    """
     draws = settings["evaluation"]["bootstrap"]["draws"]
     for scores in scored:
         scores.replicates = np.full((*scores.value.shape, draws), np.nan, np.float32)
 
     def compute(block: slice) -> None:
-        weights = draw_patients(sample.stratum, settings["cohort"], block)
-        for scores, some in zip(scored, plans, strict=True):
-            fill(scores, scores.replicates[..., block], some, weights)
+        weights = draw_patients(sample.stratum, settings["cohort"], block, sample.identity)
+        for scores, compute_one in zip(scored, computes, strict=True):
+            compute_one(scores.replicates[..., block], weights)
 
     run_blocks(compute, cut_blocks(draws, sample.stratum.size), threads)
     for scores in scored:

@@ -37,6 +37,40 @@ def values(plan: Plan, metrics: Sequence[str], weights: np.ndarray) -> np.ndarra
     return _compute(sums, plan.fit if "calibration" in sums else None, metrics, shape)
 
 
+def rest_values(
+    plan: Plan, others: Sequence[Plan], metrics: Sequence[str], weights: np.ndarray
+) -> np.ndarray:
+    """Compute metrics of all other groups together, for every group and replicate.
+
+    Parameters
+    ----------
+    plan : Plan
+        All groups.
+    others : sequence of Plan
+        For each group, a plan of the images of the others in one group.
+    metrics : sequence of str
+        As for `values`.
+    weights : ndarray of uint8, shape (units, replicates)
+        As for `values`.
+
+    Returns
+    -------
+    ndarray of float64, shape (len(metrics), n_groups, replicates)
+    """
+    outside: Sums = {}
+    for need in _needs(plan, metrics):
+        if need == "pairs":
+            outside[need] = _rest_pairs(plan, weights)
+        elif need == "precision":
+            outside[need] = np.concatenate([_ranked(other, need, weights) for other in others])
+        elif need == "calibration":
+            outside[need] = np.concatenate([_added(other, need, weights) for other in others])
+        else:
+            outside[need] = _all_but_one(_added(plan, need, weights))
+    fit = np.concatenate([other.fit for other in others]) if "calibration" in outside else None
+    return _compute(outside, fit, metrics, (plan.n_groups, weights.shape[1]))
+
+
 def dealt_values(
     plan: Plan, metrics: Sequence[str], dealt: np.ndarray, share: np.ndarray, rest: bool
 ) -> tuple[np.ndarray, np.ndarray | None]:
@@ -66,11 +100,9 @@ def dealt_values(
     for need in _needs(plan, metrics):
         if need not in RANKED:
             inside[need] = _dealt_added(plan, need, dealt, share)
-            # Added up, not subtracted from the total: rounding must not turn a 0 into a count.
-            others = [np.delete(inside[need], g, axis=0).sum(axis=0) for g in range(shape[0])]
-            outside[need] = np.array(others)
+            outside[need] = _all_but_one(inside[need])
     if "pairs" in _needs(plan, metrics):
-        inside["pairs"], outside["pairs"] = _dealt_pairs(plan, dealt, share, inside["label"])
+        inside["pairs"], outside["pairs"] = _dealt_pairs(plan, dealt, share)
     if "precision" in _needs(plan, metrics):
         inside["precision"] = _dealt_precision(plan, dealt, share)
         outside["precision"] = _rest_precision(plan, dealt, share) if rest else None
@@ -90,6 +122,14 @@ def _compute(sums: Sums, fit: np.ndarray | None, metrics: Sequence[str], shape) 
         if all(need in sums for need in METRICS[name].needs):
             result[index] = METRICS[name].compute({**sums, "fit": fit})
     return result
+
+
+def _all_but_one(sums: np.ndarray) -> np.ndarray:
+    """Sum over all groups but one, for each.
+
+    Added up, not subtracted from the total: rounding must not turn a 0 into a count.
+    """
+    return np.array([np.delete(sums, g, axis=0).sum(axis=0) for g in range(len(sums))])
 
 
 def _shape(sums: np.ndarray, need: str) -> np.ndarray:
@@ -115,6 +155,22 @@ def _ranked(plan: Plan, need: str, weights: np.ndarray) -> np.ndarray:
     return result
 
 
+def _rest_pairs(plan: Plan, weights: np.ndarray) -> np.ndarray:
+    shape = (plan.n_groups, weights.shape[1])
+    won, beat, held = np.zeros((3, *shape))
+    below, seen = np.zeros((shape[0] + 1, shape[1])), np.zeros(shape[1])
+    kernels.rank_against_all(
+        won, beat, held, below, seen,
+        plan.ends, plan.group, plan.positive, plan.factor, plan.unit, weights,
+    )  # fmt: skip
+    return _outside_pairs(won, beat, held, below[:-1], seen)
+
+
+def _outside_pairs(won, beat, held, negatives, seen) -> np.ndarray:
+    """All pairs, less those that a group's positives or negatives are in."""
+    return beat.sum(axis=0) - beat - (negatives * seen - held) + won
+
+
 def _dealt_added(plan: Plan, need: str, dealt: np.ndarray, share: np.ndarray) -> np.ndarray:
     slot, slots, coefficient = features(plan, need)
     order = plan.by_unit
@@ -129,7 +185,7 @@ def _dealt_added(plan: Plan, need: str, dealt: np.ndarray, share: np.ndarray) ->
     return _shape(np.ascontiguousarray(np.moveaxis(out, 2, 0)), need)
 
 
-def _dealt_pairs(plan: Plan, dealt, share, label) -> tuple[np.ndarray, np.ndarray]:
+def _dealt_pairs(plan: Plan, dealt, share) -> tuple[np.ndarray, np.ndarray]:
     size, draws = share.shape[1], dealt.shape[1]
     won, beat, held = np.zeros((3, size, draws))
     below, seen = np.zeros((size + 1, draws)), np.zeros(draws)
@@ -137,8 +193,7 @@ def _dealt_pairs(plan: Plan, dealt, share, label) -> tuple[np.ndarray, np.ndarra
         won, beat, held, below, seen, plan.ends, plan.positive, plan.factor, share[None],
         plan.unit, dealt,
     )  # fmt: skip
-    negatives = label[:, 0]
-    return won, beat.sum(axis=0) - beat - (negatives * seen - held) + won
+    return won, _outside_pairs(won, beat, held, below[:-1], seen)
 
 
 def _dealt_precision(plan: Plan, dealt, share) -> np.ndarray:

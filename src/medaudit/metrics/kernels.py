@@ -87,6 +87,62 @@ def rank_pairs_numpy(pairs, below, ends, group, positive, factor, unit, weights)
         start = end
 
 
+def _rank_against_all(won, beat, held, below, seen, ends, group, positive, factor, unit, weights):
+    """Count the pairs won within each group, and against everybody: see `rank_pairs`.
+
+    `won[g]`: positives of g against negatives of g. `beat[g]`: positives of g against all
+    negatives. `held[g]`: negatives of g above all positives. `below` counts negatives by group
+    and, last, in all; `seen` counts all positives.
+    """
+    columns, everybody = weights.shape[1], below[won.shape[0]]
+    start = 0
+    for end in ends:
+        shares = 2 if end - start > 1 else 1
+        for share in range(shares):
+            for i in range(start, end):
+                if not positive[i]:
+                    row, mine, kept = weights[unit[i]], below[group[i]], held[group[i]]
+                    step = factor[i] / shares
+                    for b in range(columns):
+                        mass = step * row[b]
+                        mine[b] += mass
+                        everybody[b] += mass
+                        kept[b] += mass * seen[b]
+            if share == 0:
+                for i in range(start, end):
+                    if positive[i]:
+                        row, mine = weights[unit[i]], below[group[i]]
+                        inside, all_ = won[group[i]], beat[group[i]]
+                        for b in range(columns):
+                            mass = factor[i] * row[b]
+                            inside[b] += mass * mine[b]
+                            all_[b] += mass * everybody[b]
+                            seen[b] += mass
+        start = end
+
+
+def rank_against_all_numpy(
+    won, beat, held, below, seen, ends, group, positive, factor, unit, weights
+):
+    """Do the same as the compiled loop."""
+    start = 0
+    for end in ends:
+        run = range(start, end)
+        shares = 2 if end - start > 1 else 1
+        for share in range(shares):
+            for i in (i for i in run if not positive[i]):
+                mass = factor[i] / shares * weights[unit[i]]
+                below[group[i]] += mass
+                below[-1] += mass
+                held[group[i]] += mass * seen
+            for i in (i for i in run if positive[i] and share == 0):
+                mass = factor[i] * weights[unit[i]]
+                won[group[i]] += mass * below[group[i]]
+                beat[group[i]] += mass * below[-1]
+                seen += mass
+        start = end
+
+
 def _sum_precision(total, found, chosen, ends, group, positive, factor, unit, weights):
     """Sum weight times precision over the positives of each group, from the highest score down.
 
@@ -126,9 +182,12 @@ def sum_precision_numpy(total, found, chosen, ends, group, positive, factor, uni
 add_rows_numba = compiled(_add_rows)
 rank_pairs_numba = compiled(_rank_pairs)
 sum_precision_numba = compiled(_sum_precision)
+rank_against_all_numba = compiled(_rank_against_all)
 
 USE_NUMPY = numba is None or os.environ.get("MEDAUDIT_KERNELS") == "numpy"
 if USE_NUMPY:
     add_rows, rank_pairs, sum_precision = add_rows_numpy, rank_pairs_numpy, sum_precision_numpy
+    rank_against_all = rank_against_all_numpy
 else:
     add_rows, rank_pairs, sum_precision = add_rows_numba, rank_pairs_numba, sum_precision_numba
+    rank_against_all = rank_against_all_numba

@@ -33,7 +33,9 @@ def run_blocks(function: Callable[[slice], None], blocks: list[slice], threads: 
         list(pool.map(function, blocks))
 
 
-def draw_patients(stratum: np.ndarray, cohort: str, block: slice) -> np.ndarray:
+def draw_patients(
+    stratum: np.ndarray, cohort: str, block: slice, identity: np.ndarray | None = None
+) -> np.ndarray:
     """Draw patients with replacement within their strata.
 
     Parameters
@@ -44,13 +46,16 @@ def draw_patients(stratum: np.ndarray, cohort: str, block: slice) -> np.ndarray:
         The stream's name: models of one cohort get the same draws, so differences are paired.
     block : slice
         Replicates wanted.
+    identity : ndarray of int, shape (patients,), optional
+        Place of each patient in the cohort's own order, on which the draws depend; without it,
+        patients are in that order.
 
     Returns
     -------
     ndarray of uint8, shape (patients, replicates)
         How often each patient was drawn; multinomial with the stratum's size as its total.
     """
-    order = np.argsort(stratum, kind="stable")
+    order = np.lexsort((np.arange(stratum.size) if identity is None else identity, stratum))
     starts = np.append(0, np.cumsum(np.bincount(stratum)))
     counts = np.zeros((block.stop - block.start, stratum.size), np.uint8)
     draw_with_replacement(starts, order, _seeds("bootstrap", cohort, block=block), counts)

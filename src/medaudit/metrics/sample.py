@@ -18,16 +18,18 @@ class Sample:
     Parameters
     ----------
     tasks, seeds : tuple of str
-        A multi-class sample has a last task ``all``: is the chosen class the true one, with the
-        score of the chosen class.
+        Names along the axes.
     y : ndarray, shape (images, tasks)
-        1, 0 or NaN; of the task ``all`` per seed, shape (seeds, images, 1), in `hit`.
+        1, 0 or NaN.
     score, decision : ndarray, shape (seeds, images, tasks)
         Decisions are 1, 0 or NaN (no threshold).
     threshold : ndarray, shape (seeds, tasks), or None for a multi-class sample
-    n_val, n_val_pos, n_val_patients : ndarray of int, shape (tasks,)
-        Counts of the validation images that chose the thresholds.
+    val_counts : ndarray of int, shape (3, tasks)
+        Images, positives and patients of validation, which chose the thresholds.
     patient : ndarray of int, shape (images,)
+        Numbered by their mean score, so that walks over sorted scores meet rows nearly in order.
+    identity : ndarray of int, shape (patients,)
+        Number of each patient in the order of ids, which does not depend on the model.
     stratum : ndarray of int, shape (patients,)
     attributes : list of Attribute
     weights : dict of (attribute, task) to ndarray, shape (images,)
@@ -42,6 +44,7 @@ class Sample:
     threshold: np.ndarray | None
     val_counts: np.ndarray
     patient: np.ndarray
+    identity: np.ndarray
     stratum: np.ndarray
     attributes: list[Attribute]
     weights: dict[tuple[str, str], np.ndarray]
@@ -86,7 +89,7 @@ def read_sample(predictions: pd.DataFrame, cohort: pd.DataFrame, settings: dict)
         raise MedauditError("the cohort has no image in the split `test`: nothing to audit")
     test.check_complete(tasks, multiclass)
     attributes = read_attributes(cohort, test.mask, settings["attributes"])
-    patient = pd.factorize(test.frame["patient_id"], sort=True)[0]
+    patient, identity = _number_patients(test)
     decided = _choose_classes(test) if multiclass else _apply_thresholds(val, test, settings)
     return Sample(
         tasks=tasks,
@@ -97,6 +100,7 @@ def read_sample(predictions: pd.DataFrame, cohort: pd.DataFrame, settings: dict)
         threshold=decided[1],
         val_counts=val.count(),
         patient=patient,
+        identity=identity,
         stratum=find_strata(patient, attributes),
         attributes=attributes,
         weights=_read_weights(test.frame, attributes, tasks, settings),
@@ -169,6 +173,16 @@ class _Part:
         known = ~np.isnan(self.y)
         patients = [self.frame["patient_id"][column].nunique() for column in known.T]
         return np.array([known.sum(axis=0), np.nansum(self.y, axis=0).astype(int), patients])
+
+
+def _number_patients(test: _Part) -> tuple[np.ndarray, np.ndarray]:
+    by_id = pd.factorize(test.frame["patient_id"], sort=True)[0]
+    score = np.nan_to_num(test.score[0]).mean(axis=1)
+    mean = np.bincount(by_id, score) / np.bincount(by_id)
+    identity = np.argsort(mean, kind="stable")
+    number = np.empty_like(identity)
+    number[identity] = np.arange(identity.size)
+    return number[by_id], identity
 
 
 def _choose_classes(test: _Part) -> tuple[np.ndarray, None]:
