@@ -12,6 +12,7 @@ from medaudit.artefacts import DIALECTS, METRICS, read_table, write_array
 from medaudit.config import check
 from medaudit.errors import MedauditError
 from medaudit.figures import extra as figures
+from medaudit.figures.adaptation import stages_among
 from medaudit.figures.sensitivity import rate_rows
 from medaudit.figures.style import style
 from medaudit.studies.evidence import gather, replicates_of
@@ -170,6 +171,16 @@ def test_waterfall_bars_start_where_the_stage_before_ended(drawn, parts):
     facts = facts[facts["kind"].eq("gap") & facts["measure"].eq("accuracy")]
     facts = facts[facts["gap"].eq("max_min") & facts["attribute"].eq("sex")]
     assert sorted(gaps["value"]) == sorted(facts["value"])
+
+
+def test_stages_follow_the_study_and_hold_one_prompt_format(parts):
+    evidence, _, extras = parts
+    kinds = {"zero_shot_a": {"kind": "zero_shot"}, "zero_shot_b": {"kind": "zero_shot"}}
+    extras = type(extras)(**{**vars(extras), "methods": kinds})
+    entry = {"methods": ["zero_shot_b", "zero_shot_a", "linear", "full"]}
+    evidence = type(evidence)(**{**vars(evidence), "entry": entry})
+    seen = pd.Series(["full", "linear", "zero_shot_a", "zero_shot_b"])
+    assert stages_among(evidence, extras, seen) == ["zero_shot_b", "linear", "full"]
 
 
 @pytest.mark.parametrize("method", ["linear", "full"])

@@ -60,7 +60,7 @@ def test_a_new_model_runs_its_own_jobs_and_the_summaries(finished):
     jobs = finished.plan(*args)
     own = [job for job in jobs if job[0] not in SUMMARIES]
     assert rules(own) == {"embed", "origin", "probe", "lint"} | RUN
-    assert {wildcards["model"] for _, wildcards in own} == {"vit_random"}
+    assert {wildcards.get("model", "vit_random") for _, wildcards in own} == {"vit_random"}
     assert {wildcards.get("study", "clip_nih") for _, wildcards in jobs} == {"clip_nih"}
 
 

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from medaudit.figures.style import COLOURS, Figure, canvas, shorten
-from medaudit.studies.evidence import Evidence, direction
+from medaudit.studies.evidence import Evidence, direction, ordered
 from medaudit.studies.extras import Extras
 from medaudit.tables import words
 
@@ -24,8 +24,9 @@ def adaptation(
 ) -> Figure | None:
     """Draw one column a model, one row a quantity; bars go from the stage before to this one."""
     rows = adaptation_rows(evidence, facts, cohort)
+    stages = stages_among(evidence, extras, rows["method"])
+    rows = with_stage_before(rows[rows["method"].isin(stages)])
     models, quantities = list(rows["model"].unique()), list(rows["quantity"].unique())
-    stages = [m for m in evidence.runs["method"].unique() if m in set(rows["method"])]
     if len(stages) < 2:
         return None
     blocks, across = -(-len(models) // ACROSS), min(len(models), ACROSS)
@@ -70,7 +71,7 @@ def measure_of(evidence: Evidence) -> str:
 
 
 def adaptation_rows(evidence: Evidence, facts: pd.DataFrame, cohort: str) -> pd.DataFrame:
-    """Return value, interval and the value of the stage before, of each model and quantity."""
+    """Return value and interval of each model, method and quantity."""
     measure = measure_of(evidence)
     rows = facts[facts["cohort"].eq(cohort) & facts["measure"].eq(measure)]
     gaps = rows["kind"].eq("gap") & rows["gap"].eq("max_min") & rows["task"].ne("mean_of_gaps")
@@ -80,11 +81,26 @@ def adaptation_rows(evidence: Evidence, facts: pd.DataFrame, cohort: str) -> pd.
     rows = rows.assign(quantity=by.where(rows["kind"] == "gap", name))
     rows = rows.assign(gain=direction(measure) * np.where(rows["kind"] == "gap", 0, 1))
     rows["gain"] = rows["gain"].where(rows["kind"] != "gap", -1)
-    rows["before"] = rows.groupby(["model", "quantity"], sort=False)["value"].transform(
+    keep = ["cohort", "model", "method", "quantity", "gain", "value", "low", "high", "status"]
+    return rows[keep].reset_index(drop=True)
+
+
+def stages_among(evidence: Evidence, extras: Extras, methods: pd.Series) -> list[str]:
+    """Return the methods that are stages, in the study's order: of the zero-shot ones the first.
+
+    Other prompt formats are no steps on the way but alternatives.
+    """
+    found = ordered(methods, evidence.entry.get("methods", []))
+    prompts = [name for name in found if extras.kind(name) == "zero_shot"]
+    return [name for name in found if name not in prompts[1:]]
+
+
+def with_stage_before(rows: pd.DataFrame) -> pd.DataFrame:
+    """Add ``before``: the value of the stage before, of the same model and quantity."""
+    before = rows.groupby(["model", "quantity"], sort=False)["value"].transform(
         lambda values: values.ffill().shift()
     )
-    keep = ["cohort", "model", "method", "quantity", "gain", "before", "value", "low", "high"]
-    return rows[[*keep, "status"]].reset_index(drop=True)
+    return rows.assign(before=before)
 
 
 def _waterfall(panel: Axes, rows: pd.DataFrame, stages: list[str]) -> None:

@@ -123,7 +123,7 @@ def lora_rank(
         for name, entry in extras.methods.items()
         if entry.get("tune") == "lora"
     }
-    rows = adaptation_rows(evidence, facts, cohort).drop(columns=["before", "gain"])
+    rows = adaptation_rows(evidence, facts, cohort).drop(columns="gain")
     rows = rows[rows["method"].isin(ranks)]
     rows = rows.assign(rank=rows["method"].map(ranks)).sort_values("rank", kind="stable")
     if rows["rank"].nunique() < 2:
