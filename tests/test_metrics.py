@@ -293,6 +293,24 @@ def test_thresholds_are_the_best_by_exhaustion(seed, n, levels, rule):
     assert found == next(t for t, q in zip(candidates, quality, strict=True) if q >= best)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_debiased_ece_under_permuted_groups(weighted):
+    case = draw_case(8, 80, 30, 1, weighted)
+    case["group"] = np.zeros(80, int)
+    rng = np.random.default_rng(0)
+    dealt = rng.integers(0, 2, (80, 2)).astype(np.int8)
+    share = np.array([[1.0, 2.0], [3.0, 0.5]])
+    inside, outside = dealt_values(plan_of(case, 1), ["ece_debiased"], dealt, share, rest=True)
+    for b in range(2):
+        code = dealt[case["unit"], b].astype(int)
+        w = case["factor"] * share[case["positive"].astype(int), code]
+        for g in range(2):
+            for found, mine in ((inside, code == g), (outside, code != g)):
+                parts = (case[part][mine] for part in ("positive", "score"))
+                want = plain_ece(*parts, w[mine], debiased=True)
+                np.testing.assert_allclose(found[0, g, b], want, atol=1e-9)
+
+
 def test_a_fixed_threshold_needs_no_validation():
     assert choose_threshold(np.empty(0), np.empty(0, bool), "fixed", 0.3) == 0.3
 

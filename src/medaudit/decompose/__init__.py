@@ -88,7 +88,7 @@ def decompose(predictions: pd.DataFrame, cohort: pd.DataFrame, settings: dict) -
     bootstrap = settings["evaluation"]["bootstrap"]
     draws = min(bootstrap["draws"], MOST_DRAWS)
     stratum = sample.stratum[sample.patient]
-    weights = _draw(sample.patient, stratum, draws, settings["cohort"], "test")
+    weights = _draw(sample.identity[sample.patient], stratum, draws, settings["cohort"], "test")
     rows = []
     for attribute, own in zip(sample.attributes[1:], val_attributes[1:], strict=True):
         drawn = _draw(margins.val_patient, own.codes, draws, settings["cohort"], attribute.name)

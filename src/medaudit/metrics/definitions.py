@@ -105,8 +105,9 @@ def _ece(sums: Sums) -> np.ndarray:
 
 
 def _ece_debiased(sums: Sums) -> np.ndarray:
-    count, score, label, squares = np.moveaxis(sums["bins"], 2, 0)
-    effective = _divide(count**2, squares)
+    bins = np.moveaxis(sums["bins"], 2, 0)
+    count, score, label = bins[:3]
+    effective = count if len(bins) == 3 else _divide(count**2, bins[3])
     rate, confidence = _divide(label, count), _divide(score, count)
     kept = np.where(effective > 1, count, 0)
     noise = rate * (1 - rate) / np.where(effective > 1, effective - 1, 1)

@@ -113,10 +113,14 @@ def dealt_values(
 
 def _needs(plan: Plan, metrics: Sequence[str]) -> list[str]:
     needed = {need for name in metrics for need in METRICS[name].needs}
-    return sorted(needed - ({"confusion"} if plan.decision is None else set()))
+    needed -= {"confusion"} if plan.decision is None else set()
+    return sorted(needed - ({"label"} if "confusion" in needed else set()))
 
 
 def _compute(sums: Sums, fit: np.ndarray | None, metrics: Sequence[str], shape) -> np.ndarray:
+    if "confusion" in sums:
+        cells = sums["confusion"]
+        sums["label"] = np.stack([cells[:, 0] + cells[:, 1], cells[:, 2] + cells[:, 3]], axis=1)
     result = np.full((len(metrics), *shape), np.nan)
     for index, name in enumerate(metrics):
         if all(need in sums for need in METRICS[name].needs):
@@ -174,10 +178,13 @@ def _outside_pairs(won, beat, held, negatives, seen) -> np.ndarray:
 def _dealt_added(plan: Plan, need: str, dealt: np.ndarray, share: np.ndarray) -> np.ndarray:
     slot, slots, coefficient = features(plan, need)
     order = plan.by_unit
+    squared = need == "bins" and bool((share != 1).any() or plan.weighted)
+    if squared and coefficient.shape[1] == SQUARED:
+        coefficient = np.column_stack([coefficient, plan.factor**2])
     columns = coefficient.shape[1]
     out = np.zeros((slots, columns, share.shape[1], dealt.shape[1]))
     shares = np.repeat(share[None], columns, axis=0)
-    if need == "bins":
+    if squared:
         shares[SQUARED] = share**2
     dealt_kernels.add_dealt(
         out, slot[order], coefficient[order], plan.positive[order], shares, plan.unit[order], dealt

@@ -48,6 +48,11 @@ class Plan:
         return np.append(np.flatnonzero(np.diff(self.score) != 0) + 1, self.score.size)
 
     @cached_property
+    def weighted(self) -> bool:
+        """Whether any importance weight differs from 1."""
+        return bool((self.factor != 1).any())
+
+    @cached_property
     def by_unit(self) -> np.ndarray:
         """The images in the order of their units, which is fast to walk where order is free."""
         return np.argsort(self.unit, kind="stable")
@@ -142,7 +147,7 @@ def _absolute(plan: Plan):
 def _bins(plan: Plan):
     place = np.minimum((plan.score * plan.bins).astype(np.int64), plan.bins - 1)
     columns = [plan.factor, plan.factor * plan.score, plan.factor * plan.positive]
-    return place, plan.bins, [*columns, plan.factor**2]
+    return place, plan.bins, columns + ([plan.factor**2] if plan.weighted else [])
 
 
 def _calibration(plan: Plan):
