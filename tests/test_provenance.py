@@ -31,7 +31,9 @@ def package(tmp_path, monkeypatch):
 def test_comments_docstrings_and_layout_do_not_count(package):
     root, version = package
     before = version("a")
-    (root / "b.py").write_text('"""Says."""\n\n\ndef g():\n    """One."""\n    # why\n    return (1)\n')
+    (root / "b.py").write_text(
+        '"""Says."""\n\n\ndef g():\n    """One."""\n    # why\n    return (1)\n'
+    )
     assert version("a") == before
 
 
