@@ -1,4 +1,5 @@
 # Checks the configuration and says what each job depends on; the only file with Python.
+import os
 import sys
 from pathlib import Path
 
@@ -12,6 +13,11 @@ try:
     check_files(config)
 except MedauditError as error:
     sys.exit(f"medaudit: {error}")
+
+# Jobs import this checkout's package, in whatever environment they run
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(Path(workflow.basedir, "src")), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
 
 USED = selected(config)
 METHODS = config["methods"]
