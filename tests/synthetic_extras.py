@@ -6,16 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medaudit.artefacts import (
-    DIALECTS,
-    METRICS,
-    PARTS,
-    PREDICTIONS,
-    PROBES,
-    read_table,
-    write_array,
-    write_table,
-)
+from medaudit.artefacts import METRICS, PREDICTIONS, read_table, write_array, write_table
+from medaudit.derived import DIALECTS, PARTS, PROBES
 from medaudit.dialects import score_run
 from medaudit.seeds import generator
 from medaudit.studies.evidence import replicates_of

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medaudit.artefacts import DIALECTS, GAPS, METRICS, read_table, write_array, write_table
+from medaudit.artefacts import GAPS, METRICS, read_table, write_array, write_table
+from medaudit.derived import DIALECTS
 from medaudit.studies.changes import (
     DOWN,
     HINT,

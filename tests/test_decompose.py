@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medaudit.artefacts import COHORT, PARTS, PREDICTIONS, read_table, write_table
+from medaudit.artefacts import COHORT, PREDICTIONS, read_table, write_table
 from medaudit.decompose import decompose, stage
+from medaudit.derived import PARTS
 
 SETTINGS = {
     "cohort": "c",

@@ -7,7 +7,8 @@ from fairlearn.metrics import demographic_parity_difference, equalized_odds_diff
 from scipy.stats import kendalltau
 from sklearn.metrics import f1_score, roc_auc_score
 
-from medaudit.artefacts import COHORT, DIALECTS, PREDICTIONS, read_table, write_table
+from medaudit.artefacts import COHORT, PREDICTIONS, read_table, write_table
+from medaudit.derived import DIALECTS
 from medaudit.dialects import definitions as d
 from medaudit.dialects import score_dialects, stage
 from medaudit.dialects.catalogue import METRICS_NEEDED

@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from medaudit import plan
-from medaudit.artefacts import DIALECTS, METRICS, read_table, write_array
+from medaudit.artefacts import METRICS, read_table, write_array
 from medaudit.config import check
+from medaudit.derived import DIALECTS
 from medaudit.errors import MedauditError
 from medaudit.figures import extra as figures
 from medaudit.figures.adaptation import stages_among

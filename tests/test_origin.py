@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score, roc_curve
 from statsmodels.stats.multitest import multipletests
 
-from medaudit.artefacts import COHORT, EMBEDDINGS, MARGINALS, PROBES, read_table, write_table
+from medaudit.artefacts import COHORT, EMBEDDINGS, read_table, write_table
 from medaudit.decompose.parts import (
     Side,
     draw_platt,
@@ -17,6 +17,7 @@ from medaudit.decompose.parts import (
     roc_point,
     split_gap,
 )
+from medaudit.derived import MARGINALS, PROBES
 from medaudit.origin import probe_attributes, stage
 from medaudit.origin.intervals import auc_draws, patient_weights, permuted_labels
 from medaudit.origin.marginals import compare_marginals

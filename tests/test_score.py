@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from medaudit.artefacts import COHORT, DIALECTS, GAPS, METRICS, PREDICTIONS, read_json, read_table
+from medaudit.artefacts import COHORT, GAPS, METRICS, PREDICTIONS, read_json, read_table
+from medaudit.derived import DIALECTS
 from medaudit.errors import MedauditError
 from medaudit.score import score
 

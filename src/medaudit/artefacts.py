@@ -91,22 +91,22 @@ PREDICTIONS = Table(
     key=("image_id", "task", "seed"),
     required=("split", "score"),
 )
-_RUN_KEY = ("cohort", "model", "method", "seed", "task", "attribute")
+RUN_KEY = ("cohort", "model", "method", "seed", "task", "attribute")
 METRICS = Table(
     "metrics",
     {
-        **dict.fromkeys((*_RUN_KEY, "group", "metric"), TEXT),
+        **dict.fromkeys((*RUN_KEY, "group", "metric"), TEXT),
         **dict.fromkeys(("value", "low", "high"), REAL),
         **dict.fromkeys(("n", "n_pos", "n_patients"), WHOLE),
         **dict.fromkeys(("dialect", "status"), TEXT),
     },
-    key=(*_RUN_KEY, "group", "metric", "dialect"),
+    key=(*RUN_KEY, "group", "metric", "dialect"),
     required=("n", "status"),
 )
 GAPS = Table(
     "gaps",
     {
-        **dict.fromkeys((*_RUN_KEY, "gap", "metric"), TEXT),
+        **dict.fromkeys((*RUN_KEY, "gap", "metric"), TEXT),
         **dict.fromkeys(
             ("value", "low", "high", "null_mean", "null_q95", "p_value", "smallest_detectable"),
             REAL,
@@ -115,85 +115,8 @@ GAPS = Table(
         **dict.fromkeys(("n_groups", "n_estimable"), WHOLE),
         **dict.fromkeys(("dialect", "status"), TEXT),
     },
-    key=(*_RUN_KEY, "gap", "metric", "dialect"),
+    key=(*RUN_KEY, "gap", "metric", "dialect"),
     required=("n_groups", "n_estimable", "status"),
-)
-
-COMPARISON = Table(
-    "comparison",
-    {
-        **dict.fromkeys(("study", "kind", "cohort", "model", "method"), TEXT),
-        **dict.fromkeys(("against_model", "against_method", "attribute", "gap", "metric"), TEXT),
-        **dict.fromkeys(("task", "dialect"), TEXT),
-        **dict.fromkeys(("value", "low", "high", "seed_sd", "null_mean", "null_q95"), REAL),
-        **dict.fromkeys(("smallest_detectable", "p_value", "p_adjusted"), REAL),
-        **dict.fromkeys(("family", "worst", "best"), TEXT),
-        **dict.fromkeys(("family_size", "n", "n_patients", "n_groups", "n_estimable"), WHOLE),
-        "status": TEXT,
-    },
-    key=("study", "kind", "cohort", "model", "method", "against_model", "against_method")
-    + ("attribute", "gap", "metric", "task", "dialect"),
-    required=("status",),
-)
-
-PROBES = Table(
-    "attribute probes",
-    {
-        **dict.fromkeys(("cohort", "model", "attribute", "group", "probe"), TEXT),
-        **dict.fromkeys(("value", "low", "high", "null_mean", "null_q95", "p_value"), REAL),
-        **dict.fromkeys(("n", "n_pos", "n_patients"), WHOLE),
-        "status": TEXT,
-    },
-    key=("cohort", "model", "attribute", "group", "probe"),
-    required=("n", "status"),
-)
-MARGINALS = Table(
-    "marginals",
-    {
-        **dict.fromkeys(("cohort", "model", "attribute", "group", "projection"), TEXT),
-        "component": WHOLE,
-        **dict.fromkeys(("statistic", "p_value", "p_adjusted"), REAL),
-        **dict.fromkeys(("n", "n_rest"), WHOLE),
-        "status": TEXT,
-    },
-    key=("cohort", "model", "attribute", "group", "projection", "component"),
-    required=("n", "status"),
-)
-PARTS = Table(
-    "parts of gaps",
-    {
-        **dict.fromkeys((*_RUN_KEY, "group", "metric", "part"), TEXT),
-        **dict.fromkeys(("value", "low", "high"), REAL),
-        **dict.fromkeys(("n", "n_pos", "n_rest", "n_rest_pos"), WHOLE),
-        "status": TEXT,
-    },
-    key=(*_RUN_KEY, "group", "metric", "part"),
-    required=("n", "status"),
-)
-
-DIALECTS = Table(
-    "dialects",
-    {
-        **dict.fromkeys(("cohort", "model", "method", "seed", "task", "attribute"), TEXT),
-        **dict.fromkeys(("dialect", "measure", "better"), TEXT),
-        **dict.fromkeys(("value", "se", "low", "high"), REAL),
-        **dict.fromkeys(("null_mean", "null_q95", "p_value"), REAL),
-        **dict.fromkeys(("n_groups", "n_estimable"), WHOLE),
-        "status": TEXT,
-    },
-    key=(*_RUN_KEY, "dialect", "measure"),
-    required=("status",),
-)
-RANKINGS = Table(
-    "rankings",
-    {
-        **dict.fromkeys(("cohort", "attribute", "first", "second"), TEXT),
-        "tau": REAL,
-        **dict.fromkeys(("n_runs", "n_swapped"), WHOLE),
-        **dict.fromkeys(("swapped", "status"), TEXT),
-    },
-    key=("cohort", "attribute", "first", "second"),
-    required=("n_runs", "status"),
 )
 
 

@@ -3,7 +3,8 @@
 import logging
 from pathlib import Path
 
-from medaudit.artefacts import COMPARISON, write_json, write_table
+from medaudit.artefacts import write_json, write_table
+from medaudit.derived import COMPARISON
 from medaudit.stage import run
 from medaudit.studies.evidence import Evidence, gather
 from medaudit.studies.extras import gather_extras

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medaudit.artefacts import COHORT, PARTS, PREDICTIONS, read_table, write_table
+from medaudit.artefacts import COHORT, PREDICTIONS, read_table, write_table
 from medaudit.decompose.parts import METRICS, Side, draw_platt, split_gap
 from medaudit.decompose.parts import PARTS as NAMES
+from medaudit.derived import PARTS
 from medaudit.metrics.attributes import Attribute, read_attributes
 from medaudit.metrics.intervals import percentile_interval
 from medaudit.metrics.sample import Sample, read_sample
@@ -36,7 +37,7 @@ def stage(
     predictions, cohort : Path
         The tables; validation rows fit the calibrations, test rows are compared.
     output : Path
-        Table of `medaudit.artefacts.PARTS`.
+        Table of `medaudit.derived.PARTS`.
     threads : int
         Not used.
     """

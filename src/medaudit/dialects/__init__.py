@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medaudit.artefacts import COHORT, DIALECTS, PREDICTIONS, read_table, write_array, write_table
+from medaudit.artefacts import COHORT, PREDICTIONS, read_table, write_array, write_table
+from medaudit.derived import DIALECTS
 from medaudit.dialects.catalogue import METRICS_NEEDED
 from medaudit.dialects.cube import Cube
 from medaudit.dialects.measures import measure_everybody, measure_groups
@@ -39,7 +40,7 @@ def stage(
     predictions, cohort : Path
         The tables of the run.
     output, replicates : Path
-        Table `medaudit.artefacts.DIALECTS` and, row by row, its bootstrap replicates (``.npy``).
+        Table `medaudit.derived.DIALECTS` and, row by row, its bootstrap replicates (``.npy``).
         They come from the patient weights of `medaudit.evaluate`, so runs of one cohort are paired.
     threads : int
         Changes no number.
@@ -88,7 +89,7 @@ def score_run(
     Returns
     -------
     pandas.DataFrame
-        Columns of `medaudit.artefacts.DIALECTS`. Tasks are averaged as the paper does (task
+        Columns of `medaudit.derived.DIALECTS`. Tasks are averaged as the paper does (task
         ``mean``); seed ``mean`` is the mean of the seeds' values, its interval and null reference
         those of that mean. ``se`` is the standard deviation over the bootstrap draws. Intervals
         see `medaudit.dialects.summary.summarise`. ``n_estimable`` of the ``n_groups`` took part.

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from medaudit.artefacts import RANKINGS
+from medaudit.derived import RANKINGS
 
 
 def rank_measures(scored: pd.DataFrame) -> pd.DataFrame:
@@ -14,12 +14,12 @@ def rank_measures(scored: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     scored : pandas.DataFrame
-        Columns of `medaudit.artefacts.DIALECTS`; rows with seed ``mean`` are ranked.
+        Columns of `medaudit.derived.DIALECTS`; rows with seed ``mean`` are ranked.
 
     Returns
     -------
     pandas.DataFrame
-        Columns of `medaudit.artefacts.RANKINGS`: for each cohort, attribute and pair of measures
+        Columns of `medaudit.derived.RANKINGS`: for each cohort, attribute and pair of measures
         (those that some run defines) Kendall's tau-b over the runs (model / method) that both define, each turned so that
         fairer is first; how many of the pairs of runs swap (strictly fairer by one, strictly less
         fair by the other), and which. Status ``too_few`` below two runs, ``undefined:no_decision``

@@ -5,7 +5,7 @@ from itertools import groupby
 import numpy as np
 import pandas as pd
 
-from medaudit.artefacts import DIALECTS
+from medaudit.derived import DIALECTS
 from medaudit.metrics.intervals import inflated_interval, percentile_interval
 
 KEY = ("attribute", "dialect", "measure", "task")

@@ -10,14 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medaudit.artefacts import (
-    COHORT,
-    EMBEDDINGS,
-    MARGINALS,
-    PROBES,
-    read_table,
-    write_table,
-)
+from medaudit.artefacts import COHORT, EMBEDDINGS, read_table, write_table
+from medaudit.derived import MARGINALS, PROBES
 from medaudit.origin.intervals import auc_draws, patient_weights, permuted_labels
 from medaudit.origin.marginals import compare_marginals, compared_levels, projections
 from medaudit.origin.probes import linear_shares, neighbour_shares
@@ -45,9 +39,9 @@ def stage(
     cohort, embeddings : Path
         Tables of that cohort and model.
     output : Path
-        Table of `medaudit.artefacts.PROBES`.
+        Table of `medaudit.derived.PROBES`.
     marginals : Path
-        Table of `medaudit.artefacts.MARGINALS`.
+        Table of `medaudit.derived.MARGINALS`.
     threads : int
         Not used.
     """

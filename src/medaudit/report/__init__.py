@@ -32,7 +32,7 @@ def report(
     settings : dict
         ``config``: the merged configuration.
     compare : list of Path
-        Facts of each study (`medaudit.artefacts.COMPARISON`).
+        Facts of each study (`medaudit.derived.COMPARISON`).
     tables, figures : list of Path
         The folders of each study, with their ``index.json``.
     cards : list of Path

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from medaudit.artefacts import COMPARISON, read_json, read_table
+from medaudit.artefacts import read_json, read_table
+from medaudit.derived import COMPARISON
 from medaudit.errors import MedauditError
 from medaudit.report.answers import answer
 from medaudit.studies.evidence import PLAIN, ordered

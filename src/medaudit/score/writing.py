@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from medaudit import artefacts
+from medaudit import artefacts, derived
 from medaudit.compare import compare
 from medaudit.lint.findings import SEVERITIES
 from medaudit.report import report
@@ -33,8 +33,8 @@ def write(result, folder: Path) -> Path:
     artefacts.write_json(study.card(), card)
     artefacts.write_json(_findings(result), lint)
     dialects = folder / "dialects"
-    artefacts.write_table(result.dialects, dialects / f"{name}.csv", artefacts.DIALECTS)
-    artefacts.write_table(result.rankings, dialects / f"{name}.rankings.csv", artefacts.RANKINGS)
+    artefacts.write_table(result.dialects, dialects / f"{name}.csv", derived.DIALECTS)
+    artefacts.write_table(result.rankings, dialects / f"{name}.rankings.csv", derived.RANKINGS)
     paths = [_write_run(result, folder, *key, stem) for key, stem in _stems(result).items()]
     entry = {
         "title": f"Audit of {name}",

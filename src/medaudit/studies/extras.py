@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medaudit.artefacts import DIALECTS, PARTS, PROBES, read_metadata, read_table
+from medaudit.artefacts import read_metadata, read_table
+from medaudit.derived import DIALECTS, PARTS, PROBES
 from medaudit.errors import MedauditError
 from medaudit.studies.evidence import RUN, ordered, replicates_of
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from medaudit.artefacts import COMPARISON
+from medaudit.derived import COMPARISON
 from medaudit.studies.differences import gap_differences, performance_differences
 from medaudit.studies.evidence import RUN, Evidence, overall
 

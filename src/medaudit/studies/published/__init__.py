@@ -1,7 +1,7 @@
 """Numbers that papers printed, to stand beside ours.
 
 One file a study, named as it: ``cohort, model, method`` (ours; blank where the paper does not say),
-``dialect, measure, attribute`` (as in `medaudit.artefacts.DIALECTS`), ``value`` (a share, where the
+``dialect, measure, attribute`` (as in `medaudit.derived.DIALECTS`), ``value`` (a share, where the
 paper prints per cent), ``note``. They are the papers' claims about the papers' own images.
 
 ``clip_nih.csv``: "Fairness Analysis of CLIP-Based Foundation Models for X-Ray Image
