@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from medaudit.config import check, check_files, selected
+from medaudit.config import check, check_files, check_writable, selected
 from medaudit.errors import MedauditError
 
 ROOT = Path(__file__).parents[1]
@@ -133,3 +133,13 @@ def test_schemas_are_strict_at_every_level():
             assert strict or schema == loose or schema.get("default") == {}, (
                 f"{path.name}: {schema}"
             )
+
+
+def test_a_place_that_cannot_be_written_to_is_found(tmp_path, monkeypatch):
+    check_writable(tmp_path / "results" / "deeper")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MedauditError, match="cannot write results to .*file"):
+        check_writable(tmp_path / "file")
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(MedauditError, match="is not a folder that you may write to"):
+        check_writable(tmp_path / "results")

@@ -3,6 +3,7 @@
 Imports nothing heavy: it runs at every start of the workflow.
 """
 
+import os
 from collections.abc import Iterator
 from copy import deepcopy
 from difflib import get_close_matches
@@ -225,6 +226,22 @@ def _check_leaks(name: str, study: dict, config: dict) -> Iterator[str]:
                     f"- studies.{name}: {model} is pretrained on {dataset}, and so may have seen "
                     f"test patients of {cohort}: add it to pretrainings.{pretraining}.audited"
                 )
+
+
+def check_writable(folder: Path) -> None:
+    """Check that `folder` can be written to, or made where it will be.
+
+    Raises
+    ------
+    MedauditError
+        The folder, or the nearest one above it, is not writable.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise MedauditError(
+            f"cannot write results to {folder}: {there} is not a folder that you may write to; "
+            "run from another folder, or have its permissions or the full disk mended"
+        )
 
 
 def check_files(config: dict) -> None:

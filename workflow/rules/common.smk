@@ -4,13 +4,14 @@ import sys
 from pathlib import Path
 
 from medaudit import plan
-from medaudit.config import check, check_files, selected
+from medaudit.config import check, check_files, check_writable, selected
 from medaudit.datasets import data_root, source_tables
 from medaudit.errors import MedauditError
 
 try:
     config = check(config, Path(workflow.basedir, "workflow", "schemas"))
     check_files(config)
+    check_writable(Path("results"))
 except MedauditError as error:
     sys.exit(f"medaudit: {error}")
 
