@@ -57,9 +57,17 @@ def cancel_one(rule: str, deadline: float) -> str | None:
     return None
 
 
-def test_every_job_runs_under_slurm_and_a_cancelled_one_is_retried(cluster, tmp_path):
+@pytest.fixture
+def python(tmp_path) -> Path:
+    """This environment's Python under a path without a space, as Snakemake's remote jobs need."""
+    link = tmp_path / "environment"
+    link.symlink_to(sys.prefix)
+    return link / "bin" / "python"
+
+
+def test_every_job_runs_under_slurm_and_a_cancelled_one_is_retried(cluster, tmp_path, python):
     checkout = Checkout.copy(tmp_path / "a checkout")
-    command = [sys.executable, "-m", "snakemake", "--profile", "slurm"]
+    command = [python, "-m", "snakemake", "--profile", "slurm"]
     command += ["--configfile", "config/smoke.yaml", "--config", "run=['clip_nih']"]
     command += ["--set-threads", "images=1", "embed=1"]
     command += ["--slurm-init-seconds-before-status-checks", "4", "--latency-wait", "5"]
