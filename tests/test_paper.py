@@ -40,8 +40,8 @@ def test_the_papers_grid_is_planned(checkout, tmp_path):
     assert count["embed"] == 5
     assert count["zero_shot"] == 5 * 3
     assert count["probe"] == 5 * 2
-    assert count["finetune"] == 5 * 2 * 3
-    assert count["evaluate"] == count["disparity"] == 5 * 7
+    assert count["finetune"] == 5 * 4 * 3
+    assert count["evaluate"] == count["disparity"] == 5 * 9
 
 
 def test_every_missing_file_is_named_before_any_job(checkout, tmp_path):

@@ -112,7 +112,7 @@ class Trainer:
     network : Network
     entry : dict
         The method's entry: ``epochs``, ``batch_size``, ``weight_decay``, ``betas``,
-        ``warmup_epochs``, ``layer_decay``, ``augmentation``, ``select``.
+        ``warmup_epochs``, ``schedule``, ``layer_decay``, ``augmentation``, ``select``.
     multiclass : bool
         Softmax cross-entropy, else binary cross-entropy over the known targets.
     key : tuple
@@ -193,6 +193,7 @@ class Trainer:
             peak=self.rate,
             epochs=self.entry["epochs"],
             warmup=self.entry.get("warmup_epochs", 0),
+            schedule=self.entry.get("schedule", "cosine"),
         )
         set_learning_rate(self.optimizer, rate)
         with torch.autocast(x.device.type, torch.bfloat16, x.device.type == "cuda"):
