@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from medaudit.errors import MedauditError
-from medaudit.stage import run
+from medaudit.stage import export_package, run
 
 
 def test_paths_lists_and_numbers_become_options():
@@ -30,3 +30,18 @@ def test_a_users_error_is_shown_without_a_traceback():
     with pytest.raises(SystemExit) as caught:
         run(stage, ["--settings", "{}"])
     assert str(caught.value) == "medaudit stage: no such folder: put it there"
+
+
+def test_jobs_import_the_same_package(monkeypatch):
+    import os
+    import subprocess
+    import sys
+
+    import medaudit
+
+    monkeypatch.setenv("PYTHONPATH", "elsewhere")
+    export_package()
+    assert os.environ["PYTHONPATH"].endswith(f"{os.pathsep}elsewhere")
+    command = [sys.executable, "-c", "import medaudit; print(medaudit.__file__)"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == medaudit.__file__

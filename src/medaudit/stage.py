@@ -8,6 +8,7 @@ import argparse
 import inspect
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,12 @@ def run(function: Callable[..., None], arguments: list[str] | None = None) -> No
         function(options.pop("settings"), **options)
     except MedauditError as error:
         sys.exit(f"medaudit {function.__name__}: {error}")
+
+
+def export_package() -> None:
+    """Let jobs import this very package, in whatever environment they run."""
+    others = filter(None, [os.environ.get("PYTHONPATH")])
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), *others])
 
 
 def _parser(function: Callable[..., None]) -> argparse.ArgumentParser:

@@ -1,5 +1,4 @@
 # Checks the configuration and says what each job depends on; the only file with Python.
-import os
 import sys
 from pathlib import Path
 
@@ -7,6 +6,7 @@ from medaudit import plan
 from medaudit.config import check, check_files, check_writable, selected
 from medaudit.datasets import data_root, source_tables
 from medaudit.errors import MedauditError
+from medaudit.stage import export_package
 
 try:
     config = check(config, Path(workflow.basedir, "workflow", "schemas"))
@@ -15,11 +15,7 @@ try:
 except MedauditError as error:
     sys.exit(f"medaudit: {error}")
 
-# Jobs import this checkout's package, in whatever environment they run
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    [str(Path(workflow.basedir, "src")), *filter(None, [os.environ.get("PYTHONPATH")])]
-)
-
+export_package()
 USED = selected(config)
 METHODS = config["methods"]
 
