@@ -29,7 +29,16 @@ def test_a_users_error_is_shown_without_a_traceback():
 
     with pytest.raises(SystemExit) as caught:
         run(stage, ["--settings", "{}"])
-    assert str(caught.value) == "medaudit stage: no such folder: put it there"
+    assert str(caught.value) == "medaudit test_stage: no such folder: put it there"
+
+
+def test_an_error_names_the_stage(tmp_path):
+    from medaudit.lint import stage
+
+    nowhere = str(tmp_path / "c.parquet")
+    settings = '{"cohort": "c", "attributes": [], "evaluation": {"minimum": {}}}'
+    with pytest.raises(SystemExit, match="medaudit lint: cannot read the cohort table"):
+        run(stage, ["--settings", settings, "--cohort", nowhere, "--output", str(tmp_path / "l")])
 
 
 def test_jobs_import_the_same_package(monkeypatch):

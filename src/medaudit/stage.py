@@ -25,7 +25,12 @@ def run(function: Callable[..., None], arguments: list[str] | None = None) -> No
     try:
         function(options.pop("settings"), **options)
     except MedauditError as error:
-        sys.exit(f"medaudit {function.__name__}: {error}")
+        sys.exit(f"medaudit {_stage_of(function)}: {error}")
+
+
+def _stage_of(function: Callable[..., None]) -> str:
+    path = Path(inspect.getfile(function))
+    return path.parent.name if path.stem == "__init__" else path.stem
 
 
 def export_package() -> None:
