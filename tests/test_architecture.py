@@ -106,7 +106,8 @@ def test_public_functions_are_documented():
 
 
 def test_no_path_of_a_machine_stands_in_a_file():
-    for place in {ROOT, ROOT.parent} - {Path("/")}:
-        listed = ["git", "grep", "-lF", f"{place}/"]
-        found = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True)
-        assert found.stdout == "", place
+    if len(ROOT.parts) < 3:
+        pytest.skip(f"{ROOT} is too short a path to tell from other text")
+    listed = ["git", "grep", "-lF", f"{ROOT}/"]
+    found = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True)
+    assert found.stdout == ""
