@@ -21,8 +21,8 @@ import pandas as pd
 
 from medaudit.metrics.attributes import Attribute, find_strata
 from medaudit.metrics.engine import values
-from medaudit.metrics.plan import make_plan
-from medaudit.metrics.resample import cut_blocks, draw_patients, run_blocks
+from medaudit.metrics.resampling import cut_blocks, draw_patients, run_blocks
+from medaudit.metrics.sorted_scores import make_plan
 
 DRAWS = 1000
 CASES = {"small": (38_240, 12_866, 14, 12), "large": (1_000_000, 1_000_000, 1, 6)}

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from medaudit.datasets.phantom import render
-from medaudit.images.decode import decode_file
+from medaudit.data.phantoms.chest import render
+from medaudit.data.readers.decode import decode_file
 
 SIZE = 224
 ROUNDS = 5

@@ -19,10 +19,10 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from medaudit.artefacts import read_json
-from medaudit.report.searches import difference
-from medaudit.studies.search_claims import MIN
-from medaudit.studies.searches import FULL
+from medaudit.core.table_io import read_json
+from medaudit.report.page.fairtune_answers import difference
+from medaudit.report.studies.fairtune_claims import MIN
+from medaudit.report.studies.fairtune_comparisons import FULL
 
 ROOT = Path(__file__).resolve().parents[1]
 COHORT, MODEL = "ham10000_overfit_small", "mae_small_skin"

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from medaudit.datasets.procedural import render
-from medaudit.pretrain import prepare
-from medaudit.pretrain.loop import Training
-from medaudit.pretrain.settings import read_settings
-from medaudit.pretrain.sources import Sources
-from medaudit.training.data import ImageRows
+from medaudit.data.phantoms.procedural import render
+from medaudit.models.pretrain import prepare
+from medaudit.models.pretrain.loop import Training
+from medaudit.models.pretrain.settings import read_settings
+from medaudit.models.pretrain.training_images import Sources
+from medaudit.training.batches import ImageRows
 from medaudit.training.distributed import Processes
 
 IMAGES, SIDE = 256, 224

@@ -16,14 +16,14 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from medaudit.embed import encode
-from medaudit.methods import find_head
-from medaudit.models import build
+from medaudit.adapt.logits import loss, loss_gradient
+from medaudit.adapt.probe import standardise
+from medaudit.adapt.probe.adamw import AdamW, cosine
+from medaudit.adapt.probe.heads import find_head
+from medaudit.adapt.probe.sweep import predict, train_sweep
+from medaudit.models.embed import encode
+from medaudit.models.kinds import build
 from medaudit.models.torch_encoder import TorchEncoder
-from medaudit.probe import standardise
-from medaudit.probe.adamw import AdamW, cosine
-from medaudit.probe.losses import loss, loss_gradient
-from medaudit.probe.sweep import predict, train_sweep
 
 SIZES = {"train": 600, "val": 100, "test": 200}
 CLASSES = 6

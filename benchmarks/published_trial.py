@@ -20,9 +20,9 @@ def published_trial(settings: dict, point: dict, folder: str, threads: int) -> d
     """Train a point on whole images to its end, with metrics of every batch; seconds and value."""
     import torch
 
-    from medaudit.finetune.losses import batch_loss
-    from medaudit.search.trial import TrialRunner
-    from medaudit.training.data import epoch_order
+    from medaudit.adapt.finetune.losses import batch_loss
+    from medaudit.search.trial_runner import TrialRunner
+    from medaudit.training.batches import epoch_order
     from medaudit.training.schedule import learning_rate, set_learning_rate
 
     entry, place = settings["entry"], Path(folder)

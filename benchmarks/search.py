@@ -2,7 +2,7 @@
 
 The published procedure (Dutt et al. 2024) runs each trial to its end, here in a process of its
 own, the whole network in every step, and computes its metrics on every batch of training and
-validation. Ours is ``python -m medaudit.search``: one process, trials pruned on the whole
+validation. Ours is ``python -m medaudit.search.search``: one process, trials pruned on the whole
 validation split, outputs of frozen blocks stored. Both sample by TPE. The per-step part trains
 with the first 9 and 11 of 12 blocks frozen, from stored outputs and from the images, in turn. The
 part on pruning runs our search with it and without, in pairs that begin with the same points, on
@@ -126,7 +126,7 @@ def search_quickly(
     folder: Path, options: argparse.Namespace, seed: int, pruning: dict | None
 ) -> tuple[int, float]:
     """Return the epochs and the best value of one search of a small network."""
-    from medaudit.search import search
+    from medaudit.search.search import search
 
     small = {"img_size": 32, "embed_dim": 48}
     model = {**MODEL, "arguments": {**MODEL["arguments"], **small}}
@@ -177,9 +177,9 @@ def settings_of(options: argparse.Namespace) -> dict:
 
 def write_data(folder: Path, train: int, val: int = VAL, side: int = SIDE) -> None:
     """Write a cohort of drawn chests; half have a large heart."""
-    from medaudit.artefacts import COHORT as TABLE
-    from medaudit.artefacts import IMAGES, write_array, write_json, write_table
-    from medaudit.datasets.phantom import render
+    from medaudit.core.table_io import COHORT as TABLE
+    from medaudit.core.table_io import IMAGES, write_array, write_json, write_table
+    from medaudit.data.phantoms.chest import render
 
     count, rng = train + val + 8, np.random.default_rng(0)
     ids = [f"i{number:05d}" for number in range(count)]
@@ -203,7 +203,7 @@ def run_ours(folder: Path, options: argparse.Namespace) -> dict:
     arguments = {"--settings": json.dumps(settings_of(options)), "--worker": "0"}
     arguments |= {"--cohort": folder / "cohort.parquet", "--images": folder / "images"}
     arguments |= {"--output": folder / "search" / "0.json", "--threads": options.threads}
-    command = [sys.executable, "-m", "medaudit.search"]
+    command = [sys.executable, "-m", "medaudit.search.search"]
     command += [str(part) for pair in arguments.items() for part in pair]
     started, before = time.time(), children_seconds()
     subprocess.run(command, check=True, capture_output=True)
@@ -236,7 +236,7 @@ def run_published(folder: Path, options: argparse.Namespace) -> dict:
     import optuna
 
     from medaudit.search.space import suggest_point
-    from medaudit.search.study import make_sampler
+    from medaudit.search.trials import make_sampler
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     settings = settings_of(options)
@@ -264,8 +264,8 @@ def measure_steps(folder: Path, options: argparse.Namespace) -> None:
     """Print the time of a training step from images and from stored outputs."""
     import torch
 
-    from medaudit.finetune.prefix import PrefixCache
-    from medaudit.search.trial import TrialRunner
+    from medaudit.adapt.finetune.frozen_blocks_cache import PrefixCache
+    from medaudit.search.trial_runner import TrialRunner
 
     settings = settings_of(options)
     paths = {"cohort": folder / "cohort.parquet", "images": folder / "images"}

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from medaudit.datasets import chexpert, chexpert_files, embedded_table, nih
+from medaudit.data.datasets import chexpert, chexpert_files, embedded_table, nih
 
 ROOT = Path(__file__).parents[1]
 SLICE = 4000

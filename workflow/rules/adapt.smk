@@ -21,7 +21,7 @@ rule probe:
         settings=settings_of("probe"),
         code=code_of("probe"),
     shell:
-        "python -m medaudit.probe --settings {params.settings:q} --code {params.code} --cohort {input.cohort}"
+        "python -m medaudit.adapt.probe --settings {params.settings:q} --code {params.code} --cohort {input.cohort}"
         " --embeddings {input.embeddings} --output {output} > {log} 2>&1"
 
 
@@ -45,7 +45,7 @@ rule zero_shot:
         settings=settings_of("zero_shot"),
         code=code_of("zero_shot"),
     shell:
-        "python -m medaudit.zero_shot --settings {params.settings:q} --code {params.code} --cohort {input.cohort}"
+        "python -m medaudit.adapt.zero_shot --settings {params.settings:q} --code {params.code} --cohort {input.cohort}"
         " --embeddings {input.embeddings} --output {output} > {log} 2>&1"
 
 
@@ -73,28 +73,28 @@ rule finetune:
         stores=image_stores,
         point=point_option,
     shell:
-        "exec python -m medaudit.finetune --settings {params.settings:q} --code {params.code} --cohort {input.cohort}"
+        "exec python -m medaudit.adapt.finetune --settings {params.settings:q} --code {params.code} --cohort {input.cohort}"
         " --images {params.stores} --output {output} --threads {threads}"
         " --processes {resources.processes} {params.point} > {log} 2>&1"
 
 
-rule pool:
+rule merge_seeds:
     input:
         seeds_of,
     output:
         "results/predictions/{cohort}/{model}/{method}.parquet",
     log:
-        "results/log/pool/{cohort}/{model}/{method}.log",
+        "results/log/merge_seeds/{cohort}/{model}/{method}.log",
     wildcard_constraints:
         method=methods_of("finetune", "search"),
         model=models_of(ensembles=False),
     conda:
         "../../envs/medaudit.yaml"
     params:
-        settings=settings_of("pool"),
-        code=code_of("pool"),
+        settings=settings_of("merge_seeds"),
+        code=code_of("merge_seeds"),
     shell:
-        "python -m medaudit.pool --settings {params.settings:q} --code {params.code} --seeds {input}"
+        "python -m medaudit.adapt.merge_seeds --settings {params.settings:q} --code {params.code} --seeds {input}"
         " --output {output} > {log} 2>&1"
 
 
@@ -113,7 +113,7 @@ rule ensemble:
         settings=settings_of("ensemble"),
         code=code_of("ensemble"),
     shell:
-        "python -m medaudit.ensemble --settings {params.settings:q} --code {params.code} --predictions {input}"
+        "python -m medaudit.adapt.ensemble --settings {params.settings:q} --code {params.code} --predictions {input}"
         " --output {output} > {log} 2>&1"
 
 
@@ -133,5 +133,5 @@ rule predictions:
         settings=settings_of("predictions"),
         code=code_of("predictions"),
     shell:
-        "python -m medaudit.predictions --settings {params.settings:q} --code {params.code} --cohort {input.cohort}"
+        "python -m medaudit.adapt.predictions --settings {params.settings:q} --code {params.code} --cohort {input.cohort}"
         " --output {output} > {log} 2>&1"

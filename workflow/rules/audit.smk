@@ -1,6 +1,6 @@
 # INPUTS  results/predictions/{cohort}/{model}/{method}, results/cohort/{cohort}
 # OUTPUTS results/evaluate (metrics by group), results/disparity (gaps), results/dialects (each
-#         paper's definitions), results/decompose and results/origin (where a gap entered);
+#         paper's definitions), results/gap_decomposition and results/attribute_probes (where a gap entered);
 #         no torch from here on
 
 
@@ -21,7 +21,7 @@ rule evaluate:
         settings=settings_of("evaluate"),
         code=code_of("evaluate"),
     shell:
-        "python -m medaudit.evaluate --settings {params.settings:q} --code {params.code}"
+        "python -m medaudit.audit.evaluate --settings {params.settings:q} --code {params.code}"
         " --predictions {input.predictions} --cohort {input.cohort}"
         " --output {output.metrics} --replicates {output.replicates}"
         " --threads {threads} > {log} 2>&1"
@@ -46,7 +46,7 @@ rule disparity:
         settings=settings_of("disparity"),
         code=code_of("disparity"),
     shell:
-        "python -m medaudit.disparity --settings {params.settings:q} --code {params.code}"
+        "python -m medaudit.audit.disparity --settings {params.settings:q} --code {params.code}"
         " --predictions {input.predictions} --cohort {input.cohort}"
         " --metrics {input.metrics} --replicates {input.replicates}"
         " --output {output.gaps} --null {output.null} --threads {threads} > {log} 2>&1"
@@ -69,50 +69,50 @@ rule dialects:
         settings=settings_of("dialects"),
         code=code_of("dialects"),
     shell:
-        "python -m medaudit.dialects --settings {params.settings:q} --code {params.code}"
+        "python -m medaudit.audit.dialects --settings {params.settings:q} --code {params.code}"
         " --predictions {input.predictions} --cohort {input.cohort} --output {output.table}"
         " --replicates {output.replicates} --threads {threads} > {log} 2>&1"
 
 
-rule decompose:
+rule gap_decomposition:
     input:
         predictions=rules.evaluate.input.predictions,
         cohort=rules.cohort.output.table,
     output:
-        "results/decompose/{cohort}/{model}/{method}.csv",
+        "results/gap_decomposition/{cohort}/{model}/{method}.csv",
     log:
-        "results/log/decompose/{cohort}/{model}/{method}.log",
+        "results/log/gap_decomposition/{cohort}/{model}/{method}.log",
     benchmark:
-        "results/benchmark/decompose/{cohort}/{model}/{method}.tsv"
+        "results/benchmark/gap_decomposition/{cohort}/{model}/{method}.tsv"
     conda:
         "../../envs/medaudit.yaml"
     params:
-        settings=settings_of("decompose"),
-        code=code_of("decompose"),
+        settings=settings_of("gap_decomposition"),
+        code=code_of("gap_decomposition"),
     shell:
-        "python -m medaudit.decompose --settings {params.settings:q} --code {params.code}"
+        "python -m medaudit.audit.gap_decomposition --settings {params.settings:q} --code {params.code}"
         " --predictions {input.predictions} --cohort {input.cohort}"
         " --output {output} > {log} 2>&1"
 
 
-rule origin:
+rule attribute_probes:
     input:
         cohort=rules.cohort.output.table,
         embeddings=rules.embed.output,
     output:
-        probes="results/origin/{cohort}/{model}.csv",
-        marginals="results/origin/{cohort}/{model}.marginals.csv",
+        probes="results/attribute_probes/{cohort}/{model}.csv",
+        marginals="results/attribute_probes/{cohort}/{model}.marginals.csv",
     log:
-        "results/log/origin/{cohort}/{model}.log",
+        "results/log/attribute_probes/{cohort}/{model}.log",
     benchmark:
-        "results/benchmark/origin/{cohort}/{model}.tsv"
+        "results/benchmark/attribute_probes/{cohort}/{model}.tsv"
     conda:
         "../../envs/medaudit.yaml"
     params:
-        settings=settings_of("origin"),
-        code=code_of("origin"),
+        settings=settings_of("attribute_probes"),
+        code=code_of("attribute_probes"),
     shell:
-        "python -m medaudit.origin --settings {params.settings:q} --code {params.code} --cohort {input.cohort}"
+        "python -m medaudit.audit.attribute_probes --settings {params.settings:q} --code {params.code} --cohort {input.cohort}"
         " --embeddings {input.embeddings} --output {output.probes}"
         " --marginals {output.marginals} > {log} 2>&1"
 
@@ -133,5 +133,5 @@ rule lint:
         code=code_of("lint"),
         stores=image_stores,
     shell:
-        "python -m medaudit.lint --settings {params.settings:q} --code {params.code} --cohort {input.cohort}"
+        "python -m medaudit.audit.lint --settings {params.settings:q} --code {params.code} --cohort {input.cohort}"
         " --images {params.stores} --predictions {input.predictions} --output {output} > {log} 2>&1"

@@ -2,8 +2,8 @@
 import sys
 from pathlib import Path
 
-from medaudit import plan
-from medaudit.config import (
+from medaudit.config import jobs
+from medaudit.config.validation import (
     CATALOGUES,
     check,
     check_files,
@@ -13,12 +13,13 @@ from medaudit.config import (
     selected,
     with_members,
 )
-from medaudit.datasets import data_root, source_tables
-from medaudit.entries import pretraining_output
-from medaudit.errors import MedauditError
-from medaudit.locks import export, join_runs
-from medaudit.records import is_current, pull_back
-from medaudit.stage import export_package
+from medaudit.core.files import data_root
+from medaudit.data.datasets import source_tables
+from medaudit.config.entries import pretraining_output
+from medaudit.core.errors import MedauditError
+from medaudit.core.run_locks import export, join_runs
+from medaudit.core.result_records import is_current, pull_back
+from medaudit.core.stage import export_package
 
 
 def source(name):
@@ -83,12 +84,12 @@ wildcard_constraints:
 
 def settings_of(stage):
     """A params function: what this job depends on, as one JSON text."""
-    return lambda wildcards: plan.settings(config, stage, **wildcards)
+    return lambda wildcards: jobs.settings(config, stage, **wildcards)
 
 
 def code_of(stage):
     """A params function: the hash of the code that makes this job's result."""
-    return lambda wildcards: plan.code(config, stage, **wildcards)
+    return lambda wildcards: jobs.code(config, stage, **wildcards)
 
 
 def image_store(wildcards, output):
@@ -148,7 +149,7 @@ def scores_of(wildcards):
 def point_of(wildcards):
     """What was found for a method that is searched."""
     searched = METHODS[wildcards.method]["kind"] == "search"
-    path = "results/select/{cohort}/{model}/{method}.json"
+    path = "results/best_trial/{cohort}/{model}/{method}.json"
     return expand(path, **wildcards) if searched else []
 
 
@@ -159,7 +160,7 @@ def point_option(wildcards, input):
 def helpers_of_searches():
     """Further workers of the searches: they are run, and nothing waits for them."""
     path = "results/search/{cohort}/{model}/{method}/{worker}.json"
-    return [path.format(**worker) for worker in plan.helpers(config)]
+    return [path.format(**worker) for worker in jobs.helpers(config)]
 
 
 def seeds_of(wildcards):
@@ -174,7 +175,7 @@ def of_study(pattern):
 
 def of_studies(studies, pattern):
     """`pattern` for every run of the studies, each once."""
-    runs = [run for study in studies for run in plan.runs(config, study)]
+    runs = [run for study in studies for run in jobs.runs(config, study)]
     return list(dict.fromkeys(pattern.format(**run) for run in runs))
 
 
@@ -182,13 +183,13 @@ def asked_of(stage, pattern):
     """An input function: `pattern` for the runs of a study that asks for what a stage makes."""
     return lambda wildcards: list(
         dict.fromkeys(
-            pattern.format(**run) for run in plan.asked(config, wildcards.study, stage)
+            pattern.format(**run) for run in jobs.asked(config, wildcards.study, stage)
         )
     )
 
 
 def cards_of(wildcards):
-    runs = plan.runs(config, wildcards.study)
+    runs = jobs.runs(config, wildcards.study)
     cohorts = list(dict.fromkeys(run["cohort"] for run in runs))
     return expand(rules.cohort.output.card, cohort=cohorts)
 
@@ -216,7 +217,7 @@ def watch(stage, rule):
         paths = [path.apply_wildcards(wildcards) for path in rule.output]
         if any(Path(path).exists() and not records.metadata(path) for path in paths):
             made = (
-                make(config, stage, **wildcards) for make in (plan.settings, plan.code)
+                make(config, stage, **wildcards) for make in (jobs.settings, jobs.code)
             )
             if not is_current([Path(path) for path in paths], *made):
                 workflow.dag.forcefiles.update(paths)

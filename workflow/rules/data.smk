@@ -18,7 +18,7 @@ rule manifest:
         settings=settings_of("manifest"),
         code=code_of("manifest"),
     shell:
-        "python -m medaudit.manifest --settings {params.settings:q} --code {params.code}"
+        "python -m medaudit.data.manifest --settings {params.settings:q} --code {params.code}"
         " --output {output.table} --card {output.card} > {log} 2>&1"
 
 
@@ -40,7 +40,7 @@ rule cohort:
         settings=settings_of("cohort"),
         code=code_of("cohort"),
     shell:
-        "python -m medaudit.cohort --settings {params.settings:q} --code {params.code}"
+        "python -m medaudit.data.cohort --settings {params.settings:q} --code {params.code}"
         " --manifest {input.manifest} --manifest-card {input.card}"
         " --output {output.table} --card {output.card} > {log} 2>&1"
 
@@ -62,5 +62,5 @@ rule images:
         code=code_of("images"),
         store=image_store,
     shell:
-        "python -m medaudit.images --settings {params.settings:q} --code {params.code} --cohort {input.cohort}"
+        "python -m medaudit.data.images --settings {params.settings:q} --code {params.code} --cohort {input.cohort}"
         " --output {params.store} --threads {threads} > {log} 2>&1"

@@ -11,11 +11,11 @@ rule compare:
         cards=cards_of,
         dialects=asked_of("dialects", rules.dialects.output.table),
         replicates_of_dialects=asked_of("dialects", rules.dialects.output.replicates),
-        parts=asked_of("decompose", rules.decompose.output[0]),
-        probes=asked_of("origin", rules.origin.output.probes),
+        parts=asked_of("gap_decomposition", rules.gap_decomposition.output[0]),
+        probes=asked_of("attribute_probes", rules.attribute_probes.output.probes),
         predictions=asked_of("footers", rules.evaluate.input.predictions),
-        searches=asked_of("select", rules.select.output.point),
-        trials=asked_of("select", rules.select.output.trials),
+        searches=asked_of("best_trial", rules.best_trial.output.point),
+        trials=asked_of("best_trial", rules.best_trial.output.trials),
     output:
         facts="results/compare/{study}.csv",
         tables=report(
@@ -44,7 +44,7 @@ rule compare:
         settings=settings_of("compare"),
         code=code_of("compare"),
     shell:
-        "python -m medaudit.compare --settings {params.settings:q} --code {params.code} --metrics {input.metrics}"
+        "python -m medaudit.report.compare --settings {params.settings:q} --code {params.code} --metrics {input.metrics}"
         " --gaps {input.gaps} --cards {input.cards} --dialects {input.dialects}"
         " --parts {input.parts} --probes {input.probes} --predictions {input.predictions}"
         " --searches {input.searches} --output {output.facts} --tables {output.tables} --figures {output.figures} > {log} 2>&1"
@@ -83,7 +83,7 @@ rule report:
         code=code_of("report"),
         stores=image_stores,
     shell:
-        "python -m medaudit.report --settings {params.settings:q} --code {params.code} --compare {input.compare}"
+        "python -m medaudit.report.report --settings {params.settings:q} --code {params.code} --compare {input.compare}"
         " --tables {input.tables} --figures {input.figures} --cards {input.cards} {input.lint}"
         " {params.stores} {input.pretrainings} --cohorts {input.cohorts} --predictions {input.predictions} --output {output.page} --run {output.record}"
         " > {log} 2>&1"

@@ -1,6 +1,6 @@
 # INPUTS  results/cohort/{cohort}, results/images/{cohort}
 # OUTPUTS results/search/{cohort}/{model}/{method}: one file a worker, and the journal that they share
-#         (not declared: it outlives the jobs); results/select/{cohort}/{model}/{method}: best point
+#         (not declared: it outlives the jobs); results/best_trial/{cohort}/{model}/{method}: best point
 
 
 rule search:
@@ -25,25 +25,25 @@ rule search:
         code=code_of("search"),
         stores=image_stores,
     shell:
-        "exec python -m medaudit.search --settings {params.settings:q} --code {params.code} --cohort {input.cohort}"
+        "exec python -m medaudit.search.search --settings {params.settings:q} --code {params.code} --cohort {input.cohort}"
         " --images {params.stores} --output {output} --worker {wildcards.worker}"
         " --threads {threads} > {log} 2>&1"
 
 
 # Waits for the first worker alone, so that more of them rerun nothing: each ends with the search.
-rule select:
+rule best_trial:
     input:
         "results/search/{cohort}/{model}/{method}/0.json",
     output:
-        point="results/select/{cohort}/{model}/{method}.json",
-        trials="results/select/{cohort}/{model}/{method}.csv",
+        point="results/best_trial/{cohort}/{model}/{method}.json",
+        trials="results/best_trial/{cohort}/{model}/{method}.csv",
     log:
-        "results/log/select/{cohort}/{model}/{method}.log",
+        "results/log/best_trial/{cohort}/{model}/{method}.log",
     conda:
         "../../envs/medaudit.yaml"
     params:
-        settings=settings_of("select"),
-        code=code_of("select"),
+        settings=settings_of("best_trial"),
+        code=code_of("best_trial"),
     shell:
-        "python -m medaudit.select --settings {params.settings:q} --code {params.code} --search {input}"
+        "python -m medaudit.search.best_trial --settings {params.settings:q} --code {params.code} --search {input}"
         " --output {output.point} --trials {output.trials} > {log} 2>&1"

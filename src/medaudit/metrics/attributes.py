@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from medaudit.errors import MedauditError
+from medaudit.core.errors import MedauditError
 
 SEPARATOR = " & "
 MIN_STRATUM = 10

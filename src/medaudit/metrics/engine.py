@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from medaudit.metrics import dealt as dealt_kernels
-from medaudit.metrics import kernels
+from medaudit.metrics import bootstrap_kernels
+from medaudit.metrics import permutation_kernels as dealt_kernels
 from medaudit.metrics.definitions import METRICS, Sums
-from medaudit.metrics.plan import Plan, features
+from medaudit.metrics.sorted_scores import Plan, features
 
 RANKED = ("pairs", "precision")
 SQUARED = 3
@@ -146,7 +146,7 @@ def _added(plan: Plan, need: str, weights: np.ndarray) -> np.ndarray:
     order = plan.by_unit
     out = np.zeros((plan.n_groups * slots, coefficient.shape[1], weights.shape[1]))
     place = (plan.group * slots + slot)[order]
-    kernels.add_rows(out, place, coefficient[order], plan.unit[order], weights)
+    bootstrap_kernels.add_rows(out, place, coefficient[order], plan.unit[order], weights)
     return _shape(out.reshape(plan.n_groups, slots, *out.shape[1:]), need)
 
 
@@ -154,7 +154,7 @@ def _ranked(plan: Plan, need: str, weights: np.ndarray) -> np.ndarray:
     shape = (plan.n_groups, weights.shape[1])
     images = (plan.ends, plan.group, plan.positive, plan.factor, plan.unit, weights)
     result, *scratch = np.zeros((2 if need == "pairs" else 3, *shape))
-    kernel = kernels.rank_pairs if need == "pairs" else kernels.sum_precision
+    kernel = bootstrap_kernels.rank_pairs if need == "pairs" else bootstrap_kernels.sum_precision
     kernel(result, *scratch, *images)
     return result
 
@@ -163,7 +163,7 @@ def _rest_pairs(plan: Plan, weights: np.ndarray) -> np.ndarray:
     shape = (plan.n_groups, weights.shape[1])
     won, beat, held = np.zeros((3, *shape))
     below, seen = np.zeros((shape[0] + 1, shape[1])), np.zeros(shape[1])
-    kernels.rank_against_all(
+    bootstrap_kernels.rank_against_all(
         won, beat, held, below, seen,
         plan.ends, plan.group, plan.positive, plan.factor, plan.unit, weights,
     )  # fmt: skip
@@ -223,6 +223,6 @@ def _rest_precision(plan: Plan, dealt, share) -> np.ndarray:
             weights = np.concatenate([np.where(dealt != g, row[dealt], 0) for row in share])
         total, found, chosen = np.zeros((3, 1, dealt.shape[1]))
         images = (plan.ends, plan.group, plan.positive, plan.factor, unit, weights)
-        kernels.sum_precision(total, found, chosen, *images)
+        bootstrap_kernels.sum_precision(total, found, chosen, *images)
         rows.append(total[0])
     return np.array(rows)

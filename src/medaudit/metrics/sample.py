@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from medaudit.errors import MedauditError
+from medaudit.core.errors import MedauditError
 from medaudit.metrics.attributes import Attribute, find_strata, read_attributes
 from medaudit.metrics.thresholds import choose_threshold
 
@@ -65,7 +65,7 @@ def read_sample(predictions: pd.DataFrame, cohort: pd.DataFrame, settings: dict)
     Parameters
     ----------
     predictions : pandas.DataFrame
-        Columns of `medaudit.artefacts.PREDICTIONS`; splits ``test`` and, for thresholds, ``val``.
+        Columns of `medaudit.core.table_io.PREDICTIONS`; splits ``test`` and, for thresholds, ``val``.
     cohort : pandas.DataFrame
         ``image_id``, ``patient_id``, ``split``, ``a_<attribute>`` and perhaps ``y_<task>`` and
         ``w_<attribute>_<task>``.

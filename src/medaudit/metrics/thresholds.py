@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from medaudit.errors import MedauditError
+from medaudit.core.errors import MedauditError
 
 
 def choose_threshold(

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from transformers import BertConfig, BertModel
 
-from medaudit.datasets import data_root
-from medaudit.errors import MedauditError
-from medaudit.models.gate import resolve_weights
+from medaudit.core.errors import MedauditError
+from medaudit.core.files import data_root
+from medaudit.models.weights.files import resolve_weights
 
 CLINICAL_VOCABULARY = 28996  # Bio_ClinicalBERT, the cased vocabulary of BERT
 # Recomputed, or a head that no model here uses.

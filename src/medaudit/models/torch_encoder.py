@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
-from medaudit.models import ImageInput
+from medaudit.models.interface import ImageInput
 
 
 class TorchEncoder:

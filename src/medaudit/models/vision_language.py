@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from medaudit.errors import MedauditError
-from medaudit.models import ImageInput
+from medaudit.core.errors import MedauditError
+from medaudit.models.interface import ImageInput
 from medaudit.models.torch_encoder import TorchEncoder
-from medaudit.models.weights import (
+from medaudit.models.weights.load import (
     check_golden,
     check_sha256,
     load_strict,

@@ -1,7 +1,12 @@
-"""Audit anybody's predictions: a file of scores, a file of patients, and nothing else.
+"""Audit any model from a file of its predictions; needs neither images, torch nor Snakemake.
 
 ``medaudit score predictions.csv --groups patients.csv`` on the command line, `score` in a
 notebook. Both call the functions of the workflow, so their numbers are the workflow's.
+
+In:  a file of predictions, and perhaps one of patients and their groups.
+Out: metrics, gaps, figures and a report, as the workflow makes them.
+May import: `medaudit.core`, `medaudit.data`, `medaudit.metrics`, `medaudit.adapt`,
+     `medaudit.audit`, `medaudit.report`.
 """
 
 from dataclasses import dataclass
@@ -10,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medaudit.dialects import score_dialects
-from medaudit.dialects.rankings import rank_measures
-from medaudit.disparity import find_gaps
-from medaudit.errors import MedauditError
-from medaudit.evaluate import audit
-from medaudit.lint import check_cohort, check_predictions
-from medaudit.lint.findings import Finding, as_json, fail_on_errors
+from medaudit.audit.dialects import score_dialects
+from medaudit.audit.dialects.rankings import rank_measures
+from medaudit.audit.disparity import find_gaps
+from medaudit.audit.lint import check_cohort, check_predictions
+from medaudit.audit.lint.problems import Finding, as_json, fail_on_errors
+from medaudit.core.errors import MedauditError
+from medaudit.metrics.group_audit import audit
 from medaudit.score.assemble import Study, assemble
 
 METRICS = (
@@ -42,7 +47,7 @@ class Result:
     study : Study
         What was audited, and how the files were read (``study.detected``).
     metrics, gaps, dialects, rankings : pandas.DataFrame
-        Tables of `medaudit.artefacts`: ``METRICS``, ``GAPS``, ``DIALECTS``, ``RANKINGS``.
+        Tables of `medaudit.core.table_io`: ``METRICS``, ``GAPS``, ``DIALECTS``, ``RANKINGS``.
     lint : pandas.DataFrame
         Findings: check, severity, message, count, where.
     evaluation : dict

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medaudit.artefacts import PREDICTIONS
-from medaudit.cohort.card import describe
-from medaudit.cohort.selection import Selection
-from medaudit.datasets import sha256
-from medaudit.errors import MedauditError
-from medaudit.score.columns import OPTIONS, find_columns
-from medaudit.score.groups import choose_attributes, join_groups
-from medaudit.score.reading import Sheet, read_sheet
-from medaudit.score.shaping import as_probabilities, find_task_type, tidy
+from medaudit.adapt.predictions.columns import OPTIONS, find_columns
+from medaudit.adapt.predictions.reading import Sheet, read_sheet
+from medaudit.adapt.predictions.shaping import as_probabilities, find_task_type, tidy
+from medaudit.core.errors import MedauditError
+from medaudit.core.files import sha256
+from medaudit.core.table_io import PREDICTIONS
+from medaudit.data.cohort.card import describe
+from medaudit.data.cohort.selection import Selection
+from medaudit.score.join_groups import choose_attributes, join_groups
 
 
 @dataclass
@@ -27,9 +27,9 @@ class Study:
     name : str
         Cohort and study; from the file's name.
     cohort : pandas.DataFrame
-        Columns of `medaudit.artefacts.COHORT`.
+        Columns of `medaudit.core.table_io.COHORT`.
     predictions : dict of (str, str) to pandas.DataFrame
-        Columns of `medaudit.artefacts.PREDICTIONS` by model and method.
+        Columns of `medaudit.core.table_io.PREDICTIONS` by model and method.
     tasks : list of str
         In the file's order.
     task_type : str
@@ -60,7 +60,7 @@ class Study:
         return bool((self.cohort["split"] == "val").any())
 
     def card(self) -> dict:
-        """Return the cohort's card (see `medaudit.cohort.card`)."""
+        """Return the cohort's card (see `medaudit.data.cohort.card`)."""
         settings = {
             "name": self.name,
             "builder": "file",
@@ -92,7 +92,7 @@ def assemble(
     predictions, groups : Path or pandas.DataFrame
         The files; without `groups` the predictions' other columns are the groups.
     columns : dict of str to list of str
-        Columns named by the user, see `medaudit.score.columns.find_columns`.
+        Columns named by the user, see `medaudit.adapt.predictions.columns.find_columns`.
     options : dict
         ``attributes``, ``age_threshold``, ``scores``, ``task_type``, ``positive``.
 

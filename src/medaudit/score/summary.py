@@ -5,8 +5,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from medaudit.metrics.scores import ALL
-from medaudit.report.phrases import plural
+from medaudit.metrics.group_metrics import ALL
+from medaudit.report.wording.phrases import plural
 
 SHOWN = ("auc", "tpr", "fpr", "ece")
 COLOURS = {"error": "red", "warning": "yellow", "info": "dim"}

@@ -3,11 +3,11 @@
 import re
 from pathlib import Path
 
-from medaudit import artefacts, derived
-from medaudit.compare import compare
-from medaudit.lint.findings import SEVERITIES
-from medaudit.report import report
-from medaudit.studies.evidence import null_of
+from medaudit.audit.lint.problems import SEVERITIES
+from medaudit.core import audit_tables, table_io
+from medaudit.report.compare import compare
+from medaudit.report.report import report
+from medaudit.report.studies.evidence import null_of
 
 
 def write(result, folder: Path) -> Path:
@@ -30,12 +30,12 @@ def write(result, folder: Path) -> Path:
     study, name = result.study, result.study.name
     card = folder / "cohort" / f"{name}.json"
     lint = folder / "lint" / f"{name}.json"
-    artefacts.write_table(study.cohort, card.with_suffix(".parquet"), artefacts.COHORT)
-    artefacts.write_json(study.card(), card)
-    artefacts.write_json(_findings(result), lint)
+    table_io.write_table(study.cohort, card.with_suffix(".parquet"), table_io.COHORT)
+    table_io.write_json(study.card(), card)
+    table_io.write_json(_findings(result), lint)
     dialects = folder / "dialects"
-    artefacts.write_table(result.dialects, dialects / f"{name}.csv", derived.DIALECTS)
-    artefacts.write_table(result.rankings, dialects / f"{name}.rankings.csv", derived.RANKINGS)
+    table_io.write_table(result.dialects, dialects / f"{name}.csv", audit_tables.DIALECTS)
+    table_io.write_table(result.rankings, dialects / f"{name}.rankings.csv", audit_tables.RANKINGS)
     paths = [_write_run(result, folder, *key, stem) for key, stem in _stems(result).items()]
     entry = {
         "title": f"Audit of {name}",
@@ -110,22 +110,22 @@ def _write_run(result, folder: Path, model: str, method: str, stem: str) -> dict
         "evaluate": folder / "evaluate" / name / f"{stem}.csv",
         "disparity": folder / "disparity" / name / f"{stem}.csv",
     }
-    artefacts.write_table(
+    table_io.write_table(
         result.study.predictions[model, method],
         paths["predictions"],
-        artefacts.PREDICTIONS,
+        table_io.PREDICTIONS,
         cohort=name,
         model=model,
         method=method,
         phantom=False,
     )
     for stage, table, contract in (
-        ("evaluate", result.metrics, artefacts.METRICS),
-        ("disparity", result.gaps, artefacts.GAPS),
+        ("evaluate", result.metrics, table_io.METRICS),
+        ("disparity", result.gaps, table_io.GAPS),
     ):
         own = (table["model"] == model) & (table["method"] == method)
-        artefacts.write_table(table[own], paths[stage], contract)
+        table_io.write_table(table[own], paths[stage], contract)
     replicates = paths["evaluate"].with_suffix(".replicates.npy")
-    artefacts.write_array(result.replicates[model, method], replicates)
-    artefacts.write_array(result.nulls[model, method], null_of(paths["disparity"]))
+    table_io.write_array(result.replicates[model, method], replicates)
+    table_io.write_array(result.nulls[model, method], null_of(paths["disparity"]))
     return paths

@@ -1,6 +1,6 @@
 """What a search proposes: a mask of tuned parts and a learning rate.
 
-A mask is text of one character a bit, ``1`` tuned (see `medaudit.finetune.masks`): block by block
+A mask is text of one character a bit, ``1`` tuned (see `medaudit.adapt.finetune.masks`): block by block
 from the input on, in each block its components. The head is always tuned. The spaces are for any
 number of blocks; their names count the bits of a ViT with 12.
 
@@ -16,7 +16,7 @@ A training may have coordinates of its own, see `FURTHER`.
 
 from typing import Protocol
 
-from medaudit.errors import MedauditError
+from medaudit.core.errors import MedauditError
 
 ONE_COMPONENT = {"attention12": "attention", "layernorm12": "norms"}
 """Spaces of one bit a block."""
@@ -30,7 +30,7 @@ FURTHER = {"fairprune": ("pruning_ratio", "beta")}
 
 
 class Layout(Protocol):
-    """What the bits of a model's masks stand for (`medaudit.finetune.masks.Layout`)."""
+    """What the bits of a model's masks stand for (`medaudit.adapt.finetune.masks.Layout`)."""
 
     units: tuple[str, ...]
     components: tuple[str, ...]

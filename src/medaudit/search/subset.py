@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from medaudit.core.seeds import generator
 from medaudit.metrics.attributes import read_attributes
-from medaudit.seeds import generator
 
 
 def balanced_subset(

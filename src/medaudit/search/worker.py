@@ -13,19 +13,19 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from medaudit.errors import MedauditError
+from medaudit.adapt.objective import Objective
+from medaudit.core.errors import MedauditError
 from medaudit.search.journal import Lock
-from medaudit.search.leases import Leases
-from medaudit.search.objective import Objective
 from medaudit.search.space import BITS, Layout, suggest_point
-from medaudit.search.study import UNDEFINED, next_trial, return_lost, tally
+from medaudit.search.trials import UNDEFINED, next_trial, return_lost, tally
+from medaudit.search.worker_leases import Leases
 
 log = logging.getLogger(__name__)
 WAIT_SECONDS = 1.0
 
 
 class Runner(Protocol):
-    """What trains a point: `medaudit.search.trial.TrialRunner`."""
+    """What trains a point: `medaudit.search.trial_runner.TrialRunner`."""
 
     layout: Layout
     validation: pd.DataFrame

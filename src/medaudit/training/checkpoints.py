@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from medaudit.artefacts import atomic
+from medaudit.core.table_io import atomic
 
 KEPT = 2
 log = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
 """Several processes by torchrun or srun: one GPU each, or CPU processes that talk by gloo.
 
 Gradients are averaged once an optimizer step over one flat buffer, so that accumulation and
-losses over the whole batch (`medaudit.pretrain.step`) need no hooks.
+losses over the whole batch (`medaudit.models.pretrain.step`) need no hooks.
 """
 
 import os

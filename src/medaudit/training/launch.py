@@ -19,7 +19,7 @@ def launch(stage: str, arguments: list[str]) -> list[str]:
     Parameters
     ----------
     stage : str
-        The module, e.g. ``medaudit.finetune``.
+        The module, e.g. ``medaudit.adapt.finetune``.
     arguments : list of str
         Of its command line, with or without ``--processes``.
 

@@ -1,0 +1,154 @@
+"""Which column is what: detected by name, or named by the user, and always shown."""
+
+import re
+from dataclasses import dataclass, field
+
+from medaudit.core.errors import MedauditError
+
+SYNONYMS = {
+    "id": "image_id image img_id image_index image_name filename file_name file image_path path "
+    "dicom_id sop_instance_uid sample_id study_id exam_id id uid",
+    "patient": "patient_id patient subject_id subject pid person_id mrn",
+    "split": "split set partition subset",
+    "label": "label y y_true true_label target truth ground_truth gt labels class",
+    "score": "score y_score prob probability y_prob y_proba proba pred_prob logit logits "
+    "prediction y_pred pred output risk",
+    "model": "model model_name algorithm classifier network",
+    "method": "method adaptation",
+    "task": "task finding disease pathology label_name condition class",
+    "seed": "seed run repeat",
+    "age": "age patient_age age_years age_at_study age_at_exam",
+}
+LABELS = "y_true|true_label|ground_truth|label|target|truth|true|gt|y"
+SCORES = "y_score|y_prob|y_proba|y_pred|pred_prob|probability|proba|prob|logits|logit|score|prediction|pred"
+OPTIONS = ("id", "patient", "split", "label", "score", "model", "method", "task", "seed")
+
+
+@dataclass
+class Columns:
+    """Where everything stands in a predictions file.
+
+    Parameters
+    ----------
+    roles : dict of str to str
+        Column of each of `OPTIONS` that is a single column.
+    tasks : dict of str to (str or None, str)
+        Label and score column of each task of a wide file.
+    label : str or None
+        The one label column beside several score columns.
+    scores : dict of str to str
+        Score columns beside one label, by the class or model that they are named for.
+    """
+
+    roles: dict[str, str] = field(default_factory=dict)
+    tasks: dict[str, tuple[str | None, str]] = field(default_factory=dict)
+    label: str | None = None
+    scores: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def taken(self) -> set[str]:
+        """Columns that have a role."""
+        pairs = {column for pair in self.tasks.values() for column in pair}
+        return {*self.roles.values(), *pairs, *self.scores.values(), self.label} - {None}
+
+
+def plain(name: str) -> str:
+    """Return a column name in lower case with single underscores."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
+    return re.sub(r"[\W_]+", "_", spaced).strip("_").casefold()
+
+
+def find_role(names: list[str], role: str, taken: set[str]) -> str | None:
+    """Return the free column with the best name for `role`, or None."""
+    known = {plain(name): name for name in reversed(names) if name not in taken}
+    return next((known[word] for word in SYNONYMS[role].split() if word in known), None)
+
+
+def find_columns(
+    names: list[str], given: dict[str, list[str]], where: str, needs_label: bool = True
+) -> Columns:
+    """Find the columns of a predictions file.
+
+    Parameters
+    ----------
+    names : list of str
+        Its columns.
+    given : dict of str to list of str
+        Columns the user named, by `OPTIONS`; ``label`` and ``score`` may hold several, as many
+        of each (tasks), or one label and several scores (classes or models).
+    where : str
+        The file, for messages.
+    needs_label : bool
+        Without it the score columns alone will do.
+
+    Raises
+    ------
+    MedauditError
+        A named column is not there, or no label or score column is found.
+    """
+    absent = [column for chosen in given.values() for column in chosen if column not in names]
+    if absent:
+        raise MedauditError(f"{where} has no column {absent}; it has {names}")
+    found = Columns({role: chosen[0] for role, chosen in given.items() if len(chosen) == 1})
+    for role in ("id", "patient", "split", "model", "method", "seed"):
+        _detect(found, names, role)
+    if any(len(given.get(role, ())) > 1 for role in ("label", "score")):
+        _pair_given(found, given, where)
+    else:
+        _find_layout(found, names, where, needs_label)
+    return found
+
+
+def _detect(found: Columns, names: list[str], role: str) -> None:
+    column = None if role in found.roles else find_role(names, role, found.taken)
+    if column is not None:
+        found.roles[role] = column
+
+
+def _pair_given(found: Columns, given: dict, where: str) -> None:
+    labels, scores = given.get("label", []), given.get("score", [])
+    for role in ("label", "score"):
+        found.roles.pop(role, None)
+    if len(labels) == len(scores):
+        names = [_stem(label, LABELS) or label for label in labels]
+        found.tasks = dict(zip(names, zip(labels, scores, strict=True), strict=True))
+    elif len(labels) == 1:
+        found.label = labels[0]
+        found.scores = {_stem(column, SCORES) or column: column for column in scores}
+    else:
+        raise MedauditError(
+            f"{where}: {len(labels)} label columns and {len(scores)} score columns do not pair; "
+            "give as many of each, or one label and several scores"
+        )
+
+
+def _find_layout(found: Columns, names: list[str], where: str, needs_label: bool) -> None:
+    for role in ("label", "score", "task"):
+        _detect(found, names, role)
+    if "score" in found.roles and ("label" in found.roles or not needs_label):
+        return
+    free = [name for name in names if name not in found.taken or name == found.roles.get("label")]
+    scores = {stem: n for n in free if (stem := _stem(n, SCORES))}
+    labels = {stem: n for n in free if n not in scores.values() and (stem := _stem(n, LABELS))}
+    pairs = {stem: (labels[stem], scores[stem]) for stem in labels if stem in scores}
+    if pairs:
+        found.tasks = pairs
+        found.roles.pop("label", None)
+        found.roles.pop("task", None)
+    elif "label" in found.roles and scores:
+        found.label, found.scores = found.roles.pop("label"), scores
+    elif scores and not needs_label:
+        found.tasks = {stem: (None, column) for stem, column in scores.items()}
+    else:
+        lacking = [role for role in ("label", "score") if role not in found.roles]
+        raise MedauditError(
+            f"{where}: found no {' and no '.join(lacking)} column among {names}; name them with "
+            "--label and --score (several of each for several tasks)"
+        )
+
+
+def _stem(name: str, words: str) -> str | None:
+    """Return what is left of a column name such as ``score_edema`` or ``edema_score``."""
+    match = re.fullmatch(rf"(?:{words})[_ .:-]+(.+)", name, re.IGNORECASE)
+    match = match or re.fullmatch(rf"(.+?)[_ .:-]+(?:{words})", name, re.IGNORECASE)
+    return match.group(1) if match else None

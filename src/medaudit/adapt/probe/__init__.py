@@ -1,0 +1,133 @@
+"""Stage `probe`: a small head on frozen embeddings, every learning rate and seed in one job.
+
+All in NumPy: a head's training costs less than importing torch. Results are a function of the
+settings alone; the number of threads of the linear algebra library (OpenBLAS) does not change
+them on one kind of processor, another processor may differ in the last digits.
+"""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from medaudit.adapt.logits import probabilities
+from medaudit.adapt.probe.heads import find_head
+from medaudit.adapt.probe.sweep import Sweep, predict, train_sweep
+from medaudit.adapt.targets import CONSTANT, check_splits, join_embeddings, predictions, targets
+from medaudit.core.seeds import generator
+from medaudit.core.table_io import PREDICTIONS, read_metadata, write_table
+
+log = logging.getLogger(__name__)
+
+
+def probe(
+    settings: dict, *, cohort: Path, embeddings: Path, output: Path, threads: int = 1
+) -> None:
+    """Train a probe on a cohort's embeddings and predict validation and test.
+
+    The labels of the test split are copied to the output and used for nothing else.
+
+    Parameters
+    ----------
+    settings : dict
+        ``cohort``, ``model``, ``method`` (names); ``entry``, the method's catalogue entry (see
+        `medaudit.adapt.probe.sweep.train_sweep`); ``tasks``; ``task_type`` (``multiclass``: softmax,
+        else a sigmoid for each task).
+    cohort : Path
+        The cohort's table.
+    embeddings : Path
+        Its embeddings. Rows without one are left out and counted.
+    output : Path
+        Table of `medaudit.core.table_io.PREDICTIONS`. Its footer holds ``runs`` (chosen learning rate
+        and epoch of each seed, validation curves), ``spec`` of the embeddings, ``phantom``,
+        ``rows`` of each split and ``notes``.
+    threads : int
+        Processor threads.
+
+    Raises
+    ------
+    MedauditError
+        Tables do not belong together, a split is empty, classes are not exclusive, or training
+        diverged for every learning rate.
+    """
+    from threadpoolctl import threadpool_limits
+
+    frame, x, notes = join_embeddings(cohort, embeddings)
+    y = targets(frame, settings["tasks"], settings["task_type"] == "multiclass")
+    splits = {name: (frame["split"] == name).to_numpy() for name in ("train", "val", "test")}
+    notes += check_splits(splits, y, settings["tasks"])
+    with threadpool_limits(threads):
+        runs, scores = fit(settings, standardise(x, splits["train"]), y, splits)
+    write_table(
+        predictions(frame[~splits["train"]], scores, settings["tasks"]),
+        output,
+        PREDICTIONS,
+        **{name: settings[name] for name in ("cohort", "model", "method")},
+        **{key: read_metadata(embeddings).get(key) for key in ("spec", "phantom")},
+        runs=runs,
+        rows={name: int(mask.sum()) for name, mask in splits.items()},
+        notes=notes,
+    )
+
+
+def fit(settings: dict, x: np.ndarray, y: np.ndarray, splits: dict) -> tuple[dict, np.ndarray]:
+    """Train on ``train``, choose on ``val``, and score all rows outside ``train``.
+
+    Returns
+    -------
+    runs : dict
+        See `summary`.
+    scores : numpy.ndarray
+        float64 probabilities ``[S, rows, tasks]``.
+    """
+    entry, multiclass = settings["entry"], settings["task_type"] == "multiclass"
+    head = find_head(entry["head"])
+    train, val = ((x[splits[name]], y[splits[name]]) for name in ("train", "val"))
+    sweep = train_sweep(head, entry, train, val, run_generators(settings), multiclass)
+    logits = predict(head, entry, sweep.parameters, x[~splits["train"]])[:, 0]
+    runs = summary(sweep, entry)
+    for run in runs["chosen"]:
+        log.info(
+            "seed %(seed)d: learning rate %(learning_rate)g, epoch %(epoch)d, loss %(val_loss)s",
+            run,
+        )
+    return runs, probabilities(logits.astype(np.float64), multiclass)
+
+
+def standardise(x: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Return `x` with mean 0 and variance 1 on the training rows; constant columns become 0."""
+    mean = x[train].mean(axis=0, dtype=np.float64)
+    scale = x[train].std(axis=0, dtype=np.float64)
+    scale[scale <= CONSTANT * np.abs(mean)] = np.inf
+    x = x - mean.astype(np.float32)
+    x /= scale.astype(np.float32)
+    return x
+
+
+def run_generators(settings: dict) -> list[np.random.Generator]:
+    """Return one generator a seed, from the names of cohort, model and method."""
+    names = [settings[name] for name in ("cohort", "model", "method")]
+    return [generator("probe", *names, seed) for seed in range(settings["entry"]["seeds"])]
+
+
+def summary(sweep: Sweep, entry: dict) -> dict:
+    """Return how each seed's run was chosen, as JSON; what is not finite is null."""
+    rates = sorted(entry["learning_rates"])
+    seeds = range(len(sweep.rate))
+    chosen = [
+        {
+            "seed": seed,
+            "learning_rate": rates[sweep.rate[seed]],
+            "epoch": int(sweep.epoch[seed]),
+            "val_loss": _plain(sweep.losses[sweep.epoch[seed] - 1, seed, sweep.rate[seed]]),
+            "val_loss_by_epoch": _plain(sweep.losses[:, seed, sweep.rate[seed]]),
+            "best_by_learning_rate": _plain(sweep.criterion[:, seed].min(axis=0)),
+        }
+        for seed in seeds
+    ]
+    return {"select": entry["select"], "learning_rates": rates, "chosen": chosen}
+
+
+def _plain(values: np.ndarray):
+    rounded = [float(f"{value:.6g}") if np.isfinite(value) else None for value in np.ravel(values)]
+    return rounded if np.ndim(values) else rounded[0]

@@ -1,0 +1,150 @@
+"""Protocol lint: what would make an audit wrong or misleading, found before anyone reads it."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from medaudit.audit.lint import cohort_checks
+from medaudit.audit.lint import prediction_checks as scored
+from medaudit.audit.lint.pretraining_overlap import overlaps
+from medaudit.audit.lint.problems import Finding, as_json, fail_on_errors
+from medaudit.core.table_io import COHORT, IMAGES, PREDICTIONS, read_table, write_json
+
+MINIMUM = {"n": 10, "n_pos": 3, "n_neg": 3}
+THRESHOLD = {"rule": "fixed", "value": 0.5}
+
+
+def check_cohort(
+    cohort: pd.DataFrame,
+    attributes: list,
+    minimum: dict | None = None,
+    tasks: list[str] | None = None,
+) -> list[Finding]:
+    """Check a cohort's splits, attribute coding, ages, repeated rows and sizes of groups.
+
+    Parameters
+    ----------
+    cohort : pandas.DataFrame
+        Columns of `medaudit.core.table_io.COHORT`.
+    attributes : list of str or of list of str
+        Attributes and intersections that will be audited.
+    minimum : dict, optional
+        ``n``, ``n_pos``, ``n_neg`` of an estimable group.
+    tasks : list of str, optional
+        Tasks that will be audited; default all labels.
+    """
+    labels = [c[2:] for c in cohort.columns if c.startswith("y_")] if tasks is None else tasks
+    checks = (
+        cohort_checks.splits(cohort, labels),
+        cohort_checks.patient_overlap(cohort),
+        cohort_checks.repeated_rows(cohort),
+        cohort_checks.attribute_coding(cohort),
+        cohort_checks.ages(cohort),
+        cohort_checks.age_groups(cohort),
+        cohort_checks.small_groups(cohort, labels, attributes, minimum or MINIMUM),
+    )
+    return [finding for check in checks for finding in check]
+
+
+def check_predictions(
+    predictions: pd.DataFrame,
+    cohort: pd.DataFrame,
+    task_type: str,
+    threshold: dict | None = None,
+) -> list[Finding]:
+    """Check predictions (columns of `medaudit.core.table_io.PREDICTIONS`) against their cohort.
+
+    Parameters
+    ----------
+    predictions, cohort : pandas.DataFrame
+        The two tables.
+    task_type : str
+        ``binary``, ``multilabel`` or ``multiclass``.
+    threshold : dict, optional
+        The rule of the evaluation settings, e.g. ``{"rule": "best_f1"}``.
+    """
+    checks = (
+        scored.identity(predictions, cohort),
+        scored.scores(predictions, task_type),
+        scored.polarity(predictions),
+        scored.threshold_source(predictions, task_type, threshold or THRESHOLD),
+        scored.repeated_predictions(predictions, cohort),
+    )
+    return [finding for check in checks for finding in check]
+
+
+def check_images(folder: Path, cohort: pd.DataFrame) -> list[Finding]:
+    """Find near-duplicate images across the splits in an image store (`medaudit.data.images`)."""
+    from medaudit.audit.lint.near_duplicates import near_duplicates
+
+    index = read_table(folder / "index.parquet", IMAGES)
+    index = index[index["status"] == "ok"].merge(cohort[["image_id", "split"]], on="image_id")
+    store = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+    columns = (index[name].to_numpy() for name in ("row", "image_id", "split"))
+    return near_duplicates(store, *columns)
+
+
+def check_overlap(models: dict[str, dict], dataset: str | None) -> list[Finding]:
+    """Find models whose pretraining saw the audited dataset, or may have.
+
+    Parameters
+    ----------
+    models : dict
+        Catalogue entries by name, of which ``pretraining_data`` is read.
+    dataset : str or None
+        The audited dataset's name.
+    """
+    return [
+        Finding("pretraining_overlap", "warning", sentence, 1, sentence.split()[0].rstrip(":"))
+        for sentence in overlaps(models, [dataset] if dataset else [])
+    ]
+
+
+def lint(
+    settings: dict,
+    *,
+    cohort: Path,
+    output: Path,
+    images: Path | None = None,
+    predictions: list[Path] = (),
+    threads: int = 1,
+) -> None:
+    """Write the findings on a cohort, its images and its predictions; fail on errors.
+
+    Parameters
+    ----------
+    settings : dict
+        ``cohort`` (name), ``task_type``, ``tasks``, ``attributes`` and ``evaluation`` (its
+        ``threshold`` and ``minimum``); ``dataset`` and ``models`` (entries with
+        ``pretraining_data``), for what models have seen.
+    cohort : Path
+        The cohort's table.
+    output : Path
+        JSON: ``findings`` (check, severity, message, count, where; worst first) and ``counts``.
+        It is written before the run fails.
+    images : Path, optional
+        Folder of the image store.
+    predictions : list of Path, optional
+        Predictions on this cohort.
+    threads : int
+        Not used.
+
+    Raises
+    ------
+    MedauditError
+        A finding is an error.
+    """
+    table, evaluation = read_table(cohort, COHORT), settings["evaluation"]
+    findings = check_cohort(
+        table, settings["attributes"], evaluation["minimum"], settings.get("tasks")
+    )
+    findings += check_overlap(settings.get("models", {}), settings.get("dataset"))
+    findings += check_images(images, table) if images else []
+    for path in predictions:
+        rows = read_table(path, PREDICTIONS)
+        for found in check_predictions(rows, table, settings["task_type"], evaluation["threshold"]):
+            where = f"{path.parent.name}/{path.stem}: {found.where}"
+            findings.append(Finding(found.check, found.severity, found.message, found.count, where))
+    write_json({"cohort": settings["cohort"], **as_json(findings)}, output)
+    fail_on_errors(findings, f"the cohort {settings['cohort']}")

@@ -1,0 +1,157 @@
+"""Checks of predictions against their cohort: ids, splits, labels, scores, polarity, thresholds."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+from medaudit.audit.lint.problems import Finding, examples
+
+EXTREME_SHARE = 0.5
+NEEDS_VALIDATION = ("best_f1", "youden", "fpr")
+DEVIATIONS = 3.0
+
+
+def identity(predictions: pd.DataFrame, cohort: pd.DataFrame) -> Iterator[Finding]:
+    """Find ids, splits and labels that differ from the cohort's (errors), test rows not scored."""
+    ids = predictions["image_id"]
+    place = pd.Index(cohort["image_id"]).get_indexer(ids)
+    if (place < 0).any():
+        strange = ids[place < 0].unique()
+        message = f"{len(strange)} predicted images are not in the cohort"
+        yield Finding("unknown_id", "error", message, len(strange), f"ids {examples(strange)}")
+    split = cohort["split"].to_numpy()
+    test = split == "test"
+    absent = cohort["image_id"][test & (np.bincount(place[place >= 0], minlength=len(test)) == 0)]
+    if len(absent):
+        message = (
+            f"{len(absent)} of {test.sum()} test images have no prediction: who is left out may "
+            "decide the gap"
+        )
+        yield Finding("missing_prediction", "warning", message, len(absent), examples(absent))
+    moved = (split[place] != predictions["split"].to_numpy()) & (place >= 0)
+    if moved.any():
+        message = (
+            f"{int(moved.sum())} predictions name another split than the cohort: test images "
+            "may have chosen a threshold or a model"
+        )
+        where = f"ids {examples(ids[moved].unique())}"
+        yield Finding("test_touched", "error", message, int(moved.sum()), where)
+    yield from _labels(predictions, cohort, place)
+
+
+def _labels(
+    predictions: pd.DataFrame, cohort: pd.DataFrame, place: np.ndarray
+) -> Iterator[Finding]:
+    for task, rows in predictions.groupby("task", sort=True).indices.items():
+        if f"y_{task}" not in cohort:
+            message = f"the cohort has no label for the task {task}"
+            yield Finding("unknown_task", "error", message, len(rows), str(task))
+            continue
+        truth = cohort[f"y_{task}"].to_numpy(float)[place[rows]]
+        given = predictions["y"].to_numpy(float)[rows]
+        wrong = (truth != given) & ~(np.isnan(truth) | np.isnan(given)) & (place[rows] >= 0)
+        if wrong.any():
+            message = f"{int(wrong.sum())} labels differ from the cohort's"
+            where = f"{task}: ids {examples(predictions['image_id'].iloc[rows[wrong]].unique())}"
+            yield Finding("label_mismatch", "error", message, int(wrong.sum()), where)
+
+
+def scores(predictions: pd.DataFrame, task_type: str) -> Iterator[Finding]:
+    """Find scores that are no probabilities (error), constant or nearly all 0 and 1 (warning)."""
+    score = predictions["score"]
+    bad = ~((score >= 0) & (score <= 1))
+    if bad.any():
+        message = f"{int(bad.sum())} scores are not in [0, 1]"
+        where = examples(score[bad].unique())
+        yield Finding("score_range", "error", message, int(bad.sum()), where)
+    for task, values in score.groupby(predictions["task"], sort=True):
+        extreme = float(((values == 0) | (values == 1)).mean())
+        if values.nunique() == 1 and len(values) > 1:
+            message = f"every score of {task} is {values.iloc[0]:g}: AUC is 0.5 by construction"
+            yield Finding("score_range", "warning", message, len(values), str(task))
+        elif extreme > EXTREME_SHARE:
+            message = (
+                f"{extreme:.0%} of the scores of {task} are 0 or 1: decisions rather than scores; "
+                "ranking metrics and calibration mean little"
+            )
+            yield Finding("score_range", "warning", message, int(extreme * len(values)), str(task))
+    if task_type == "multiclass":
+        yield from _sums(predictions)
+
+
+def _sums(predictions: pd.DataFrame) -> Iterator[Finding]:
+    total = predictions.groupby(["seed", "image_id"], sort=False)["score"].sum()
+    off = total[(total - 1).abs() > 1e-3]
+    if len(off):
+        message = f"the class probabilities of {len(off)} images do not sum to 1"
+        where = f"ids {examples(off.index.get_level_values('image_id').unique())}"
+        yield Finding("score_range", "error", message, len(off), where)
+
+
+def polarity(predictions: pd.DataFrame) -> Iterator[Finding]:
+    """Find tasks whose AUC lies clearly below one half: labels or scores may be turned round."""
+    for (task, seed), rows in predictions.groupby(["task", "seed"], sort=True):
+        rows = rows[rows["y"].notna()]
+        positive = rows["y"].to_numpy() == 1
+        auc, error = auc_with_error(rows["score"].to_numpy(), positive)
+        if auc + DEVIATIONS * error < 0.5:
+            message = (
+                f"AUC of {task} is {auc:.3f}, clearly below 0.5: does a high score mean the "
+                "label 1?"
+            )
+            yield Finding("label_polarity", "warning", message, len(rows), f"{task}, seed {seed}")
+
+
+def auc_with_error(score: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
+    """Return the AUC and its standard error (Hanley and McNeil 1982); NaN with one class."""
+    n1, n0 = int(positive.sum()), int((~positive).sum())
+    if not (n1 and n0):
+        return np.nan, np.nan
+    auc = (rankdata(score)[positive].sum() - n1 * (n1 + 1) / 2) / (n1 * n0)
+    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    variance = auc * (1 - auc) + (n1 - 1) * (q1 - auc**2) + (n0 - 1) * (q2 - auc**2)
+    return float(auc), float(np.sqrt(max(variance, 0) / (n1 * n0)))
+
+
+def threshold_source(
+    predictions: pd.DataFrame, task_type: str, threshold: dict
+) -> Iterator[Finding]:
+    """Say where the decisions come from; a rule that needs validation rows and has none fails."""
+    if task_type == "multiclass":
+        yield Finding("threshold_source", "info", "decisions are the most probable class", 0, "")
+        return
+    has_validation = bool((predictions["split"] == "val").any())
+    rule = threshold["rule"]
+    if rule in NEEDS_VALIDATION and not has_validation:
+        message = (
+            f"the threshold rule {rule} needs validation rows and there are none; a threshold "
+            "chosen on the test split flatters the result: give a val split or a fixed threshold"
+        )
+        yield Finding("threshold_source", "error", message, 0, "split")
+    else:
+        chosen = f"fixed at {threshold.get('value', 0.5)}" if rule == "fixed" else f"{rule} on val"
+        yield Finding("threshold_source", "info", f"thresholds: {chosen}", 0, "split")
+
+
+def repeated_predictions(predictions: pd.DataFrame, cohort: pd.DataFrame) -> Iterator[Finding]:
+    """Find images of one patient with equal scores in every task: rows drawn more than once."""
+    test = predictions[predictions["split"] == "test"]
+    if test[["task", "seed"]].drop_duplicates().shape[0] > 1:
+        wide = test.set_index(["image_id", "task", "seed"])["score"].unstack(["task", "seed"])
+        wide.columns = range(wide.shape[1])
+    else:
+        wide = test.set_index("image_id")[["score"]]
+    if wide.empty or (wide.nunique() <= len(wide) / 2).all():
+        return
+    place = pd.Index(cohort["image_id"]).get_indexer(wide.index)
+    patient = pd.factorize(cohort["patient_id"])[0][place]
+    twice = wide.assign(patient=patient).duplicated(keep=False).to_numpy()
+    if twice.any():
+        message = (
+            f"{int(twice.sum())} test images share patient and every score with another: were "
+            "rows resampled with replacement? Intervals would be too narrow"
+        )
+        where = examples(wide.index[twice])
+        yield Finding("resampled_duplicates", "warning", message, int(twice.sum()), where)

@@ -1,0 +1,118 @@
+"""How long the jobs of a run take and what disk they need, and what each figure rests on."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from medaudit.cli.estimate.work import LONG, images_seen, speed_of, store_bytes
+from medaudit.core.table_io import read_json
+
+SHORT_SECONDS = 10.0
+"""Taken for a job that sees no images and of whose rule nothing was ever measured."""
+
+BASES = ("measured", "similar", "arithmetic", "guess")
+"""What an estimate rests on: this very job, done before; the median of the rule's jobs done before;
+images / images a second (`medaudit.cli.estimate.work.SPEED`); `SHORT_SECONDS`."""
+
+DIMENSION = 768
+"""Of an embedding, for its disk: a ViT-B's; a ResNet-152x2 has 4,096, a small model about 100."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is said of one job: seconds, and one of `BASES`."""
+
+    rule: str
+    seconds: float
+    basis: str
+
+
+def estimate_jobs(
+    config: dict,
+    jobs: list[tuple[str, dict[str, str]]],
+    sizes: dict[str, dict],
+    results: Path = Path("results"),
+) -> list[Estimate]:
+    """Return an estimate for each job.
+
+    Parameters
+    ----------
+    config : dict
+        The checked configuration.
+    jobs : list of tuple
+        Rule and wildcards of each, see `medaudit.cli.dry_run.planned_jobs`.
+    sizes : dict of str to dict
+        See `medaudit.cli.estimate.work.images_seen`.
+    results : Path
+        Whose ``benchmark`` folder holds the times of earlier jobs.
+    """
+    medians = {rule: _median(results / "benchmark", rule) for rule in {rule for rule, _ in jobs}}
+    return [_estimate(config, *job, sizes, results, medians) for job in jobs]
+
+
+def _estimate(config, rule, names, sizes, results, medians) -> Estimate:
+    before = read_seconds(benchmark_of(results, rule, names))
+    if before is not None:
+        return Estimate(rule, before, "measured")
+    if rule in LONG:
+        seen, speed = images_seen(config, rule, names, sizes), speed_of(config, rule, names)
+        return Estimate(rule, seen / speed, "arithmetic")
+    if medians[rule] is not None:
+        return Estimate(rule, medians[rule], "similar")
+    return Estimate(rule, SHORT_SECONDS, "guess")
+
+
+def benchmark_of(results: Path, rule: str, names: dict[str, str]) -> Path:
+    """Return where Snakemake stores the time of a job."""
+    return Path(f"{results.joinpath('benchmark', rule, *names.values())}.tsv")
+
+
+def read_seconds(path: Path) -> float | None:
+    """Return the seconds of a benchmark file; None where there is none or it says none."""
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            return float(next(csv.DictReader(stream, delimiter="\t"))["s"])
+    except (OSError, StopIteration, KeyError, ValueError):
+        return None
+
+
+def _median(folder: Path, rule: str) -> float | None:
+    found = [read_seconds(path) for path in sorted((folder / rule).rglob("*.tsv"))]
+    known = [seconds for seconds in found if seconds is not None]
+    return median(known) if known else None
+
+
+def cohorts_of_jobs(config: dict, jobs: list[tuple[str, dict[str, str]]]) -> list[str]:
+    """Return the cohorts whose sizes the estimates of these jobs need, each once."""
+    named = [names["cohort"] for rule, names in jobs if rule in LONG and "cohort" in names]
+    for rule, names in jobs:
+        if rule == "pretrain":
+            named += config["pretrainings"][names["pretraining"]]["cohorts"]
+    return list(dict.fromkeys(named))
+
+
+def sizes_in_card(card: dict) -> dict[str, int]:
+    """Return the images of a cohort by split, and of ``all``, from its card."""
+    splits = {r["split"]: r["n_images"] for r in card["counts"] if r["attribute"] == "all"}
+    return {**splits, "all": card["n_images"]}
+
+
+def stored_sizes(results: Path, cohort: str) -> dict[str, int] | None:
+    """Return `sizes_in_card` of a cohort that a run has built; None where there is none."""
+    path = results / "cohort" / f"{cohort}.json"
+    return sizes_in_card(read_json(path)) if path.is_file() else None
+
+
+def disk_of_stores(
+    config: dict, jobs: list[tuple[str, dict[str, str]]], sizes: dict[str, dict]
+) -> dict[str, int]:
+    """Return the bytes of the pixels of each image store that the jobs make."""
+    made = [names["cohort"] for rule, names in jobs if rule == "images"]
+    return {name: store_bytes(config, name, sizes[name]["all"]) for name in made}
+
+
+def bytes_of_embeddings(jobs: list[tuple[str, dict[str, str]]], sizes: dict[str, dict]) -> int:
+    """Return about how many bytes the embeddings take, at `DIMENSION` numbers an image."""
+    images = sum(sizes[names["cohort"]]["all"] for rule, names in jobs if rule == "embed")
+    return 4 * DIMENSION * images

@@ -1,0 +1,47 @@
+"""Make a cohort again from its dataset's tables, outside the results of any run."""
+
+import json
+from pathlib import Path
+
+from medaudit.config import jobs
+from medaudit.core.table_io import read_json
+from medaudit.data.cohort import cohort as build_cohort
+from medaudit.data.manifest import manifest as build_manifest
+
+
+def rebuild(config: dict, name: str, folder: Path) -> tuple[Path, dict]:
+    """Build a cohort below `folder` as a run would.
+
+    Parameters
+    ----------
+    config : dict
+        The checked configuration.
+    name : str
+        Of the cohort.
+    folder : Path
+        Manifests that already lie in it are used again.
+
+    Returns
+    -------
+    tuple
+        The cohort's table (`medaudit.core.table_io.COHORT`) and its card.
+
+    Raises
+    ------
+    MedauditError
+        As the stages `manifest` and `cohort`.
+    """
+    dataset = config["cohorts"][name]["dataset"]
+    manifest, manifest_card = folder / f"{dataset}.parquet", folder / f"{dataset}.json"
+    if not manifest_card.exists():
+        settings = json.loads(jobs.settings(config, "manifest", dataset=dataset))
+        build_manifest(settings, output=manifest, card=manifest_card)
+    table, card = folder / "cohort" / f"{name}.parquet", folder / "cohort" / f"{name}.json"
+    build_cohort(
+        json.loads(jobs.settings(config, "cohort", cohort=name)),
+        manifest=manifest,
+        manifest_card=manifest_card,
+        output=table,
+        card=card,
+    )
+    return table, read_json(card)

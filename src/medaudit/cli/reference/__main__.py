@@ -1,0 +1,3 @@
+from medaudit.cli.reference import main
+
+main()

@@ -1,4 +1,0 @@
-from medaudit.cohort import cohort
-from medaudit.stage import run
-
-run(cohort)

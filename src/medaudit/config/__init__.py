@@ -1,0 +1,8 @@
+"""From YAML files to jobs: what a run does, and what each job of it depends on.
+
+In:  the catalogues and ``config.yaml`` of whoever runs the workflow, their JSON schemas.
+Out: a checked configuration (`validation`), the runs of each study (`runs`), and for each job its
+     settings and the hash of its code (`jobs`). Every error in a configuration is found here,
+     before any job starts. Used by ``workflow/rules/common.smk``.
+May import: `medaudit.core`, `medaudit.data`, `medaudit.models` (without torch).
+"""

@@ -1,0 +1,116 @@
+"""Contracts of the tables that are derived from predictions, metrics, gaps and embeddings.
+
+They stand apart from `medaudit.core.table_io`, so that a new one reruns no training.
+"""
+
+import pandas as pd
+
+from medaudit.core.table_io import REAL, RUN_KEY, TEXT, WHOLE, Table
+
+COMPARISON = Table(
+    "comparison",
+    {
+        **dict.fromkeys(("study", "kind", "cohort", "model", "method"), TEXT),
+        **dict.fromkeys(("against_model", "against_method", "attribute", "gap", "metric"), TEXT),
+        **dict.fromkeys(("task", "dialect"), TEXT),
+        **dict.fromkeys(("value", "low", "high", "seed_sd", "null_mean", "null_q95"), REAL),
+        **dict.fromkeys(("smallest_detectable", "p_value", "p_adjusted"), REAL),
+        **dict.fromkeys(("family", "worst", "best"), TEXT),
+        **dict.fromkeys(("family_size", "n", "n_patients", "n_groups", "n_estimable"), WHOLE),
+        "status": TEXT,
+    },
+    key=("study", "kind", "cohort", "model", "method", "against_model", "against_method")
+    + ("attribute", "gap", "metric", "task", "dialect"),
+    required=("status",),
+)
+
+PROBES = Table(
+    "attribute probes",
+    {
+        **dict.fromkeys(("cohort", "model", "attribute", "group", "probe"), TEXT),
+        **dict.fromkeys(("value", "low", "high", "null_mean", "null_q95", "p_value"), REAL),
+        **dict.fromkeys(("n", "n_pos", "n_patients"), WHOLE),
+        "status": TEXT,
+    },
+    key=("cohort", "model", "attribute", "group", "probe"),
+    required=("n", "status"),
+)
+MARGINALS = Table(
+    "marginals",
+    {
+        **dict.fromkeys(("cohort", "model", "attribute", "group", "projection"), TEXT),
+        "component": WHOLE,
+        **dict.fromkeys(("statistic", "p_value", "p_adjusted"), REAL),
+        **dict.fromkeys(("n", "n_rest"), WHOLE),
+        "status": TEXT,
+    },
+    key=("cohort", "model", "attribute", "group", "projection", "component"),
+    required=("n", "status"),
+)
+PARTS = Table(
+    "parts of gaps",
+    {
+        **dict.fromkeys((*RUN_KEY, "group", "metric", "part"), TEXT),
+        **dict.fromkeys(("value", "low", "high"), REAL),
+        **dict.fromkeys(("n", "n_pos", "n_rest", "n_rest_pos"), WHOLE),
+        "status": TEXT,
+    },
+    key=(*RUN_KEY, "group", "metric", "part"),
+    required=("n", "status"),
+)
+
+DIALECTS = Table(
+    "dialects",
+    {
+        **dict.fromkeys(("cohort", "model", "method", "seed", "task", "attribute"), TEXT),
+        **dict.fromkeys(("dialect", "measure", "better"), TEXT),
+        **dict.fromkeys(("value", "se", "low", "high"), REAL),
+        **dict.fromkeys(("null_mean", "null_q95", "p_value"), REAL),
+        **dict.fromkeys(("n_groups", "n_estimable"), WHOLE),
+        "status": TEXT,
+    },
+    key=(*RUN_KEY, "dialect", "measure"),
+    required=("status",),
+)
+RANKINGS = Table(
+    "rankings",
+    {
+        **dict.fromkeys(("cohort", "attribute", "first", "second"), TEXT),
+        "tau": REAL,
+        **dict.fromkeys(("n_runs", "n_swapped"), WHOLE),
+        **dict.fromkeys(("swapped", "status"), TEXT),
+    },
+    key=("cohort", "attribute", "first", "second"),
+    required=("n_runs", "status"),
+)
+
+SEARCH = Table(
+    "trials of a search",
+    {
+        "number": WHOLE,
+        "state": TEXT,
+        "value": REAL,
+        "learning_rate": REAL,
+        "mask": TEXT,
+        "pruning_ratio": REAL,
+        "beta": REAL,
+        "epochs": WHOLE,
+        "seconds": REAL,
+        "processor_seconds": REAL,
+        "worker": TEXT,
+    },
+    key=("number",),
+    required=("state", "learning_rate", "mask", "epochs"),
+)
+"""A point's place in the search, ``complete``, ``pruned`` or ``undefined``, and what it cost.
+
+``pruning_ratio`` and ``beta`` are those of fairprune, missing for other trainings."""
+
+
+def summing(gaps: pd.DataFrame) -> pd.Series:
+    """Say which gaps sum a run up: of the mean over seeds, and not of one task among several.
+
+    Their permutations are kept beside the table, as ``<x>.null.npy``, row by row.
+    """
+    sums = gaps["task"].isin(["all", "mean"]).groupby(gaps["metric"]).transform("any")
+    return gaps["seed"].eq("mean") & (gaps["task"].isin(["all", "mean", "mean_of_gaps"]) | ~sums)

@@ -1,0 +1,108 @@
+"""What code made a result: a hash of a stage's import closure."""
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from medaudit.core.errors import MedauditError
+
+PACKAGE = Path(__file__).parents[1]
+
+
+def code_version(*modules: str) -> str:
+    """Return a hash of the code that `modules` can reach inside the package.
+
+    The hash covers the syntax trees of the modules and of every ``medaudit`` module they import,
+    directly or not, at the top or inside a function. Comments, docstrings and layout do not
+    count, so editing them reruns nothing. The files in a package's ``templates`` folder and its
+    CSV files count as they are. Modules that are found by name at run time (a dataset, a model backend) are not seen
+    and must be named.
+
+    Parameters
+    ----------
+    *modules : str
+        Names below ``medaudit``, e.g. ``"models.embed"``, ``"models.kinds.pixels"``. A package stands for its
+        ``__init__``; the packages around a module count too.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits.
+
+    Raises
+    ------
+    MedauditError
+        There is no such module.
+    """
+    seen: set[str] = set()
+    waiting = [f"medaudit.{module}" for module in modules]
+    while waiting:
+        module = waiting.pop()
+        if module not in seen:
+            seen.add(module)
+            waiting += [*_imports(module), *_parents(module)]
+    digest = hashlib.sha256()
+    for module in sorted(seen):
+        digest.update(f"{module}={_tree_hash(module)}\n".encode())
+        for template in _templates(module):
+            digest.update(template.name.encode() + template.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _parents(module: str) -> list[str]:
+    """Return the packages around a module: importing it runs their ``__init__`` too."""
+    parts = module.split(".")
+    return [".".join(parts[:k]) for k in range(2, len(parts))]
+
+
+def _source(module: str) -> Path | None:
+    stem = PACKAGE.joinpath(*module.split(".")[1:])
+    found = [path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.is_file()]
+    return found[0] if found else None
+
+
+def _templates(module: str) -> list[Path]:
+    folder = PACKAGE.joinpath(*module.split(".")[1:])
+    return sorted([*folder.glob("templates/*"), *folder.glob("*.csv")])
+
+
+@cache
+def _parse(module: str) -> ast.Module:
+    path = _source(module)
+    if path is None:
+        raise MedauditError(f"code_version: there is no module {module} in {PACKAGE}")
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def _tree_hash(module: str) -> str:
+    tree = ast.parse(ast.unparse(_parse(module)))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [part for part in body if not _is_text(part)]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(getattr(node, "value", None), ast.Constant)
+
+
+@cache
+def _imports(module: str) -> tuple[str, ...]:
+    return tuple(_find_imports(module))
+
+
+def _find_imports(module: str) -> Iterator[str]:
+    for node in ast.walk(_parse(module)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            if name.split(".")[0] == "medaudit" and _source(name) is not None:
+                yield name

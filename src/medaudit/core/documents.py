@@ -1,0 +1,70 @@
+"""Types of the JSON documents that stages exchange, so that a type checker finds a wrong key."""
+
+from typing import Any, TypedDict
+
+from medaudit.core.entry_types import StudyEntry
+
+
+class GroupCount(TypedDict):
+    """Size of one group in one split (`CohortCard` ``counts``)."""
+
+    split: str
+    attribute: str
+    group: str
+    n_images: int
+    n_patients: int
+    positive: dict[str, int]
+    known: dict[str, int]
+
+
+class CohortCard(TypedDict, total=False):
+    """Card of a cohort, ``results/cohort/<cohort>.json`` (`medaudit.data.cohort.card.describe`)."""
+
+    name: str
+    dataset: str
+    builder: str
+    task_type: str
+    tasks: list[str]
+    attributes: list[str | list[str]]
+    age_threshold: float | None
+    age_rule: str | None
+    seed: int
+    n_images: int
+    n_patients: int
+    counts: list[GroupCount]
+    missing: dict[str, int]
+    tables: dict[str, dict[str, str]]
+    exclusions: list[dict[str, Any]]
+    notes: list[str]
+    phantom: bool
+    ids_sha256: str
+    test_sha256: str
+
+
+class PredictionsFooter(TypedDict, total=False):
+    """Footer of a predictions table: who predicted, with which weights, how it was chosen."""
+
+    cohort: str
+    model: str
+    method: str
+    spec: dict[str, Any] | None
+    phantom: bool | None
+    runs: dict[str, Any]
+    rows: dict[str, int]
+    notes: list[str]
+
+
+class StudyHead(TypedDict, total=False):
+    """Head of a study's ``index.json``: what its tables and figures are made of."""
+
+    study: str
+    entry: StudyEntry
+    level: float
+    draws: int | None
+    permutations: int | None
+    cohorts: list[str]
+    headline: str
+    gap: str
+    notes: list[str]
+    tables: list[dict[str, Any]]
+    figures: list[dict[str, Any]]

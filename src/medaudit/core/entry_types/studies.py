@@ -1,0 +1,27 @@
+"""Types of the entries of studies. Written from ``studies.schema.yaml``: do not edit.
+
+``python -m medaudit.cli.reference`` writes this file again after a change of the schema.
+"""
+
+from typing import TypedDict
+
+
+class StudyEntryAlso(TypedDict, total=False):
+    """Keys of a study entry also."""
+
+    cohorts: list[str]
+    models: list[str]
+    methods: list[str]
+
+
+class StudyEntry(TypedDict, total=False):
+    """Keys of a study entry."""
+
+    title: str
+    question: str
+    cohorts: list[str]
+    models: list[str]
+    methods: list[str]
+    also: list[StudyEntryAlso]
+    tables: list[str]
+    figures: list[str]

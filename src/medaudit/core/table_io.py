@@ -1,0 +1,245 @@
+"""Contracts of every file that one stage writes and another reads.
+
+A `Table` names its columns, their types and its key. `write_table` and `read_table` check it, so
+that a broken file is found where it was made. Every write is atomic (`medaudit.core.atomic`). Formats
+follow the file's suffix: ``.parquet``, ``.csv``.
+"""
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from medaudit.core.atomic import atomic
+from medaudit.core.errors import MedauditError
+
+FLOAT_FORMAT = "%.6g"
+STATUSES = (
+    "ok",
+    "undefined:one_class",
+    "undefined:no_decision",
+    "undefined:no_fit",
+    "too_few",
+    "missing",
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The contract of one kind of table.
+
+    Parameters
+    ----------
+    name : str
+        Shown in errors.
+    columns : dict of str to pyarrow.DataType
+        Required columns in their order.
+    key : tuple of str
+        Columns that together identify a row.
+    prefixes : dict of str to pyarrow.DataType
+        Types of further columns by the start of their names, e.g. ``y_`` and ``a_``.
+    required : tuple of str
+        Columns in which no value may be missing; the key always belongs to them.
+    """
+
+    name: str
+    columns: dict[str, pa.DataType]
+    key: tuple[str, ...]
+    prefixes: dict[str, pa.DataType] = field(default_factory=dict)
+    required: tuple[str, ...] = ()
+
+
+TEXT, REAL, WHOLE = pa.string(), pa.float64(), pa.int64()
+
+MANIFEST = Table(
+    "manifest",
+    {"image_id": TEXT, "patient_id": TEXT, "path": TEXT, "age": REAL, "view": TEXT},
+    key=("image_id",),
+    prefixes={"y_": REAL, "a_": TEXT},
+    required=("patient_id", "path"),
+)
+COHORT = Table(
+    "cohort",
+    {"image_id": TEXT, "patient_id": TEXT, "path": TEXT, "age": REAL, "view": TEXT, "split": TEXT},
+    key=("image_id",),
+    prefixes={"y_": REAL, "a_": TEXT, "w_": REAL},
+    required=("patient_id", "path", "split"),
+)
+IMAGES = Table(
+    "image index",
+    {"image_id": TEXT, "row": WHOLE, "status": TEXT, "error": TEXT},
+    key=("image_id",),
+    required=("row", "status"),
+)
+EMBEDDINGS = Table(
+    "embeddings",
+    {"image_id": TEXT, "embedding": pa.list_(pa.float32())},
+    key=("image_id",),
+    required=("embedding",),
+)
+PREDICTIONS = Table(
+    "predictions",
+    {"image_id": TEXT, "split": TEXT, "task": TEXT, "seed": WHOLE, "y": REAL, "score": REAL},
+    key=("image_id", "task", "seed"),
+    required=("split", "score"),
+)
+RUN_KEY = ("cohort", "model", "method", "seed", "task", "attribute")
+METRICS = Table(
+    "metrics",
+    {
+        **dict.fromkeys((*RUN_KEY, "group", "metric"), TEXT),
+        **dict.fromkeys(("value", "low", "high"), REAL),
+        **dict.fromkeys(("n", "n_pos", "n_patients"), WHOLE),
+        **dict.fromkeys(("dialect", "status"), TEXT),
+    },
+    key=(*RUN_KEY, "group", "metric", "dialect"),
+    required=("n", "status"),
+)
+GAPS = Table(
+    "gaps",
+    {
+        **dict.fromkeys((*RUN_KEY, "gap", "metric"), TEXT),
+        **dict.fromkeys(
+            ("value", "low", "high", "null_mean", "null_q95", "p_value", "smallest_detectable"),
+            REAL,
+        ),
+        **dict.fromkeys(("worst", "best"), TEXT),
+        **dict.fromkeys(("n_groups", "n_estimable"), WHOLE),
+        **dict.fromkeys(("dialect", "status"), TEXT),
+    },
+    key=(*RUN_KEY, "gap", "metric", "dialect"),
+    required=("n_groups", "n_estimable", "status"),
+)
+
+
+def check_table(frame: pd.DataFrame, table: Table, where: str) -> pa.Table:
+    """Return `frame` as an Arrow table in the column order and types of its contract.
+
+    Raises
+    ------
+    MedauditError
+        A column is lacking or unknown, a value has the wrong type, a required value is missing,
+        or a key stands twice; the message shows the first offending rows.
+    """
+    problems = list(_problems(frame, table))
+    if problems:
+        raise MedauditError(f"{where} is not a valid {table.name} table: " + "; ".join(problems))
+    try:
+        arrow = pa.Table.from_pandas(frame, schema=_schema(frame, table), preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise MedauditError(f"{where} is not a valid {table.name} table: {error}") from error
+    return arrow.replace_schema_metadata(None)
+
+
+def write_table(frame: pd.DataFrame, path: Path, table: Table, **metadata: object) -> None:
+    """Check `frame` against `table` and write it to `path` atomically.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        The rows; their order is kept.
+    path : Path
+        Ends in ``.parquet`` or ``.csv`` (numbers as ``%.6g``).
+    table : Table
+        The contract.
+    **metadata : object
+        JSON values stored in a Parquet file's footer (see `read_metadata`).
+    """
+    arrow = check_table(frame, table, str(path))
+    with atomic(path) as temporary:
+        if path.suffix == ".parquet":
+            footer = {key: json.dumps(value, sort_keys=True) for key, value in metadata.items()}
+            pq.write_table(arrow.replace_schema_metadata(footer), temporary, compression="zstd")
+        else:
+            arrow.to_pandas().to_csv(
+                temporary,
+                index=False,
+                float_format=FLOAT_FORMAT,
+                lineterminator="\n",
+                quoting=csv.QUOTE_MINIMAL,
+            )
+
+
+def read_table(path: Path, table: Table, columns: list[str] | None = None) -> pd.DataFrame:
+    """Read `path` and check it against `table`.
+
+    With `columns`, only these are read and the key is not checked.
+    """
+    try:
+        if path.suffix == ".parquet":
+            frame = pq.read_table(path, columns=columns).to_pandas()
+        else:
+            frame = _read_csv(path, table, columns)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise MedauditError(f"cannot read the {table.name} table {path}: {error}") from error
+    if columns is None:
+        check_table(frame, table, str(path))
+    return frame
+
+
+def read_metadata(path: Path) -> dict:
+    """Return the JSON metadata that `write_table` stored in a Parquet file."""
+    footer = pq.read_schema(path).metadata or {}
+    return {
+        key.decode(): json.loads(value)
+        for key, value in footer.items()
+        if not key.startswith((b"ARROW", b"pandas"))
+    }
+
+
+def write_json(value: object, path: Path) -> None:
+    """Write `value` as readable JSON with sorted keys, atomically; NaN is refused."""
+    text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    with atomic(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> dict:
+    """Read a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_array(array: np.ndarray, path: Path) -> None:
+    """Write a NumPy array as ``.npy``, atomically; object arrays are refused."""
+    with atomic(path) as temporary, temporary.open("wb") as stream:
+        np.save(stream, array, allow_pickle=False)
+
+
+def _type_of(column: str, table: Table) -> pa.DataType | None:
+    by_prefix = (kind for prefix, kind in table.prefixes.items() if column.startswith(prefix))
+    return table.columns.get(column) or next(by_prefix, None)
+
+
+def _schema(frame: pd.DataFrame, table: Table) -> pa.Schema:
+    extra = [column for column in frame.columns if column not in table.columns]
+    return pa.schema([(column, _type_of(column, table)) for column in [*table.columns, *extra]])
+
+
+def _problems(frame: pd.DataFrame, table: Table) -> Iterator[str]:
+    lacking = [column for column in table.columns if column not in frame.columns]
+    unknown = [column for column in frame.columns if _type_of(column, table) is None]
+    if lacking:
+        yield f"lacks {lacking} (it has {list(frame.columns)})"
+    if unknown:
+        yield f"has unknown columns {unknown}"
+    for column in (*table.key, *table.required):
+        missing = frame[column].isna() if column in frame.columns else pd.Series(dtype=bool)
+        if missing.any():
+            yield f"{column} is missing in {missing.sum()} rows, first {missing.idxmax()}"
+    if not lacking and frame.duplicated(list(table.key)).any():
+        twice = frame.loc[frame.duplicated(list(table.key), keep=False), list(table.key)]
+        yield f"{len(twice)} rows share their key, e.g. {twice.iloc[0].to_dict()}"
+
+
+def _read_csv(path: Path, table: Table, columns: list[str] | None) -> pd.DataFrame:
+    header = pd.read_csv(path, nrows=0).columns
+    kinds = {column: _type_of(column, table) for column in header}
+    text = {column: "str" for column, kind in kinds.items() if kind == TEXT}
+    frame = pd.read_csv(path, usecols=columns, dtype=text, keep_default_na=False, na_values=[""])
+    return frame.astype({c: "Int64" for c in frame.columns if kinds.get(c) == WHOLE})

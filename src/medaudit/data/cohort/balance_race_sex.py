@@ -1,0 +1,70 @@
+"""Balance the training split over race and sex (Khan et al., How Fair, section 4.3)."""
+
+import numpy as np
+import pandas as pd
+
+from medaudit.core.errors import MedauditError
+from medaudit.data.cohort.selection import Selection
+
+
+def balance_race_sex(selection: Selection, rng: np.random.Generator) -> None:
+    """Undersample each race of the training split to the smallest, without replacement.
+
+    The smallest race stays whole. Of the largest race so many women and men are drawn that the
+    whole comes as near to 1:1 as that race allows; of the others images are drawn uniformly. The
+    paper states no seed, counts or finer rule. The other splits stay as they are.
+
+    Parameters
+    ----------
+    selection : Selection
+        Its frame loses rows; ``balance`` of its details gets the counts before and after.
+    rng : numpy.random.Generator
+        Draws.
+
+    Raises
+    ------
+    MedauditError
+        The training split has fewer than two races.
+    """
+    train = selection.frame[selection.frame["split"] == "train"]
+    sizes = train["a_race"].value_counts().sort_index()
+    if len(sizes) < 2:
+        raise MedauditError(
+            f"balance race_sex needs at least two races in train, not {list(sizes.index)}"
+        )
+    n, largest = int(sizes.min()), sizes.idxmax()
+    kept = [
+        _draw(train.index[train["a_race"] == race], n, rng) for race in sizes.index.drop(largest)
+    ]
+    women = int((train.loc[np.concatenate(kept), "a_sex"] == "female").sum())
+    kept += _draw_evened(train[train["a_race"] == largest], n, len(sizes) * n / 2 - women, rng)
+    chosen = selection.frame.index.isin(np.concatenate(kept))
+    others = (selection.frame["split"] != "train").to_numpy()
+    selection.keep(pd.Series(chosen | others), "undersampled to balance race and sex in training")
+    after = selection.frame[selection.frame["split"] == "train"]
+    selection.details["balance"] = {
+        "kind": "race_sex",
+        "images_of_each_race": n,
+        "train_before": _count(train),
+        "train_after": _count(after),
+    }
+
+
+def _draw(rows: pd.Index, n: int, rng: np.random.Generator) -> np.ndarray:
+    return rng.permutation(rows.to_numpy())[:n]
+
+
+def _draw_evened(rows: pd.DataFrame, n: int, wanted: float, rng) -> list[np.ndarray]:
+    """Draw `n` rows with `wanted` women among them, or as near to that as there are."""
+    female = rows["a_sex"] == "female"
+    least, most = max(0, n - int((~female).sum())), min(n, int(female.sum()))
+    women = int(np.clip(round(wanted), least, most))
+    return [
+        _draw(rows.index[female], women, rng),
+        _draw(rows.index[~female], n - women, rng),
+    ]
+
+
+def _count(train: pd.DataFrame) -> dict[str, int]:
+    counts = train.groupby(["a_race", "a_sex"]).size()
+    return {f"{race} & {sex}": int(n) for (race, sex), n in counts.items()}

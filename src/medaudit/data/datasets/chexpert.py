@@ -1,0 +1,162 @@
+"""CheXpert v1.0 (Irvin et al., AAAI 2019), small or full, in the trees in which it is shipped."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from medaudit.core.errors import MedauditError
+from medaudit.data.datasets import Source, dataset_folder
+from medaudit.data.datasets.chexpert_files import find_demographics, find_tables, locate
+from medaudit.data.datasets.chexpert_race import draw_race, read_race
+from medaudit.data.readers.csv_table import (
+    check_ages,
+    check_present,
+    check_unique,
+    read_columns,
+    translate,
+)
+
+FINDINGS = (
+    "No Finding",
+    "Enlarged Cardiomediastinum",
+    "Cardiomegaly",
+    "Lung Opacity",
+    "Lung Lesion",
+    "Edema",
+    "Consolidation",
+    "Pneumonia",
+    "Atelectasis",
+    "Pneumothorax",
+    "Pleural Effusion",
+    "Pleural Other",
+    "Fracture",
+    "Support Devices",
+)
+TABLES = ("train.csv",)
+CAPPED_AGE = 90
+UNCERTAIN = {"zeros": 0.0, "ones": 1.0, "ignore": np.nan}
+BLANK = {"zeros": 0.0, "ignore": np.nan}
+RACE = ("auto", "draw")
+_SEX = {"male": "male", "female": "female", "unknown": "unknown"}
+_TEXT = ("Path", "Sex", "Frontal/Lateral", "AP/PA")
+_PATH = r"^(?:CheXpert-v1\.0[^/]*/)?(?P<path>(?:train|valid|val|test)/(?P<patient>patient\d+)/.+)$"
+
+
+def load(settings: dict) -> Source:
+    """Read CheXpert's ``train.csv`` and, beside it, ``valid.csv``.
+
+    Parameters
+    ----------
+    settings : dict
+        The catalogue entry.
+
+        ``folder`` : the owner's folder or its parent; null for the embedded ``train.csv``.
+        ``table`` : the training table inside the folder; null finds ``train.csv``.
+        ``demographics`` : ``CHEXPERT DEMO.xlsx``, inside the folder or below the data root;
+        null looks for it in the folder.
+        ``race`` : ``auto`` takes it from the demographics file; without that file it is drawn
+        for the embedded table and missing for a folder. ``draw`` always draws it.
+        ``uncertain`` : what -1 becomes: ``zeros``, ``ones`` or ``ignore`` (missing).
+        ``blank`` : what a label that is not mentioned becomes: ``zeros`` or ``ignore``.
+
+    Returns
+    -------
+    Source
+        Rows of ``train.csv`` in its order and complete, so that row i of the frame is row i of
+        the table (the published split file names rows so); then those of ``valid.csv``.
+        ``image_id`` is the path below CheXpert's own folder; ``view`` is AP, PA, LL, RL or
+        ``lateral``.
+
+    Raises
+    ------
+    MedauditError
+        A file or column is lacking, a code or path is unknown, an image stands twice.
+    """
+    folder = dataset_folder(settings)
+    tables = find_tables(folder, settings.get("table"))
+    parts = [_read(path, settings) for path in tables.values()]
+    frame = pd.concat(parts, ignore_index=True)
+    if folder is not None:
+        frame["path"] = locate(folder, next(iter(tables.values())).parent, frame["image_id"])
+    notes = _notes(frame)
+    demographics = find_demographics(folder, settings.get("demographics"))
+    if _choice(settings, "race", RACE) == "draw" or (folder is None and demographics is None):
+        frame["a_race"], note = draw_race(frame["patient_id"])
+        notes.append(note)
+    elif demographics is None:
+        notes.append(
+            "Race is missing: there is no CHEXPERT DEMO.xlsx. Give `demographics`, or set "
+            "`race: draw` to draw it at random."
+        )
+        frame["a_race"] = pd.Series(pd.NA, index=frame.index, dtype="str")
+    else:
+        tables = {**tables, "demographics": demographics}
+        frame["a_race"], frame["a_ethnicity"] = read_race(demographics, frame["patient_id"])
+    return Source(frame, tables, [], notes)
+
+
+def _notes(frame: pd.DataFrame) -> list[str]:
+    capped = int((frame["age"] == CAPPED_AGE).sum())
+    return [f"CheXpert caps ages at {CAPPED_AGE}: {capped} images say {CAPPED_AGE}."] * (capped > 0)
+
+
+def _read(path: Path, settings: dict) -> pd.DataFrame:
+    types = dict.fromkeys(_TEXT, pa.string()) | dict.fromkeys(("Age", *FINDINGS), pa.float64())
+    table = read_columns(path, types)
+    check_ages(table["Age"].to_numpy(), "Age", path)
+    for column in ("Path", "Frontal/Lateral"):
+        check_present(table, column, path)
+    check_unique(table, "Path", path)
+    names = _split_paths(table["Path"].combine_chunks(), path)
+    lateral = pc.equal(pc.utf8_lower(table["Frontal/Lateral"]), "lateral")
+    view = pc.if_else(lateral, "lateral", table["AP/PA"])
+    return pd.DataFrame(
+        {
+            "image_id": pd.Series(names.field("path"), dtype="str"),
+            "patient_id": pd.Series(names.field("patient"), dtype="str"),
+            "path": pd.Series(names.field("path"), dtype="str"),
+            "age": table["Age"].to_numpy(),
+            "view": view.to_pandas(),
+            **_labels(table, path, settings),
+            "a_sex": pd.Series(translate(table, "Sex", _SEX, path), dtype="str"),
+        }
+    )
+
+
+def _split_paths(paths: pa.Array, source: Path) -> pa.StructArray:
+    names = pc.extract_regex(paths, _PATH)
+    if names.null_count:
+        row = pc.index(pc.is_null(names), True).as_py()
+        raise MedauditError(
+            f"{source}: column 'Path' holds {paths[row].as_py()!r} in line {row + 2}; expected "
+            "e.g. CheXpert-v1.0-small/train/patient00001/study1/view1_frontal.jpg"
+        )
+    return names
+
+
+def _labels(table: pa.Table, path: Path, settings: dict) -> dict[str, np.ndarray]:
+    uncertain = UNCERTAIN[_choice(settings, "uncertain", UNCERTAIN)]
+    blank = BLANK[_choice(settings, "blank", BLANK)]
+    labels = {}
+    for finding in FINDINGS:
+        codes = table[finding].to_numpy()
+        missing, unsure = np.isnan(codes), codes == -1
+        wrong = ~(missing | unsure | (codes == 0) | (codes == 1))
+        if wrong.any():
+            row = wrong.argmax()
+            raise MedauditError(
+                f"{path}: column {finding!r} holds {codes[row]:g} in line {row + 2}; codes are 1, "
+                "0, -1 and blank"
+            )
+        labels[f"y_{finding}"] = np.where(missing, blank, np.where(unsure, uncertain, codes))
+    return labels
+
+
+def _choice(settings: dict, key: str, known) -> str:
+    value = settings.get(key) or next(iter(known))
+    if value not in known:
+        raise MedauditError(f"dataset setting `{key}` is {value!r}; known are {list(known)}")
+    return value

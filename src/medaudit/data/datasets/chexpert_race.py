@@ -1,0 +1,118 @@
+"""Race of CheXpert's patients: from the demographics file, or drawn where there is none."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from medaudit.core.errors import MedauditError
+from medaudit.core.seeds import generator
+from medaudit.data.readers import excel_sheet
+
+SHARES = {"white": 0.78, "asian": 0.15, "black": 0.07}
+COLUMNS = ("PATIENT", "PRIMARY_RACE", "ETHNICITY")
+# The first three in the order of Glocker et al. (2022): "White or Caucasian" is white though it
+# holds "asian", hence the match is by letter case too.
+_RACES = {
+    "Black": "black",
+    "White": "white",
+    "Asian": "asian",
+    "Pacific Islander": "pacific islander",
+    "American Indian": "native american",
+    "Native American": "native american",
+    "Unknown": "unknown",
+    "Refused": "unknown",
+    "Other": "other",
+}
+_ETHNICITIES = {
+    "Non-Hispanic": "non-hispanic",
+    "Not Hispanic": "non-hispanic",
+    "Hispanic": "hispanic",
+    "Unknown": "unknown",
+    "Refused": "unknown",
+}
+
+
+def draw_race(patients: pd.Series) -> tuple[pd.Series, str]:
+    """Draw a race for each patient at the shares published for CheXpert.
+
+    Parameters
+    ----------
+    patients : pandas.Series
+        Patient of each image.
+
+    Returns
+    -------
+    tuple of pandas.Series and str
+        The race of each image, one a patient, depending on the order of the patients alone; and
+        the note that every output must repeat. Shares: Khan et al. (How Fair), section 4.1.
+    """
+    codes, unique = pd.factorize(patients)
+    drawn = generator("chexpert", "race").choice(list(SHARES), len(unique), p=list(SHARES.values()))
+    shares = ", ".join(f"{race} {share:.0%}" for race, share in SHARES.items())
+    note = (
+        f"Race is not real: it was drawn at random for each patient ({shares}; seeded), since "
+        "CheXpert's demographics file was not used. Differences between races are chance or "
+        "planted."
+    )
+    return pd.Series(drawn[codes], index=patients.index, dtype="str"), note
+
+
+def read_race(path: Path, patients: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Read race and ethnicity of each image's patient from ``CHEXPERT DEMO.xlsx``.
+
+    Parameters
+    ----------
+    path : Path
+        Excel or CSV file, one row a patient, columns PATIENT, PRIMARY_RACE, ETHNICITY.
+    patients : pandas.Series
+        Patient of each image.
+
+    Returns
+    -------
+    tuple of pandas.Series
+        Race (white, asian, black, pacific islander, native american, other, unknown, or the
+        owner's words in lower case) and ethnicity (non-hispanic, hispanic, unknown, or the
+        owner's words); missing where the owner's cell is blank or the patient is not listed.
+
+    Raises
+    ------
+    MedauditError
+        The file cannot be read, a column is lacking, a patient stands twice, or none of the
+        patients is listed.
+    """
+    table = _read(path)
+    if table["PATIENT"].duplicated().any():
+        twice = table.loc[table["PATIENT"].duplicated(), "PATIENT"].iloc[0]
+        raise MedauditError(f"{path}: patient {twice!r} stands in more than one row of PATIENT")
+    table = table.set_index("PATIENT")
+    if not patients.isin(table.index).any():
+        raise MedauditError(
+            f"{path}: none of its patients (e.g. {table.index[0]!r}) is in the image table "
+            f"(e.g. {patients.iloc[0]!r})"
+        )
+    race = table["PRIMARY_RACE"].map(_meanings(table["PRIMARY_RACE"], _RACES))
+    ethnicity = table["ETHNICITY"].map(_meanings(table["ETHNICITY"], _ETHNICITIES))
+    return patients.map(race).astype("str"), patients.map(ethnicity).astype("str")
+
+
+def _meanings(column: pd.Series, meanings: dict[str, str]) -> dict[str, str]:
+    return {
+        text: next((m for part, m in meanings.items() if part in text), text.strip().lower())
+        for text in column.dropna().unique()
+    }
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        if path.suffix == ".xlsx":
+            table = excel_sheet.read_table(path)
+        else:
+            table = pd.read_csv(path, dtype="str", encoding="utf-8-sig")
+    except (OSError, ValueError, KeyError) as error:
+        raise MedauditError(f"cannot read {path}: {error}") from error
+    lacking = [column for column in COLUMNS if column not in table.columns]
+    if lacking:
+        raise MedauditError(f"{path} lacks the columns {lacking}; it has {list(table.columns)}")
+    if table["PATIENT"].isna().all():
+        raise MedauditError(f"{path} lists no patient")
+    return table.dropna(subset=["PATIENT"])

@@ -1,0 +1,167 @@
+"""NIH ChestX-ray14 (Wang et al., CVPR 2017), in any of the forms in which it is handed on."""
+
+import logging
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from medaudit.core.errors import MedauditError
+from medaudit.data.datasets import Source, dataset_folder, embedded_table
+from medaudit.data.readers.csv_table import (
+    check_present,
+    check_unique,
+    read_columns,
+    read_header,
+    translate,
+)
+
+FINDINGS = (
+    "Atelectasis",
+    "Cardiomegaly",
+    "Effusion",
+    "Infiltration",
+    "Mass",
+    "Nodule",
+    "Pneumonia",
+    "Pneumothorax",
+    "Consolidation",
+    "Edema",
+    "Emphysema",
+    "Fibrosis",
+    "Pleural_Thickening",
+    "Hernia",
+)
+EMBEDDED = "Data_Entry_2017_v2020.csv.gz"
+TABLES = ("Data_Entry_2017*.csv", "Data_Entry_2017*.csv.gz")
+OLDEST = 100
+_SEX = {"m": "male", "f": "female", "male": "male", "female": "female", "unknown": "unknown"}
+_COLUMNS = ("Image Index", "Finding Labels", "Patient ID", "Patient Age", "View Position")
+_log = logging.getLogger(__name__)
+
+
+def load(settings: dict) -> Source:
+    """Read ChestX-ray14 in its 2017, Kaggle or 2020 form.
+
+    Parameters
+    ----------
+    settings : dict
+        The catalogue entry: ``folder`` (null: the embedded 2020 table and no images) and ``table``
+        (a CSV inside the folder; null finds ``Data_Entry_2017*.csv``, the 2020 one first).
+
+    Returns
+    -------
+    Source
+        One row an image in the order of the table. Ages in years; an age given in months or days
+        is 0; an age above 100 is missing and counted. ``path`` is relative to the folder.
+
+    Raises
+    ------
+    MedauditError
+        No table, a column is lacking, an unknown finding, sex or age, an image named twice.
+    """
+    folder = dataset_folder(settings)
+    path = _table(folder, settings.get("table"))
+    table, sex = _read(path)
+    age, exclusions = _ages(table, path)
+    names = table["Image Index"].to_pandas()
+    frame = pd.DataFrame(
+        {
+            "image_id": names,
+            "patient_id": table["Patient ID"].to_pandas(),
+            "path": names if folder is None else _locate(folder, names),
+            "age": age,
+            "view": table["View Position"].to_pandas(),
+            **_findings(table, path),
+            "a_sex": pd.Series(translate(table, sex, _SEX, path), dtype="str"),
+        }
+    )
+    return Source(frame, {"labels": path}, exclusions)
+
+
+def _table(folder: Path | None, name: str | None) -> Path:
+    if folder is None:
+        return embedded_table(EMBEDDED)
+    if name is not None:
+        found = [folder / name] if (folder / name).is_file() else []
+    else:
+        found = [
+            path
+            for path in folder.glob("Data_Entry_2017*")
+            if path.name.endswith((".csv", ".csv.gz"))
+        ]
+    if not found:
+        raise MedauditError(
+            f"there is no {name or 'Data_Entry_2017*.csv'} in {folder}; set `table` of the dataset "
+            "to the file's name"
+        )
+    return max(found, key=lambda path: ("2020" in path.name, path.name))
+
+
+def _read(path: Path) -> tuple[pa.Table, str]:
+    header = read_header(path)
+    sex = next((name for name in ("Patient Gender", "Patient Sex") if name in header), None)
+    if sex is None:
+        raise MedauditError(
+            f"{path} lacks the column 'Patient Gender' (or 'Patient Sex'); it has {header}"
+        )
+    table = read_columns(path, dict.fromkeys((*_COLUMNS, sex), pa.string()))
+    for column in ("Image Index", "Finding Labels", "Patient ID"):
+        check_present(table, column, path)
+    check_unique(table, "Image Index", path)
+    return table, sex
+
+
+def _ages(table: pa.Table, path: Path) -> tuple[np.ndarray, list[dict]]:
+    values = [value for value in pc.unique(table["Patient Age"]).to_pylist() if value]
+    parsed = {value: re.fullmatch(r"(\d+)([YMD]?)", value.strip().upper()) for value in values}
+    wrong = [value for value, match in parsed.items() if match is None]
+    if wrong:
+        raise MedauditError(f"{path}: column 'Patient Age' holds {wrong[:5]}, e.g. 58 or 058Y")
+    years = {
+        value.strip().lower(): float(match[1]) if match[2] in ("", "Y") else 0.0
+        for value, match in parsed.items()
+    }
+    age = translate(table, "Patient Age", years, path).astype(float)
+    impossible = age > OLDEST
+    counts = {"age is blank": np.isnan(age).sum(), f"age above {OLDEST}": impossible.sum()}
+    exclusions = [
+        {"reason": f"{reason}: age set to missing", "count": int(count)}
+        for reason, count in counts.items()
+        if count
+    ]
+    return np.where(impossible, np.nan, age), exclusions
+
+
+def _findings(table: pa.Table, path: Path) -> dict[str, np.ndarray]:
+    encoded = pc.dictionary_encode(table["Finding Labels"].combine_chunks())
+    distinct = [text.split("|") for text in encoded.dictionary.to_pylist()]
+    for parts in distinct:
+        wrong = [part for part in parts if part not in (*FINDINGS, "No Finding")]
+        if wrong or ("No Finding" in parts and len(parts) > 1):
+            raise MedauditError(
+                f"{path}: column 'Finding Labels' holds {'|'.join(parts)!r}; it must be 'No "
+                f"Finding' or some of {list(FINDINGS)} joined by |"
+            )
+    codes = encoded.indices.to_numpy()
+    return {
+        f"y_{finding}": np.array([finding in parts for parts in distinct], float)[codes]
+        for finding in FINDINGS
+    }
+
+
+def _locate(folder: Path, names: pd.Series) -> pd.Series:
+    index: dict[str, str] = {}
+    for place, _, files in sorted(os.walk(folder)):
+        where = Path(place).relative_to(folder)
+        for name in files:
+            if name.endswith(".png"):
+                index.setdefault(name, (where / name).as_posix())
+    lacking = ~names.isin(index)
+    if lacking.any():
+        _log.warning("%d of %d images are not below %s", lacking.sum(), len(names), folder)
+    return names.map(lambda name: index.get(name, name)).astype("str")

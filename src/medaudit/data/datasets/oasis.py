@@ -1,0 +1,196 @@
+"""OASIS-1 cross-sectional (Marcus et al., 2007): slices of brain MRI of one session a subject."""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from medaudit.core.errors import MedauditError
+from medaudit.data.datasets import Source
+from medaudit.data.phantoms.tables.draw import load_or_draw
+from medaudit.data.phantoms.tables.oasis import write_table
+from medaudit.data.readers import excel_sheet
+from medaudit.data.readers.containers import count_slices
+from medaudit.data.readers.csv_table import check_ages, read_columns
+from medaudit.data.readers.limits import BrokenPicture
+from medaudit.data.readers.owner_files import find_table
+
+TABLES = (
+    "oasis_cross-sectional.csv",
+    "oasis_cross-sectional.xlsx",
+    "oasis_cross-sectional-?*.xlsx",
+)
+VOLUME = re.compile(r"(OAS1_\d{4}_MR\d)_.*_t88_masked_gfc\.hdr")
+LABELS = {
+    "cdr_gt_0": ("Dementia", lambda cdr: cdr > 0),
+    "cdr_eq_2": ("Moderate dementia", lambda cdr: cdr == 2),
+}
+PLANE = "coronal"
+_SEX = {"m": "male", "f": "female"}
+_COLUMNS = ("ID", "M/F", "Age", "CDR")
+_GRADES = (0, 0.5, 1, 2, 3)
+
+
+def load(settings: dict) -> Source:
+    """Read the sessions of OASIS-1 that have a Clinical Dementia Rating, one row a slice.
+
+    Parameters
+    ----------
+    settings : dict
+        The catalogue entry.
+
+        ``folder`` : null draws a table and pictures; else it holds the table and, at any depth (``disc1`` ... ``disc12`` or flat), the
+        volumes ``*_t88_masked_gfc.{hdr,img}``.
+        ``table`` : CSV or Excel file inside it; null finds the owner's name.
+        ``label`` : ``cdr_gt_0`` (task `Dementia`) or ``cdr_eq_2`` (task `Moderate dementia`).
+        ``slices`` : ``negative``, ``positive``: share of the coronal slices kept of a session of
+        this label, those in the middle.
+
+    Returns
+    -------
+    Source
+        Rows in the order of the table, then from back to front. ``patient_id`` is the subject.
+        Reliability rescans (``_MR2``) and sessions without a rating are left out and counted.
+
+    Raises
+    ------
+    MedauditError
+        No table, a column or volume is lacking, a value is unknown, a session stands twice.
+    """
+    return load_or_draw(settings, write_table, _read)
+
+
+def _read(folder: Path, settings: dict) -> Source:
+    path = find_table(folder, settings.get("table"), TABLES)
+    table, exclusions = _select(_read_table(path), path)
+    task, positive = _label(settings)
+    table = table.assign(label=positive(table["CDR"]).astype(float))
+    table["volume"] = _locate(folder, table["ID"])
+    rows = _spread(folder, table, settings["slices"])
+    frame = pd.DataFrame(
+        {
+            "image_id": rows["ID"] + rows["slice"].map("_{:03d}".format),
+            "patient_id": rows["ID"].str[:9],
+            "path": rows["volume"] + f"#{PLANE}=" + rows["slice"].astype("str"),
+            "age": rows["Age"],
+            "view": PLANE,
+            f"y_{task}": rows["label"],
+            "a_sex": rows["M/F"],
+        }
+    )
+    return Source(frame, {"sessions": path}, exclusions, _notes(table, settings))
+
+
+def _label(settings: dict) -> tuple:
+    if settings["label"] not in LABELS:
+        raise MedauditError(
+            f"dataset setting `label` is {settings['label']!r}; known are {list(LABELS)}"
+        )
+    return LABELS[settings["label"]]
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    if path.suffix == ".csv":
+        table = read_columns(path, dict.fromkeys(_COLUMNS, pa.string())).to_pandas().astype("str")
+    else:
+        table = excel_sheet.read_table(path)
+    lacking = [column for column in _COLUMNS if column not in table]
+    if lacking:
+        raise MedauditError(f"{path} lacks the columns {lacking}; it has {list(table.columns)}")
+    wrong = table.loc[~table["ID"].fillna("").str.fullmatch(r"OAS1_\d{4}_MR\d"), "ID"]
+    if len(wrong) or table.empty:
+        raise MedauditError(
+            f"{path}: column 'ID' holds {wrong.iloc[0] if len(wrong) else 'nothing'!r} in line "
+            f"{wrong.index[0] + 2 if len(wrong) else 2}; expected e.g. OAS1_0001_MR1"
+        )
+    if table["ID"].duplicated().any():
+        twice = table.loc[table["ID"].duplicated(), "ID"].iloc[0]
+        raise MedauditError(f"{path}: session {twice} stands in more than one row")
+    age = _numbers(table["Age"], path)
+    check_ages(age.to_numpy(float), "Age", path)
+    return table.assign(
+        Age=age,
+        CDR=_numbers(table["CDR"], path),
+        **{"M/F": _sexes(table["M/F"], path)},
+    )
+
+
+def _numbers(column: pd.Series, path: Path) -> pd.Series:
+    numbers = pd.to_numeric(column, errors="coerce")
+    wrong = column[numbers.isna() & column.notna()]
+    if column.name == "CDR":
+        wrong = pd.concat([wrong, column[numbers.notna() & ~numbers.isin(_GRADES)]])
+    if len(wrong):
+        raise MedauditError(
+            f"{path}: column {column.name!r} holds {wrong.iloc[0][:60]!r} in line {wrong.index[0] + 2}"
+        )
+    return numbers
+
+
+def _sexes(column: pd.Series, path: Path) -> pd.Series:
+    codes = column.str.strip().str.lower()
+    wrong = codes[codes.notna() & ~codes.isin(_SEX)]
+    if len(wrong):
+        raise MedauditError(f"{path}: column 'M/F' holds {wrong.iloc[0][:60]!r}; known are M and F")
+    return codes.map(_SEX).astype("str")
+
+
+def _select(table: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[dict]]:
+    rescan, unrated = ~table["ID"].str.endswith("_MR1"), table["CDR"].isna()
+    counts = {
+        "session is a reliability rescan": rescan.sum(),
+        "session has no Clinical Dementia Rating": (unrated & ~rescan).sum(),
+    }
+    kept = table[~rescan & ~unrated]
+    if kept.empty:
+        raise MedauditError(f"{path}: no session has a Clinical Dementia Rating (column 'CDR')")
+    return kept, [{"reason": why, "count": int(n)} for why, n in counts.items() if n]
+
+
+def _locate(folder: Path, sessions: pd.Series) -> pd.Series:
+    volumes: dict[str, str] = {}
+    for place, folders, files in os.walk(folder):
+        folders.sort()
+        for name in sorted(files):
+            if found := VOLUME.fullmatch(name):
+                where = Path(place).relative_to(folder) / name
+                volumes.setdefault(found[1], where.as_posix())
+    lacking = sessions[~sessions.isin(volumes)]
+    if len(lacking):
+        raise MedauditError(
+            f"{len(lacking)} of {len(sessions)} sessions have no *_t88_masked_gfc.hdr below "
+            f"{folder}, first {lacking.iloc[0]}; unpack all discs there"
+        )
+    return sessions.map(volumes).astype("str")
+
+
+def _spread(folder: Path, table: pd.DataFrame, shares: dict[str, float]) -> pd.DataFrame:
+    """Return a row for each slice in the middle of each session's volume."""
+    middles = []
+    for volume, positive in zip(table["volume"], table["label"] == 1, strict=True):
+        try:
+            count = count_slices(folder / volume, PLANE)
+        except BrokenPicture as error:
+            raise MedauditError(f"{folder / volume}: {error}") from error
+        kept = max(1, int(shares["positive" if positive else "negative"] * count + 1e-9))
+        middles.append((count - kept) // 2 + np.arange(kept))
+    return table.assign(slice=middles).explode("slice", ignore_index=True).astype({"slice": int})
+
+
+def _notes(table: pd.DataFrame, settings: dict) -> list[str]:
+    shares = settings["slices"]
+    notes = [
+        f"Each image is a coronal slice: the middle {shares['negative']:.0%} of a session without "
+        f"the label, {shares['positive']:.0%} of one with it. FairTune's Table 13 has 25 % of all "
+        "sessions but two, which it does not name (12,156 slices; all: 12,220)."
+    ]
+    if settings["label"] == "cdr_eq_2":
+        notes.append(
+            f"Label CDR = 2, as FairTune's text says: {int(table['label'].sum())} of "
+            f"{len(table)} subjects have it, too few for any estimate. Its Table 13 was made with "
+            "CDR > 0."
+        )
+    return notes

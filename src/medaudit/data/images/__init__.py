@@ -1,0 +1,249 @@
+"""Stage `images`: every image of a cohort decoded once, resized, in one memory-mapped array."""
+
+import hashlib
+import importlib.metadata
+import json
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from medaudit.core.code_version import code_version
+from medaudit.core.errors import MedauditError
+from medaudit.core.files import sha256
+from medaudit.core.table_io import (
+    COHORT,
+    IMAGES,
+    atomic,
+    read_json,
+    read_table,
+    write_array,
+    write_json,
+    write_table,
+)
+from medaudit.data.datasets import phantom_of
+from medaudit.data.image_store import Store, open_store
+from medaudit.data.images.sources import (
+    Part,
+    describe_files,
+    draw_phantoms,
+    picture_shape,
+    read_files,
+)
+from medaudit.data.readers.containers import part_address
+
+__all__ = ["Store", "images", "open_store"]
+
+log = logging.getLogger(__name__)
+CHUNK_BYTES = 1 << 24
+SHOWN = 20
+STAMP = "fingerprint.json"
+DECODERS = ("h5py", "nibabel", "numpy", "opencv-python-headless", "pillow", "pydicom", "simplejpeg")
+
+
+def images(settings: dict, *, cohort: Path, output: Path, threads: int = 1) -> None:
+    """Decode or draw the images of a cohort into one memory-mapped array.
+
+    Parameters
+    ----------
+    settings : dict
+        ``cohort`` (name), ``dataset`` (its catalogue entry; without a ``folder`` the phantom
+        draws), ``image_size`` (pixels a side), ``channels`` (1, the default, or 3) and
+        ``on_error``: ``fail`` (default) or ``exclude``.
+    cohort : Path
+        The cohort's table.
+    output : Path
+        The folder of ``images.npy`` (uint8 ``[n, size, size]`` or ``[n, size, size, 3]``, only the
+        images that could be read), ``index.parquet`` (`artefacts.IMAGES`: the cohort's rows in
+        their order, ``row`` -1 where the status is not ``ok``) and ``card.json``.
+    threads : int
+        Images decoded at once.
+
+    Raises
+    ------
+    MedauditError
+        A setting is not valid; with ``on_error: fail`` an image is missing or broken; or none can
+        be read. Finished chunks stay in ``<output>.partial`` and the next run goes on from there.
+    """
+    _check_settings(settings)
+    rows = read_table(cohort, COHORT)
+    partial = output.with_name(output.name + ".partial")
+    _open_partial(partial, _fingerprint(settings, cohort))
+    parts = [
+        _finish_chunk(partial, number, chunk, settings, threads)
+        for number, chunk in enumerate(_chunks(rows, settings))
+    ]
+    index = _make_index(rows, parts)
+    _check_errors(rows, index, settings)
+    digest = _write_pixels(partial, len(parts), index, settings, output / "images.npy")
+    write_table(index, output / "index.parquet", IMAGES)
+    write_json(_card(rows, index, settings, digest), output / "card.json")
+    _discard(partial)
+
+
+def _check_settings(settings: dict) -> None:
+    allowed = {"channels": (1, 3), "on_error": ("fail", "exclude")}
+    for key, values in allowed.items():
+        if settings.get(key, values[0]) not in values:
+            raise MedauditError(f"images: {key} is {settings[key]!r}; it can be one of {values}")
+    size = settings["image_size"]
+    if not isinstance(size, int) or not 16 <= size <= 4096:
+        raise MedauditError(f"images: image_size is {size!r}; it must be between 16 and 4096")
+    low, high = settings["dataset"].get("window", (0, 1))
+    if not low < high:
+        raise MedauditError(f"images: window is [{low}, {high}]; its first number must be lower")
+
+
+def _is_phantom(settings: dict) -> bool:
+    return settings["dataset"].get("folder") is None
+
+
+def _versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in DECODERS}
+
+
+def _fingerprint(settings: dict, cohort: Path) -> str:
+    matter = {key: value for key, value in settings.items() if key != "on_error"}
+    dataset = settings["dataset"]
+    source = (
+        f"phantoms.{phantom_of(dataset)}"
+        if _is_phantom(settings)
+        else f"datasets.{dataset['loader']}"
+    )
+    code = code_version("data.images", f"data.{source}")
+    text = json.dumps([matter, sha256(cohort), code, _versions()], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _open_partial(partial: Path, fingerprint: str) -> None:
+    stamp = partial / STAMP
+    if partial.exists() and not (stamp.exists() and read_json(stamp) == fingerprint):
+        log.info("discarding %s: it was made from other settings or by other code", partial)
+        _discard(partial)
+    write_json(fingerprint, stamp)
+
+
+def _discard(partial: Path) -> None:
+    """Delete all of it, first what says that it can be used: a kill may leave the rest."""
+    (partial / STAMP).unlink(missing_ok=True)
+    shutil.rmtree(partial)
+
+
+def _chunks(rows: pd.DataFrame, settings: dict) -> Iterator[pd.DataFrame]:
+    """Part the rows, where possible between two files, so that no file is opened twice."""
+    step = int(np.clip(CHUNK_BYTES // np.prod(picture_shape(settings)), 16, 512))
+    files = np.array([part_address(path)[0] for path in rows["path"]], dtype=object)
+    changes = np.flatnonzero(files[1:] != files[:-1]) + 1
+    start = 0
+    while start < len(rows):
+        end = min(start + step, len(rows))
+        within = changes[(changes > start) & (changes <= end)]
+        if end < len(rows) and len(within):
+            end = int(within[-1])
+        yield rows.iloc[start:end]
+        start = end
+
+
+def _finish_chunk(
+    partial: Path, number: int, rows: pd.DataFrame, settings: dict, threads: int
+) -> dict:
+    """Return status and errors of a chunk; work only if it is not finished or its files changed."""
+    files = None if _is_phantom(settings) else describe_files(rows, settings)
+    note = _chunk_path(partial, number).with_suffix(".json")
+    if note.exists():
+        done = read_json(note)
+        if done["files"] == files and set(done["status"]) <= {"ok"}:
+            return done
+    work = draw_phantoms if _is_phantom(settings) else read_files
+    part: Part = work(rows, settings, threads)
+    write_array(part.pixels, _chunk_path(partial, number))
+    done = {"files": files, "status": part.status, "errors": part.errors}
+    write_json(done, note)
+    log.info("chunk %d: %d images", number, len(rows))
+    return done
+
+
+def _make_index(rows: pd.DataFrame, parts: list[dict]) -> pd.DataFrame:
+    status = np.array([one for part in parts for one in part["status"]], dtype=object)
+    ok = status == "ok"
+    return pd.DataFrame(
+        {
+            "image_id": rows["image_id"].to_numpy(),
+            "row": np.where(ok, np.cumsum(ok) - 1, -1),
+            "status": status,
+            "error": [one for part in parts for one in part["errors"]],
+        }
+    )
+
+
+def _list_errors(rows: pd.DataFrame, index: pd.DataFrame) -> list[dict]:
+    bad = (index["status"] != "ok").to_numpy()
+    listed = index[bad].assign(path=rows["path"].to_numpy()[bad]).head(SHOWN)
+    return listed[["image_id", "path", "status", "error"]].to_dict("records")
+
+
+def _check_errors(rows: pd.DataFrame, index: pd.DataFrame, settings: dict) -> None:
+    bad = int((index["status"] != "ok").sum())
+    none_left = bad == len(index)
+    if bad == 0 and not none_left:
+        return
+    if none_left or settings.get("on_error", "fail") == "fail":
+        shown = [f"{e['path']}: {e['error']}" for e in _list_errors(rows, index)[:5]]
+        advice = (
+            "mend the files or the folder"
+            if none_left
+            else ("mend them, or set the cohort's on_error to exclude; finished images are kept")
+        )
+        raise MedauditError(
+            f"images of {settings['cohort']}: {bad} of {len(index)} cannot be read, e.g. "
+            f"{'; '.join(shown)}; {advice}"
+        )
+    log.warning("%d of %d images are excluded", bad, len(index))
+
+
+def _chunk_path(partial: Path, number: int) -> Path:
+    return partial / f"{number:06d}.npy"
+
+
+def _write_pixels(
+    partial: Path, chunks: int, index: pd.DataFrame, settings: dict, path: Path
+) -> str:
+    """Copy the readable images of all chunks into one array; return the SHA-256 of its pixels."""
+    ok = (index["status"] == "ok").to_numpy()
+    digest, start = hashlib.sha256(), 0
+    header = {
+        "descr": "|u1",
+        "fortran_order": False,
+        "shape": (int(ok.sum()), *picture_shape(settings)),
+    }
+    # written, not mapped: on a full disk a mapped page would kill the process without a word
+    with atomic(path) as temporary, temporary.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, header)
+        for number in range(chunks):
+            pixels = np.load(_chunk_path(partial, number), allow_pickle=False)
+            kept = pixels[ok[start : start + len(pixels)]].tobytes()
+            stream.write(kept)
+            digest.update(kept)
+            start += len(pixels)
+    return digest.hexdigest()
+
+
+def _card(rows: pd.DataFrame, index: pd.DataFrame, settings: dict, digest: str) -> dict:
+    counts = index["status"].value_counts()
+    phantom = _is_phantom(settings)
+    drawn = settings["dataset"].get("phantom") or {}
+    return {
+        "cohort": settings["cohort"],
+        "image_size": settings["image_size"],
+        "channels": settings.get("channels", 1),
+        "resize": "squash to a square, area average",
+        "phantom": phantom,
+        **{key: drawn.get(key, []) if phantom else [] for key in ("planted", "marks")},
+        "counts": {status: int(counts.get(status, 0)) for status in ("ok", "missing", "broken")},
+        "errors": _list_errors(rows, index),
+        "sha256": digest,
+        "decoders": _versions(),
+    }

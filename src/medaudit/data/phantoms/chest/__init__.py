@@ -1,0 +1,103 @@
+"""Chest-like pictures for the rows of real tables, with findings drawn where they belong.
+
+The pictures are made, not measured: what is planted in them is known, so an audit can be checked
+against it. Anatomy comes from the patient, pose and noise from the image, findings from the
+``y_`` columns. Race changes nothing, except through a planted visibility.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from medaudit.core.seeds import generator
+from medaudit.data.phantoms.chest import findings, frontal, lateral
+from medaudit.data.phantoms.chest.planted import read_findings, read_visibility
+from medaudit.data.phantoms.chest.traits import IMAGE_DRAWS, PATIENT_DRAWS, describe, is_lateral
+
+BATCH_PIXELS = 131_072  # arrays of a batch stay in the cache
+NOISE = 0.035
+CLUTTER = 0.045
+
+
+def render(rows: pd.DataFrame, settings: dict, image_size: int, threads: int = 1) -> np.ndarray:
+    """Draw one picture for each row of a manifest or cohort.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        ``image_id``, ``patient_id``, ``age``, ``view``, ``y_<finding>`` (1 is drawn; 0 and missing
+        are not), and the ``a_`` columns that the planted visibility names.
+    settings : dict
+        A dataset's entry; ``phantom`` holds ``planted`` (see `planted.read_visibility`) and
+        ``seed`` (default 0).
+    image_size : int
+        Pixels a side, at least 16.
+    threads : int
+        Batches drawn at once.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 ``[n, image_size, image_size]``. A picture depends on its own row, the settings and
+        the size alone, not on the other rows or their order.
+
+    Raises
+    ------
+    MedauditError
+        A finding cannot be drawn, or a planted rule is not valid.
+    """
+    present = read_findings(rows)
+    visible = read_visibility(rows, settings.get("phantom") or {}, list(present))
+    seed = (settings.get("phantom") or {}).get("seed", 0)
+    pictures = np.empty((len(rows), image_size, image_size), np.uint8)
+
+    def draw(part: np.ndarray) -> None:
+        strength = {name: present[name][part] * visible[name][part] for name in present}
+        pictures[part] = _draw_batch(rows.iloc[part], strength, seed, image_size)
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(draw, _batches(rows, image_size)))
+    return pictures
+
+
+def _batches(rows: pd.DataFrame, size: int) -> list[np.ndarray]:
+    """Return the positions of each batch; a batch holds frontal or lateral views alone."""
+    sideways = is_lateral(rows)
+    step = max(1, BATCH_PIXELS // size**2)
+    groups = [np.flatnonzero(~sideways), np.flatnonzero(sideways)]
+    return [group[i : i + step] for group in groups for i in range(0, len(group), step)]
+
+
+def _draw_batch(rows: pd.DataFrame, strength: dict, seed: int, size: int) -> np.ndarray:
+    patient = [generator("phantom", seed, p).random(PATIENT_DRAWS) for p in rows["patient_id"]]
+    streams = [
+        generator("phantom", seed, p, i)
+        for p, i in zip(rows["patient_id"], rows["image_id"], strict=True)
+    ]
+    image = np.stack([stream.random(IMAGE_DRAWS) for stream in streams])
+    details = np.stack([stream.random(findings.DRAWS, np.float32) for stream in streams])
+    traits = describe(rows, np.stack(patient), image)
+    view = lateral if is_lateral(rows)[0] else frontal
+    picture, chest = view.build(traits, size)
+    findings.add(picture, chest, traits, strength, details)
+    picture = traits.brightness + traits.contrast * picture
+    return np.stack(
+        [
+            _expose(one, draws, stream)
+            for one, draws, stream in zip(picture, image, streams, strict=True)
+        ]
+    )
+
+
+def _expose(picture: np.ndarray, draws: np.ndarray, stream: np.random.Generator) -> np.ndarray:
+    size = len(picture)
+    angle, zoom = 5 * (draws[4] - 0.5), 1 + 0.05 * (draws[5] - 0.5)
+    pose = cv2.getRotationMatrix2D(((size - 1) / 2, (size - 1) / 2), angle, zoom)
+    pose[:, 2] += 0.04 * size * (draws[6:8] - 0.5)
+    picture = cv2.warpAffine(picture, pose, (size, size), borderMode=cv2.BORDER_REPLICATE)
+    clutter = stream.standard_normal((6, 6), np.float32)
+    picture += CLUTTER * cv2.resize(clutter, (size, size), interpolation=cv2.INTER_CUBIC)
+    picture += NOISE * stream.standard_normal((size, size), np.float32)
+    return np.clip(picture * 255 + 0.5, 0, 255).astype(np.uint8)

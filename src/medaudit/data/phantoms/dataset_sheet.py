@@ -1,0 +1,58 @@
+"""Draw a contact sheet of datasets: ``python -m medaudit.data.phantoms.dataset_sheet docs/datasets.png``.
+
+One line a dataset whose table is drawn too: four pictures without the finding, four with it. Run it
+where ``config/datasets.yaml`` lies.
+"""
+
+import importlib
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import yaml
+
+from medaudit.core.table_io import atomic
+from medaudit.data import datasets
+
+CATALOGUE = Path("config/datasets.yaml")
+SIZE = 96
+EACH = 4
+CAPTION = 16
+LEVELS = 9  # step of the sheet's levels, which keeps the file small
+
+
+def draw_sheet(path: Path) -> None:
+    """Write the contact sheet as a PNG file."""
+    catalogue = yaml.safe_load(CATALOGUE.read_text(encoding="utf-8"))["datasets"]
+    sheet = np.vstack([_line(loader, catalogue[loader]) for loader in datasets.PHANTOMS])
+    with atomic(path) as temporary:
+        cv2.imwrite(str(temporary), sheet[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
+
+
+def _line(loader: str, entry: dict) -> np.ndarray:
+    settings = {**entry, "folder": None, "phantom": {"planted": []}}
+    frame = datasets.load(settings).frame
+    label = next(column for column in frame if column.startswith("y_"))
+    rows = pd.concat([_choose(frame[frame[label] == value]) for value in (0.0, 1.0)])
+    draw = importlib.import_module(f"medaudit.data.phantoms.{datasets.phantom_of(settings)}")
+    pictures = draw.render(rows, settings, SIZE)
+    if pictures.ndim == 3:
+        pictures = np.repeat(pictures[..., None], 3, axis=3)
+    line = np.full((SIZE + CAPTION, 2 * EACH * SIZE, 3), 255, np.uint8)
+    line[CAPTION:] = np.hstack(list(pictures)) // LEVELS * LEVELS
+    for place, word in ((0, "without"), (EACH * SIZE, "with")):
+        text, spot = f"{loader}: {word} {label[2:]}", (place + 3, CAPTION - 4)
+        cv2.putText(line, text, spot, cv2.FONT_HERSHEY_SIMPLEX, 0.36, (0, 0, 0), 1, cv2.LINE_AA)
+    return line
+
+
+def _choose(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return pictures of different subjects."""
+    subjects = frame.drop_duplicates("patient_id")
+    return subjects.iloc[np.linspace(0, len(subjects) - 1, EACH).astype(int)]
+
+
+if __name__ == "__main__":
+    draw_sheet(Path(sys.argv[1]))

@@ -1,0 +1,95 @@
+"""Spurious marks on phantoms: in training they go with the finding, elsewhere they do not.
+
+A mark is what a camera might leave: in one kind of pictures every second column is brighter, in the
+other kind darker, by less than the grain of the skin. Each column is one pixel wide whatever the
+size. A backbone that learned from pictures without it hardly answers to so fine a pattern; one that
+is tuned from its first layer on takes it up within a few steps.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pandas as pd
+
+from medaudit.core.errors import MedauditError
+from medaudit.core.seeds import generator
+from medaudit.data.phantoms.chest.planted import match_rows
+
+CONTRAST = 10
+"""Grey levels, of 255, by which columns differ from the picture without a mark."""
+
+
+def read_marks(rows: pd.DataFrame, phantom: dict) -> np.ndarray:
+    """Return each picture's mark, int8 ``[n]``: 1 or -1 for the two kinds, 0 for none.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        Has ``image_id`` and the columns that the rules name.
+    phantom : dict
+        ``marks`` is a list of rules ``{"where": {...}, "chance": 0..1}``. `where` is that of a
+        planted visibility and may name ``split`` and labels, e.g. ``{split: train, malignant: 1}``.
+        Of the rules that fit a row the last counts: it shows the first kind with this chance, else
+        the second. With none there is no mark.
+
+    Raises
+    ------
+    MedauditError
+        A rule has an unknown key or column, or a chance outside [0, 1].
+    """
+    chance = np.full(len(rows), np.nan)
+    for rule in phantom.get("marks") or []:
+        if set(rule) != {"where", "chance"} or not 0 <= rule["chance"] <= 1:
+            raise MedauditError(
+                f"phantom: the mark {rule} is not valid; it takes `where` and a `chance` of 0 to 1"
+            )
+        chance[match_rows(rows, rule["where"])] = rule["chance"]
+    marks = np.zeros(len(rows), np.int8)
+    for k in np.flatnonzero(~np.isnan(chance)):
+        draw = generator("phantom mark", rows["image_id"].iloc[k]).random()
+        marks[k] = 1 if draw < chance[k] else -1
+    return marks
+
+
+def draw_mark(picture: np.ndarray, mark: int) -> None:
+    """Draw one of the two kinds of a mark on ``[size, size, 3]``, in place."""
+    columns = np.where(np.arange(picture.shape[1]) % 2, CONTRAST, -CONTRAST) * int(mark)
+    picture[:] = np.clip(picture + columns[None, :, None], 0, 255)
+
+
+def draw_pictures(
+    rows: pd.DataFrame,
+    strengths: np.ndarray,
+    phantom: dict,
+    size: int,
+    threads: int,
+    draw: Callable[[dict, float, int, int], np.ndarray],
+) -> np.ndarray:
+    """Draw one colour picture for each row, and its mark: uint8 ``[n, size, size, 3]``.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        Of the manifest or cohort.
+    strengths : numpy.ndarray
+        How visible the finding is in each, ``[n]`` in [0, 1].
+    phantom : dict
+        ``seed`` and ``marks``.
+    size, threads : int
+        Pixels of a side; threads that draw.
+    draw : callable
+        Takes a row as a dict, its strength, the seed and the size; returns a picture.
+    """
+    marks = read_marks(rows, phantom)
+    pictures = np.empty((len(rows), size, size, 3), np.uint8)
+    records = rows.to_dict("records")
+
+    def fill(k: int) -> None:
+        pictures[k] = draw(records[k], float(strengths[k]), phantom.get("seed", 0), size)
+        if marks[k]:
+            draw_mark(pictures[k], marks[k])
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(fill, range(len(rows))))
+    return pictures

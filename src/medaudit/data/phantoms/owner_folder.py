@@ -1,0 +1,151 @@
+"""Write a phantom dataset to disk as its owner would ship it, so that a run takes the path of files.
+
+``python -m medaudit.data.phantoms.owner_folder oasis data/oasis`` writes the table and the pictures that
+the catalogue's entry draws without a folder; then set its ``folder`` to ``oasis``.
+"""
+
+import argparse
+import importlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import simplejpeg
+import yaml
+
+from medaudit.core.seeds import generator
+from medaudit.core.table_io import atomic
+from medaudit.data import datasets
+from medaudit.data.datasets import harvard_gf3300, ol3i
+from medaudit.data.phantoms.tables.oasis import SIDE, SLICES, make_header
+
+SHAPES = {"ham10000": (600, 450), "fitzpatrick17k": (500, 400), "papila": (644, 484)}
+"""Width and height of the JPEG files; PAPILA's at a quarter of the owner's."""
+
+SIDES = {"ol3i": 512, "oasis": SIDE, "harvard_gf3300": 200}
+"""Pixels a side of the scans; of a volume fewer than the owner's, for speed."""
+
+QUALITY = 95
+BRIGHT = 3000  # a drawn volume's number for the brightest tissue
+PART = 256  # pictures in memory at once
+
+
+def write_phantom(settings: dict, folder: Path, image_size: int) -> pd.DataFrame:
+    """Write the table and the pictures of a phantom dataset in its owner's layout.
+
+    Parameters
+    ----------
+    settings : dict
+        A catalogue entry of a dataset whose table is drawn; ``phantom`` says how many rows, which
+        seed and what is planted.
+    folder : Path
+        Where to; made if need be.
+    image_size : int
+        Pixels a side that are drawn; of JPEG files, before they are stretched to the owner's shape.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The manifest, as the loader reads it from the folder: the same rows as without one.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    loader, phantom = settings["loader"], settings.get("phantom") or {}
+    drawn = importlib.import_module(f"medaudit.data.phantoms.tables.{loader}")
+    rng = generator("phantom", "table", loader, phantom.get("seed", 0))
+    drawn.write_table(folder, phantom.get("rows"), rng)
+    frame = datasets.load({**settings, "folder": str(folder.absolute()), "table": None}).frame
+    WRITERS[loader](folder, frame, settings, image_size)
+    return frame
+
+
+def _write_jpegs(folder: Path, rows: pd.DataFrame, settings: dict, size: int) -> None:
+    draw = importlib.import_module(f"medaudit.data.phantoms.{datasets.phantom_of(settings)}")
+    for start in range(0, len(rows), PART):
+        part = rows.iloc[start : start + PART]
+        for name, picture in zip(part["path"], draw.render(part, settings, size), strict=True):
+            shaped = cv2.resize(picture, SHAPES[settings["loader"]])
+            with atomic(folder / name) as path:
+                path.write_bytes(simplejpeg.encode_jpeg(shaped, QUALITY, colorspace="RGB"))
+
+
+def _measure(rows: pd.DataFrame, settings: dict, size: int) -> np.ndarray:
+    module = importlib.import_module(f"medaudit.data.phantoms.{datasets.phantom_of(settings)}")
+    return module.measure(rows, settings, size)
+
+
+def _write_slices(folder: Path, rows: pd.DataFrame, settings: dict, size: int) -> None:
+    import h5py
+
+    with atomic(folder / ol3i.SLICES) as path, h5py.File(path, "w", locking=False) as table:
+        for start in range(0, len(rows), PART):
+            part = rows.iloc[start : start + PART]
+            values = np.rint(_measure(part, settings, size)).astype(np.int16)
+            for name, one in zip(part["image_id"], values, strict=True):
+                table.create_dataset(name, data=one)
+
+
+def _write_volumes(folder: Path, rows: pd.DataFrame, settings: dict, size: int) -> None:
+    """Write the voxels of each session: all slices, those that the table names among them."""
+    for _, session in rows.groupby(rows["path"].str.rpartition("#")[0], sort=False):
+        every = session.iloc[:1].loc[lambda one: one.index.repeat(SLICES)]
+        name, place = session["image_id"].iloc[0][:-4], session["path"].iloc[0].rpartition("=")[0]
+        numbers = range(SLICES)
+        every = every.assign(
+            image_id=[f"{name}_{number:03d}" for number in numbers],
+            path=[f"{place}={number}" for number in numbers],
+        )
+        values = np.rint(BRIGHT * _measure(every, settings, size)).astype(">i2")
+        voxels = values[:, ::-1].transpose(2, 0, 1)  # from [slice, down, right] to [x, y, z]
+        header = folder / place.rpartition("#")[0]
+        with atomic(header) as path, path.open("wb") as stream:
+            make_header(voxels.shape).write_to(stream)
+        with atomic(header.with_suffix(".img")) as path:
+            path.write_bytes(voxels.tobytes(order="F"))
+
+
+def _write_maps(folder: Path, rows: pd.DataFrame, settings: dict, size: int) -> None:
+    """Write each patient's file: a pickled dictionary, as the owner's readers expect."""
+    for start in range(0, len(rows), PART):
+        part = rows.iloc[start : start + PART]
+        for (_, row), values in zip(part.iterrows(), _measure(part, settings, size), strict=True):
+            held = {
+                harvard_gf3300.ARRAY: values,
+                "glaucoma": int(row[f"y_{harvard_gf3300.TASK}"]),
+                "male": int(row["a_sex"] == "male"),
+                "race": ("asian", "black", "white").index(row["a_race"]),
+                "age": np.float64(row["age"]),
+            }
+            target = folder / row["path"].rpartition("#")[0]
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with atomic(target) as path:
+                np.savez(path, np.array(held, dtype=object))
+
+
+WRITERS = {
+    **dict.fromkeys(SHAPES, _write_jpegs),
+    "ol3i": _write_slices,
+    "oasis": _write_volumes,
+    "harvard_gf3300": _write_maps,
+}
+
+
+def main() -> None:
+    """Write the tree that the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("dataset", choices=WRITERS)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--catalogue", type=Path, default=Path("config/datasets.yaml"))
+    parser.add_argument(
+        "--rows", type=int, help="of the table; as many as the owner's if not given"
+    )
+    parser.add_argument("--size", type=int, help="pixels a side that are drawn")
+    given = parser.parse_args()
+    entry = yaml.safe_load(given.catalogue.read_text(encoding="utf-8"))["datasets"][given.dataset]
+    phantom = {**entry["phantom"], **({"rows": given.rows} if given.rows else {})}
+    size = given.size or SIDES.get(given.dataset, 384)
+    write_phantom({**entry, "phantom": phantom}, given.folder, size)
+
+
+if __name__ == "__main__":
+    main()

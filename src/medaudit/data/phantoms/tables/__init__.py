@@ -1,0 +1,1 @@
+"""Synthetic tables in the layout of owners whose tables are not embedded."""

@@ -1,0 +1,122 @@
+"""DICOM pixels to uint8, as a viewer would first show them."""
+
+import io
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from medaudit.data.readers.limits import check_size
+
+PREAMBLE = 128
+DEFLATED = b"1.2.840.10008.1.2.1.99"
+_BLOCK = 1 << 20
+
+
+def is_dicom(data: bytes, suffix: str) -> bool:
+    """Tell a DICOM file by its magic, or, without the preamble, by its name."""
+    return data[PREAMBLE : PREAMBLE + 4] == b"DICM" or suffix in (".dcm", ".dicom")
+
+
+def decode_dicom(data: bytes) -> np.ndarray:
+    """Return the picture of a DICOM file as uint8 ``[h, w]`` or ``[h, w, 3]``.
+
+    Rescale slope and intercept, then the first VOI window or lookup table (PS3.3 C.11.2); without
+    one, 8-bit pixels stay as they are and deeper ones are stretched from their lowest to their
+    highest value. MONOCHROME1 is inverted.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+
+    Raises
+    ------
+    BrokenPicture
+        It claims more pixels than may be decoded.
+    ValueError
+        No pixel data, several frames, a deflated data set (it could hide any amount of data), a
+        compressed frame of another size than the data set says, or data that pydicom cannot decode.
+    """
+    from pydicom import dcmread
+    from pydicom.pixels import apply_color_lut, pixel_array
+
+    from medaudit.data.readers.dicom_frame import check_frame
+
+    if DEFLATED in data:
+        raise ValueError("the DICOM data set is deflated; write it with another transfer syntax")
+    dataset = dcmread(io.BytesIO(data), force=True)
+    if "PixelData" not in dataset:
+        raise ValueError("the DICOM file has no pixel data")
+    depth = int(dataset.SamplesPerPixel) * -(-int(dataset.BitsAllocated) // 8)
+    check_size(int(dataset.Rows), int(dataset.Columns), depth)
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    if frames != 1:
+        raise ValueError(f"the DICOM file holds {frames} frames; one is wanted")
+    check_frame(dataset)
+    pixels = pixel_array(dataset)
+    kind = dataset.PhotometricInterpretation
+    if kind == "PALETTE COLOR":
+        return _to_bytes(apply_color_lut(pixels, dataset) / 65535.0)
+    if pixels.ndim == 3:
+        return pixels if pixels.dtype == np.uint8 else _by_level(pixels, _stretched)
+    shown = _by_level(pixels, lambda levels: _show(levels, dataset))
+    return 255 - shown if kind == "MONOCHROME1" else shown
+
+
+def _by_level(pixels: np.ndarray, tone: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Return `tone` of pixels, computed once for each grey level of 8 or 16 bits."""
+    if pixels.itemsize > 2:
+        return tone(pixels)
+    plain = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
+    codes = plain.view(f"u{plain.itemsize}")
+    flat, seen = codes.reshape(-1), np.zeros(256**plain.itemsize, bool)
+    for start in range(0, flat.size, _BLOCK):
+        seen[flat[start : start + _BLOCK]] = True
+    table = np.zeros(len(seen), np.uint8)
+    table[seen] = tone(np.flatnonzero(seen).astype(codes.dtype).view(plain.dtype))
+    return cv2.LUT(codes, table)
+
+
+def _stretched(values: np.ndarray) -> np.ndarray:
+    return _to_bytes(_stretch(values))
+
+
+def _show(pixels: np.ndarray, dataset) -> np.ndarray:
+    from pydicom.pixels import apply_modality_lut, apply_voi_lut
+
+    values = apply_modality_lut(pixels, dataset).astype(np.float64)
+    if dataset.get("VOILUTSequence"):
+        bits = int(dataset.VOILUTSequence[0].LUTDescriptor[2])
+        table = apply_voi_lut(values.astype(np.int64), dataset, prefer_lut=True)
+        return _to_bytes(table / (2.0**bits - 1))
+    if dataset.get("WindowCenter") is not None and dataset.get("WindowWidth") is not None:
+        return _to_bytes(_window(values, dataset))
+    if pixels.dtype == np.uint8 and np.array_equal(values, pixels):
+        return pixels
+    return _stretched(values)
+
+
+def _window(values: np.ndarray, dataset) -> np.ndarray:
+    centre, width = _first(dataset.WindowCenter), _first(dataset.WindowWidth)
+    function = dataset.get("VOILUTFunction") or "LINEAR"
+    if function == "SIGMOID":
+        return 1 / (1 + np.exp(-4 * (values - centre) / width))
+    if function == "LINEAR":
+        centre, width = centre - 0.5, width - 1
+    if width <= 0:
+        return (values > centre).astype(np.float64)
+    return (values - centre) / width + 0.5
+
+
+def _first(value) -> float:
+    return float(value[0] if hasattr(value, "__len__") and not isinstance(value, str) else value)
+
+
+def _stretch(values: np.ndarray) -> np.ndarray:
+    low, high = float(values.min()), float(values.max())
+    return (values - low) / max(high - low, 1e-12)
+
+
+def _to_bytes(shares: np.ndarray) -> np.ndarray:
+    return np.clip(shares * 255 + 0.5, 0, 255).astype(np.uint8)

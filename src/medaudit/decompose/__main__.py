@@ -1,4 +1,0 @@
-from medaudit.decompose import stage
-from medaudit.stage import run
-
-run(stage)

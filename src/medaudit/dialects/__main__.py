@@ -1,4 +1,0 @@
-from medaudit.dialects import stage
-from medaudit.stage import run
-
-run(stage)

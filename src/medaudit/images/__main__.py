@@ -1,4 +1,0 @@
-from medaudit.images import images
-from medaudit.stage import run
-
-run(images)

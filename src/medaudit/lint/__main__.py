@@ -1,4 +1,0 @@
-from medaudit.lint import stage
-from medaudit.stage import run
-
-run(stage)

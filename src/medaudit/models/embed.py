@@ -1,0 +1,96 @@
+"""Stage `embed`: one vector an image from a frozen model, computed once for all that follows."""
+
+import logging
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from medaudit.core.embeddings import write_embeddings
+from medaudit.core.errors import MedauditError
+from medaudit.core.stage import run
+from medaudit.data.image_store import open_store, usable_images
+from medaudit.models.interface import Encoder
+from medaudit.models.kinds import build
+
+BATCH = 128
+
+log = logging.getLogger(__name__)
+
+
+def embed(settings: dict, *, cohort: Path, images: Path, output: Path, threads: int = 1) -> None:
+    """Embed every image of a cohort with one frozen model.
+
+    Parameters
+    ----------
+    settings : dict
+        ``cohort`` and ``model`` (names) and ``entry``, the model's catalogue entry.
+    cohort : Path
+        The cohort's table.
+    images : Path
+        The image store's folder. Images that it excluded have no embedding.
+    output : Path
+        Table of `medaudit.core.table_io.EMBEDDINGS`, in the cohort's order. Its footer holds ``spec``
+        (what the encoder says of itself), ``model``, ``cohort`` and ``phantom``.
+    threads : int
+        Processor threads.
+
+    Raises
+    ------
+    MedauditError
+        The store is of another cohort, the model cannot be built, or a vector is not finite.
+    """
+    store = open_store(images)
+    ids = usable_images(cohort, store)
+    encoder = build({**settings["entry"], "name": settings["model"]})
+    limit_threads(threads)
+    vectors = encode(encoder, store.images, store.rows(ids))
+    check_finite(ids, vectors, settings["model"])
+    write_embeddings(
+        ids,
+        vectors,
+        output,
+        spec=encoder.spec(),
+        cohort=settings["cohort"],
+        model=settings["model"],
+        phantom=store.card["phantom"],
+    )
+
+
+def encode(encoder: Encoder, pixels: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the embeddings ``[len(rows), d]`` of some rows of the store, each encoded once."""
+    started = time.perf_counter()
+    vectors = None
+    for start in tqdm(range(0, len(rows), BATCH), desc="embed", unit="batch", disable=None):
+        batch = encoder.encode_images(pixels[rows[start : start + BATCH]])
+        if vectors is None:
+            vectors = np.empty((len(rows), batch.shape[1]), np.float32)
+        vectors[start : start + len(batch)] = batch
+    if vectors is None:
+        raise MedauditError("embed: the image store holds no usable image")
+    seconds = time.perf_counter() - started
+    log.info("%d images in %.1f s: %.0f images/s", len(rows), seconds, len(rows) / seconds)
+    return vectors
+
+
+def check_finite(ids: np.ndarray, vectors: np.ndarray, model: str) -> None:
+    """Raise a `MedauditError` that names the images whose embedding is not finite."""
+    broken = ids[~np.isfinite(vectors).all(axis=1)]
+    if len(broken):
+        raise MedauditError(
+            f"model {model} gives NaN or infinite embeddings for {len(broken)} of {len(ids)} "
+            f"images, e.g. {broken[:5].tolist()}: check the weights (overflow in half precision?) "
+            "and those images"
+        )
+
+
+def limit_threads(threads: int) -> None:
+    """Let torch, if the model has imported it, use this many threads."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
+
+
+if __name__ == "__main__":
+    run(embed)

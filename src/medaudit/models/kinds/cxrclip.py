@@ -1,0 +1,82 @@
+"""CXR-CLIP: a ResNet-50 or Swin-T and Bio_ClinicalBERT.
+
+You et al., "CXR-CLIP: Toward Large Scale Chest X-ray Language-Image Pre-training", MICCAI 2023.
+"""
+
+import timm
+import torch
+from torch import nn
+
+from medaudit.models.bert import CLINICAL_VOCABULARY, UNUSED, BertText, WordPieces
+from medaudit.models.interface import ImageInput
+from medaudit.models.swin import hf_to_timm
+from medaudit.models.vision_language import (
+    ImageTower,
+    Towers,
+    VisionLanguageEncoder,
+    choice,
+    fill,
+    finish,
+    open_weights,
+    rename,
+)
+
+TOKENS = 256
+TRUNKS = {"swin": "swin_tiny_patch4_window7_224", "resnet50": "resnet50"}
+_RULES = [
+    (r"image_encoder\.resnet\.", "image.trunk."),
+    (r"image_projection\.projection\.", "image.projection."),
+    (r"text_encoder\.text_encoder\.", "text.bert."),
+    (r"text_projection\.projection\.", "text.projection."),
+]
+
+
+class FirstCorner(nn.Module):
+    """Take the first position of a Swin's last map, which the owner's code takes for [CLS]."""
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return ``[b, f]`` of ``[b, rows, columns, f]``."""
+        return features[:, 0, 0]
+
+
+def build(settings: dict) -> VisionLanguageEncoder:
+    """Build a CXR-CLIP from its ``.tar``.
+
+    Parameters
+    ----------
+    settings : dict
+        ``weights``; ``image_tower``: ``resnet50`` or ``swin``; ``tokenizer`` (folder with
+        Bio_ClinicalBERT's ``vocab.txt``); ``arguments`` as in `medaudit.models.kinds.gloria.build`.
+    """
+    state, path, description = open_weights(settings)
+    arguments, kind = settings.get("arguments", {}), choice(settings, "image_tower", TRUNKS)
+    text = {"vocab_size": CLINICAL_VOCABULARY, **arguments.get("text", {})}
+    dimension = arguments.get("embed_dim", 512)
+    towers = Towers(
+        _image_tower(kind, arguments.get("image", {}), dimension),
+        BertText(text, last_token, nn.Linear(text.get("hidden_size", 768), dimension)),
+        ("logit_scale",),
+    )
+    if kind == "swin":
+        state = hf_to_timm(state, "image_encoder.image_encoder.")
+    fill(towers, rename(state, _RULES), settings, path, allow_extra=UNUSED)
+    encoder = VisionLanguageEncoder(
+        towers,
+        WordPieces(settings, text["vocab_size"], TOKENS),
+        ImageInput.from_settings(settings),
+        {**description, "image_tower": kind},
+        logit_scale=towers.logit_scale.exp().item(),
+    )
+    return finish(encoder, settings)
+
+
+def last_token(hidden: tuple[torch.Tensor, ...], mask: torch.Tensor) -> torch.Tensor:
+    """Return the last attended token, [SEP], of the last layer."""
+    return hidden[-1][torch.arange(len(mask)), mask.sum(dim=1) - 1]
+
+
+def _image_tower(kind: str, arguments: dict, dimension: int) -> ImageTower:
+    trunk = timm.create_model(TRUNKS[kind], num_classes=0, **arguments)
+    if kind == "swin":
+        trunk.head = FirstCorner()
+    return ImageTower(trunk, nn.Linear(trunk.num_features, dimension))

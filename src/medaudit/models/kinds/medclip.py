@@ -1,0 +1,78 @@
+"""MedCLIP: a Swin-T or ResNet-50 and Bio_ClinicalBERT, trained on CheXpert and MIMIC-CXR.
+
+Wang et al., "MedCLIP: Contrastive Learning from Unpaired Medical Images and Text", EMNLP 2022.
+"""
+
+import timm
+import torch
+from torch import nn
+
+from medaudit.models.bert import CLINICAL_VOCABULARY, UNUSED, BertText, WordPieces
+from medaudit.models.interface import ImageInput
+from medaudit.models.swin import hf_to_timm
+from medaudit.models.vision_language import (
+    ImageTower,
+    Towers,
+    VisionLanguageEncoder,
+    choice,
+    fill,
+    finish,
+    open_weights,
+    rename,
+)
+
+TOKENS = 77
+LARGEST_LOG_SCALE = 4.6052
+TRUNKS = {"vit": "swin_tiny_patch4_window7_224", "resnet50": "resnet50"}
+POOLINGS = ("alone", "batch")
+_RULES = [
+    (r"vision_model\.model\.fc\.", "image.projection."),
+    (r"vision_model\.projection_head\.", "image.projection."),
+    (r"vision_model\.model\.", "image.trunk."),
+    (r"text_model\.model\.", "text.bert."),
+    (r"text_model\.projection_head\.", "text.projection."),
+]
+
+
+def build(settings: dict) -> VisionLanguageEncoder:
+    """Build either MedCLIP from its ``pytorch_model.bin``.
+
+    Parameters
+    ----------
+    settings : dict
+        ``weights``; ``image_tower``: ``vit`` (Swin-T) or ``resnet50``; ``text_pooling``:
+        ``alone`` (each prompt by itself, the default) or ``batch`` (the owner's: a prompt's
+        embedding depends on the padding, thus on the prompts encoded with it); ``tokenizer``
+        (folder with Bio_ClinicalBERT's ``vocab.txt``); ``arguments`` as in
+        `medaudit.models.kinds.gloria.build`.
+    """
+    state, path, description = open_weights(settings)
+    arguments, kind = settings.get("arguments", {}), choice(settings, "image_tower", TRUNKS)
+    pooling = choice({"text_pooling": "alone", **settings}, "text_pooling", POOLINGS)
+    text = {"vocab_size": CLINICAL_VOCABULARY, **arguments.get("text", {})}
+    dimension = arguments.get("embed_dim", 512)
+    trunk = timm.create_model(TRUNKS[kind], num_classes=0, **arguments.get("image", {}))
+    width = text.get("hidden_size", 768)
+    towers = Towers(
+        ImageTower(trunk, nn.Linear(trunk.num_features, dimension, bias=False)),
+        BertText(text, mean_of_three, nn.Linear(width, dimension, bias=False)),
+        ("logit_scale",),
+    )
+    if kind == "vit":
+        state = hf_to_timm(state, "vision_model.model.")
+    fill(towers, rename(state, _RULES), settings, path, allow_extra=UNUSED)
+    encoder = VisionLanguageEncoder(
+        towers,
+        WordPieces(settings, text["vocab_size"], TOKENS),
+        ImageInput.from_settings(settings),
+        {**description, "image_tower": kind, "text_pooling": pooling},
+        logit_scale=towers.logit_scale.clamp(0, LARGEST_LOG_SCALE).exp().item(),
+        square="pad",
+        texts_at_once=1 if pooling == "alone" else None,
+    )
+    return finish(encoder, settings)
+
+
+def mean_of_three(hidden: tuple[torch.Tensor, ...], mask: torch.Tensor) -> torch.Tensor:
+    """Return the mean over all positions, padding included, of layers 1, 2 and the last."""
+    return torch.stack([hidden[1], hidden[2], hidden[-1]], dim=1).mean(dim=2).mean(dim=1)

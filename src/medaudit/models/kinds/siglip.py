@@ -1,0 +1,159 @@
+"""SigLIP and MedSigLIP, in Hugging Face's layout.
+
+Zhai et al., "Sigmoid Loss for Language Image Pre-Training", ICCV 2023.
+"""
+
+from functools import cached_property, partial
+
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import nn
+from transformers import SiglipTextConfig, SiglipTextModel
+
+from medaudit.core.errors import MedauditError
+from medaudit.models.interface import ImageInput
+from medaudit.models.vision_language import (
+    ImageTower,
+    Towers,
+    VisionLanguageEncoder,
+    fill,
+    finish,
+    fuse,
+    open_weights,
+    rename,
+)
+from medaudit.models.weights.files import resolve_weights
+
+EPSILON = 1e-6
+_RULES = [
+    (r"vision_model\.", "image.trunk."),
+    (r"text_model\.", "text.model."),
+    (r"image\.trunk\.encoder\.layers\.", "image.trunk.blocks."),
+    (r"image\.trunk\.embeddings\.patch_embedding\.", "image.trunk.patch_embed.proj."),
+    (r"image\.trunk\.embeddings\.position_embedding\.weight", "image.trunk.pos_embed"),
+    (r"image\.trunk\.post_layernorm", "image.trunk.norm"),
+    (r"(image\.trunk\.blocks\.\d+\.)self_attn\.out_proj", r"\1attn.proj"),
+    (r"(image\.trunk\.blocks\.\d+\.)self_attn", r"\1attn"),
+    (r"(image\.trunk\.blocks\.\d+\.)layer_norm", r"\1norm"),
+    (r"image\.trunk\.head\.probe", "image.trunk.attn_pool.latent"),
+    (r"image\.trunk\.head\.attention\.out_proj", "image.trunk.attn_pool.proj"),
+    (r"image\.trunk\.head\.attention\.in_proj_", "image.trunk.attn_pool.in_proj."),
+    (r"image\.trunk\.head\.layernorm", "image.trunk.attn_pool.norm"),
+    (r"image\.trunk\.head\.mlp", "image.trunk.attn_pool.mlp"),
+]
+
+
+class SiglipText(nn.Module):
+    """The text tower: the last position of a fixed length, through its head.
+
+    Parameters
+    ----------
+    arguments : dict
+        Changes to `transformers.SiglipTextConfig`.
+    """
+
+    def __init__(self, arguments: dict) -> None:
+        super().__init__()
+        self.model = SiglipTextModel(SiglipTextConfig(**arguments))
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """Return embeddings ``[m, d]`` for ids ``[m, length]``; padding is attended to."""
+        return self.model(input_ids=ids).pooler_output
+
+
+class SentencePieces:
+    """SigLIP's tokenizer, read from ``tokenizer.json`` when it is first needed.
+
+    Parameters
+    ----------
+    settings : dict
+        The catalogue entry; ``tokenizer`` names the folder.
+    length : int
+        Every text is cut or padded to so many tokens, as SigLIP was trained.
+    """
+
+    def __init__(self, settings: dict, length: int) -> None:
+        self.settings, self.length = settings, length
+
+    def __call__(self, texts: list[str]) -> tuple[torch.Tensor]:
+        """Return ids, int64 ``[m, length]``."""
+        return (torch.tensor([item.ids for item in self._tokenizer.encode_batch(texts)]),)
+
+    @cached_property
+    def _tokenizer(self):
+        from tokenizers import Tokenizer
+
+        path = resolve_weights(self.settings, "tokenizer") / "tokenizer.json"
+        if not path.is_file():
+            raise MedauditError(f"there is no {path}: SigLIP's own tokenizer file is needed")
+        tokenizer = Tokenizer.from_file(str(path))
+        end = tokenizer.token_to_id("</s>")
+        if end is None:
+            raise MedauditError(f"{path} knows no </s>: it is not the tokenizer of SigLIP")
+        tokenizer.enable_truncation(self.length)
+        tokenizer.enable_padding(length=self.length, pad_id=end, pad_token="</s>")
+        return tokenizer
+
+
+def build(settings: dict) -> VisionLanguageEncoder:
+    """Build a SigLIP from its ``model.safetensors``.
+
+    Parameters
+    ----------
+    settings : dict
+        ``weights``; ``tokenizer`` (folder with ``tokenizer.json``); ``arguments``: changes to the
+        sizes of base/16 at 224 pixels, ``image`` (timm's `VisionTransformer`) and ``text``
+        (`transformers.SiglipTextConfig`).
+    """
+    state, path, description = open_weights(settings)
+    arguments = settings.get("arguments", {})
+    text = SiglipText(arguments.get("text", {}))
+    trunk = VisionTransformer(
+        num_classes=0,
+        class_token=False,
+        global_pool="map",
+        norm_layer=partial(nn.LayerNorm, eps=EPSILON),
+        act_layer="gelu_tanh",
+        **arguments.get("image", {}),
+    )
+    towers = Towers(ImageTower(trunk, nn.Identity()), text, ("logit_scale", "logit_bias"))
+    fill(towers, _to_towers(state), settings, path)
+    encoder = VisionLanguageEncoder(
+        towers,
+        SentencePieces(settings, text.model.config.max_position_embeddings),
+        ImageInput.from_settings(settings),
+        description,
+        logit_scale=towers.logit_scale.exp().item(),
+        logit_bias=towers.logit_bias.item(),
+        link="sigmoid",
+        square="stretch",
+    )
+    return finish(encoder, settings)
+
+
+def _to_towers(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Rename to the towers' own names; the file's scalars are ``[1]``, ours ``[]``."""
+    kept = {key: value for key, value in state.items() if not key.endswith(".position_ids")}
+    vision = {key: value for key, value in kept.items() if key.startswith("vision_model.")}
+    fused = fuse(vision, ("q_proj", "k_proj", "v_proj"), "qkv")
+    renamed = rename({**{key: kept[key] for key in kept.keys() - vision.keys()}, **fused}, _RULES)
+    for name in ("logit_scale", "logit_bias"):
+        if name in renamed:
+            renamed[name] = renamed[name].reshape(())
+    position = "image.trunk.pos_embed"
+    if position in renamed:
+        renamed[position] = renamed[position][None]
+    return _split_pool(renamed)
+
+
+def _split_pool(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Split the pooling attention's joint projection: the first third asks, the rest answers."""
+    split = {}
+    for key, value in state.items():
+        if ".attn_pool.in_proj." in key:
+            third = len(value) // 3
+            split[key.replace("in_proj", "q")] = value[:third]
+            split[key.replace("in_proj", "kv")] = value[third:]
+        else:
+            split[key] = value
+    return split

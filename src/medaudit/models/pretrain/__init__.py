@@ -1,0 +1,202 @@
+"""Stage `pretrain`: self-supervised weights from images, without labels (or with captions)."""
+
+import hashlib
+import json
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from medaudit.core.code_version import code_version
+from medaudit.core.errors import MedauditError
+from medaudit.core.files import sha256
+from medaudit.core.seeds import derive_seed
+from medaudit.core.table_io import atomic, write_json
+from medaudit.models.pretrain.algorithm import Algorithm
+from medaudit.models.pretrain.captions import write_captions
+from medaudit.models.pretrain.loop import FINAL_SHARE, Training
+from medaudit.models.pretrain.mae import MaskedAutoencoder
+from medaudit.models.pretrain.moco_v3 import MomentumContrast
+from medaudit.models.pretrain.settings import Settings, read_settings
+from medaudit.models.pretrain.training_images import Sources, gather_sources
+from medaudit.models.pretrain.view_loader import Feeder
+from medaudit.training.checkpoints import Checkpoints
+from medaudit.training.distributed import Processes, join_processes
+from medaudit.training.stop import catch_sigterm
+
+
+def pretrain(
+    settings: dict,
+    *,
+    output: Path,
+    card: Path,
+    images: list[Path] = (),
+    cohorts: list[Path] = (),
+    audited: list[Path] = (),
+    threads: int = 1,
+) -> None:
+    """Pretrain an encoder by MAE, MoCo v3 or CLIP.
+
+    Killed at any moment and started again, it goes on from its last checkpoint (in
+    ``<output>.partial/``); alone and on the same machine the result is the same to the last bit.
+    On SIGTERM it writes a checkpoint and exits with 75. torchrun starts it on several processes.
+
+    Parameters
+    ----------
+    settings : dict
+        See `medaudit.models.pretrain.settings.Settings`.
+    output : Path
+        ``.safetensors``: the encoder in timm's layout (of ``clip`` both towers in open_clip's).
+        Snapshots are written as ``<stem>_snapshots/epoch_<N>.safetensors`` beside it; the folder
+        is there in any case.
+    card : Path
+        JSON: settings, sources, curve, chosen epoch, images seen, hashes.
+    images, cohorts : list of Path
+        Image store folders and the cohort file of each. Only training rows are used.
+    audited : list of Path
+        Further cohort files: patients in their validation and test splits are not used either.
+    threads : int
+        CPU threads of each process.
+    """
+    torch.set_num_threads(max(threads, 1))
+    checked = read_settings(settings)
+    with join_processes() as processes, catch_sigterm() as stop:
+        _check_processes(checked, processes)
+        sources = gather_sources(checked, list(images), list(cohorts), list(audited))
+        training = prepare(checked, sources, processes)
+        fingerprint = _fingerprint(settings, sources)
+        checkpoints = Checkpoints(output.with_name(f"{output.name}.partial"), fingerprint)
+        training.run(checkpoints, stop)
+        if processes.rank == 0:
+            hashes = _write_weights(training, output)
+            write_json(_card(settings, training, sources, hashes), card)
+            checkpoints.discard()
+
+
+def prepare(settings: Settings, sources: Sources, processes: Processes) -> Training:
+    """Build model, data path and optimizer; initial weights follow from the seed alone."""
+    torch.manual_seed(derive_seed("initial weights", settings.seed))
+    algorithm = _build(settings, sources).to(processes.device).train()
+    _check_pieces(settings, algorithm, processes)
+    feeder = Feeder(settings, sources.images, processes, algorithm)
+    return Training(settings, algorithm, feeder, processes)
+
+
+def snapshot_path(output: Path, epochs: int) -> Path:
+    """Return where the weights of an intermediate epoch count are written."""
+    return output.with_name(f"{output.stem}_snapshots") / f"epoch_{epochs}{output.suffix}"
+
+
+def _build(settings: Settings, sources: Sources) -> Algorithm:
+    if settings.algorithm == "mae":
+        return MaskedAutoencoder(settings)
+    if settings.algorithm == "moco_v3":
+        return MomentumContrast(settings)
+    from medaudit.models.pretrain.clip import ImageTextContrast
+
+    templates = settings.options.templates
+    captions = [write_captions(finding, templates) for finding in sources.findings]
+    return ImageTextContrast(settings, captions)
+
+
+def _check_processes(settings: Settings, processes: Processes) -> None:
+    if settings.batch_size % processes.world:
+        raise MedauditError(
+            f"pretraining {settings.name}: batch_size {settings.batch_size} cannot be shared "
+            f"equally by {processes.world} processes"
+        )
+
+
+def _check_pieces(settings: Settings, algorithm: Algorithm, processes: Processes) -> None:
+    pieces = (
+        processes.world > 1 or (settings.micro_batch or settings.batch_size) < settings.batch_size
+    )
+    if algorithm.indivisible and pieces:
+        raise MedauditError(
+            f"pretraining {settings.name}: {settings.architecture} has batch norm, whose statistics "
+            f"are those of the whole batch: use one process and no micro_batch below {settings.batch_size}, "
+            "or a ResNet with group norm, such as resnetv2_50x1_bit"
+        )
+
+
+def _fingerprint(settings: dict, sources: Sources) -> str:
+    """Hash all that the result depends on, but not how it is cut into processes and passes."""
+    kept = {key: value for key, value in settings.items() if key != "micro_batch"}
+    parts = [kept, sources.described, code_version("models.pretrain")]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _write_weights(training: Training, output: Path) -> dict[str, str]:
+    """Write the weights of every epoch count and return their hashes by file name."""
+    hashes = {}
+    folder = snapshot_path(output, 0).parent
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for count, kept in training.trace.kept.items():
+        last = int(count) == training.settings.epochs
+        path = output if last else snapshot_path(output, int(count))
+        weights = {name: tensor.cpu().contiguous() for name, tensor in kept["weights"].items()}
+        with atomic(path) as temporary:
+            save_file(weights, temporary, metadata={"format": "pt"})
+        hashes[path.name] = sha256(path)
+    return hashes
+
+
+def _card(settings: dict, training: Training, sources: Sources, hashes: dict) -> dict:
+    checked, trace = training.settings, training.trace
+    size, epochs = checked.batch_size, training.feeder.steps_per_epoch
+    kept = trace.kept[str(checked.epochs)]
+    return {
+        "algorithm": checked.algorithm,
+        "settings": settings,
+        "options": vars(checked.options),
+        "model": _model(checked, training.algorithm),
+        "sources": sources.described,
+        "held_out_patients_excluded": checked.exclude_audited,
+        "images": len(sources.images),
+        "images_per_epoch": epochs * size,
+        "images_seen": kept["epoch"] * epochs * size,
+        "epochs": checked.epochs,
+        "chosen_epoch": kept["epoch"],
+        "chosen_by": f"lowest training loss of the last {FINAL_SHARE:.0%} of epochs",
+        "epoch_counts": {
+            count: {
+                "chosen_epoch": part["epoch"],
+                "loss": part["loss"],
+                "from": _origin(checked, count),
+            }
+            for count, part in trace.kept.items()
+        },
+        "curve": trace.curve,
+        "weights_sha256": hashes,
+        "code": code_version("models.pretrain"),
+        "device": training.processes.device.type,
+        "precision": training.precision,
+        "processes": training.processes.world,
+        "versions": _versions(),
+    }
+
+
+def _origin(settings: Settings, count: str) -> str:
+    if int(count) == settings.epochs:
+        return f"its own run of {count} epochs, {settings.schedule} schedule"
+    return f"one run of {settings.epochs} epochs with a constant rate after the warm-up"
+
+
+def _model(settings: Settings, algorithm: Algorithm) -> dict:
+    """Return what a catalogue entry needs to load the weights."""
+    clip = settings.algorithm == "clip"
+    pooling = "avg" if getattr(algorithm, "resnet", False) else "token"
+    return {
+        "kind": "clip" if clip else "timm",
+        "architecture": settings.architecture,
+        "arguments": settings.arguments,
+        "input": vars(settings.input),
+        **({} if clip else {"pooling": pooling}),
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("torch", "timm", "open_clip_torch")}

@@ -1,0 +1,102 @@
+"""Every process's part of every step: what is drawn, read and cut out for it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from medaudit.core.seeds import generator
+from medaudit.models.pretrain.algorithm import Algorithm, Batch
+from medaudit.models.pretrain.settings import Settings
+from medaudit.training.augmentation import apply_views, draw_views
+from medaudit.training.batches import ImageRows, epoch_order, read_ahead
+from medaudit.training.distributed import Processes
+
+
+@dataclass(frozen=True)
+class Raw:
+    """What a micro-batch is made of, before augmentation."""
+
+    images: torch.Tensor
+    matrices: torch.Tensor
+    positions: torch.Tensor
+    draws: torch.Tensor
+
+
+class Feeder:
+    """Gives this process its part of every step, whatever number of processes there is.
+
+    Parameters
+    ----------
+    settings : Settings
+        Batch size, seed, augmentation, input.
+    images : ImageRows
+        The training set.
+    processes : Processes
+        Which part is this process's, and where it goes.
+    algorithm : Algorithm
+        How many views and draws an image needs.
+    """
+
+    def __init__(
+        self, settings: Settings, images: ImageRows, processes: Processes, algorithm: Algorithm
+    ) -> None:
+        self.settings, self.images, self.processes = settings, images, processes
+        self.views, self.draws = algorithm.views, algorithm.draws
+        self.steps_per_epoch = len(images) // settings.batch_size
+        self.order: tuple[int, np.ndarray] | None = None
+        shape = (1, 1, settings.input.channels, 1, 1)
+        device = processes.device
+        self.mean = torch.tensor(settings.input.mean, device=device).view(shape)
+        self.std = torch.tensor(settings.input.std, device=device).view(shape)
+
+    def steps(self, first: int, last: int) -> Iterator[list[Raw]]:
+        """Give the micro-batches of steps `first` to `last`, read ahead by threads."""
+        size = self.settings.batch_size // self.processes.world
+        micro = min(self.settings.micro_batch or size, size)
+        pieces = -(-size // micro)
+        jobs = (job for step in range(first, last) for job in self._jobs(step, micro))
+        parts: list[Raw] = []
+        for raw in read_ahead(jobs):
+            parts.append(raw)
+            if len(parts) == pieces:
+                yield parts
+                parts = []
+
+    def augment(self, raw: Raw) -> Batch:
+        """Cut the views out of the images on the device, and normalise them."""
+        device, side = self.processes.device, self.settings.input.size
+        images = raw.images.to(device, non_blocking=True)
+        matrices = raw.matrices.to(device, non_blocking=True)
+        views = [apply_views(images, matrices[:, view], side) for view in range(self.views)]
+        pixels = (torch.stack(views, dim=1) - self.mean) / self.std
+        return Batch(pixels, raw.positions.to(device), raw.draws.to(device))
+
+    def _jobs(self, step: int, micro: int) -> Iterator[Callable[[], Raw]]:
+        """Draw for the whole batch of a step, and read this process's part in pieces."""
+        settings = self.settings
+        epoch, number = divmod(step, self.steps_per_epoch)
+        start = number * settings.batch_size
+        positions = self._epoch_order(epoch)[start : start + settings.batch_size]
+        rng = generator("step", settings.seed, step)
+        side, count = self.images.side, settings.batch_size * self.views
+        matrices = draw_views(rng, count, side, settings.augmentation)
+        matrices = matrices.reshape(settings.batch_size, self.views, 2, 3)
+        draws = rng.random((settings.batch_size, self.draws), dtype=np.float32)
+        mine = self.processes.share(settings.batch_size)
+        parts = [values[mine] for values in (positions, matrices, draws)]
+        for at in range(0, len(parts[0]), micro):
+            piece = [part[at : at + micro] for part in parts]
+            yield lambda piece=piece: self._read(*piece)
+
+    def _read(self, positions: np.ndarray, matrices: np.ndarray, draws: np.ndarray) -> Raw:
+        images = self.images.take(positions)
+        if self.processes.device.type == "cuda":
+            images = images.pin_memory()
+        return Raw(images, *(torch.from_numpy(array) for array in (matrices, positions, draws)))
+
+    def _epoch_order(self, epoch: int) -> np.ndarray:
+        if self.order is None or self.order[0] != epoch:
+            self.order = epoch, epoch_order(len(self.images), self.settings.seed, epoch)
+        return self.order[1]

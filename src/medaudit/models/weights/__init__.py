@@ -1,0 +1,1 @@
+"""Weights files: find and verify them, read every format safely, load them strictly."""

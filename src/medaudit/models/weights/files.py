@@ -1,0 +1,148 @@
+"""The weights gate without torch: which file a model needs, and whether it is the right one.
+
+It runs at every start of the workflow, so it imports nothing heavy and reads no whole file; the
+content is hashed once, by `medaudit.models.weights.load`, when a job loads it.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from medaudit.core.errors import MedauditError
+from medaudit.core.files import data_root, sha256
+
+SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar", ".npz", ".index")
+VOCABULARIES = ("vocab.txt", "tokenizer.json")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_WRONG_CONTENT = {
+    b"version https://git-lfs": "is a Git LFS pointer, not the file itself: run `git lfs pull`",
+    b"<!DOCTYPE": "is a web page: the download failed (a login or consent page?)",
+    b"<!doctype": "is a web page: the download failed (a login or consent page?)",
+    b"<html": "is a web page: the download failed (a login or consent page?)",
+    b"\x1f\x8b": "is compressed with gzip: unpack it first",
+}
+
+
+def resolve_weights(entry: dict, field: str = "weights") -> Path:
+    """Return the file of a catalogue entry: absolute, or below ``$MEDAUDIT_DATA``.
+
+    Parameters
+    ----------
+    entry : dict
+        A model's catalogue entry.
+    field : str
+        ``weights``, or ``tokenizer``, which names a folder.
+
+    Raises
+    ------
+    MedauditError
+        The field is empty, nothing is there, or what is there is a pointer, a web page or a
+        folder; the message says where the owner publishes the file and where to put it.
+    """
+    problem = next(_path_problems(entry, field), None)
+    if problem:
+        raise MedauditError(problem)
+    return _base(entry) / entry[field]
+
+
+def check_weights(models: dict[str, dict]) -> list[str]:
+    """Return what stands in the way of loading `models`, one sentence each; empty if nothing.
+
+    Parameters
+    ----------
+    models : dict of str to dict
+        Catalogue entries by name. Those without ``weights`` (or with null) need no file.
+        A ``tokenizer`` folder, where one is named, must hold a vocabulary (`VOCABULARIES`).
+    """
+    return [
+        problem
+        for name, entry in models.items()
+        for problem in _entry_problems({"name": name, **entry})
+    ]
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file; computed once for each state of the file in a process."""
+    state = path.stat()
+    return _sha256(path.resolve(), state.st_size, state.st_mtime_ns)
+
+
+def check_sha256(path: Path, expected: str | None) -> str:
+    """Return the SHA-256 of `path` and compare it with the catalogue's, if there is one.
+
+    Raises
+    ------
+    MedauditError
+        They differ.
+    """
+    found = file_sha256(path)
+    if expected is not None and found != expected.lower():
+        raise MedauditError(
+            f"{path} has SHA-256 {found}, the catalogue says {expected}: it is another file or a "
+            "damaged one; fetch it again, or correct `sha256` if you mean this one"
+        )
+    return found
+
+
+@lru_cache(maxsize=64)
+def _sha256(path: Path, size: int, changed: int) -> str:
+    return sha256(path)
+
+
+def _entry_problems(entry: dict) -> Iterator[str]:
+    expected = entry.get("sha256")
+    if expected is not None and not _SHA256.fullmatch(str(expected).lower()):
+        yield f"model {entry['name']}: sha256 {expected!r} is not 64 hexadecimal digits"
+    if entry.get("weights") is not None:
+        yield from _path_problems(entry, "weights")
+    if entry.get("tokenizer") is not None:
+        yield from _path_problems(entry, "tokenizer")
+
+
+def _path_problems(entry: dict, field: str) -> Iterator[str]:
+    who = f"model {entry.get('name', entry.get('kind', '?'))}"
+    if entry.get(field) is None:
+        yield f"{who}: `{field}` is not set; {_remedy(entry, field, None)}"
+        return
+    path = _base(entry) / entry[field]
+    if not path.exists():
+        yield f"{who}: there is no {path}; {_remedy(entry, field, path)}"
+    elif field == "tokenizer":
+        if not any((path / name).is_file() for name in VOCABULARIES):
+            yield f"{who}: {path} holds no {' or '.join(VOCABULARIES)}; " + _remedy(
+                entry, field, path
+            )
+    elif path.is_dir():
+        yield f"{who}: {path} is a folder; name the weights file inside it"
+    elif path.suffix not in SUFFIXES:
+        yield f"{who}: {path} has the suffix {path.suffix!r}, readable are {', '.join(SUFFIXES)}"
+    else:
+        yield from (f"{who}: {path} {problem}" for problem in _content_problems(path))
+
+
+def _base(entry: dict) -> Path:
+    """Return what relative paths belong to; weights pretrained by the run lie in its results."""
+    return Path() if entry.get("pretrained") else data_root()
+
+
+def _content_problems(path: Path) -> Iterator[str]:
+    with path.open("rb") as stream:
+        start = stream.read(64)
+    if not start:
+        yield "is empty: fetch it again"
+    for mark, problem in _WRONG_CONTENT.items():
+        if start.startswith(mark):
+            yield problem
+    if path.suffix == ".index" and not list(path.parent.glob(f"{path.stem}.data-*")):
+        yield f"has no {path.stem}.data-00000-of-... beside it: fetch the whole folder"
+
+
+def _remedy(entry: dict, field: str, path: Path | None) -> str:
+    source = entry.get(f"{field}_source" if field != "weights" else "source")
+    get = f"get it from {source}" if source else "get it from its owner"
+    licence = entry.get("licence")
+    terms = f" (licence: {licence})" if licence and field == "weights" else ""
+    what = "a folder with the tokenizer's files" if field == "tokenizer" else "the file"
+    put = f"put it at {path}" if path else f"name {what} in `{field}`"
+    return f"{get}{terms} and {put} (relative paths are below $MEDAUDIT_DATA = {data_root()})"

@@ -1,0 +1,267 @@
+"""Read the variables of a TensorFlow SavedModel or checkpoint, without TensorFlow.
+
+They are a TensorBundle: an index (``variables.index``, a LevelDB table of protocol buffers) beside
+files of plain numbers (``variables.data-00000-of-00001``). Nothing in them can run. The index
+holds a checksum of every tensor and of itself; all are compared, so that the hash of the index
+stands for the whole.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import google_crc32c
+import numpy as np
+import torch
+
+from medaudit.core.errors import MedauditError
+
+MAGIC = bytes.fromhex("57fb808b247547db")
+FOOTER, TRAILER = 48, 5
+GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+TEXT = 7
+TYPES = {1: "<f4", 2: "<f8", 3: "<i4", 4: "u1", 6: "i1", 9: "<i8", 10: "?", 19: "<f2"}
+"""NumPy types by the number of TensorFlow's ``DataType``."""
+_LARGEST_EXPANSION = 20
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a tensor lies, as its ``BundleEntryProto`` has it."""
+
+    kind: int
+    shape: tuple[int, ...]
+    shard: int
+    offset: int
+    size: int
+    checksum: int
+
+
+def read_bundle(path: Path) -> dict[str, torch.Tensor]:
+    """Read all numeric variables.
+
+    Parameters
+    ----------
+    path : Path
+        The index; the data files lie beside it.
+
+    Returns
+    -------
+    dict of str to torch.Tensor
+        By the variables' own names, as the object graph has them, e.g.
+        ``resnet/root_block/standardized_conv2d/kernel``; by their keys in the index where there
+        is no such graph or a name is not unique. Texts are left out.
+
+    Raises
+    ------
+    MedauditError
+        A file is lacking, cut off or damaged (offsets, sizes, checksums), compressed, big-endian,
+        or holds a part of a variable or a type that is no number.
+    """
+    try:
+        entries, shards = _read_index(path)
+        names = _variable_names(entries, shards)
+        return {
+            names.get(key, key): _read_array(key, entry, shards[entry.shard])
+            for key, entry in entries.items()
+            if entry.kind != TEXT
+        }
+    except (ValueError, OSError, OverflowError) as error:
+        raise MedauditError(
+            f"{path} is no sound index of a TensorFlow SavedModel ({error}): fetch the whole "
+            "`variables` folder again"
+        ) from error
+
+
+def _read_index(path: Path) -> tuple[dict[str, Entry], list[Path]]:
+    table = _read_table(path.read_bytes())
+    if b"" not in table:
+        raise ValueError("it has no header")
+    header = dict(_fields(table.pop(b"")))
+    if header.get(2, 0) != 0:
+        raise ValueError("its numbers are big-endian")
+    count = header.get(1, 0)
+    if not isinstance(count, int) or not 0 < count <= 10_000:
+        raise ValueError(f"it announces {count} data files")
+    shards = [path.with_suffix(f".data-{i:05d}-of-{count:05d}") for i in range(count)]
+    entries = {key.decode(): _read_entry(key.decode(), value) for key, value in table.items()}
+    _check_places(entries, shards)
+    return entries, shards
+
+
+def _read_table(data: bytes) -> dict[bytes, bytes]:
+    """Return the entries of a LevelDB table; its blocks must follow one another."""
+    if len(data) < FOOTER or not data.endswith(MAGIC):
+        raise ValueError("it does not end as such an index does")
+    _, start = _read_handle(data, len(data) - FOOTER)
+    handle, _ = _read_handle(data, start)
+    table: dict[bytes, bytes] = {}
+    end = 0
+    for _, place in _read_block(data, handle):
+        offset, size = _read_handle(place, 0)[0]
+        if offset < end:
+            raise ValueError("its blocks overlap")
+        end = offset + size
+        table |= _read_block(data, (offset, size))
+    return table
+
+
+def _read_handle(data: bytes, start: int) -> tuple[tuple[int, int], int]:
+    offset, start = _varint(data, start)
+    size, start = _varint(data, start)
+    return (offset, size), start
+
+
+def _read_block(data: bytes, handle: tuple[int, int]) -> Iterator[tuple[bytes, bytes]]:
+    offset, size = handle
+    if offset + size + TRAILER > len(data) - FOOTER:
+        raise ValueError(f"a block at {offset} of {size} bytes lies outside of it")
+    block, trailer = data[offset : offset + size], data[offset + size : offset + size + TRAILER]
+    if trailer[0] != 0:
+        raise ValueError(f"the block at {offset} is compressed (type {trailer[0]})")
+    if _masked(google_crc32c.value(block + trailer[:1])) != int.from_bytes(trailer[1:], "little"):
+        raise ValueError(f"the checksum of the block at {offset} differs")
+    restarts = int.from_bytes(block[-4:], "little")
+    end = size - 4 * (restarts + 1)
+    if size < 4 or end < 0:
+        raise ValueError(f"the block at {offset} is cut off")
+    return _read_entries(block[:end])
+
+
+def _read_entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield keys and values; a key shares its start with the one before."""
+    key, start, expanded = b"", 0, 0
+    while start < len(block):
+        shared, start = _varint(block, start)
+        fresh, start = _varint(block, start)
+        size, start = _varint(block, start)
+        if shared > len(key) or start + fresh + size > len(block):
+            raise ValueError("an entry is longer than its block")
+        key = key[:shared] + block[start : start + fresh]
+        start += fresh + size
+        expanded += len(key)
+        if expanded > _LARGEST_EXPANSION * len(block):
+            raise ValueError("its keys expand beyond measure")
+        yield key, block[start - size : start]
+
+
+def _read_entry(key: str, value: bytes) -> Entry:
+    fields = list(_fields(value))
+    if any(number == 7 for number, _ in fields):
+        raise ValueError(f"{key} is stored in slices")
+    found = dict(fields)
+    shape = [dim for number, dim in _fields(_message(found.get(2, b""))) if number == 2]
+    sizes = tuple(dict(_fields(_message(dim))).get(1, 0) for dim in shape)
+    numbers = [found.get(number, 0) for number in (1, 3, 4, 5, 6)]
+    if not all(isinstance(number, int) for number in (*sizes, *numbers)):
+        raise ValueError(f"the description of {key} is damaged")
+    return Entry(numbers[0], sizes, *numbers[1:])
+
+
+def _check_places(entries: dict[str, Entry], shards: list[Path]) -> None:
+    """Check that every tensor lies inside its file and that none lies in another."""
+    used = sorted({entry.shard for entry in entries.values()})
+    if used and used[-1] >= len(shards):
+        raise ValueError(f"it speaks of data file {used[-1]}, there are {len(shards)}")
+    lengths = {shard: shards[shard].stat().st_size for shard in used}
+    end = dict.fromkeys(used, 0)
+    for key, entry in sorted(entries.items(), key=lambda item: item[1].offset):
+        if entry.size and entry.offset < end[entry.shard]:
+            raise ValueError(f"{key} overlaps another tensor")
+        end[entry.shard] = max(end[entry.shard], entry.offset + entry.size)
+        if end[entry.shard] > lengths[entry.shard]:
+            raise ValueError(
+                f"{key} ends at byte {end[entry.shard]} of {shards[entry.shard].name}, which has "
+                f"{lengths[entry.shard]}"
+            )
+
+
+def _variable_names(entries: dict[str, Entry], shards: list[Path]) -> dict[str, str]:
+    """Return variables' names by their keys, from the graph of objects (TensorFlow 2)."""
+    if GRAPH not in entries:
+        return {}
+    names = {}
+    graph = _read_text(entries[GRAPH], shards[entries[GRAPH].shard])
+    for node in (value for number, value in _fields(graph) if number == 1):
+        for attribute in (value for number, value in _fields(_message(node)) if number == 2):
+            found = dict(_fields(_message(attribute)))
+            name, key = (_message(found.get(number, b"")).decode() for number in (2, 3))
+            if name and key in entries:
+                names[key] = name
+    taken = Counter(names.values())
+    return {key: name for key, name in names.items() if taken[name] == 1 and name not in entries}
+
+
+def _read_text(entry: Entry, shard: Path) -> bytes:
+    """Return a scalar text: its length, the length's checksum, its bytes."""
+    data = _read_bytes(entry, shard)
+    length, start = _varint(data, 0)
+    text = data[start + 4 :]
+    if entry.kind != TEXT or entry.shape or length != len(text):
+        raise ValueError("the graph of its objects is damaged")
+    _compare(GRAPH, length.to_bytes(4, "little") + data[start:], entry)
+    return text
+
+
+def _read_array(key: str, entry: Entry, shard: Path) -> torch.Tensor:
+    if entry.kind not in TYPES:
+        raise ValueError(f"{key} is of TensorFlow's type {entry.kind}, which is not read here")
+    kind = np.dtype(TYPES[entry.kind])
+    if math.prod(entry.shape) * kind.itemsize != entry.size:
+        raise ValueError(f"{key} has {entry.size} bytes for {list(entry.shape)} {kind}")
+    data = _read_bytes(entry, shard)
+    _compare(key, data, entry)
+    return torch.from_numpy(np.frombuffer(data, kind).reshape(entry.shape).copy())
+
+
+def _read_bytes(entry: Entry, shard: Path) -> bytes:
+    with shard.open("rb") as stream:
+        stream.seek(entry.offset)
+        return stream.read(entry.size)
+
+
+def _compare(key: str, data: bytes, entry: Entry) -> None:
+    if _masked(google_crc32c.value(data)) != entry.checksum:
+        raise ValueError(f"the checksum of {key} differs")
+
+
+def _masked(checksum: int) -> int:
+    """Return a CRC-32C as LevelDB stores it."""
+    turned = (checksum >> 15) | (checksum << 17)
+    return (turned + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Yield number and value of each field of a protocol buffer."""
+    start = 0
+    while start < len(message):
+        tag, start = _varint(message, start)
+        wire = tag & 7
+        if wire == 0:
+            value, start = _varint(message, start)
+        elif wire in (1, 2, 5):
+            size, start = _varint(message, start) if wire == 2 else ({1: 8, 5: 4}[wire], start)
+            value, start = message[start : start + size], start + size
+            if start > len(message):
+                raise ValueError("a field is longer than its message")
+            value = value if wire == 2 else int.from_bytes(value, "little")
+        else:
+            raise ValueError(f"a field of the unknown wire type {wire}")
+        yield tag >> 3, value
+
+
+def _message(value: int | bytes) -> bytes:
+    if not isinstance(value, bytes):
+        raise ValueError("a number stands where a message should")
+    return value
+
+
+def _varint(data: bytes, start: int) -> tuple[int, int]:
+    value = 0
+    for place, byte in enumerate(data[start : start + 10]):
+        value |= (byte & 0x7F) << 7 * place
+        if byte < 0x80:
+            return value, start + place + 1
+    raise ValueError("a number is cut off")

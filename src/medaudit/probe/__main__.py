@@ -1,4 +1,0 @@
-from medaudit.probe import probe
-from medaudit.stage import run
-
-run(probe)

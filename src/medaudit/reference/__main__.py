@@ -1,3 +1,0 @@
-from medaudit.reference import main
-
-main()

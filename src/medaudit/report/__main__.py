@@ -1,4 +1,0 @@
-from medaudit.report import report
-from medaudit.stage import run
-
-run(report)

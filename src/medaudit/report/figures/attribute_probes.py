@@ -1,0 +1,90 @@
+"""Figure: can a patient's group be read from a model's frozen embedding?"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from medaudit.report.figures.style import BAND, Figure, canvas, colour, marker, shorten
+from medaudit.report.studies.evidence import Evidence
+from medaudit.report.studies.extras import Extras
+from medaudit.report.tables.attribute_probes import PROBES
+from medaudit.report.wording import number_format, terms
+
+ACROSS = 4
+
+
+def attribute_probes(
+    evidence: Evidence,
+    facts: pd.DataFrame,
+    extras: Extras,
+    cohort: str,
+    notes: list[str],
+    suffix: str,
+) -> Figure | None:
+    """Draw the AUC of the attribute probes, one panel a group, one row a model."""
+    rows = extras.probes[extras.probes["cohort"] == cohort]
+    if rows.empty:
+        return None
+    models = list(rows["model"].unique())
+    groups = rows[["attribute", "group"]].drop_duplicates()
+    across = min(ACROSS, len(groups))
+    down = -(-len(groups) // across)
+    title = f"Groups in the embeddings on {cohort}"
+    height = down * (0.75 + 0.36 * len(models)) + 0.85
+    figure, part = canvas(max(6.5, 1.9 + 2.4 * across), height, title, notes)
+    panels = part.subplots(down, across, sharey=True, sharex=True, squeeze=False).ravel()
+    for panel, group in zip(panels, groups.itertuples(), strict=False):
+        own = rows[rows["attribute"].eq(group.attribute) & rows["group"].eq(group.group)]
+        _panel(panel, own, models)
+        name = f"{terms.attribute(group.attribute)}: {shorten(group.group, 20)}"
+        panel.set_title(f"{name} against the rest", fontsize=9)
+    for panel in panels[len(groups) :]:
+        panel.remove()
+    for panel in panels[max(0, len(groups) - across) : len(groups)]:
+        panel.set_xlabel(f"AUC, {evidence.level * 100:g} % interval")
+        panel.tick_params(labelbottom=True)
+    panels[0].set_yticks(range(len(models)), [shorten(model, 28) for model in models])
+    panels[0].set_ylim(len(models) - 0.5, -0.5)
+    part.legend(handles=_handles(panels[0]), loc="outside lower center", ncols=3, fontsize=8)
+    return Figure(
+        f"attribute_probes{suffix}",
+        title,
+        "How well a patient's group can be told by the frozen embedding, before any head is "
+        "trained. Grey: up to where 95 of 100 shuffles of the group labels between patients "
+        "fall. An embedding that knows the group does not prove that a decision uses it.",
+        f"Dot plot of the AUC of attribute probes with intervals for {len(models)} models and "
+        f"{len(groups)} groups. The numbers are in the table 'Where did the gap enter'.",
+        rows,
+        figure,
+    )
+
+
+def _panel(panel: Axes, rows: pd.DataFrame, models: list[str]) -> None:
+    step = 0.36
+    for k, probe in enumerate(PROBES):
+        own = rows[rows["probe"] == probe]
+        y = np.array([models.index(model) for model in own["model"]], float) + (k - 0.5) * step
+        value, low, high, top = (
+            own[name].to_numpy(float) for name in ("value", "low", "high", "null_q95")
+        )
+        panel.barh(y, top - 0.5, left=0.5, height=step, color=BAND, zorder=1)
+        panel.hlines(y, low, high, color=colour(k), lw=1.3, zorder=2)
+        panel.plot(value, y, marker(k), color=colour(k), ms=5, zorder=3)
+        lost = np.isnan(value)
+        for place, status in zip(y[lost], own["status"][lost], strict=True):
+            text = f"not estimable: {number_format.reason(status)}"
+            panel.annotate(
+                text, (0.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=7
+            )
+    panel.axvline(0.5, color="#777777", lw=0.8, zorder=1)
+    panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    panel.grid(axis="y", visible=False)
+
+
+def _handles(panel: Axes) -> list:
+    probes = [
+        panel.plot([], [], marker(k), color=colour(k), ls="-", label=f"probe: {name}")[0]
+        for k, name in enumerate(PROBES.values())
+    ]
+    return [*probes, panel.plot([], [], "s", color=BAND, ms=9, label="chance, 95 of 100")[0]]

@@ -1,0 +1,67 @@
+"""Figure: the F1 of every class, runs by classes."""
+
+import numpy as np
+import pandas as pd
+
+from medaudit.report.figures.style import Figure, canvas, shorten
+from medaudit.report.studies.evidence import Evidence
+from medaudit.report.studies.extras import Extras
+from medaudit.report.wording import number_format
+
+
+def class_f1(
+    evidence: Evidence,
+    facts: pd.DataFrame,
+    extras: Extras,
+    cohort: str,
+    notes: list[str],
+    suffix: str,
+) -> Figure | None:
+    """Draw the F1 of each class by a heat map; None where no F1 of single tasks was computed."""
+    rows = class_rows(evidence, cohort)
+    if rows.empty:
+        return None
+    classes, runs = list(rows["task"].unique()), rows[["model", "method"]].drop_duplicates()
+    grid = rows.pivot(index=["model", "method"], columns="task", values="value")
+    grid = grid.reindex(index=pd.MultiIndex.from_frame(runs), columns=classes).to_numpy(float)
+    title = f"F1 by class on {cohort}"
+    width = max(6.5, 2.9 + 0.62 * len(classes))
+    figure, part = canvas(width, 1.9 + 0.24 * len(runs), title, notes)
+    panel = part.subplots()
+    image = panel.imshow(grid, cmap="cividis", vmin=0, vmax=1, aspect="auto")
+    part.colorbar(image, ax=panel, label="F1", shrink=0.9)
+    for (row, column), value in np.ndenumerate(grid):
+        text = "n.e." if np.isnan(value) else number_format.number(value, 2)
+        tone = "white" if value < 0.5 else "black"
+        panel.text(column, row, text, ha="center", va="center", fontsize=7, color=tone)
+    labels = [shorten(f"{run.model} / {run.method}", 34) for run in runs.itertuples()]
+    panel.set_yticks(range(len(runs)), labels)
+    names = [shorten(name, 27) for name in classes]
+    panel.set_xticks(range(len(classes)), names, rotation=40, ha="right", rotation_mode="anchor")
+    for border in np.flatnonzero(runs["model"] != runs["model"].shift())[1:]:
+        panel.axhline(border - 0.5, color="white", lw=2)
+    panel.grid(visible=False)
+    return Figure(
+        f"class_f1{suffix}",
+        title,
+        "Test set, all patients, mean over seeds; n.e.: not estimable. Intervals stand in the "
+        "table 'F1 by class'.",
+        f"Heat map of the F1 of {len(classes)} classes for {len(runs)} runs.",
+        rows,
+        figure,
+    )
+
+
+def class_rows(evidence: Evidence, cohort: str) -> pd.DataFrame:
+    """Return the F1 of every class and run on a cohort."""
+    rows = evidence.metrics
+    rows = rows[
+        rows["cohort"].eq(cohort)
+        & rows["measure"].eq("f1")
+        & rows["seed"].eq("mean")
+        & rows["attribute"].eq("all")
+        & rows["group"].eq("all")
+        & ~rows["task"].isin(["all", "mean", "mean_of_gaps"])
+    ]
+    keep = ["cohort", "model", "method", "task", "value", "low", "high", "n", "n_pos", "status"]
+    return rows[keep].reset_index(drop=True)

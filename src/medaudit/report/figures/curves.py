@@ -1,0 +1,184 @@
+"""Figures of training and search: groups by epoch, and the best value so far by trial and by time."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from medaudit.report.figures.style import Figure, canvas, colour, marker, shorten
+from medaudit.report.studies.evidence import Evidence
+from medaudit.report.studies.extras import Extras
+from medaudit.report.studies.fairtune_comparisons import FAIRTUNE, FULL, arm_of
+
+SPLITS = {"train": "training images", "val": "validation images"}
+METRICS = {"auc_min": "worst group's AUC", "auc": "AUC", "auc_gap": "gap in AUC"}
+METRICS |= {"eoddsd": "EOddsD", "dpd": "DPD", "dto": "distance to AUC 1"}
+DASHES = ("-", "--", ":")
+MINUTE = 60
+
+
+def group_curves(
+    evidence: Evidence, facts: pd.DataFrame, extras: Extras, cohort: str, notes: list, suffix: str
+) -> Figure | None:
+    """Draw each group's AUC by epoch on training and validation (figures 1 and 3 of the paper).
+
+    Of full fine-tuning and of the searched mask, where their refits noted it (``group_curves``).
+    """
+    shown = [f for f in extras.footers if _arm(extras, f["method"]) in (FULL, FAIRTUNE)]
+    rows = curve_rows(shown, cohort)
+    if rows.empty:
+        return None
+    runs, groups = list(rows["run"].unique()), list(rows["group"].unique())
+    title = f"Groups by epoch on {cohort}"
+    figure, part = canvas(7.4, 1.2 + 1.75 * len(runs), title, notes)
+    panels = part.subplots(len(runs), 2, sharex="row", sharey=True, squeeze=False)
+    for line, run in zip(panels, runs, strict=True):
+        for panel, split in zip(line, SPLITS, strict=True):
+            own = rows[rows["run"].eq(run) & rows["split"].eq(split)]
+            _curves(panel, own, groups)
+        line[0].set_ylabel(f"{shorten(run, 24)}\nAUC", fontsize=8)
+    for panel, text in zip(panels[0], SPLITS.values(), strict=True):
+        panel.set_title(text)
+    for panel in panels[-1]:
+        panel.set_xlabel("epoch")
+    handles = [
+        panels[0, 0].plot([], [], color=colour(k), marker=marker(k), ms=4, label=shorten(name))[0]
+        for k, name in enumerate(groups)
+    ]
+    ring = panels[0, 0].plot([], [], "o", mfc="none", mec="black", ms=8, label="epoch that is kept")
+    part.legend(handles=[*handles, *ring], loc="outside lower center", ncols=3, fontsize=8)
+    return Figure(
+        f"group_curves{suffix}",
+        title,
+        "AUC of each group after every epoch of the refits: thick lines are means over seeds, thin "
+        "ones single seeds. What lies apart on validation and not on training came with "
+        "generalisation. Rings: the epoch that each seed kept, chosen on validation, so the "
+        "validation value there is flattered.",
+        f"Line charts of the AUC of {len(groups)} groups by epoch on training and validation, for "
+        f"{len(runs)} runs.",
+        rows,
+        figure,
+    )
+
+
+def _arm(extras: Extras, method: str) -> str | None:
+    searched = extras.kind(method) == "search"
+    return arm_of(extras.methods[method]) if searched else None
+
+
+def curve_rows(footers: list[dict], cohort: str) -> pd.DataFrame:
+    """Return ``auc`` by run, seed, split, group and epoch, and whether the epoch was ``kept``."""
+    found = [f for f in footers if f["cohort"] == cohort and f.get("runs")]
+    several = len({footer["model"] for footer in found}) > 1
+    rows = []
+    for footer in found:
+        names = (footer["model"], footer["method"])
+        run = f"{names[1]}, {names[0]}" if several else names[1]
+        for chosen in footer["runs"]["chosen"]:
+            for epoch, splits in enumerate(chosen.get("groups", []), 1):
+                head = (run, *names, chosen["seed"], epoch, epoch == chosen["epoch"])
+                rows += [
+                    (*head, split, group, np.nan if auc is None else auc)
+                    for split, groups in splits.items()
+                    for group, auc in groups.items()
+                ]
+    columns = ["run", "model", "method", "seed", "epoch", "kept", "split", "group", "auc"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _curves(panel: Axes, rows: pd.DataFrame, groups: list[str]) -> None:
+    for group, own in rows.groupby("group", sort=False):
+        k = groups.index(group)
+        mean = own.groupby("epoch")["auc"].mean()
+        step = max(1, len(mean) // 8)
+        look = {"color": colour(k), "marker": marker(k), "ms": 3.5, "markevery": step}
+        panel.plot(mean.index, mean.to_numpy(), lw=1.8, zorder=3, **look)
+        if own["seed"].nunique() > 1:
+            for _, seed in own.groupby("seed"):
+                panel.plot(seed["epoch"], seed["auc"], color=colour(k), lw=0.6, alpha=0.6)
+        kept = own[own["kept"]]
+        panel.plot(kept["epoch"], kept["auc"], "o", mfc="none", mec="black", ms=8, zorder=4)
+    panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+
+
+def search_trajectories(
+    evidence: Evidence, facts: pd.DataFrame, extras: Extras, cohort: str, notes: list, suffix: str
+) -> Figure | None:
+    """Draw the best validation objective so far, by trial and by CPU time (figure 5)."""
+    rows = trajectory_rows(extras.searches, cohort)
+    if rows.empty:
+        return None
+    parts = [part for _, part in rows.groupby(["model", "metric"], sort=False)]
+    methods, several = list(rows["method"].unique()), rows["model"].nunique() > 1
+    sizes = [2.8 if part["method"].nunique() > 1 else 1.6 for part in parts]
+    title = f"The searches on {cohort}"
+    below = 0.2 * -(-len(methods) // 3)
+    figure, drawing = canvas(8.0, 1.0 + below + sum(sizes), title, notes)
+    shape = (len(parts), 2)
+    panels = drawing.subplots(*shape, sharey="row", squeeze=False, height_ratios=sizes)
+    for line, own in zip(panels, parts, strict=True):
+        for panel, axis in zip(line, ("trial", "minutes"), strict=True):
+            _trajectories(panel, own, axis, methods)
+        metric = METRICS.get(own["metric"].iloc[0], own["metric"].iloc[0])
+        model = f"{shorten(own['model'].iloc[0], 24)}\n" if several else ""
+        line[0].set_ylabel(f"{model}best {metric}", fontsize=8)
+        line[0].xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    panels[-1, 0].set_xlabel("trials that ended")
+    panels[-1, 1].set_xlabel("CPU minutes")
+    handles = [
+        panels[0, 0].plot([], [], label=shorten(name), **_look(k))[0]
+        for k, name in enumerate(methods)
+    ]
+    drawing.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8)
+    return Figure(
+        f"search_trajectories{suffix}",
+        title,
+        "Best objective of a whole trial so far, on validation. Trials in the order of the search, "
+        "with several workers not quite that of time; CPU time is the sum of the trials so far. "
+        "A line begins with the first trial that was not pruned. One search each: another seed "
+        "would give another line.",
+        f"Step charts of the best validation objective by trial and CPU time for {len(methods)} "
+        "methods.",
+        rows,
+        figure,
+    )
+
+
+def trajectory_rows(searches: list[dict], cohort: str) -> pd.DataFrame:
+    """Return the best value so far of each search on a cohort, one row a trial that counts.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``model``, ``method``, ``metric``, ``trial`` (counted from 1), ``minutes`` of
+        processor time so far, ``state``, ``value``, ``best`` (NaN before the first whole trial).
+    """
+    parts = []
+    for one in (one for one in searches if one["cohort"] == cohort):
+        table = one["table"].sort_values("number", kind="stable")
+        table = table[table["state"].isin(["complete", "pruned"])].reset_index(drop=True)
+        whole = table["value"].where(table["state"] == "complete").astype(float)
+        rising = one["objective"]["direction"] == "maximize"
+        parts.append(
+            pd.DataFrame(
+                {"model": one["model"], "method": one["method"]}
+                | {"metric": one["objective"]["metric"], "trial": np.arange(1, len(table) + 1)}
+                | {"minutes": table["processor_seconds"].fillna(0).cumsum() / MINUTE}
+                | {"state": table["state"], "value": table["value"].astype(float)}
+                | {"best": (whole.cummax() if rising else whole.cummin()).ffill()}
+            )
+        )
+    filled = [part for part in parts if len(part)]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=["model"])
+
+
+def _trajectories(panel: Axes, rows: pd.DataFrame, axis: str, methods: list[str]) -> None:
+    for method, own in rows.groupby("method", sort=False):
+        marks = [*range(0, len(own), max(1, len(own) // 6)), len(own) - 1]
+        look = _look(methods.index(method))
+        panel.plot(own[axis], own["best"], drawstyle="steps-post", markevery=marks, **look)
+
+
+def _look(k: int) -> dict:
+    dash = DASHES[k // 8 % len(DASHES)]
+    return {"color": colour(k), "ls": dash, "marker": marker(k + k // 8), "ms": 4.5, "lw": 1.4}

@@ -1,0 +1,93 @@
+"""Figure: every run's gap with its interval against what a fair model would show."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from medaudit.report.figures.style import BAND, COLOURS, Figure, canvas, shorten
+from medaudit.report.studies.evidence import Evidence
+from medaudit.report.wording import number_format, terms
+
+
+def gap_bands(
+    evidence: Evidence, facts: pd.DataFrame, cohort: str, notes: list[str], suffix: str
+) -> Figure:
+    """Draw one panel an attribute, one row a run; grey is the range of a fair model."""
+    rows = headline_gaps(evidence, facts, cohort)
+    runs = rows[["model", "method"]].drop_duplicates().reset_index(drop=True)
+    attributes = [name for name in evidence.attributes if name in set(rows["attribute"])]
+    name = terms.measure(evidence.headline)
+    title = f"{terms.first_upper(terms.gap(evidence.gap))} in {name} on {cohort}"
+    width = max(7.0, 2.4 + 2.7 * len(attributes))
+    figure, part = canvas(width, 1.55 + 0.24 * len(runs), title, notes)
+    panels = part.subplots(1, len(attributes), sharey=True, sharex=True, squeeze=False)[0]
+    for panel, attribute in zip(panels, attributes, strict=True):
+        _panel(panel, rows[rows["attribute"] == attribute], runs, 1 - evidence.level)
+        panel.set_title(f"by {terms.attribute(attribute)}")
+        panel.set_xlabel(f"gap in {name}, {evidence.level * 100:g} % interval")
+        panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    labels = [shorten(f"{run.model} / {run.method}", 34) for run in runs.itertuples()]
+    panels[0].set_yticks(range(len(runs)), labels)
+    panels[0].set_ylim(len(runs) - 0.4, -0.6)
+    panels[0].set_xlim(left=0)
+    part.legend(handles=_handles(panels[0]), loc="outside lower center", ncols=4, fontsize=8)
+    return Figure(
+        f"gaps{suffix}",
+        title,
+        "Grey: where 95 of 100 models that treat all groups alike would fall on this test set; "
+        "the tick in it is their mean. Filled: larger than chance explains, after "
+        "adjusting for all gaps. Open: not shown to differ from a fair model, which is not proof of fairness.",
+        f"For each of {len(runs)} runs the gap in {name} by {', '.join(attributes)} with its "
+        "interval, over a grey band for a fair model. The numbers are in the table 'Fairness'.",
+        rows.drop(columns="measure"),
+        figure,
+    )
+
+
+def headline_gaps(evidence: Evidence, facts: pd.DataFrame, cohort: str) -> pd.DataFrame:
+    """Return the gap facts of the headline measure and gap on a cohort."""
+    return facts[
+        facts["kind"].eq("gap")
+        & facts["cohort"].eq(cohort)
+        & facts["measure"].eq(evidence.headline)
+        & facts["gap"].eq(evidence.gap)
+        & facts["task"].ne("mean_of_gaps")
+    ]
+
+
+def _panel(panel: Axes, rows: pd.DataFrame, runs: pd.DataFrame, alpha: float) -> None:
+    places = {key: k for k, key in enumerate(runs.itertuples(index=False, name=None))}
+    y = np.array([places[key] for key in zip(rows["model"], rows["method"], strict=True)])
+    value, low, high, mean, top, p = (
+        rows[c].to_numpy(float)
+        for c in ("value", "low", "high", "null_mean", "null_q95", "p_adjusted")
+    )
+    panel.barh(y, top, height=0.72, color=BAND, zorder=1)
+    panel.vlines(mean, y - 0.36, y + 0.36, color="#777777", lw=1, zorder=2)
+    panel.hlines(y, low, high, color=COLOURS[0], lw=1.5, zorder=3)
+    clear = p <= alpha
+    for filled in (True, False):
+        kept = clear == filled
+        face = COLOURS[1] if filled else "white"
+        edge = COLOURS[1] if filled else COLOURS[0]
+        panel.plot(value[kept], y[kept], "o", mfc=face, mec=edge, mew=1.3, ms=5.5, zorder=4)
+    for place, status in zip(y[np.isnan(value)], rows["status"][np.isnan(value)], strict=True):
+        panel.annotate(
+            f"not estimable: {number_format.reason(status)}",
+            (0.02, place),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize=7,
+        )
+    panel.grid(axis="y", visible=False)
+
+
+def _handles(panel: Axes) -> list:
+    shared = {"ls": "", "ms": 5.5, "mew": 1.3}
+    return [
+        panel.plot([], [], "o", color=COLOURS[1], label="beyond chance (adjusted)", **shared)[0],
+        panel.plot([], [], "o", mfc="white", mec=COLOURS[0], label="not shown to be", **shared)[0],
+        panel.plot([], [], "s", color=BAND, label="fair model, 95 of 100", ls="", ms=9)[0],
+        panel.plot([], [], "|", color="#777777", label="fair model, mean", ls="", ms=9)[0],
+    ]

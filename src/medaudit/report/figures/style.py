@@ -1,0 +1,133 @@
+"""How all figures look, and how they are written: same numbers, same bytes."""
+
+import logging
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure as Canvas
+from matplotlib.figure import SubFigure
+
+from medaudit.core.table_io import FLOAT_FORMAT, atomic
+from medaudit.report.wording.number_format import neutralise
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
+"""Okabe and Ito (2008), its yellow (too pale on white) replaced by grey."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+BAND = "#D9D9D9"
+WARNING = "#A00000"
+SETTINGS = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": "#E8E8E8",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "text.parse_math": False,
+    "svg.hashsalt": "medaudit",
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+    "figure.dpi": 100,
+}
+METADATA = {
+    "pdf": {"CreationDate": None, "ModDate": None},
+    "svg": {"Date": None},
+    "png": {},
+}
+LINE = 0.17
+"""Height of a line of notes in inches."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawn figure with what goes beside it.
+
+    Parameters
+    ----------
+    name : str
+        File name without suffix.
+    title, caption : str
+        Plain text.
+    alt : str
+        What the picture shows, for those who cannot see it.
+    data : pandas.DataFrame
+        The numbers behind it.
+    canvas : matplotlib.figure.Figure
+        The picture.
+    """
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    data: pd.DataFrame
+    canvas: Canvas
+
+    def describe(self) -> dict:
+        """Return what a reader of the picture needs to show it."""
+        return {key: getattr(self, key) for key in ("name", "title", "caption", "alt")}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw and save with the project's settings, whatever the user's own are."""
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(SETTINGS)
+        yield
+
+
+def canvas(width: float, height: float, title: str, notes: list[str]) -> tuple[Canvas, SubFigure]:
+    """Return a figure of `width` x `height` inches plus room for `notes`, and its drawing part."""
+    lines = [line for note in notes for line in textwrap.wrap(note, int(width * 13.5))]
+    below = LINE * len(lines) + 0.1
+    figure = Canvas(figsize=(width, height + below))
+    FigureCanvasAgg(figure)
+    above, foot = figure.subfigures(2, 1, height_ratios=[height, below])
+    figure.set_layout_engine("constrained", h_pad=0.06, w_pad=0.06)
+    above.suptitle(title, fontsize=11, fontweight="bold")
+    foot.text(0.015, 0.98, "\n".join(lines), fontsize=8, color=WARNING, va="top", linespacing=1.25)
+    return figure, above
+
+
+def write_files(figure: Figure, folder: Path) -> dict[str, str]:
+    """Write a figure as PDF, PNG and SVG and its data as CSV; return file names by format."""
+    figure.canvas.draw_without_rendering()
+    figure.canvas.set_layout_engine("none")
+    for suffix, metadata in METADATA.items():
+        with atomic(folder / f"{figure.name}.{suffix}") as temporary:
+            figure.canvas.savefig(temporary, format=suffix, dpi=150, metadata=metadata)
+    with atomic(folder / f"{figure.name}.csv") as temporary:
+        neutralise(figure.data).to_csv(
+            temporary, index=False, float_format=FLOAT_FORMAT, lineterminator="\n"
+        )
+    return {suffix: f"{figure.name}.{suffix}" for suffix in (*METADATA, "csv")}
+
+
+def shorten(text: str, length: int = 30) -> str:
+    """Cut a long name in the middle, so that both its ends stay."""
+    if len(text) <= length:
+        return text
+    half = (length - 1) // 2
+    return f"{text[:half]}…{text[-half:]}"
+
+
+def colour(index: int) -> str:
+    """Colour of the item at `index`; they repeat after eight."""
+    return COLOURS[index % len(COLOURS)]
+
+
+def marker(index: int) -> str:
+    """Marker of the item at `index`; they repeat after eight."""
+    return MARKERS[index % len(MARKERS)]

@@ -1,0 +1,1 @@
+"""The HTML page: its answers, sections and the record of the run."""

@@ -1,0 +1,89 @@
+"""What a run was made of and by: the content of ``run.json``."""
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from medaudit.config.stages import MODULES
+from medaudit.core.code_version import PACKAGE, code_version
+from medaudit.core.table_io import read_metadata
+
+
+def make_record(config: dict, cards: list[dict], predictions: list[Path]) -> dict:
+    """Return what must be known to make a run again.
+
+    Returns
+    -------
+    dict
+        ``config`` (merged), ``code`` (git commit, whether the tree has changes, hash of each
+        stage's code), ``environment`` (Python, platform, processor, package versions),
+        ``tables`` (SHA-256 of the source tables, and of the ids and splits of each cohort),
+        ``runs`` (footers of the predictions: model, weights, seeds), ``seeds``, ``time``.
+    """
+    cohorts = [card for card in cards if "builder" in card]
+    return {
+        "config": config,
+        "code": {"git": git_state(PACKAGE), "stages": stage_hashes()},
+        "environment": environment(),
+        "tables": {card["name"]: card.get("tables", {}) for card in cohorts},
+        "cohorts": {card["name"]: card.get("ids_sha256") for card in cohorts},
+        "images": {card["cohort"]: card["sha256"] for card in cards if "decoders" in card},
+        "runs": [describe_run(path) for path in predictions],
+        "seeds": {card["name"]: card.get("seed") for card in cohorts},
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def describe_run(path: Path) -> dict:
+    """Return the footer of a predictions table, without its curves, and its number of rows."""
+    footer = read_metadata(path)
+    runs = footer.pop("runs", None)
+    chosen = _without_curves(runs) if runs is not None else {}
+    return {**footer, "chosen": chosen, "rows": pq.read_metadata(path).num_rows}
+
+
+def _without_curves(value: object) -> object:
+    if isinstance(value, dict):
+        kept = {key: _without_curves(part) for key, part in value.items() if "curve" not in key}
+        return {key: part for key, part in kept.items() if part is not None}
+    if isinstance(value, list):
+        numbers = all(isinstance(part, int | float) for part in value)
+        return None if numbers and len(value) > 16 else [_without_curves(part) for part in value]
+    return value
+
+
+def git_state(folder: Path) -> dict:
+    """Return the commit of the checkout that holds `folder` and whether it has changes."""
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain"))}
+    except (OSError, subprocess.CalledProcessError) as error:
+        return {"commit": None, "dirty": None, "why": f"not a git checkout: {error}"}
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def stage_hashes() -> dict[str, str]:
+    """Return the hash of the code of every stage there is."""
+    return {stage: code_version(module) for stage, module in MODULES.items()}
+
+
+def environment() -> dict:
+    """Return Python, platform, processor and the versions of all installed packages."""
+    found = {item.metadata["Name"]: item.version for item in metadata.distributions()}
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "devices": os.environ.get("CUDA_VISIBLE_DEVICES") or "cpu",
+        "packages": dict(sorted(found.items(), key=lambda item: item[0].lower())),
+    }

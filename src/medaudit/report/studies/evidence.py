@@ -1,0 +1,217 @@
+"""Everything that was measured for one study, merged."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from medaudit.config.grids import named
+from medaudit.core.audit_tables import summing
+from medaudit.core.errors import MedauditError
+from medaudit.core.table_io import GAPS, METRICS, read_json, read_table
+from medaudit.metrics.definitions import METRICS as METRIC_DEFINITIONS
+
+RUN = ["cohort", "model", "method"]
+PLAIN = "medaudit"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The merged tables of one study; rows of `metrics` know where their replicates lie.
+
+    Parameters
+    ----------
+    study : str
+        The study's name.
+    entry, evaluation : dict
+        The study's entry and the evaluation settings.
+    metrics, gaps : pandas.DataFrame
+        Rows of `METRICS` and `GAPS` of all runs in the study's order. Both have a column
+        ``measure``: the metric, with its dialect in brackets where that is not `PLAIN`.
+        `metrics` has ``file`` and ``row``, the place of its replicates; `gaps` has them for its
+        permutations, `row` -1 where none are kept (`medaudit.core.audit_tables.summing`).
+    cards : dict of str to dict
+        Cohort cards by cohort.
+    files : list of Path
+        The replicates by ``file``.
+    nulls : list of Path
+        The permutations of gaps by ``file``.
+    """
+
+    study: str
+    entry: dict
+    evaluation: dict
+    metrics: pd.DataFrame
+    gaps: pd.DataFrame
+    cards: dict[str, dict]
+    files: list[Path] = field(default_factory=list)
+    nulls: list[Path] = field(default_factory=list)
+
+    @property
+    def level(self) -> float:
+        """Level of the intervals, e.g. 0.95."""
+        return float(self.evaluation.get("bootstrap", {}).get("level", 0.95))
+
+    @property
+    def measures(self) -> list[str]:
+        """Measures in the configured order, others after them."""
+        return ordered(self.metrics["measure"], self.evaluation.get("metrics", []))
+
+    @property
+    def headline(self) -> str:
+        """Measure that leads the summary: the first configured one that was computed."""
+        return self.measures[0]
+
+    @property
+    def gap(self) -> str:
+        """Kind of gap that leads the summary: ``max_min`` where it was computed."""
+        return ordered(self.gaps["gap"], ["max_min", *self.evaluation.get("gaps", [])])[0]
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """One row a (cohort, model, method), in the study's order."""
+        return self.metrics[RUN].drop_duplicates().reset_index(drop=True)
+
+    @property
+    def attributes(self) -> list[str]:
+        """Attributes for which gaps exist, single ones before intersections."""
+        found = [name for name in self.gaps["attribute"].unique() if name != "all"]
+        return sorted(found, key=lambda name: name.count(" & "))
+
+    def replicates(self, rows: pd.DataFrame) -> np.ndarray:
+        """Return the replicates of `rows` of `metrics`, float64, shape (rows, draws)."""
+        return _read_rows(self.files, rows)
+
+    def permutations(self, rows: pd.DataFrame) -> np.ndarray:
+        """Return the permutations of `rows` of `gaps`, float64, shape (rows, draws)."""
+        return _read_rows(self.nulls, rows)
+
+
+def _read_rows(files: list[Path], rows: pd.DataFrame) -> np.ndarray:
+    parts = np.empty(len(rows), dtype=object)
+    for file, places in rows.reset_index(drop=True).groupby("file"):
+        array = np.load(files[file], mmap_mode="r", allow_pickle=False)
+        parts[places.index] = list(np.asarray(array[places["row"].to_numpy()], dtype=float))
+    return np.stack(list(parts)) if len(rows) else np.empty((0, 0))
+
+
+def gather(settings: dict, metrics: list[Path], gaps: list[Path], cards: list[Path]) -> Evidence:
+    """Read and merge the metrics, gaps and cohort cards of a study.
+
+    Raises
+    ------
+    MedauditError
+        A run stands in two files, has metrics without gaps or the reverse, has no cohort card,
+        or its replicates do not fit its rows.
+    """
+    entry = settings["entry"]
+    found = [_read_metrics(path, number) for number, path in enumerate(metrics)]
+    merged = _sorted(pd.concat(found, ignore_index=True), entry)
+    found_gaps = [_read_gaps(path, number) for number, path in enumerate(gaps)]
+    gap_rows = _sorted(pd.concat(found_gaps, ignore_index=True), entry)
+    by_cohort = {card["name"]: card for card in map(read_json, cards)}
+    _check_runs(merged, gap_rows, by_cohort, found)
+    return Evidence(
+        study=settings["study"],
+        entry=entry,
+        evaluation=settings["evaluation"],
+        metrics=merged,
+        gaps=gap_rows,
+        cards={name: by_cohort[name] for name in merged["cohort"].unique()},
+        files=[replicates_of(path) for path in metrics],
+        nulls=[null_of(path) for path in gaps],
+    )
+
+
+def replicates_of(path: Path) -> Path:
+    """Return where the replicates of a metrics table lie: beside it."""
+    return path.with_name(path.name.removesuffix(".csv") + ".replicates.npy")
+
+
+def null_of(path: Path) -> Path:
+    """Return where the permutations of a table of gaps lie: beside it."""
+    return path.with_name(path.name.removesuffix(".csv") + ".null.npy")
+
+
+def ordered(values: Iterable[str], wanted: Iterable[str] = ()) -> list[str]:
+    """Return the distinct `values`: first those `wanted`, in that order, then the others."""
+    present = list(dict.fromkeys(values))
+    first = [value for value in wanted if value in present]
+    return [*first, *(value for value in present if value not in first)]
+
+
+def direction(measure: str) -> int:
+    """Return 1 where more of a measure is better, -1 where less is."""
+    metric = METRIC_DEFINITIONS.get(measure.partition(" (")[0])
+    return -1 if metric is not None and metric.target == 0 else 1
+
+
+def overall(rows: pd.DataFrame) -> pd.DataFrame:
+    """Keep the mean over seeds, and of each cohort and measure the task that sums it up.
+
+    That is ``all`` (the decision as a whole), else ``mean`` (the mean over tasks), else the only
+    task there is.
+    """
+    rows = rows[rows["seed"] == "mean"]
+    rank = rows["task"].map({"all": 0, "mean": 1}).fillna(2)
+    rank = rank.mask(rows["task"] == "mean_of_gaps", 3)
+    best = rank.groupby([rows["cohort"], rows["measure"]]).transform("min")
+    kept = rows[(rank == best) & (rank < 3)]
+    several = kept.groupby(["cohort", "measure"])["task"].transform("nunique") > 1
+    return kept[~several]
+
+
+def _read_metrics(path: Path, number: int) -> pd.DataFrame:
+    frame = read_table(path, METRICS)
+    _check_rows(replicates_of(path), path, len(frame), "evaluate")
+    return frame.assign(file=number, row=np.arange(len(frame)))
+
+
+def _read_gaps(path: Path, number: int) -> pd.DataFrame:
+    frame = read_table(path, GAPS)
+    kept = summing(frame)
+    _check_rows(null_of(path), path, int(kept.sum()), "disparity")
+    return frame.assign(file=number, row=np.where(kept, kept.cumsum() - 1, -1))
+
+
+def _check_rows(array: Path, path: Path, rows: int, stage: str) -> None:
+    if not array.is_file():
+        raise MedauditError(f"beside {path} there is no {array.name}: run {stage} again")
+    shape = np.load(array, mmap_mode="r", allow_pickle=False).shape
+    if len(shape) != 2 or shape[0] != rows:
+        raise MedauditError(
+            f"{array} has shape {shape} and {path} {rows} such rows: row i of one must belong to "
+            f"row i of the other; run {stage} again for this run"
+        )
+
+
+def _sorted(frame: pd.DataFrame, entry: dict) -> pd.DataFrame:
+    """Order rows by the study's cohorts, models and methods; inside a run order stays."""
+    ranks = {
+        column: frame[column].map(
+            {v: i for i, v in enumerate(ordered(frame[column], named(entry, f"{column}s")))}
+        )
+        for column in RUN
+    }
+    order = pd.DataFrame(ranks).sort_values(RUN, kind="stable").index
+    plain = frame["dialect"].isin([PLAIN])
+    measure = frame["metric"].where(plain, frame["metric"] + " (" + frame["dialect"] + ")")
+    return frame.assign(measure=measure).loc[order].reset_index(drop=True)
+
+
+def _check_runs(
+    metrics: pd.DataFrame, gaps: pd.DataFrame, cards: dict, files: list[pd.DataFrame]
+) -> None:
+    runs = [set(frame[RUN].itertuples(index=False, name=None)) for frame in (metrics, gaps)]
+    if runs[0] != runs[1]:
+        raise MedauditError(
+            "metrics and gaps are not of the same runs (cohort, model, method): only one of the "
+            f"two was given for {sorted(runs[0] ^ runs[1])}; pass both files of each run"
+        )
+    each = [set(frame[RUN].itertuples(index=False, name=None)) for frame in files]
+    if sum(map(len, each)) != len(runs[0]):
+        raise MedauditError(f"a run stands in two metrics files; the runs are {sorted(runs[0])}")
+    if lacking := set(metrics["cohort"]) - set(cards):
+        raise MedauditError(f"no card of the cohorts {sorted(lacking)} was given: pass --cards")

@@ -1,0 +1,123 @@
+"""What only some studies have: scores in dialects, parts of gaps, probes, how runs were chosen."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from medaudit.config.grids import named
+from medaudit.core.audit_tables import DIALECTS, PARTS, PROBES, SEARCH
+from medaudit.core.errors import MedauditError
+from medaudit.core.table_io import read_json, read_metadata, read_table
+from medaudit.report.studies.evidence import RUN, ordered, replicates_of
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What the tables and figures that a study asks for are made of, beside `Evidence`.
+
+    Parameters
+    ----------
+    methods : dict of str to dict
+        ``kind``, and where it has them ``head``, ``tune``, ``lora``, ``format``, of each method.
+    level : float
+        Level of the intervals, e.g. 0.95.
+    dialects : pandas.DataFrame
+        Rows of `DIALECTS` with ``file`` and ``row``, the place of their replicates.
+    parts, probes : pandas.DataFrame
+        Rows of `PARTS` and `PROBES`.
+    footers : list of dict
+        Those of the runs' predictions.
+    files : list of Path
+        The dialects' replicates by ``file``.
+    models : dict of str to dict
+        What is known of each model and of the ensembles' members (`medaudit.config.jobs.model_facts`).
+    searches : list of dict
+        What `medaudit.search.best_trial` wrote of each search; ``table`` is its trials (`SEARCH`).
+    """
+
+    methods: dict[str, dict]
+    level: float
+    dialects: pd.DataFrame
+    parts: pd.DataFrame
+    probes: pd.DataFrame
+    footers: list[dict]
+    files: list[Path] = field(default_factory=list)
+    models: dict[str, dict] = field(default_factory=dict)
+    searches: list[dict] = field(default_factory=list)
+
+    def replicates(self, row: pd.Series) -> np.ndarray:
+        """Return the replicates of a row of `dialects`, float64, shape (draws,)."""
+        array = np.load(self.files[row["file"]], mmap_mode="r", allow_pickle=False)
+        return np.asarray(array[row["row"]], dtype=float)
+
+    def kind(self, method: str) -> str:
+        """Return the kind of a method, e.g. ``zero_shot``; empty where it is not known."""
+        return self.methods.get(method, {}).get("kind", "")
+
+
+def gather_extras(
+    settings: dict,
+    dialects: list[Path],
+    parts: list[Path],
+    probes: list[Path],
+    predictions: list[Path],
+    searches: Iterable[Path] = (),
+) -> Extras:
+    """Read what a study has beside its metrics and gaps, in the study's order.
+
+    Raises
+    ------
+    MedauditError
+        Replicates of a dialects table do not fit its rows.
+    """
+    entry = settings["entry"]
+    return Extras(
+        methods=settings.get("methods", {}),
+        level=float(settings["evaluation"].get("bootstrap", {}).get("level", 0.95)),
+        dialects=_read([_read_dialects(*item) for item in enumerate(dialects)], DIALECTS, entry),
+        parts=_read([read_table(path, PARTS) for path in parts], PARTS, entry),
+        probes=_read([read_table(path, PROBES) for path in probes], PROBES, entry),
+        footers=_sorted([read_metadata(path) for path in predictions], entry),
+        files=[replicates_of(path) for path in dialects],
+        models=settings.get("models", {}),
+        searches=_sorted([_read_search(path) for path in searches], entry),
+    )
+
+
+def _read_dialects(number: int, path: Path) -> pd.DataFrame:
+    frame = read_table(path, DIALECTS)
+    shape = np.load(replicates_of(path), mmap_mode="r", allow_pickle=False).shape
+    if len(shape) != 2 or shape[0] != len(frame):
+        raise MedauditError(
+            f"{replicates_of(path)} has shape {shape} and {path} {len(frame)} rows: row i of one "
+            "must belong to row i of the other; run dialects again for this run"
+        )
+    return frame.assign(file=number, row=np.arange(len(frame)))
+
+
+def _read(found: list[pd.DataFrame], table, entry: dict) -> pd.DataFrame:
+    if not found:
+        return pd.DataFrame(columns=list(table.columns))
+    frame = pd.concat(found, ignore_index=True)
+    axes = [axis for axis in RUN if axis in frame]
+    order = frame[axes].apply(lambda values: values.map(_ranks(values, entry)))
+    return frame.loc[order.sort_values(axes, kind="stable").index].reset_index(drop=True)
+
+
+def _ranks(values: pd.Series, entry: dict) -> dict[str, int]:
+    return {name: k for k, name in enumerate(ordered(values, named(entry, f"{values.name}s")))}
+
+
+def _read_search(path: Path) -> dict:
+    return {**read_json(path), "table": read_table(path.with_suffix(".csv"), SEARCH)}
+
+
+def _sorted(found: list[dict], entry: dict) -> list[dict]:
+    """Put footers or searches into the study's order."""
+    ranks = [_ranks(pd.Series([f[axis] for f in found], name=axis), entry) for axis in RUN]
+    return sorted(
+        found, key=lambda f: [rank[f[axis]] for rank, axis in zip(ranks, RUN, strict=True)]
+    )

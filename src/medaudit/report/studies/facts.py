@@ -1,0 +1,109 @@
+"""The facts of a study: one tidy table of estimates with intervals, references and p-values."""
+
+import numpy as np
+import pandas as pd
+
+from medaudit.core.audit_tables import COMPARISON
+from medaudit.metrics.gaps import FAIRER_WHEN_LARGE, OTHERS
+from medaudit.report.studies.differences import gap_differences, performance_differences
+from medaudit.report.studies.evidence import RUN, Evidence, overall
+from medaudit.report.studies.multiple_testing import step_down
+
+FAMILIES = {
+    "gap": ["kind", "cohort", "measure", "gap", "task"],
+    "performance_difference": ["kind", "cohort", "measure"],
+    "gap_difference": ["kind", "cohort", "measure"],
+}
+
+
+def gather_facts(evidence: Evidence) -> pd.DataFrame:
+    """Return the `COMPARISON` rows of a study, with a further column ``measure``.
+
+    Kinds: ``performance`` (overall value of a run), ``gap`` (with null reference),
+    ``performance_difference`` and ``gap_difference`` (paired). P-values are adjusted within
+    their family (`FAMILIES`), all that was tested of one kind, measure and definition on one
+    cohort of the study, by `medaudit.report.studies.multiple_testing.step_down`.
+    """
+    parts = [performance(evidence), gaps(evidence)]
+    parts += [performance_differences(evidence), gap_differences(evidence)]
+    facts = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    facts = facts.reindex(columns=["measure", *COMPARISON.columns]).assign(study=evidence.study)
+    for column in ("against_model", "against_method"):
+        facts[column] = facts[column].astype(object).where(facts[column].notna(), "none")
+    for column in ("family_size", "n", "n_patients", "n_groups", "n_estimable"):
+        facts[column] = facts[column].astype("Int64")
+    return name_families(facts)
+
+
+def performance(evidence: Evidence) -> pd.DataFrame:
+    """Overall value of each run and measure, with its standard deviation over seeds."""
+    rows = overall(evidence.metrics)
+    rows = rows[(rows["attribute"] == "all") & rows["group"].eq("all")]
+    key = [*RUN, "task", "measure"]
+    everything = evidence.metrics
+    seeds = everything[
+        (everything["attribute"] == "all")
+        & everything["group"].eq("all")
+        & everything["seed"].ne("mean")
+    ]
+    spread = seeds.groupby(key)["value"].std(ddof=1).rename("seed_sd").reset_index()
+    return rows.merge(spread, on=key, how="left").assign(kind="performance", gap="none")
+
+
+def gaps(evidence: Evidence) -> pd.DataFrame:
+    """Gaps of the task that sums up each measure, and their mean over tasks where given."""
+    rows = evidence.gaps
+    means = rows[(rows["task"] == "mean_of_gaps") & rows["seed"].eq("mean")]
+    found = pd.concat([overall(rows), means], ignore_index=True).assign(
+        kind="gap", p_adjusted=np.nan
+    )
+    tested = found[found["p_value"].notna()]
+    for _, part in tested.groupby(FAMILIES["gap"], sort=False):
+        found.loc[part.index, "p_adjusted"] = adjust_gaps(part, evidence.permutations(part))
+    return found
+
+
+def name_families(facts: pd.DataFrame) -> pd.DataFrame:
+    """Fill ``family`` and ``family_size`` (the number of p-values in it)."""
+    facts = facts.assign(family=None, family_size=pd.NA)
+    facts["family"] = facts["family"].astype(object)
+    for kind, columns in FAMILIES.items():
+        tested = facts[facts["kind"].eq(kind) & facts["p_value"].notna()]
+        for names, rows in tested.groupby(columns, sort=False):
+            facts.loc[rows.index, "family"] = "; ".join(names)
+            facts.loc[rows.index, "family_size"] = len(rows)
+    return facts.astype({"family_size": "Int64"})
+
+
+def adjust_gaps(rows: pd.DataFrame, null: np.ndarray) -> np.ndarray:
+    """Adjust the p-values of gaps over all rows, by their permutations; never below the plain ones.
+
+    The statistic is the distance of the gap, toward unfairness, from the mean of its permutations
+    over their standard deviation. All runs on a cohort permute alike, attributes apart from each
+    other: taking those as independent errs to the safe side where they hang together.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        Gaps of one definition: ``gap``, ``value``, ``p_value``.
+    null : numpy.ndarray
+        Shape (rows, permutations); NaN where undefined.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (rows,), in (0, 1].
+    """
+    null = null[:, np.isfinite(null).any(axis=0)]
+    centre, spread = np.nanmean(null, axis=1), np.nanstd(null, axis=1)
+    spread[spread == 0] = np.inf
+    drawn = (null - centre[:, None]) / spread[:, None]
+    statistics = (rows["value"].to_numpy(float) - centre) / spread
+    gap = rows["gap"].iloc[0]
+    if gap.startswith(OTHERS):
+        statistics, drawn = np.abs(statistics), np.abs(drawn)
+    elif gap in FAIRER_WHEN_LARGE:
+        statistics, drawn = -statistics, -drawn
+    slack = 1e-6 / spread  # permuted values are float32: what is closer than this is a tie
+    together = step_down(statistics - slack, drawn)
+    return np.maximum(together, rows["p_value"].to_numpy(float))

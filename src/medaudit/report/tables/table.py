@@ -1,0 +1,157 @@
+"""A table: numbers for machines and the same as text for readers; written as CSV, LaTeX, HTML."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from html import escape
+from pathlib import Path
+
+import pandas as pd
+
+from medaudit.core.table_io import FLOAT_FORMAT, atomic
+from medaudit.report.wording import number_format
+
+LATEX = {
+    "\\": r"\textbackslash{}",
+    **{character: "\\" + character for character in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    number_format.MINUS: "$-$",
+    "\N{NARROW NO-BREAK SPACE}": r"\,",
+    "–": "--",
+    "\n": " ",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One shown column.
+
+    Parameters
+    ----------
+    key : str
+        Column of the data. An ``estimate`` or ``difference`` also reads ``<key>_low``,
+        ``<key>_high`` and ``<key>_status``.
+    label : str
+        Heading.
+    kind : str
+        ``text``, ``number``, ``count``, ``p``, ``estimate`` or ``difference`` (signed).
+    digits : int
+        Decimals of a number, an estimate or a difference.
+    """
+
+    key: str
+    label: str
+    kind: str = "text"
+    digits: int = 3
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a study; every data row is one shown row.
+
+    Parameters
+    ----------
+    name : str
+        File name without suffix.
+    title, caption : str
+        Plain text.
+    data : pandas.DataFrame
+        Numbers in full.
+    columns : tuple of Column
+        What is shown, in order.
+    """
+
+    name: str
+    title: str
+    caption: str
+    data: pd.DataFrame
+    columns: tuple[Column, ...]
+
+    def describe(self) -> dict:
+        """Return what a reader of the CSV file needs to show it."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "caption": self.caption,
+            "columns": [asdict(column) for column in self.columns],
+        }
+
+
+def shown(data: pd.DataFrame, columns: tuple[Column, ...]) -> pd.DataFrame:
+    """Return `data` as text, one column a `Column`, headed by its label."""
+    texts = [[_cell(row, column) for column in columns] for row in data.to_dict("records")]
+    return pd.DataFrame(texts, columns=[column.label for column in columns], dtype=object)
+
+
+def write_files(table: Table, folder: Path, notes: list[str]) -> dict[str, str]:
+    """Write a table as CSV, LaTeX (booktabs) and HTML and return the file names by format.
+
+    `notes` stand below the caption of the LaTeX and HTML files. In the CSV file numbers are
+    ``%.6g`` and texts that a spreadsheet would run are neutralised.
+    """
+    text = shown(table.data, table.columns)
+    caption = " ".join([f"{table.title}.", table.caption, *notes])
+    contents = {
+        "csv": number_format.neutralise(table.data).to_csv(
+            index=False, float_format=FLOAT_FORMAT, lineterminator="\n"
+        ),
+        "tex": to_latex(text, table.columns, caption),
+        "html": to_html(text, table.title, caption),
+    }
+    for suffix, content in contents.items():
+        with atomic(folder / f"{table.name}.{suffix}") as temporary:
+            temporary.write_text(content, encoding="utf-8", newline="")
+    return {suffix: f"{table.name}.{suffix}" for suffix in contents}
+
+
+def to_latex(text: pd.DataFrame, columns: tuple[Column, ...], caption: str) -> str:
+    """Return a booktabs ``longtable``; every cell and the caption are escaped."""
+    safe = text.map(_latex).set_axis([_latex(label) for label in text.columns], axis=1)
+    alignment = "".join("l" if c.kind == "text" else "r" for c in columns)
+    styler = safe.style.hide(axis="index")
+    return styler.to_latex(
+        hrules=True, environment="longtable", column_format=alignment, caption=_latex(caption)
+    )
+
+
+def to_html(text: pd.DataFrame, title: str, caption: str) -> str:
+    """Return a page with the table alone; every cell and the caption are escaped."""
+    safe = text.map(escape).set_axis([escape(label) for label in text.columns], axis=1)
+    styles = [
+        {"selector": "caption", "props": "caption-side: top; text-align: left; padding: .5em 0"},
+        {"selector": "th, td", "props": "text-align: left; padding: .2em .6em"},
+        {"selector": "thead th", "props": "border-bottom: 1px solid"},
+    ]
+    styler = safe.style.hide(axis="index").set_table_styles(styles).set_caption(escape(caption))
+    body = styler.to_html(table_uuid="t", cell_ids=False, sparse_index=False)
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{escape(title)}'
+        f"</title></head>\n<body>\n{body}</body>\n</html>\n"
+    )
+
+
+def _latex(text: str) -> str:
+    return "".join(LATEX.get(character, character) for character in text)
+
+
+def _cell(row: dict, column: Column) -> str:
+    value = row[column.key]
+    if column.kind in ("estimate", "difference"):
+        bounds = (row[f"{column.key}_low"], row[f"{column.key}_high"])
+        signed = column.kind == "difference"
+        status = row[f"{column.key}_status"]
+        return number_format.estimate(value, *bounds, status, signed=signed, digits=column.digits)
+    if column.kind == "number":
+        return number_format.number(value, column.digits)
+    return _SIMPLE[column.kind](value)
+
+
+def _text(value: object) -> str:
+    return "–" if number_format.missing(value) else str(value)
+
+
+_SIMPLE: dict[str, Callable[[object], str]] = {
+    "text": _text,
+    "count": number_format.count,
+    "p": number_format.p_value,
+}

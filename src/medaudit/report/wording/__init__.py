@@ -1,0 +1,1 @@
+"""How results are worded: names, numbers, phrases, disclaimers."""

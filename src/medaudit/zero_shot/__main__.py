@@ -1,4 +1,0 @@
-from medaudit.stage import run
-from medaudit.zero_shot import zero_shot
-
-run(zero_shot)

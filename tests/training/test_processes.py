@@ -1,0 +1,103 @@
+"""A stage on several processes: the command that starts them, and what they compute."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from checkout import Checkout
+from finetune_case import settings
+from medaudit.core.table_io import PREDICTIONS, read_metadata, read_table
+from medaudit.training import launch
+
+
+def test_one_process_stays_and_several_become_torchrun(monkeypatch):
+    started = []
+    monkeypatch.setattr(os, "execvp", lambda *command: started.append(command))
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    line = ["--settings", "{}", "--threads", "8", "--processes"]
+    assert launch.launch("medaudit.adapt.finetune", [*line, "1"]) == line[:-1]
+    assert launch.launch("medaudit.adapt.finetune", line[:-1]) == line[:-1]
+    assert started == []
+    launch.launch("medaudit.adapt.finetune", [*line, "2"])
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = [sys.executable, *torchrun, "-m", "medaudit.adapt.finetune", "--settings", "{}"]
+    assert started == [(sys.executable, [*command, "--threads", "4"])]
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert launch.launch("medaudit.adapt.finetune", [*line, "2"]) == line[:-1]
+
+
+def test_two_processes_give_the_predictions_of_one(data, tmp_path):
+    """Documented tolerance: validation loss to 1e-4 of it, scores to 1e-3, in a few epochs.
+
+    The two go on where a single process was stopped. 56 images in batches of 11 leave one for the
+    last: one process has none then.
+    """
+    views = {"scale": [0.5, 1.0], "randaugment": {"magnitude": 6}}
+    entry = {"epochs": 3, "batch_size": 11, "learning_rates": [1e-3], "augmentation": views}
+    entry |= {"class_weights": "balanced", "layer_decay": 0.75, "learning_rate_per": 16}
+    one, two = (tmp_path / name / "0.parquet" for name in ("one", "two"))
+    command = [
+        sys.executable,
+        "-m",
+        "medaudit.adapt.finetune",
+        "--settings",
+        json.dumps(settings(entry)),
+    ]
+    command += ["--cohort", str(data["cohort"]), "--images", str(data["images"]), "--output"]
+    subprocess.run([*command, str(one)], check=True, capture_output=True)
+    stop_after(2, [*command, str(two)], two)
+    several = ["--threads", "2", "--processes", "2"]
+    done = subprocess.run([*command, str(two), *several], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stderr.count("resuming from") == 2
+    compare(one, two)
+
+
+def stop_after(steps: int, command: list[str], output) -> None:
+    """Kill a run that has written a checkpoint after so many steps."""
+    often = {**os.environ, "MEDAUDIT_CHECKPOINT_SECONDS": "0"}
+    partial = output.with_name(f"{output.name}.partial")
+    running = subprocess.Popen(command, env=often, stderr=subprocess.DEVNULL)
+    while running.poll() is None and not (partial / f"step_{steps:010d}.pt").exists():
+        time.sleep(0.005)
+    running.kill()
+    running.wait()
+    assert not output.exists()
+    assert list(partial.glob("step_*.pt"))
+
+
+def compare(one, other) -> None:
+    """Compare curves and scores, which must not be the same by having stayed at the start."""
+    curves = [read_metadata(path)["runs"]["trials"][0]["curve"] for path in (one, other)]
+    np.testing.assert_allclose(curves[1], curves[0], rtol=1e-4)
+    assert curves[0][-1] < 0.99 * curves[0][0]
+    tables = [read_table(path, PREDICTIONS) for path in (one, other)]
+    assert (tables[0][["image_id", "task"]] == tables[1][["image_id", "task"]]).all(axis=None)
+    np.testing.assert_allclose(tables[1]["score"], tables[0]["score"], atol=1e-3)
+
+
+@pytest.mark.workflow
+@pytest.mark.xdist_group("workflow")
+def test_a_profile_sets_the_number_and_it_is_no_setting(tmp_path):
+    checkout = Checkout.copy(tmp_path / "a checkout")
+    target = "results/finetune/nih_6x200_small/vit_random/full/0.parquet"
+    commands = {}
+    for count in ("1", "2"):
+        resources = [
+            "--set-resources",
+            f"finetune:processes={count}",
+            f"pretrain:processes={count}",
+        ]
+        done = checkout.snakemake("-n", "-p", target, *resources)
+        assert done.returncode == 0, done.stdout[-3000:]
+        lines = [
+            line for line in done.stdout.splitlines() if "python -m medaudit.adapt.finetune" in line
+        ]
+        commands[count] = lines[0].strip()
+    assert "--threads 1 --processes 1 " in commands["1"]
+    assert commands["2"] == commands["1"].replace("--processes 1", "--processes 2")
