@@ -9,9 +9,9 @@ import pytest
 from medaudit.core.errors import MedauditError
 from medaudit.data.cohort.balanced_cells import build
 from medaudit.data.cohort.cell_flow import fill_cells
-from medaudit.data.cohort.groups import age_group
 from medaudit.data.cohort.patient_split import split_cells
 from medaudit.data.datasets import load
+from medaudit.data.group_levels import age_group
 
 SIX = ["Cardiomegaly", "Effusion", "Atelectasis", "Pneumothorax", "Edema", "Consolidation"]
 NIH = {

@@ -10,10 +10,10 @@ import pytest
 from medaudit.core.errors import MedauditError
 from medaudit.data.cohort.balance_race_sex import balance_race_sex
 from medaudit.data.cohort.glocker import build
-from medaudit.data.cohort.groups import age_group
 from medaudit.data.cohort.patient_split import draw_patients, even_out, share_out, split_patients
 from medaudit.data.cohort.selection import Selection
 from medaudit.data.datasets import load
+from medaudit.data.group_levels import age_group
 
 SETTINGS = {
     "name": "chexpert_glocker",

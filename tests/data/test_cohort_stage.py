@@ -10,10 +10,21 @@ import pandas as pd
 import pytest
 
 from medaudit.core.errors import MedauditError
-from medaudit.core.table_io import COHORT, MANIFEST, read_json, read_table, write_json, write_table
+from medaudit.core.table_io import (
+    COHORT,
+    GROUPS,
+    MANIFEST,
+    join_groups,
+    read_audited,
+    read_json,
+    read_table,
+    write_json,
+    write_table,
+)
 from medaudit.data.cohort import check, cohort
-from medaudit.data.cohort.card import hash_test
-from medaudit.data.cohort.groups import age_group
+from medaudit.data.cohort_hash import hash_test
+from medaudit.data.group_levels import age_group
+from medaudit.data.groups import groups
 from medaudit.data.manifest import manifest
 
 TASKS = ["Mass", "Edema"]
@@ -57,7 +68,7 @@ def make_manifest(n=400, seed=0):
 
 @pytest.fixture
 def build(tmp_path):
-    """Run the stage on a manifest; return the cohort and its card."""
+    """Run the stages `cohort` and `groups` on a manifest; return what they say together."""
     card = {"dataset": "d", "tables": {"labels": {"file": "t.csv", "sha256": "0"}},
             "exclusions": [{"reason": "age", "count": 1}], "notes": ["A note."],
             "phantom": True}  # fmt: skip
@@ -72,7 +83,15 @@ def build(tmp_path):
             output=tmp_path / "c.parquet",
             card=tmp_path / "c.json",
         )
-        return read_table(tmp_path / "c.parquet", COHORT), read_json(tmp_path / "c.json")
+        groups(
+            settings,
+            cohort=tmp_path / "c.parquet",
+            cohort_card=tmp_path / "c.json",
+            output=tmp_path / "g.parquet",
+            card=tmp_path / "g.json",
+        )
+        joined = read_audited(tmp_path / "c.parquet", tmp_path / "g.parquet")
+        return joined, read_json(tmp_path / "g.json")
 
     return run
 
@@ -208,7 +227,7 @@ def test_age_groups_by_rule(rule, expected):
         ({"builder": "nobody"}, "unknown builder 'nobody'"),
         ({"tasks": ["Mass", "Cough"]}, r"unknown tasks \['Cough'\]; known are .*'Hernia'"),
         ({"attributes": ["sex", ["sex", "skin"]]}, r"lacks the attributes \['skin'\].*it has"),
-        ({"age_threshold": None, "attributes": ["age_group"]}, r"\['age_group'\]"),
+        ({"age_threshold": None}, "balanced_cells needs an age_threshold"),
         ({"age_rule": "over"}, "age_rule is 'over'"),
         ({"cell_size": 400, "split": {"train": 200, "val": 100, "test": 100}}, "8 of 8 cells"),
     ],
@@ -216,6 +235,26 @@ def test_age_groups_by_rule(rule, expected):
 def test_wrong_settings_are_refused(build, change, said):
     with pytest.raises(MedauditError, match=said):
         build({**CELLS, **change})
+
+
+def test_another_attribute_changes_no_byte_of_the_cohort(build, tmp_path):
+    build(CELLS)
+    before = [(tmp_path / name).read_bytes() for name in ("c.parquet", "c.json")]
+    frame, card = build({**CELLS, "attributes": ["race"], "test_weights": "equal_prevalence"})
+    assert [(tmp_path / name).read_bytes() for name in ("c.parquet", "c.json")] == before
+    assert card["attributes"] == ["race"]
+    assert read_table(tmp_path / "g.parquet", GROUPS)["a_race"].tolist() == frame["a_race"].tolist()
+    assert {"w_race_Mass", "w_race_Edema"} <= set(frame)
+    own = read_json(tmp_path / "c.json")
+    assert own["attributes"] == ["sex", "race", "age_group"]
+    sexes = [record["n_images"] for record in own["counts"] if record["attribute"] == "sex"]
+    assert sum(sexes) == len(frame)
+
+
+def test_groups_of_other_images_are_refused(build, tmp_path):
+    frame, _ = build(CELLS)
+    with pytest.raises(MedauditError, match="run the stage `groups` again"):
+        join_groups(frame.iloc[1:], read_table(tmp_path / "g.parquet", GROUPS))
 
 
 def test_an_attribute_without_any_value_is_lacking(build):

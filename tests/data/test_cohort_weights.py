@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 
 from medaudit.core.errors import MedauditError
-from medaudit.data.cohort.selection import Selection
-from medaudit.data.cohort.weights import add_weights, resample, weigh
+from medaudit.data.groups.weights import resample, weigh, weight_columns
 
 SETTINGS = {
     "name": "c",
@@ -45,9 +44,8 @@ def cohort(n=3000, seed=1):
 
 
 def weighted(frame, **changes):
-    selection = Selection(frame)
-    add_weights(selection, {**SETTINGS, **changes})
-    return selection.frame, selection.details.get("weights")
+    columns, details = weight_columns(frame, {**SETTINGS, **changes})
+    return pd.concat([frame, columns], axis=1), details
 
 
 def plain_weights(group, label, age):
@@ -227,6 +225,6 @@ def test_draws_are_seeded_by_attribute_and_task():
 
 def test_no_weights_and_unknown_weights():
     frame = cohort()
-    assert weighted(frame, test_weights="none")[0] is frame
+    pd.testing.assert_frame_equal(weighted(frame, test_weights="none")[0], frame)
     with pytest.raises(MedauditError, match="test_weights is 'equal'"):
         weighted(frame, test_weights="equal")

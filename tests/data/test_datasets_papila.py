@@ -13,8 +13,8 @@ from checkout import ROOT
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import MANIFEST, check_table
 from medaudit.data import datasets
-from medaudit.data.cohort.groups import age_group
 from medaudit.data.cohort.subjects import build
+from medaudit.data.group_levels import age_group
 from papila_tree import PEOPLE, write_pictures, write_sheet
 
 COHORTS = yaml.safe_load((ROOT / "config" / "cohorts.yaml").read_text())["cohorts"]

@@ -46,7 +46,7 @@ def test_a_cohort_can_be_audited_by_its_attribute(name, manifests, tmp_path):
     )
     frame, said = read_table(output, COHORT), read_json(card)
     assert said["phantom"] and any("They are not patients" in note for note in said["notes"])
-    (attribute,) = said["attributes"]
+    (attribute,) = CONFIG["cohorts"][name]["attributes"]
     (task,) = said["tasks"]
     cells = pd.crosstab([frame["split"], frame[f"a_{attribute}"]], frame[f"y_{task}"])
     assert cells.shape == (6, 2) and cells.to_numpy().min() >= 3
@@ -97,3 +97,28 @@ def test_jobs_depend_on_what_draws_their_pictures(monkeypatch):
     for name in ("ham10000_age", "papila_age"):
         jobs.code(CONFIG, "images", cohort=name)
     assert seen == [("data.phantoms.skin",), ("data.phantoms.fundus",)]
+
+
+def test_adding_sex_to_a_cohort_changes_its_groups_and_audit_only():
+    name, model = "ham10000_age", "vit_random"
+    changed = shipped()
+    changed["cohorts"][name]["attributes"] = ["age_group", "sex"]
+    changed = check(changed, SCHEMAS)
+    names = {"cohort": name, "model": model, "method": "fairtune"}
+    of = {
+        "cohort": {"cohort": name},
+        "groups": {"cohort": name},
+        "images": {"cohort": name},
+        "embed": {"cohort": name, "model": model},
+        "search": {**names, "worker": "0"},
+        "best_trial": names,
+        "finetune": {**names, "seed": "0"},
+        "evaluate": names,
+        "disparity": names,
+    }
+    differs = {
+        stage
+        for stage, job in of.items()
+        if jobs.settings(CONFIG, stage, **job) != jobs.settings(changed, stage, **job)
+    }
+    assert differs == {"groups", "evaluate", "disparity"}

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from medaudit.core.table_io import COHORT, IMAGES, write_array, write_json, write_table
-from medaudit.data.cohort.card import hash_ids
+from medaudit.data.cohort_hash import hash_ids
 from medaudit.report.page.contact_sheets import SHOWN, SIDE, contact_sheets
 from medaudit.report.page.content import read_cohorts
 

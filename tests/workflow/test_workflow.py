@@ -61,6 +61,13 @@ def test_a_new_model_runs_its_own_jobs_and_the_summaries(finished):
     assert {wildcards.get("study", "clip_nih") for _, wildcards in jobs} == {"clip_nih"}
 
 
+@pytest.mark.parametrize("attributes", [["sex"], ["sex", "age_group", ["sex", "age_group"]]])
+def test_another_attribute_reruns_the_audit_and_no_image_or_model(finished, attributes):
+    cohorts = {"chexpert_balanced_smoke": {"attributes": attributes}}
+    jobs = finished.plan(*overlay(finished, cohorts=cohorts))
+    assert rules(jobs) == {"groups", "lint", "evaluate", "disparity"} | SUMMARIES
+
+
 def test_a_comment_reruns_nothing(unedited):
     path = unedited.folder / "src/medaudit/adapt/probe/__init__.py"
     path.write_text(path.read_text() + "\n# a remark\n")

@@ -1,4 +1,4 @@
-# INPUTS  results/predictions/{cohort}/{model}/{method}, results/cohort/{cohort}
+# INPUTS  results/predictions/{cohort}/{model}/{method}, results/cohort/{cohort}, results/groups/{cohort}
 # OUTPUTS results/evaluate (metrics by group), results/disparity (gaps), results/dialects (each
 #         paper's definitions), results/gap_decomposition and results/attribute_probes (where a gap entered);
 #         no torch from here on
@@ -8,6 +8,7 @@ rule evaluate:
     input:
         predictions="results/predictions/{cohort}/{model}/{method}.parquet",
         cohort=rules.cohort.output.table,
+        groups=rules.groups.output.table,
     output:
         metrics="results/evaluate/{cohort}/{model}/{method}.csv",
         replicates="results/evaluate/{cohort}/{model}/{method}.replicates.npy",
@@ -22,7 +23,7 @@ rule evaluate:
         code=code_of("evaluate"),
     shell:
         "python -m medaudit.audit.evaluate --settings {params.settings:q} --code {params.code}"
-        " --predictions {input.predictions} --cohort {input.cohort}"
+        " --predictions {input.predictions} --cohort {input.cohort} --groups {input.groups}"
         " --output {output.metrics} --replicates {output.replicates}"
         " --threads {threads} > {log} 2>&1"
 
@@ -31,6 +32,7 @@ rule disparity:
     input:
         predictions=rules.evaluate.input.predictions,
         cohort=rules.cohort.output.table,
+        groups=rules.groups.output.table,
         metrics=rules.evaluate.output.metrics,
         replicates=rules.evaluate.output.replicates,
     output:
@@ -47,7 +49,7 @@ rule disparity:
         code=code_of("disparity"),
     shell:
         "python -m medaudit.audit.disparity --settings {params.settings:q} --code {params.code}"
-        " --predictions {input.predictions} --cohort {input.cohort}"
+        " --predictions {input.predictions} --cohort {input.cohort} --groups {input.groups}"
         " --metrics {input.metrics} --replicates {input.replicates}"
         " --output {output.gaps} --null {output.null} --threads {threads} > {log} 2>&1"
 
@@ -56,6 +58,7 @@ rule dialects:
     input:
         predictions=rules.evaluate.input.predictions,
         cohort=rules.cohort.output.table,
+        groups=rules.groups.output.table,
     output:
         table="results/dialects/{cohort}/{model}/{method}.csv",
         replicates="results/dialects/{cohort}/{model}/{method}.replicates.npy",
@@ -70,7 +73,7 @@ rule dialects:
         code=code_of("dialects"),
     shell:
         "python -m medaudit.audit.dialects --settings {params.settings:q} --code {params.code}"
-        " --predictions {input.predictions} --cohort {input.cohort} --output {output.table}"
+        " --predictions {input.predictions} --cohort {input.cohort} --groups {input.groups} --output {output.table}"
         " --replicates {output.replicates} --threads {threads} > {log} 2>&1"
 
 
@@ -78,6 +81,7 @@ rule gap_decomposition:
     input:
         predictions=rules.evaluate.input.predictions,
         cohort=rules.cohort.output.table,
+        groups=rules.groups.output.table,
     output:
         "results/gap_decomposition/{cohort}/{model}/{method}.csv",
     log:
@@ -91,13 +95,14 @@ rule gap_decomposition:
         code=code_of("gap_decomposition"),
     shell:
         "python -m medaudit.audit.gap_decomposition --settings {params.settings:q} --code {params.code}"
-        " --predictions {input.predictions} --cohort {input.cohort}"
+        " --predictions {input.predictions} --cohort {input.cohort} --groups {input.groups}"
         " --output {output} > {log} 2>&1"
 
 
 rule attribute_probes:
     input:
         cohort=rules.cohort.output.table,
+        groups=rules.groups.output.table,
         embeddings=rules.embed.output,
     output:
         probes="results/attribute_probes/{cohort}/{model}.csv",
@@ -112,7 +117,7 @@ rule attribute_probes:
         settings=settings_of("attribute_probes"),
         code=code_of("attribute_probes"),
     shell:
-        "python -m medaudit.audit.attribute_probes --settings {params.settings:q} --code {params.code} --cohort {input.cohort}"
+        "python -m medaudit.audit.attribute_probes --settings {params.settings:q} --code {params.code} --cohort {input.cohort} --groups {input.groups}"
         " --embeddings {input.embeddings} --output {output.probes}"
         " --marginals {output.marginals} > {log} 2>&1"
 
@@ -120,6 +125,7 @@ rule attribute_probes:
 rule lint:
     input:
         cohort=rules.cohort.output.table,
+        groups=rules.groups.output.table,
         images=rules.images.output,
         predictions=predictions_on,
     output:
@@ -133,5 +139,5 @@ rule lint:
         code=code_of("lint"),
         stores=image_stores,
     shell:
-        "python -m medaudit.audit.lint --settings {params.settings:q} --code {params.code} --cohort {input.cohort}"
+        "python -m medaudit.audit.lint --settings {params.settings:q} --code {params.code} --cohort {input.cohort} --groups {input.groups}"
         " --images {params.stores} --predictions {input.predictions} --output {output} > {log} 2>&1"

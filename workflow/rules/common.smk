@@ -191,7 +191,7 @@ def asked_of(stage, pattern):
 def cards_of(wildcards):
     runs = jobs.runs(config, wildcards.study)
     cohorts = list(dict.fromkeys(run["cohort"] for run in runs))
-    return expand(rules.cohort.output.card, cohort=cohorts)
+    return expand(rules.groups.output.card, cohort=cohorts)
 
 
 def predictions_on(wildcards):

@@ -1,5 +1,6 @@
 # INPUTS  the owners' tables and images, or the embedded tables and phantom pixels
-# OUTPUTS results/manifest/{dataset}, results/cohort/{cohort}, results/images/{cohort}
+# OUTPUTS results/manifest/{dataset}, results/cohort/{cohort}, results/groups/{cohort} (who is in
+#         which group), results/images/{cohort}
 
 
 rule manifest:
@@ -42,6 +43,26 @@ rule cohort:
     shell:
         "python -m medaudit.data.cohort --settings {params.settings:q} --code {params.code}"
         " --manifest {input.manifest} --manifest-card {input.card}"
+        " --output {output.table} --card {output.card} > {log} 2>&1"
+
+
+rule groups:
+    input:
+        cohort=rules.cohort.output.table,
+        card=rules.cohort.output.card,
+    output:
+        table="results/groups/{cohort}.parquet",
+        card="results/groups/{cohort}.json",
+    log:
+        "results/log/groups/{cohort}.log",
+    conda:
+        "../../envs/medaudit.yaml"
+    params:
+        settings=settings_of("groups"),
+        code=code_of("groups"),
+    shell:
+        "python -m medaudit.data.groups --settings {params.settings:q} --code {params.code}"
+        " --cohort {input.cohort} --cohort-card {input.card}"
         " --output {output.table} --card {output.card} > {log} 2>&1"
 
 

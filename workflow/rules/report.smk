@@ -55,7 +55,7 @@ rule report:
         compare=expand(rules.compare.output.facts, study=USED["studies"]),
         tables=expand(rules.compare.output.tables, study=USED["studies"]),
         figures=expand(rules.compare.output.figures, study=USED["studies"]),
-        cards=expand(rules.cohort.output.card, cohort=USED["cohorts"]),
+        cards=expand(rules.groups.output.card, cohort=USED["cohorts"]),
         cohorts=expand(rules.cohort.output.table, cohort=USED["cohorts"]),
         lint=expand(rules.lint.output, cohort=USED["cohorts"]),
         images=expand(rules.images.output, cohort=USED["cohorts"]),

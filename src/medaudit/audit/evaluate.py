@@ -12,6 +12,7 @@ def evaluate(
     *,
     predictions: Path,
     cohort: Path,
+    groups: Path | None = None,
     output: Path,
     replicates: Path,
     threads: int = 1,
@@ -24,6 +25,8 @@ def evaluate(
         See `audit`.
     predictions, cohort : Path
         Tables `medaudit.core.table_io.PREDICTIONS` and `COHORT`.
+    groups : Path, optional
+        Groups and weights of the cohort's images (`medaudit.core.table_io.read_audited`).
     output, replicates : Path
         Metrics (CSV) and, row by row, their replicates (``.npy``).
     threads : int
@@ -31,7 +34,7 @@ def evaluate(
     """
     metrics, drawn = audit(
         table_io.read_table(predictions, table_io.PREDICTIONS),
-        table_io.read_table(cohort, table_io.COHORT),
+        table_io.read_audited(cohort, groups),
         settings,
         threads,
     )

@@ -1,4 +1,4 @@
-"""Make a cohort again from its dataset's tables, outside the results of any run."""
+"""Build a cohort and its groups from the dataset's tables, outside the results of any run."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from medaudit.config import jobs
 from medaudit.core.table_io import read_json
 from medaudit.data.cohort import cohort as build_cohort
+from medaudit.data.groups import groups as build_groups
 from medaudit.data.manifest import manifest as build_manifest
 
 
@@ -24,12 +25,12 @@ def rebuild(config: dict, name: str, folder: Path) -> tuple[Path, dict]:
     Returns
     -------
     tuple
-        The cohort's table (`medaudit.core.table_io.COHORT`) and its card.
+        The cohort's table (`medaudit.core.table_io.COHORT`) and the card of its groups.
 
     Raises
     ------
     MedauditError
-        As the stages `manifest` and `cohort`.
+        As the stages `manifest`, `cohort` and `groups`.
     """
     dataset = config["cohorts"][name]["dataset"]
     manifest, manifest_card = folder / f"{dataset}.parquet", folder / f"{dataset}.json"
@@ -44,4 +45,12 @@ def rebuild(config: dict, name: str, folder: Path) -> tuple[Path, dict]:
         output=table,
         card=card,
     )
-    return table, read_json(card)
+    groups = folder / "groups" / f"{name}.json"
+    build_groups(
+        json.loads(jobs.settings(config, "groups", cohort=name)),
+        cohort=table,
+        cohort_card=card,
+        output=groups.with_suffix(".parquet"),
+        card=groups,
+    )
+    return table, read_json(groups)

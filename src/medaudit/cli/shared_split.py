@@ -55,7 +55,7 @@ def describe_split(config: dict, name: str, frame: pd.DataFrame, card: dict) -> 
     -------
     dict
         ``format``, ``cohort``, ``dataset``, ``phantom``; ``settings`` of the stages ``manifest``
-        (without `LOCAL`) and ``cohort``; ``seed``; ``tables`` (role: file name and SHA-256);
+        (without `LOCAL`), ``cohort`` and ``groups``; ``seed``; ``tables`` (role: file name and SHA-256);
         ``code`` (hash of each stage's, version of medaudit); ``n_images``, ``n_patients`` of each
         split; ``ids_sha256``, ``test_sha256`` (see `medaudit.data.cohort.card.describe`); ``splits``:
         hashed names of each split, sorted, so that their order says nothing.
@@ -75,12 +75,14 @@ def describe_split(config: dict, name: str, frame: pd.DataFrame, card: dict) -> 
         "settings": {
             "manifest": {key: value for key, value in manifest.items() if key not in LOCAL},
             "cohort": cohort,
+            "groups": json.loads(jobs.settings(config, "groups", cohort=name)),
         },
         "seed": card.get("seed"),
         "tables": card["tables"],
         "code": {
             "manifest": jobs.code(config, "manifest", dataset=dataset),
             "cohort": jobs.code(config, "cohort", cohort=name),
+            "groups": jobs.code(config, "groups", cohort=name),
             "medaudit": version("medaudit"),
         },
         "n_images": {split: int(n) for split, n in by_split.size().items()},
@@ -139,6 +141,7 @@ def read_split(path: Path) -> dict:
         raise MedauditError(f"{path} is not a file of `medaudit split export` ({FORMAT})")
     wanted = {"cohort", "dataset", "settings", "tables", "n_images", "splits", "test_sha256"}
     lacking = sorted(wanted - set(content)) or sorted(set(SPLITS) - set(content["splits"]))
+    lacking = lacking or sorted({"manifest", "cohort", "groups"} - set(content["settings"]))
     if lacking:
         raise MedauditError(f"{path} lacks {lacking}: it was cut or edited; get it again")
     held = {split: len(names) for split, names in content["splits"].items()}
@@ -201,7 +204,7 @@ def with_settings(config: dict, shared: dict) -> dict:
     dataset = {**given["manifest"], **here}
     if "phantom" in own:
         dataset["phantom"] = {**(own["phantom"] or {}), **(given["manifest"].get("phantom") or {})}
-    cohort = {**NOT_OF_A_SPLIT, **given["cohort"]}
+    cohort = {**NOT_OF_A_SPLIT, **given["groups"], **given["cohort"]}
     split_file = config["cohorts"].get(shared["cohort"], {}).get("split_file")
     if cohort.get("split_file") and split_file:
         cohort["split_file"] = split_file

@@ -53,6 +53,9 @@ _METHOD_FACTS = (
 _NOT_OF_A_REFIT = ("space", "sampler", "learning_rate", "trials", "pruning", "subset")
 """What of a search's entry its best point does not depend on once it is found."""
 
+_OF_GROUPS = ("attributes", "test_weights", "age_given_label")
+"""Settings of a cohort that change which groups are audited, and nothing else."""
+
 _NOT_OF_IMAGES = (*_DOCUMENTARY, "tokenizer", "tokenizer_source", "text_pooling")
 """What no image embedding depends on."""
 
@@ -81,7 +84,11 @@ def _manifest(config: dict, dataset: str) -> dict:
 
 def _cohort(config: dict, cohort: str) -> dict:
     stored = ("image_size", "channels", "on_error")
-    return {"name": cohort, **_without(config["cohorts"][cohort], *stored)}
+    return {"name": cohort, **_without(config["cohorts"][cohort], *stored, *_OF_GROUPS)}
+
+
+def _groups(config: dict, cohort: str) -> dict:
+    return {"name": cohort, **_only(config["cohorts"][cohort], "tasks", "seed", *_OF_GROUPS)}
 
 
 def _images(config: dict, cohort: str) -> dict:
@@ -268,6 +275,7 @@ def _none(config: dict, **names: str) -> list[str]:
 JOBS = {
     "manifest": (_manifest, _loader),
     "cohort": (_cohort, _builder),
+    "groups": (_groups, _none),
     "images": (_images, _pixels),
     "pretrain": (_pretrain, _none),
     "embed": (_embed, _model),

@@ -1,7 +1,7 @@
 """The stages of a run: one rule, one module and one results folder of the same name each."""
 
 PACKAGES = {
-    "data": ("manifest", "cohort", "images"),
+    "data": ("manifest", "cohort", "groups", "images"),
     "models": ("pretrain", "embed"),
     "search": ("search", "best_trial"),
     "adapt": ("probe", "zero_shot", "finetune", "merge_seeds", "ensemble", "predictions"),

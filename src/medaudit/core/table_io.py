@@ -71,6 +71,12 @@ COHORT = Table(
     prefixes={"y_": REAL, "a_": TEXT, "w_": REAL},
     required=("patient_id", "path", "split"),
 )
+GROUPS = Table(
+    "groups",
+    {"image_id": TEXT},
+    key=("image_id",),
+    prefixes={"a_": TEXT, "w_": REAL},
+)
 IMAGES = Table(
     "image index",
     {"image_id": TEXT, "row": WHOLE, "status": TEXT, "error": TEXT},
@@ -181,6 +187,40 @@ def read_table(path: Path, table: Table, columns: list[str] | None = None) -> pd
     if columns is None:
         check_table(frame, table, str(path))
     return frame
+
+
+def read_audited(cohort: Path, groups: Path | None) -> pd.DataFrame:
+    """Read a cohort with the groups and weights of its images.
+
+    Parameters
+    ----------
+    cohort : Path
+        Table `COHORT`.
+    groups : Path or None
+        Table `GROUPS` of that cohort; None where the cohort's own ``a_`` columns are to be used.
+    """
+    frame = read_table(cohort, COHORT)
+    return frame if groups is None else join_groups(frame, read_table(groups, GROUPS))
+
+
+def join_groups(cohort: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
+    """Return the cohort's rows with the columns of `groups`, which replace its own.
+
+    Raises
+    ------
+    MedauditError
+        The two tables do not have the same images.
+    """
+    indexed = groups.set_index("image_id")
+    place = indexed.index.get_indexer(cohort["image_id"])
+    if len(indexed) != len(cohort) or (place < 0).any():
+        raise MedauditError(
+            f"the table of groups has {len(indexed)} images, the cohort {len(cohort)}, and they "
+            "are not the same: run the stage `groups` again"
+        )
+    added = indexed.iloc[place].set_index(cohort.index)
+    kept = [column for column in cohort.columns if column not in added.columns]
+    return pd.concat([cohort[kept], added], axis=1)
 
 
 def read_metadata(path: Path) -> dict:

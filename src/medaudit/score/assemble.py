@@ -15,6 +15,7 @@ from medaudit.core.files import sha256
 from medaudit.core.table_io import PREDICTIONS
 from medaudit.data.cohort.card import describe
 from medaudit.data.cohort.selection import Selection
+from medaudit.data.groups import describe_groups
 from medaudit.score.join_groups import choose_attributes, join_groups
 
 
@@ -76,7 +77,8 @@ class Study:
             "phantom": False,
         }
         details = {"detected": [list(pair) for pair in self.detected]}
-        return describe(Selection(self.cohort, details=details), settings, source)
+        card = describe(Selection(self.cohort, details=details), settings, source)
+        return {**card, **describe_groups(self.cohort, settings)}
 
 
 def assemble(

@@ -9,7 +9,7 @@ from medaudit.adapt.predictions.columns import find_role
 from medaudit.adapt.predictions.reading import Sheet, as_numbers
 from medaudit.adapt.predictions.shaping import as_text
 from medaudit.core.errors import MedauditError
-from medaudit.data.cohort.groups import age_group, age_levels
+from medaudit.data.group_levels import age_group, age_levels
 
 MOST_LEVELS = 20
 SEPARATOR = "&"

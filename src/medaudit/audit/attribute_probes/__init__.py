@@ -19,7 +19,7 @@ from medaudit.audit.attribute_probes.probes import linear_shares, neighbour_shar
 from medaudit.audit.patient_bootstrap import auc_draws, patient_weights, permuted_labels
 from medaudit.core.audit_tables import MARGINALS, PROBES
 from medaudit.core.seeds import derive_seed, generator
-from medaudit.core.table_io import COHORT, EMBEDDINGS, read_table, write_table
+from medaudit.core.table_io import EMBEDDINGS, read_audited, read_table, write_table
 
 TRAIN_IMAGES = 20_000
 
@@ -31,6 +31,7 @@ def attribute_probes(
     embeddings: Path,
     output: Path,
     marginals: Path,
+    groups: Path | None = None,
     threads: int = 1,
 ) -> None:
     """Probe a model's embeddings for each attribute and compare the groups' marginals.
@@ -42,6 +43,8 @@ def attribute_probes(
         ``evaluation`` (its ``bootstrap``, ``null`` and ``minimum``).
     cohort, embeddings : Path
         Tables of that cohort and model.
+    groups : Path, optional
+        Groups of the cohort's images (`medaudit.core.table_io.read_audited`).
     output : Path
         Table of `medaudit.core.audit_tables.PROBES`.
     marginals : Path
@@ -49,7 +52,7 @@ def attribute_probes(
     threads : int
         Not used.
     """
-    table, vectors = _joined(cohort, embeddings)
+    table, vectors = _joined(cohort, groups, embeddings)
     attributes = [a for a in settings["attributes"] if isinstance(a, str)]
     identity = {"cohort": settings["cohort"], "model": settings["model"]}
     probed = probe_attributes(
@@ -64,9 +67,9 @@ def attribute_probes(
         )
 
 
-def _joined(cohort: Path, embeddings: Path) -> tuple[pd.DataFrame, np.ndarray]:
+def _joined(cohort: Path, groups: Path | None, embeddings: Path) -> tuple[pd.DataFrame, np.ndarray]:
     rows = read_table(embeddings, EMBEDDINGS)
-    table = read_table(cohort, COHORT).set_index("image_id").loc[rows["image_id"]].reset_index()
+    table = read_audited(cohort, groups).set_index("image_id").loc[rows["image_id"]].reset_index()
     return table, np.stack(rows["embedding"].to_numpy()).astype(np.float32)
 
 

@@ -17,7 +17,13 @@ from medaudit.audit.dialects.measures import measure_everybody, measure_groups
 from medaudit.audit.dialects.null import null_replicates
 from medaudit.core.audit_tables import DIALECTS
 from medaudit.core.errors import MedauditError
-from medaudit.core.table_io import COHORT, PREDICTIONS, read_table, write_array, write_table
+from medaudit.core.table_io import (
+    PREDICTIONS,
+    read_audited,
+    read_table,
+    write_array,
+    write_table,
+)
 from medaudit.metrics.group_audit import audit
 
 EVEN = {"rule": "fixed", "value": 0.5}
@@ -29,6 +35,7 @@ def dialects(
     *,
     predictions: Path,
     cohort: Path,
+    groups: Path | None = None,
     output: Path,
     replicates: Path,
     threads: int = 1,
@@ -42,13 +49,15 @@ def dialects(
         whatever ``evaluation.metrics`` says.
     predictions, cohort : Path
         The tables of the run.
+    groups : Path, optional
+        Groups and weights of the cohort's images (`medaudit.core.table_io.read_audited`).
     output, replicates : Path
         Table `medaudit.core.audit_tables.DIALECTS` and, row by row, its bootstrap replicates (``.npy``).
         They come from the patient weights of `medaudit.audit.evaluate`, so runs of one cohort are paired.
     threads : int
         Changes no number.
     """
-    tables = read_table(predictions, PREDICTIONS), read_table(cohort, COHORT)
+    tables = read_table(predictions, PREDICTIONS), read_audited(cohort, groups)
     scored, moved = _score(*tables, settings, {"metrics": list(METRICS_NEEDED)}, threads)
     if settings["task_type"] != "multiclass":
         change = {"metrics": ["tpr", "fpr", "selection_rate"], "threshold": EVEN}

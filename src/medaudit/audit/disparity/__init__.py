@@ -33,6 +33,7 @@ def disparity(
     *,
     predictions: Path,
     cohort: Path,
+    groups: Path | None = None,
     metrics: Path,
     replicates: Path,
     output: Path,
@@ -48,6 +49,8 @@ def disparity(
         too.
     predictions, cohort, metrics, replicates : Path
         What `medaudit.audit.evaluate.evaluate` read and wrote.
+    groups : Path, optional
+        Groups and weights of the cohort's images (`medaudit.core.table_io.read_audited`).
     output : Path
         Table `medaudit.core.table_io.GAPS`.
     null : Path
@@ -57,7 +60,7 @@ def disparity(
     """
     frame, permuted = find_gaps(
         table_io.read_table(predictions, table_io.PREDICTIONS),
-        table_io.read_table(cohort, table_io.COHORT),
+        table_io.read_audited(cohort, groups),
         settings,
         table_io.read_table(metrics, table_io.METRICS),
         np.load(replicates, mmap_mode="r", allow_pickle=False),

@@ -15,7 +15,7 @@ from medaudit.audit.gap_decomposition.split_gap import PARTS as NAMES
 from medaudit.audit.patient_bootstrap import patient_weights
 from medaudit.core.audit_tables import PARTS
 from medaudit.core.seeds import generator
-from medaudit.core.table_io import COHORT, PREDICTIONS, read_table, write_table
+from medaudit.core.table_io import PREDICTIONS, read_audited, read_table, write_table
 from medaudit.metrics.attributes import Attribute, read_attributes
 from medaudit.metrics.intervals import percentile_interval
 from medaudit.metrics.sample import Sample, read_sample
@@ -25,7 +25,13 @@ EPSILON = 1e-6
 
 
 def gap_decomposition(
-    settings: dict, *, predictions: Path, cohort: Path, output: Path, threads: int = 1
+    settings: dict,
+    *,
+    predictions: Path,
+    cohort: Path,
+    output: Path,
+    groups: Path | None = None,
+    threads: int = 1,
 ) -> None:
     """Split the decision gaps of one model and method on a cohort.
 
@@ -36,12 +42,14 @@ def gap_decomposition(
         ``attributes``, ``test_weights``, ``evaluation``.
     predictions, cohort : Path
         The tables; validation rows fit the calibrations, test rows are compared.
+    groups : Path, optional
+        Groups of the cohort's images (`medaudit.core.table_io.read_audited`).
     output : Path
         Table of `medaudit.core.audit_tables.PARTS`.
     threads : int
         Not used.
     """
-    table, rows = read_table(cohort, COHORT), read_table(predictions, PREDICTIONS)
+    table, rows = read_audited(cohort, groups), read_table(predictions, PREDICTIONS)
     found = decompose(rows, table, settings)
     for name in ("cohort", "model", "method"):
         found[name] = settings[name]

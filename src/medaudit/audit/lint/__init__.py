@@ -9,7 +9,7 @@ from medaudit.audit.lint import cohort_checks
 from medaudit.audit.lint import prediction_checks as scored
 from medaudit.audit.lint.pretraining_overlap import overlaps
 from medaudit.audit.lint.problems import Finding, as_json, fail_on_errors
-from medaudit.core.table_io import COHORT, IMAGES, PREDICTIONS, read_table, write_json
+from medaudit.core.table_io import IMAGES, PREDICTIONS, read_audited, read_table, write_json
 
 MINIMUM = {"n": 10, "n_pos": 3, "n_neg": 3}
 THRESHOLD = {"rule": "fixed", "value": 0.5}
@@ -105,6 +105,7 @@ def lint(
     settings: dict,
     *,
     cohort: Path,
+    groups: Path | None = None,
     output: Path,
     images: Path | None = None,
     predictions: list[Path] = (),
@@ -120,6 +121,8 @@ def lint(
         ``pretraining_data``), for what models have seen.
     cohort : Path
         The cohort's table.
+    groups : Path, optional
+        Groups and weights of the cohort's images (`medaudit.core.table_io.read_audited`).
     output : Path
         JSON: ``findings`` (check, severity, message, count, where; worst first) and ``counts``.
         It is written before the run fails.
@@ -135,7 +138,7 @@ def lint(
     MedauditError
         A finding is an error.
     """
-    table, evaluation = read_table(cohort, COHORT), settings["evaluation"]
+    table, evaluation = read_audited(cohort, groups), settings["evaluation"]
     findings = check_cohort(
         table, settings["attributes"], evaluation["minimum"], settings.get("tasks")
     )

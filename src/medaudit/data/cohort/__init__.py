@@ -10,7 +10,7 @@ import pandas as pd
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import COHORT, MANIFEST, read_json, read_table, write_json, write_table
 from medaudit.data.cohort.card import describe
-from medaudit.data.cohort.groups import age_group, list_attributes
+from medaudit.data.group_levels import age_group
 
 SPLITS = ("train", "val", "test")
 _log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ def cohort(
         The cohort's catalogue entry plus ``name``. ``builder`` names a module
         ``medaudit.data.cohort.<builder>`` with ``build(frame, settings) -> Selection``; its further
         keys stand there. Read here: ``name``, ``builder``, ``task_type``, ``tasks``,
-        ``attributes``, ``age_threshold``, ``age_rule``, ``seed``.
+        ``age_threshold``, ``age_rule``, ``seed``.
     manifest, manifest_card : Path
         Written by the stage `medaudit.data.manifest`.
     output : Path
@@ -47,7 +47,7 @@ def cohort(
     Raises
     ------
     MedauditError
-        An unknown builder, task or attribute; a cohort that cannot be filled; a patient in two
+        An unknown builder or task; a cohort that cannot be filled; a patient in two
         splits; an image that stands twice.
     """
     frame = read_table(manifest, MANIFEST)
@@ -67,8 +67,8 @@ def check(frame: pd.DataFrame, settings: dict) -> None:
     Raises
     ------
     MedauditError
-        A split is empty or unknown, a patient is in two splits, an image file stands twice, a
-        multi-class row has not exactly one task, or an attribute has no value at all.
+        A split is empty or unknown, a patient is in two splits, an image file stands twice or a
+        multi-class row has not exactly one task.
     """
     name = settings["name"]
     found = set(frame["split"].unique())
@@ -88,7 +88,6 @@ def check(frame: pd.DataFrame, settings: dict) -> None:
     tasks = frame[[f"y_{task}" for task in settings["tasks"]]]
     if settings["task_type"] == "multiclass" and not (tasks.sum(axis=1) == 1).all():
         raise MedauditError(f"cohort {name}: a row has not exactly one of {settings['tasks']}")
-    _check_attributes(frame, settings)
 
 
 def _check_names(frame: pd.DataFrame, settings: dict) -> None:
@@ -96,18 +95,6 @@ def _check_names(frame: pd.DataFrame, settings: dict) -> None:
     wrong = [task for task in settings["tasks"] if task not in known]
     if wrong:
         raise MedauditError(f"cohort {settings['name']}: unknown tasks {wrong}; known are {known}")
-    _check_attributes(frame, settings)
-
-
-def _check_attributes(frame: pd.DataFrame, settings: dict) -> None:
-    known = [c[2:] for c in frame.columns if c.startswith("a_") and frame[c].notna().any()]
-    wanted = dict.fromkeys(a for names in list_attributes(settings) for a in names)
-    lacking = [attribute for attribute in wanted if attribute not in known]
-    if lacking:
-        raise MedauditError(
-            f"cohort {settings['name']} lacks the attributes {lacking} (no column, or no value in "
-            f"it); it has {known}: change `attributes`, or give the file that holds them"
-        )
 
 
 def _builder(settings: dict):

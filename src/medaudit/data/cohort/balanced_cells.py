@@ -6,9 +6,9 @@ import pandas as pd
 from medaudit.core.errors import MedauditError
 from medaudit.core.seeds import generator
 from medaudit.data.cohort.cell_flow import fill_cells
-from medaudit.data.cohort.groups import age_levels
 from medaudit.data.cohort.patient_split import split_cells
 from medaudit.data.cohort.selection import Selection
+from medaudit.data.group_levels import age_levels
 
 EXCLUSIVITY = ("six", "all")
 SEXES = ("female", "male")

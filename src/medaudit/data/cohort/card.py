@@ -1,12 +1,10 @@
 """The card of a cohort: what is in it, what was left out and why."""
 
-import hashlib
-
-import pandas as pd
-
 from medaudit.core.files import sha256
-from medaudit.data.cohort.groups import group_of, list_attributes
 from medaudit.data.cohort.selection import Selection
+from medaudit.data.cohort_hash import hash_ids, hash_test
+from medaudit.data.group_counts import count_groups, count_missing
+from medaudit.data.group_levels import known_attributes
 
 NO_FINDING = "No Finding"
 
@@ -34,17 +32,16 @@ def describe(selection: Selection, settings: dict, manifest: dict) -> dict:
         ``test_sha256`` (`hash_test`), and what the builder adds.
     """
     frame = selection.frame
-    keys = ("name", "builder", "task_type", "tasks", "attributes", "age_threshold", "age_rule")
+    attributes = [(name,) for name in known_attributes(frame)]
+    keys = ("name", "builder", "task_type", "tasks", "age_threshold", "age_rule")
     return {
         **{key: settings.get(key) for key in (*keys, "seed")},
         "dataset": manifest["dataset"],
         "n_images": len(frame),
         "n_patients": int(frame["patient_id"].nunique()),
-        "counts": count_groups(frame, settings),
-        "missing": {
-            " & ".join(names): int(group_of(frame, names).isna().sum())
-            for names in list_attributes(settings)
-        },
+        "attributes": [name for (name,) in attributes],
+        "counts": count_groups(frame, attributes, settings["tasks"]),
+        "missing": count_missing(frame, attributes),
         "tables": manifest["tables"]
         | {
             role: {"file": path.name, "sha256": sha256(path)}
@@ -67,62 +64,3 @@ def _notes_of_tasks(tasks: list[str]) -> list[str]:
         f"{NO_FINDING} is the absence of disease: 1 means that none was reported, so its false "
         "positives are missed disease. Means over tasks include it."
     ]
-
-
-def count_groups(frame: pd.DataFrame, settings: dict) -> list[dict]:
-    """Count images, patients and positives of each split and group.
-
-    Returns
-    -------
-    list of dict
-        ``split``, ``attribute`` (``all`` first), ``group``, ``n_images``, ``n_patients``,
-        ``positive`` (task: images), ``known`` (task: images whose label is not missing).
-    """
-    labels = [f"y_{task}" for task in settings["tasks"]]
-    everyone = pd.Series("all", index=frame.index, dtype="str")
-    named = {"all": everyone} | {
-        " & ".join(names): group_of(frame, names) for names in list_attributes(settings)
-    }
-    return [
-        record
-        for attribute, groups in named.items()
-        for record in _count(frame, attribute, groups, labels)
-    ]
-
-
-def hash_ids(frame: pd.DataFrame) -> str:
-    """Return the SHA-256 of which image is in which split, in row order."""
-    lines = frame["image_id"] + "\t" + frame["split"] + "\n"
-    return hashlib.sha256("".join(lines.tolist()).encode()).hexdigest()
-
-
-def hash_test(frame: pd.DataFrame) -> str:
-    """Return the SHA-256 of the test split in full: images, labels, attributes and weights.
-
-    Two cohorts of which it is the same are tested on the same, so their results are paired.
-    """
-    test = frame[frame["split"] == "test"].sort_values("image_id")
-    text = test[sorted(test.columns)].to_csv(index=False, lineterminator="\n")
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _count(frame: pd.DataFrame, attribute: str, groups: pd.Series, labels: list[str]) -> list[dict]:
-    grouped = frame.groupby([frame["split"], groups.rename("group")], observed=True)
-    patients, images = grouped["patient_id"].nunique(), grouped.size()
-    positive, known = grouped[labels].sum(), grouped[labels].count()
-    return [
-        {
-            "split": split,
-            "attribute": attribute,
-            "group": group,
-            "n_images": int(images[split, group]),
-            "n_patients": int(patients[split, group]),
-            "positive": _by_task(positive.loc[(split, group)]),
-            "known": _by_task(known.loc[(split, group)]),
-        }
-        for split, group in images.index
-    ]
-
-
-def _by_task(row: pd.Series) -> dict[str, int]:
-    return {column[2:]: int(value) for column, value in row.items()}

@@ -12,7 +12,6 @@ from medaudit.core.seeds import generator
 from medaudit.data.cohort.balance_race_sex import balance_race_sex
 from medaudit.data.cohort.patient_split import draw_patients, split_patients
 from medaudit.data.cohort.selection import Selection
-from medaudit.data.cohort.weights import add_weights
 from medaudit.data.readers.csv_table import read_columns, translate
 
 RACES = ("white", "asian", "black")
@@ -37,7 +36,7 @@ def build(frame: pd.DataFrame, settings: dict) -> Selection:
         patients, as far as they last (null: natural shares), in every split, or with
         ``enrich_training: false`` in validation and test alone.
         ``balance`` : ``none`` or ``race_sex`` (`medaudit.data.cohort.balance_race_sex`), training split alone.
-        ``test_weights``, ``age_given_label`` : see `medaudit.data.cohort.weights.add_weights`.
+        ``test_weights``, ``age_given_label`` : see `medaudit.data.groups.weights.add_weights`.
         ``seed`` : the same seed gives the same split in every cohort.
 
     Returns
@@ -61,7 +60,6 @@ def build(frame: pd.DataFrame, settings: dict) -> Selection:
     if settings.get("patients") is not None:
         _draw_subset(selection, settings)
     _balance(selection, settings)
-    add_weights(selection, settings)
     return selection
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from medaudit.core.seeds import generator
 from medaudit.core.table_io import COHORT, read_json, read_table
-from medaudit.data.cohort.card import hash_ids
+from medaudit.data.cohort_hash import hash_ids
 from medaudit.report.page.packing import data_uri
 from medaudit.report.wording import terms
 

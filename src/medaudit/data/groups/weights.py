@@ -1,17 +1,16 @@
-"""Importance weights that make the groups of the test split alike in all but the images.
+"""Importance weights that equalise size, prevalence and ages of the test split's groups.
 
 The papers resample the test split with replacement, so that races are equally large, have the
-same prevalence, and (within a label) the same ages: chexploration ``chexpert.resample`` for
-Glocker et al. (2022), one test set a pathology in Khan et al. (How Fair, section 3.3). Weights
-reach the same expectation with every image standing once; a drawn sample is the option.
+same prevalence and, within a label, the same ages: chexploration ``chexpert.resample`` for
+Glocker et al. (2022), one test set per pathology in Khan et al. (How Fair, section 3.3). Weights
+have the same expectation without repeating an image; a drawn sample is optional.
 """
 
 import numpy as np
 import pandas as pd
 
 from medaudit.core.errors import MedauditError
-from medaudit.data.cohort.groups import group_of, list_attributes
-from medaudit.data.cohort.selection import Selection
+from medaudit.data.group_levels import group_of, list_attributes
 
 KINDS = ("none", "equal_prevalence", "resample")
 SAMPLE_SIZE_FACTOR = 3
@@ -19,21 +18,34 @@ AGE_EDGES = (20, 30, 40, 50, 60, 70, 80)
 """Upper ends of the age bins <=20, 21-30, ..., 71-80; the last bin is >80."""
 
 
-def add_weights(selection: Selection, settings: dict) -> None:
-    """Add a column ``w_<attribute>_<task>`` for each attribute and task to the test split.
+def weight_columns(frame: pd.DataFrame, settings: dict) -> tuple[pd.DataFrame, dict | None]:
+    """Return importance weights of the test split, one column per attribute and task.
 
     Parameters
     ----------
-    selection : Selection
-        With splits. Weights are missing outside the test split, where the group, the label or
-        (if used) the age is missing, and in a group whose prevalence cannot be equalised because
-        it lacks one class; such groups are listed in the card (``weights.undefined``).
+    frame : pandas.DataFrame
+        A cohort with splits and ``a_`` columns.
     settings : dict
         ``test_weights`` : ``none``; ``equal_prevalence`` (exact, `weigh`); ``resample`` (the
         original's draws as counts, `resample`, seed ``seed`` + index of attribute and task).
         ``age_given_label`` : equalise the age distribution within each label too; not for
         attributes that hold the age group.
         ``tasks``, ``attributes``, ``seed``.
+
+    Returns
+    -------
+    columns : pandas.DataFrame
+        ``w_<attribute>_<task>`` on the index of `frame`; none where ``test_weights`` is ``none``.
+        Missing outside the test split, where the group, the label or (if used) the age is
+        missing, and in a group whose prevalence cannot be equalised because it lacks one class.
+    details : dict or None
+        For the card: ``kind``, ``age_given_label``, ``undefined`` (groups without weights),
+        ``age_not_equal``, ``effective_n``. None where there are no weights.
+
+    Raises
+    ------
+    MedauditError
+        ``test_weights`` is unknown.
     """
     kind = settings.get("test_weights") or "none"
     if kind not in KINDS:
@@ -41,26 +53,23 @@ def add_weights(selection: Selection, settings: dict) -> None:
             f"cohort {settings['name']}: test_weights is {kind!r}; known are {list(KINDS)}"
         )
     if kind == "none":
-        return
-    test = selection.frame[selection.frame["split"] == "test"]
-    columns, report = {}, {"undefined": [], "age_not_equal": [], "effective_n": []}
+        return pd.DataFrame(index=frame.index), None
+    test = frame[frame["split"] == "test"]
+    columns: dict[str, pd.Series] = {}
+    report: dict[str, list] = {"undefined": [], "age_not_equal": [], "effective_n": []}
     for names in list_attributes(settings):
         groups, levels = pd.factorize(group_of(test, names), sort=True)
         ages = _bin_ages(test, settings, names)
         for task in settings["tasks"]:
+            # The seed counts columns, so that an attribute added last changes no earlier draw.
             rng = np.random.default_rng(settings["seed"] + len(columns))
             label = test[f"y_{task}"].to_numpy()
             weights = _weigh_known(kind, groups, label, ages, rng)
             name = " & ".join(names)
             columns[f"w_{name}_{task}"] = pd.Series(weights, test.index)
             _report(report, {"attribute": name, "task": task}, levels, groups, label, ages, weights)
-    added = pd.DataFrame(columns).reindex(selection.frame.index)
-    selection.frame = pd.concat([selection.frame, added], axis=1)
-    selection.details["weights"] = {
-        "kind": kind,
-        "age_given_label": bool(settings.get("age_given_label")),
-        **report,
-    }
+    details = {"kind": kind, "age_given_label": bool(settings.get("age_given_label")), **report}
+    return pd.DataFrame(columns).reindex(frame.index), details
 
 
 def weigh(group: np.ndarray, label: np.ndarray, age: np.ndarray) -> np.ndarray:

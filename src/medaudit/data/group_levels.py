@@ -1,15 +1,16 @@
-"""Groups of a cohort: age groups by the cohort's own rule, and intersections of attributes."""
+"""Groups of patients: age groups by a cohort's own rule, and intersections of attributes."""
 
 import numpy as np
 import pandas as pd
 
 from medaudit.core.errors import MedauditError
+from medaudit.data.datasets import DETAIL
 
 RULES = ("ge", "gt")
 
 
 def age_group(age: pd.Series, settings: dict) -> pd.Series:
-    """Part patients into young and old; a missing age is in no group.
+    """Split patients into a young and an old group; a missing age belongs to no group.
 
     Parameters
     ----------
@@ -40,8 +41,32 @@ def list_attributes(settings: dict) -> list[tuple[str, ...]]:
     return [(a,) if isinstance(a, str) else tuple(a) for a in settings["attributes"]]
 
 
+def known_attributes(frame: pd.DataFrame) -> list[str]:
+    """Return the attributes with at least one known value, without those kept as detail."""
+    columns = [c for c in frame.columns if c.startswith("a_") and not c.endswith(DETAIL)]
+    return [column.removeprefix("a_") for column in columns if frame[column].notna().any()]
+
+
+def check_attributes(frame: pd.DataFrame, settings: dict) -> None:
+    """Fail where an attribute to audit is not known of any image.
+
+    Raises
+    ------
+    MedauditError
+        It has no column, or no value in it.
+    """
+    known = known_attributes(frame)
+    wanted = dict.fromkeys(a for names in list_attributes(settings) for a in names)
+    lacking = [attribute for attribute in wanted if attribute not in known]
+    if lacking:
+        raise MedauditError(
+            f"cohort {settings['name']} lacks the attributes {lacking} (no column, or no value in "
+            f"it); it has {known}: change `attributes`, or give the file that holds them"
+        )
+
+
 def group_of(frame: pd.DataFrame, attribute: tuple[str, ...]) -> pd.Series:
-    """Return each row's group, e.g. ``female & >=60``; missing where a part is missing."""
+    """Return each row's group, e.g. ``female & >=60``; missing where one of its parts is."""
     columns = [frame[f"a_{name}"] for name in attribute]
     group = columns[0]
     for column in columns[1:]:

@@ -1,0 +1,79 @@
+"""Stage `groups`: which group each image of a cohort belongs to, and its importance weights.
+
+They are kept apart from the cohort, so that another list of attributes to audit rebuilds no
+cohort, image store, embedding or model: evaluation and what follows it run again.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from medaudit.core.documents import CohortCard
+from medaudit.core.table_io import (
+    COHORT,
+    GROUPS,
+    join_groups,
+    read_json,
+    read_table,
+    write_json,
+    write_table,
+)
+from medaudit.data.cohort_hash import hash_test
+from medaudit.data.group_counts import count_groups, count_missing
+from medaudit.data.group_levels import check_attributes, list_attributes
+from medaudit.data.groups.weights import weight_columns
+
+
+def groups(settings: dict, *, cohort: Path, cohort_card: Path, output: Path, card: Path) -> None:
+    """Write the groups of a cohort's images, and a card that counts them.
+
+    Parameters
+    ----------
+    settings : dict
+        ``name`` of the cohort, ``attributes`` (names, or lists of names for intersections),
+        ``tasks``, ``test_weights``, ``age_given_label``, ``seed``.
+    cohort, cohort_card : Path
+        Written by the stage `medaudit.data.cohort`.
+    output : Path
+        Table `medaudit.core.table_io.GROUPS`, one row per image of the cohort, in its order:
+        ``a_<attribute>`` for every attribute to audit and, where the test split is weighted,
+        ``w_<attribute>_<task>``.
+    card : Path
+        JSON: the cohort's card, with ``attributes``, ``counts`` and ``missing`` of the attributes
+        to audit, ``weights`` (see `weights.weight_columns`) and ``test_sha256`` of the test split
+        with its groups and weights.
+
+    Raises
+    ------
+    MedauditError
+        An attribute has no value in this cohort, or ``test_weights`` is unknown.
+    """
+    frame = read_table(cohort, COHORT)
+    check_attributes(frame, settings)
+    weights, details = weight_columns(frame, settings)
+    names = dict.fromkeys(name for part in list_attributes(settings) for name in part)
+    columns = ["image_id", *(f"a_{name}" for name in names)]
+    table = pd.concat([frame[columns], weights], axis=1)
+    write_table(table, output, GROUPS)
+    audited = describe_groups(join_groups(frame, table), settings)
+    weighted = {} if details is None else {"weights": details}
+    write_json({**read_json(cohort_card), **audited, **weighted}, card)
+
+
+def describe_groups(frame: pd.DataFrame, settings: dict) -> CohortCard:
+    """Return the part of the card that depends on the attributes to audit (see `groups`).
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        The cohort with its groups and weights.
+    settings : dict
+        ``attributes`` and ``tasks``.
+    """
+    attributes = list_attributes(settings)
+    return {
+        "attributes": settings["attributes"],
+        "counts": count_groups(frame, attributes, settings["tasks"]),
+        "missing": count_missing(frame, attributes),
+        "test_sha256": hash_test(frame),
+    }
