@@ -1,11 +1,11 @@
 # make audit: the default audit; make test: the tests; make docs: the documentation as a site.
-# All set up .venv from the lock when needed.
+# Each sets up .venv from the lock if needed.
 PYTHON ?= python3
 LOCK := envs/requirements.lock
 READY := .venv/.ready
-# .venv first in PATH, so that the jobs' `python` is the environment's; no activation needed
+# .venv comes first in PATH, so that jobs run its `python`; no activation is needed
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
-# bars on a terminal alone: elsewhere that logger leaves out the lines that a log needs
+# progress bars only on a terminal: that logger leaves out the lines that a log file needs
 PROGRESS := $(shell test -t 2 && echo --logger rich)
 
 .PHONY: audit test lint docs clean
@@ -20,6 +20,7 @@ test: $(READY)
 lint: $(READY)
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
+	$(RUN) mypy
 	$(RUN) snakefmt --check workflow
 	$(RUN) python -m snakemake --lint
 

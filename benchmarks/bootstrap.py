@@ -20,9 +20,9 @@ import numpy as np
 import pandas as pd
 
 from medaudit.metrics.attributes import Attribute, find_strata
-from medaudit.metrics.engine import values
+from medaudit.metrics.engine import group_values
 from medaudit.metrics.resampling import cut_blocks, draw_patients, run_blocks
-from medaudit.metrics.sorted_scores import make_plan
+from medaudit.metrics.sorted_scores import sort_images
 
 DRAWS = 1000
 CASES = {"small": (38_240, 12_866, 14, 12), "large": (1_000_000, 1_000_000, 1, 6)}
@@ -44,13 +44,16 @@ def bootstrap_engine(case, groups: int, threads: int) -> np.ndarray:
     """Return AUCs, shape (labels, groups, replicates)."""
     owner, group, stratum, y, score = case
     ones = np.ones(owner.size)
-    plans = [make_plan(owner, group, groups, y[t], score[t], None, ones, 15) for t in range(len(y))]
+    same = {"unit": owner, "group": group, "n_groups": groups, "factor": ones, "bins": 15}
+    tasks = [
+        sort_images(positive=y[t], score=score[t], decision=None, **same) for t in range(len(y))
+    ]
     found = np.empty((len(y), groups, DRAWS), np.float32)
 
     def compute(block: slice) -> None:
         weights = draw_patients(stratum, "benchmark", block)
-        for t, plan in enumerate(plans):
-            found[t, :, block] = values(plan, ["auc"], weights)[0]
+        for t, scores in enumerate(tasks):
+            found[t, :, block] = group_values(scores, ["auc"], weights)[0]
 
     run_blocks(compute, cut_blocks(DRAWS, stratum.size), threads)
     return found

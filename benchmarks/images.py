@@ -1,6 +1,7 @@
-"""Images per CPU second: phantoms, and decoding against the usual Pillow loop.
+"""Images per CPU second: drawing phantoms, and decoding compared with the usual Pillow loop.
 
-``ratio`` is the geometric mean over the kinds of files of ours to Pillow's convert and resize.
+``ratio`` is our speed divided by that of Pillow's convert and resize, geometric mean over kinds of
+files.
 """
 
 import io
@@ -35,7 +36,7 @@ def main() -> None:
 
 
 def compare(name: str, paths: list[Path]) -> float:
-    """Return how many times faster ours is than Pillow's on these files, to 224 x 224."""
+    """Return our speed divided by Pillow's for decoding these files to 224 x 224."""
     ways = {
         "medaudit": lambda: [decode_file(path, SIZE) for path in paths],
         "pillow": lambda: [read_pillow(path) for path in paths],
@@ -51,13 +52,13 @@ def compare(name: str, paths: list[Path]) -> float:
 
 
 def read_pillow(path: Path) -> np.ndarray:
-    """Read as most code does: to RGB, then a bilinear resize."""
+    """Read as most code does: convert to RGB, then resize bilinearly."""
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BILINEAR))
 
 
 def write_files(folder: Path) -> dict[str, list[Path]]:
-    """Write phantoms as PNG and JPEG in the sizes of the public sets."""
+    """Write phantoms as PNG and JPEG files in the sizes of public datasets."""
     pictures = render(make_rows(4), {}, 512)
     kinds = {
         "PNG 1024 x 1024": ((1024, 1024), ".png", 2),

@@ -1,10 +1,11 @@
-"""Does the search help where overfitting one group is planted? Five seeds of search and of `full`.
+"""Does the search help if overfitting to one group is planted? Five seeds of search and `full`.
 
-The cohort `ham10000_overfit_small` has few training images of the old, on which fine stripes tell
-the label; on validation and test the stripes of the old tell nothing (docs/datasets.md). The
-backbone has learned from pictures without stripes. A searched mask and full fine-tuning, both with
-their learning rate searched at the same budget, are compared by the AUC of their worst group on
-test, over the same patients: the study's own claim, with its interval and its words.
+The cohort `ham10000_overfit_small` has few training images of old patients, and fine stripes on them
+reveal the label; in validation and test the stripes of old patients carry no information
+(docs/datasets.md). The backbone was pretrained on images without stripes. A searched mask and full
+fine-tuning, both with a searched learning rate and the same budget, are compared by the AUC of
+their worst group on the same test patients: the claim of the study, with its interval and its
+sentence in the report.
 
     python benchmarks/planted_search.py [--seeds 5] [--trials 16] [--folder /tmp/planted]
 """
@@ -39,12 +40,14 @@ BUDGET = {
 
 
 def main() -> None:
-    """Run the searches through the workflow and print each pair."""
+    """Run the searches through the workflow and compare each pair."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--trials", type=int, default=16)
     parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--folder", type=Path, default=None, help="kept, to go on from")
+    parser.add_argument(
+        "--folder", type=Path, default=None, help="keep results here and resume from them"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
@@ -54,7 +57,7 @@ def main() -> None:
 
 
 def run(folder: Path, options: argparse.Namespace) -> None:
-    """Write the overlay and run the workflow in `folder`: a study for each seed."""
+    """Write the configuration and run the workflow in `folder`: one study per seed."""
     names = {f"{arm}_{seed}": of for arm, of in ARMS.items() for seed in range(options.seeds)}
     studies = {
         f"planted_{seed}": {
@@ -80,7 +83,7 @@ def run(folder: Path, options: argparse.Namespace) -> None:
 
 
 def report(folder: Path, seeds: int) -> None:
-    """Print the worst group's AUC of each pair, their difference, and what the report says."""
+    """Print the worst group's AUC of each pair, and the report's sentence on their difference."""
     print(f"{'seed':>4} {'searched':>16} {'full':>16}   difference in points")
     better, shown, values = 0, 0, []
     for seed in range(seeds):
@@ -90,29 +93,29 @@ def report(folder: Path, seeds: int) -> None:
         print(f"{seed:>4} {cells[0]:>16} {cells[1]:>16}   {words}")
         zero = claim["difference_low"] <= 0 <= claim["difference_high"]
         if zero != ("no difference shown" in words):
-            raise SystemExit(f"the report's words do not fit the interval of seed {seed}")
+            raise SystemExit(f"the report's sentence contradicts the interval of seed {seed}")
         better += pair[0][0] > pair[1][0]
         shown += not zero
         values.append([value for value, _ in pair])
-    print(f"the search is better in {better} of {seeds} seeds; intervals without zero: {shown}")
+    print(f"the search is better in {better} of {seeds} seeds; {shown} intervals exclude zero")
     searched, full = pd.DataFrame(values).mean()
     print(f"ratio={searched / full:.3f}")
 
 
 def claimed(folder: Path, seed: int) -> tuple[pd.Series, str]:
-    """Return the study's claim about the worst group, searched less full, and the report's words."""
+    """Return the study's claim (worst group, searched minus full) and the report's sentence."""
     results, study = folder / "results", f"planted_{seed}"
     table = pd.read_csv(results / "tables" / study / "search_claims.csv")
     rows = table[(table["quantity"] == MIN) & (table["cohort"] == COHORT)]
     claim = rows[rows["against"] == FULL].iloc[0]
     words = difference(claim.to_dict(), read_json(results / "tables" / study / "index.json"))
     if words not in html.unescape((results / "report.html").read_text()):
-        raise SystemExit(f"the report does not say of seed {seed}: {words}")
+        raise SystemExit(f"the report lacks the sentence for seed {seed}: {words}")
     return claim, words
 
 
 def worst(folder: Path, method: str) -> tuple[float, str]:
-    """Return the lowest AUC of a group on test, and whose it is."""
+    """Return the lowest test AUC of any group, and the name of that group."""
     table = pd.read_csv(folder / "results" / "evaluate" / COHORT / MODEL / f"{method}.csv")
     rows = table[(table["metric"] == "auc") & (table["attribute"] == "age_group")]
     rows = rows[(rows["seed"].astype(str) == "mean") & (rows["group"] != "all")]

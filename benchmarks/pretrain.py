@@ -1,8 +1,8 @@
-"""Speed of pretraining at full size on this CPU: ViT-B/16 at 224 pixels, official heads.
+"""Speed of pretraining at full size on this CPU: ViT-B/16, 224 pixels, official heads.
 
-Prints images a second of a MAE and of a MoCo v3 step, the share of their time outside matrix
-products, and how fast the data path runs with a model that does nothing. The ratio is that of the
-data path to the faster model, in images a second: below 5, reading would hold training up.
+Prints images per second of a MAE step and a MoCo v3 step, the share of their time outside matrix
+products, and the speed of reading and augmenting without a model. The ratio is this speed divided
+by that of the faster model: below 5, reading would slow down training.
 
     python benchmarks/pretrain.py [--threads 2] [--steps 2]
 """
@@ -21,7 +21,7 @@ from medaudit.data.phantoms.procedural import render
 from medaudit.models.pretrain import prepare
 from medaudit.models.pretrain.loop import Training
 from medaudit.models.pretrain.settings import read_settings
-from medaudit.models.pretrain.training_images import Sources
+from medaudit.models.pretrain.training_images import TrainingImages
 from medaudit.training.batches import ImageRows
 from medaudit.training.distributed import Processes
 
@@ -31,7 +31,7 @@ PRODUCTS = ("mm", "addmm", "bmm", "baddbmm", "convolution", "scaled_dot_product"
 
 
 def main() -> None:
-    """Run all parts and print them."""
+    """Measure both algorithms and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--steps", type=int, default=2)
@@ -43,29 +43,31 @@ def main() -> None:
         rates = {name: measure(name, images, options.steps) for name in BATCH}
         data = {name: measure_data(name, images) for name in BATCH}
     for name in BATCH:
-        print(f"{name}: data path alone {data[name]:.0f} images/s, {data[name] / rates[name]:.0f}x")
+        print(
+            f"{name}: reading and augmenting {data[name]:.0f} images/s, {data[name] / rates[name]:.0f}x"
+        )
     fastest = max(rates, key=rates.get)
     print(f"ratio={data[fastest] / rates[fastest]:.1f}")
 
 
 def open_images(folder: Path) -> ImageRows:
-    """Write images as an image store holds them, and open them as a memory map."""
+    """Write images in the format of an image store, and open them as a memory map."""
     path = folder / "images.npy"
     np.save(path, render(IMAGES, SIDE))
     return ImageRows([np.load(path, mmap_mode="r")], [np.arange(IMAGES)])
 
 
 def set_up(name: str, images: ImageRows) -> Training:
-    """Build the official configuration at a batch that fits a CPU."""
+    """Build the official configuration, with a batch size that suits a CPU."""
     settings = {"name": name, "algorithm": name, "architecture": "vit_base_patch16_224"}
     checked = read_settings({**settings, "batch_size": BATCH[name]})
-    return prepare(checked, Sources(images, [], []), Processes(0, 1, torch.device("cpu")))
+    return prepare(checked, TrainingImages(images, [], []), Processes(0, 1, torch.device("cpu")))
 
 
 def measure(name: str, images: ImageRows, steps: int) -> float:
-    """Time steps after a first one, profile one more; return images a second."""
+    """Return images per second, measured after a first step; one more step is profiled."""
     training = set_up(name, images)
-    batches = iter(training.feeder.steps(0, steps + 2))
+    batches = iter(training.loader.steps(0, steps + 2))
     train = training.step
     train(next(batches))
     seconds = timed(lambda: [train(next(batches)) for _ in range(steps)]) / steps
@@ -77,7 +79,7 @@ def measure(name: str, images: ImageRows, steps: int) -> float:
 
 
 def share_outside(profiler: profile) -> float:
-    """Return the share of self time that is not in matrix products and attention."""
+    """Return the share of time spent outside matrix products and attention."""
     events = [e for e in profiler.key_averages() if e.key.startswith("aten::")]
     total = sum(event.self_cpu_time_total for event in events)
     inside = sum(e.self_cpu_time_total for e in events if any(p in e.key for p in PRODUCTS))
@@ -85,14 +87,14 @@ def share_outside(profiler: profile) -> float:
 
 
 def measure_data(name: str, images: ImageRows) -> float:
-    """Return images a second of reading and augmenting, for a model that does nothing."""
-    feeder = set_up(name, images).feeder
-    steps = feeder.steps_per_epoch
+    """Return images per second of reading and augmenting, without a model."""
+    loader = set_up(name, images).loader
+    steps = loader.steps_per_epoch
 
     def read() -> None:
-        for parts in feeder.steps(0, steps):
+        for parts in loader.steps(0, steps):
             for part in parts:
-                feeder.augment(part)
+                loader.augment(part)
 
     return steps * BATCH[name] / timed(read)
 

@@ -1,9 +1,9 @@
-"""A linear probe on embeddings computed once, against encoding the images anew in each epoch.
+"""A linear probe on stored embeddings, compared with encoding the images again in each epoch.
 
-Same images, model, head, optimiser and number of epochs; the second way is measured for one epoch
-and one test pass and extrapolated. ``ratio`` is the second way's time to ours. The other parts
-compare a sweep trained together with the same runs one at a time, and with plain torch. All
-times are processor seconds of one thread.
+Images, model, head, optimizer and number of epochs are the same. Encoding again is measured for
+one epoch and one pass over the test images, and extrapolated; ``ratio`` is its time divided by
+ours. The other parts compare a sweep trained together with the same runs one at a time, and with
+plain torch. All times are processor seconds of one thread.
 """
 
 import os
@@ -20,7 +20,7 @@ from medaudit.adapt.logits import loss, loss_gradient
 from medaudit.adapt.probe import standardise
 from medaudit.adapt.probe.adamw import AdamW, cosine
 from medaudit.adapt.probe.heads import find_head
-from medaudit.adapt.probe.sweep import predict, train_sweep
+from medaudit.adapt.probe.sweep import Examples, predict, train_sweep
 from medaudit.models.embed import encode
 from medaudit.models.kinds import build
 from medaudit.models.torch_encoder import TorchEncoder
@@ -69,41 +69,43 @@ def main() -> None:
     slow = ENTRY["epochs"] * epoch_time + test_time
     print(f"embed {len(images)} images once: {embed_time:.2f} s")
     print(f"linear head, {ENTRY['epochs']} epochs: {head_time:.2f} s")
-    print(f"encoding anew: {epoch_time:.2f} s an epoch, {slow:.0f} s in all (extrapolated)")
+    print(f"encoding again: {epoch_time:.2f} s per epoch, {slow:.0f} s in all (extrapolated)")
 
     together, _ = timed(lambda: train(parts, ENTRY, 3))
     alone, _ = timed(lambda: train_one_at_a_time(parts))
-    torch.optim.AdamW([torch.zeros(1)])  # the first one imports for seconds
+    torch.optim.AdamW([torch.zeros(1)])  # the first one spends seconds on imports
     plain, _ = timed(lambda: train_torch(parts))
     runs = 3 * len(ENTRY["learning_rates"])
     print(f"{runs} runs together: {together:.2f} s; one at a time: {alone:.2f} s")
-    print(f"{runs} runs in plain torch: {runs * plain:.2f} s (from one, without its import)")
+    print(
+        f"{runs} runs in plain torch: {runs * plain:.2f} s (extrapolated from one, without imports)"
+    )
     print(f"sweep ratio {alone / together:.1f}, to plain torch {runs * plain / together:.1f}")
     print(f"ratio={slow / (embed_time + head_time):.1f}")
 
 
 def timed(function: Callable) -> tuple[float, object]:
-    """Return the processor seconds that a call takes, and its result; all is on one thread."""
+    """Return the processor seconds of a call on one thread, and its result."""
     start = time.process_time()
     result = function()
     return time.process_time() - start, result
 
 
-def split(*arrays: np.ndarray) -> dict[str, tuple]:
-    """Cut arrays into the rows of each split."""
+def split(x: np.ndarray, y: np.ndarray) -> dict[str, Examples]:
+    """Return the rows of each split."""
     ends = np.cumsum(list(SIZES.values()))[:-1]
-    parts = [np.split(array, ends) for array in arrays]
-    return dict(zip(SIZES, zip(*parts, strict=True), strict=True))
+    parts = zip(np.split(x, ends), np.split(y, ends), strict=True)
+    return {name: Examples(*part) for name, part in zip(SIZES, parts, strict=True)}
 
 
 def train(parts: dict, entry: dict, seeds: int) -> object:
-    """Train `seeds` times the entry's learning rates in one call."""
+    """Train all learning rates of the entry with `seeds` seeds in one call."""
     rngs = [np.random.default_rng(seed) for seed in range(seeds)]
     return train_sweep(LINEAR, entry, parts["train"], parts["val"], rngs, True)
 
 
 def train_one_at_a_time(parts: dict) -> None:
-    """Train the same runs in a loop."""
+    """Train the same runs one after the other."""
     for seed in range(3):
         for rate in ENTRY["learning_rates"]:
             rngs = [np.random.default_rng(seed)]
@@ -112,36 +114,36 @@ def train_one_at_a_time(parts: dict) -> None:
 
 
 def reencode_epoch(encoder: TorchEncoder, parts: dict) -> None:
-    """Train one epoch and validate as code does that keeps the frozen encoder in its loop."""
+    """Train for one epoch and validate with the frozen encoder inside the training loop."""
     (images, y), (val_images, val_y) = parts["train"], parts["val"]
     rng = np.random.default_rng(0)
     parameters = [
         array[None, None]
         for array in LINEAR.initial(ONE, encoder.module.num_features, CLASSES, rng)
     ]
-    optimiser = AdamW(parameters, np.array(ONE["learning_rates"]), ONE["weight_decay"])
+    optimizer = AdamW(parameters, np.array(ONE["learning_rates"]), ONE["weight_decay"])
     order = rng.permutation(len(images))
     for start in range(0, len(order), ONE["batch_size"]):
         batch = order[start : start + ONE["batch_size"]]
         logits, cache = LINEAR.forward(ONE, parameters, encoder.encode_images(images[batch])[None])
         gradient = loss_gradient(logits, y[batch][None, None], True)
-        optimiser.step(LINEAR.backward(parameters, cache, gradient), cosine(start, len(order)))
+        optimizer.step(LINEAR.backward(parameters, cache, gradient), cosine(start, len(order)))
     loss(predict(LINEAR, ONE, parameters, encoder.encode_images(val_images)), val_y, True)
 
 
 def train_torch(parts: dict) -> None:
-    """Train one run on the same embeddings with torch's layer, loss, optimiser and schedule."""
+    """Train one run on the same embeddings with the layer, loss and optimizer of torch."""
     tensors = {name: tuple(map(torch.from_numpy, pair)) for name, pair in parts.items()}
     (x, y), (val_x, val_y) = tensors["train"], tensors["val"]
     layer = torch.nn.Linear(x.shape[1], CLASSES)
-    optimiser = torch.optim.AdamW(layer.parameters(), lr=0.001, weight_decay=0.0001)
+    optimizer = torch.optim.AdamW(layer.parameters(), lr=0.001, weight_decay=0.0001)
     steps = ENTRY["epochs"] * -(-len(x) // ENTRY["batch_size"])
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(ENTRY["epochs"]):
         for batch in torch.randperm(len(x)).split(ENTRY["batch_size"]):
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             torch.nn.functional.cross_entropy(layer(x[batch]), y[batch]).backward()
-            optimiser.step()
+            optimizer.step()
             schedule.step()
         with torch.inference_mode():
             torch.nn.functional.cross_entropy(layer(val_x), val_y)

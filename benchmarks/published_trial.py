@@ -1,8 +1,8 @@
-"""One trial by the published procedure, in a process of its own; see `benchmarks/search.py`.
+"""One trial by the published procedure, as a separate process; see `benchmarks/search.py`.
 
-``python benchmarks/published_trial.py JSON`` prints processor seconds of start-up, metrics and
-training, and the value: the worst group's AUC of each validation batch, averaged over batches and
-not over images, after the last epoch.
+``python benchmarks/published_trial.py JSON`` prints the processor seconds of start-up, metrics and
+training, and the value after the last epoch: the AUC of the worst group in each validation batch,
+averaged over batches (not over images).
 """
 
 import json
@@ -17,7 +17,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, roc_auc_score
 
 
 def published_trial(settings: dict, point: dict, folder: str, threads: int) -> dict:
-    """Train a point on whole images to its end, with metrics of every batch; seconds and value."""
+    """Train a point to its end with metrics of every batch; return seconds and value."""
     import torch
 
     from medaudit.adapt.finetune.losses import batch_loss
@@ -45,7 +45,7 @@ def published_trial(settings: dict, point: dict, folder: str, threads: int) -> d
             )
             set_learning_rate(trainer.optimizer, rate)
             network.train()
-            logits = network(runner.images.plain(train.rows[chosen]))
+            logits = network(runner.images.plain_batch(train.rows[chosen]))
             y = torch.from_numpy(train.y[chosen])
             trainer.optimizer.zero_grad()
             batch_loss(logits, y, torch.full_like(y, 1 / len(y)), False).backward()
@@ -56,7 +56,7 @@ def published_trial(settings: dict, point: dict, folder: str, threads: int) -> d
         for first in range(0, len(val.rows), entry["batch_size"]):
             rows = val.rows[first : first + entry["batch_size"]]
             with torch.no_grad():
-                logits = network(runner.images.plain(rows))
+                logits = network(runner.images.plain_batch(rows))
             found = batch_metrics(val.y[first : first + len(rows)], logits, sex[rows])
             worst.append(found[0])
             metrics += found[1]
@@ -70,7 +70,15 @@ def published_trial(settings: dict, point: dict, folder: str, threads: int) -> d
 
 
 def batch_metrics(y: np.ndarray, logits, sex: np.ndarray) -> tuple[float, float]:
-    """Compute what the published code computes of each batch; return worst AUC and seconds."""
+    """Compute the metrics that the published code computes for each batch.
+
+    Returns
+    -------
+    float
+        AUC of the worst group, NaN if no group has both classes.
+    float
+        Processor seconds.
+    """
     begun, y, score = time.process_time(), y[:, 0], logits.sigmoid().numpy()[:, 0]
     decision, areas = score >= 0.5, []
     accuracy_score(y, decision)

@@ -1,16 +1,16 @@
-"""A search for what to tune: the published procedure against ours, same space, budget and data.
+"""A search for the parameters to tune: the published procedure and ours, same space and budget.
 
-The published procedure (Dutt et al. 2024) runs each trial to its end, here in a process of its
-own, the whole network in every step, and computes its metrics on every batch of training and
+The published procedure (Dutt et al. 2024) trains each trial to its end, here in a separate process,
+runs the whole network in every step, and computes its metrics on every batch of training and
 validation. Ours is ``python -m medaudit.search.search``: one process, trials pruned on the whole
-validation split, outputs of frozen blocks stored. Both sample by TPE. The per-step part trains
-with the first 9 and 11 of 12 blocks frozen, from stored outputs and from the images, in turn. The
-part on pruning runs our search with it and without, in pairs that begin with the same points, on
-more and smaller images; the spread over seeds is that of the searches without pruning.
+validation split, outputs of frozen blocks stored. Both use TPE. The part on steps trains with the
+first 9 and 11 of 12 blocks frozen, alternating between stored outputs and images. The part on
+pruning runs our search with and without pruning, in pairs that start with the same points, on more
+and smaller images; the spread over seeds is that of the searches without pruning.
 
 ``python benchmarks/search.py [--space flat] [--trials 16] [--epochs 8] [--steps-only]``. The last
-line holds ``ratio=<x>``: the published procedure's wall time to ours.
-``--pruning-only [--seeds 4]``: the ratio is that of epochs without pruning to those with it.
+line is ``ratio=<x>``: wall time of the published procedure divided by ours. With
+``--pruning-only [--seeds 4]`` it is the number of epochs without pruning divided by that with it.
 """
 
 import argparse
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--steps-only", action="store_true")
     parser.add_argument("--pruning-only", action="store_true")
-    parser.add_argument("--seeds", type=int, default=4, help="of --pruning-only")
+    parser.add_argument("--seeds", type=int, default=4, help="for --pruning-only")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def compare(folder: Path, options: argparse.Namespace) -> None:
-    """Run both searches and print where the time went."""
+    """Run both searches and print how long each part took."""
     theirs, ours = run_published(folder, options), run_ours(folder, options)
     epochs = options.trials * options.epochs
     print(f"space {SPACES[options.space]}, {options.trials} trials of {options.epochs} epochs")
@@ -92,9 +92,12 @@ def compare(folder: Path, options: argparse.Namespace) -> None:
     )
     print(f"pruning: {ours['epochs'] / epochs:.0%} of the epochs")
     first, second = theirs["training"] / epochs, ours["training"] / ours["epochs"]
-    print(f"prefix: {first:.2f} and {second:.2f} s an epoch, {first / second:.2f} x (other masks)")
-    print(f"metrics: {theirs['metrics'] / epochs:.2f} s an epoch, ours in its training")
-    print(f"start-up: {theirs['start'] / options.trials:.1f} s a process")
+    print(
+        f"frozen blocks: {first:.2f} and {second:.2f} s per epoch, {first / second:.2f} x "
+        "(different masks)"
+    )
+    print(f"metrics: {theirs['metrics'] / epochs:.2f} s per epoch; ours are part of its training")
+    print(f"start-up: {theirs['start'] / options.trials:.1f} s per process")
     print(f"best: published {theirs['best']:.3f} (mean over batches), ours {ours['best']:.3f}")
     without = (theirs["training"] + theirs["metrics"]) / ours["training"]
     whole = sum(theirs[key] for key in ("start", "training", "metrics"))
@@ -104,7 +107,7 @@ def compare(folder: Path, options: argparse.Namespace) -> None:
 
 
 def compare_pruning(folder: Path, options: argparse.Namespace) -> None:
-    """Print epochs and best value of searches with and without pruning, a pair for each seed."""
+    """Print epochs and best value of searches with and without pruning, one pair per seed."""
     write_data(folder, train=384, val=192, side=32)
     rows = []
     for seed in range(options.seeds):
@@ -125,7 +128,7 @@ def compare_pruning(folder: Path, options: argparse.Namespace) -> None:
 def search_quickly(
     folder: Path, options: argparse.Namespace, seed: int, pruning: dict | None
 ) -> tuple[int, float]:
-    """Return the epochs and the best value of one search of a small network."""
+    """Return the number of epochs and the best value of one search on a small network."""
     from medaudit.search.search import search
 
     small = {"img_size": 32, "embed_dim": 48}
@@ -141,13 +144,13 @@ def search_quickly(
 
 
 def children_seconds() -> float:
-    """Return the processor seconds of the processes that have ended."""
+    """Return the processor seconds of all child processes that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def settings_of(options: argparse.Namespace) -> dict:
-    """Return the settings of the search's stage."""
+    """Return the settings of the stage `search`."""
     objective = {"metric": "auc_min", "attribute": "sex"}
     entry = {
         "kind": "search",
@@ -176,7 +179,7 @@ def settings_of(options: argparse.Namespace) -> dict:
 
 
 def write_data(folder: Path, train: int, val: int = VAL, side: int = SIDE) -> None:
-    """Write a cohort of drawn chests; half have a large heart."""
+    """Write a cohort of phantom chest X-rays; half of them have cardiomegaly."""
     from medaudit.core.table_io import COHORT as TABLE
     from medaudit.core.table_io import IMAGES, write_array, write_json, write_table
     from medaudit.data.phantoms.chest import render
@@ -232,7 +235,7 @@ def read_study(folder: Path):
 
 
 def run_published(folder: Path, options: argparse.Namespace) -> dict:
-    """Run each trial in a process of its own, to its end."""
+    """Run each trial in a separate process and to its end."""
     import optuna
 
     from medaudit.search.space import suggest_point
@@ -243,8 +246,8 @@ def run_published(folder: Path, options: argparse.Namespace) -> dict:
     entry = {**settings["entry"], "seed": "benchmark"}
     layout = SimpleNamespace(units=tuple(range(DEPTH)), components=("norms", "attention", "mlp"))
     study, found, started = optuna.create_study(direction="maximize"), [], time.time()
-    for place in range(options.trials):
-        study.sampler = make_sampler(entry, place)
+    for position in range(options.trials):
+        study.sampler = make_sampler(entry, position)
         trial = study.ask()
         point = suggest_point(trial, entry, layout)
         given = {"settings": settings, "point": point, "folder": str(folder)}
@@ -261,16 +264,16 @@ def run_published(folder: Path, options: argparse.Namespace) -> dict:
 
 
 def measure_steps(folder: Path, options: argparse.Namespace) -> None:
-    """Print the time of a training step from images and from stored outputs."""
+    """Print the time per training step from images and from stored outputs."""
     import torch
 
-    from medaudit.adapt.finetune.frozen_blocks_cache import PrefixCache
+    from medaudit.adapt.finetune.frozen_blocks_cache import FrozenBlocksCache
     from medaudit.search.trial_runner import TrialRunner
 
     settings = settings_of(options)
     paths = {"cohort": folder / "cohort.parquet", "images": folder / "images"}
     runner = TrialRunner(settings, **paths, threads=options.threads, scratch=folder / "steps")
-    assert isinstance(runner.cache, PrefixCache)
+    assert isinstance(runner.cache, FrozenBlocksCache)
     rows = runner.splits["train"].rows
     size = min(settings["entry"]["batch_size"], len(rows))
     y = torch.from_numpy(runner.splits["train"].y[:size])
@@ -278,17 +281,18 @@ def measure_steps(folder: Path, options: argparse.Namespace) -> None:
         trainer = runner.begin(
             {"mask": "000" * frozen + "111" * (DEPTH - frozen), "learning_rate": 1e-4}
         )
-        feeds = {"images": runner.images, "stored": runner.cache.feed()}
-        times: dict[str, list[float]] = {name: [] for name in feeds}
+        loaders = {"images": runner.images, "stored": runner.cache.loader()}
+        times: dict[str, list[float]] = {name: [] for name in loaders}
         for step in range(10):
-            for name, feed in feeds.items():
+            for name, loader in loaders.items():
                 begun = time.process_time()
-                x = feed.training(rows, np.arange(size), (0, step), 0)
-                trainer.update((x, y, torch.full_like(y, 1 / size)), step, len(rows), feed.level)
+                x = loader.training_batch(rows, np.arange(size), (0, step), 0)
+                batch = (x, y, torch.full_like(y, 1 / size))
+                trainer.update(batch, step, len(rows), loader.level)
                 times[name].append(time.process_time() - begun)
         plain, stored = (1e3 * np.median(times[name][2:]) for name in ("images", "stored"))
         print(
-            f"{frozen} of {DEPTH} blocks frozen: {plain:.1f} processor ms a step from images, "
+            f"{frozen} of {DEPTH} blocks frozen: {plain:.1f} processor ms per step from images, "
             f"{stored:.1f} ms stored, {plain / stored:.2f} x"
         )
 

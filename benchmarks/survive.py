@@ -43,7 +43,7 @@ VOLATILE = {
 }
 """Files that differ from run to run by their nature, and why."""
 COLUMNS = ("seconds", "processor_seconds", "worker")
-"""What is left out of ``select``: what a trial cost, and who ran it; so are trials that were lost."""
+"""What is left out of ``best_trial``: what a trial cost, and who ran it; so are trials that were lost."""
 KEYS = ("seconds", "processor_seconds", "lost", "time", "dirty")
 """What is left out of JSON, with the hashes of inputs that hold one of these."""
 KINDS = {
@@ -129,7 +129,7 @@ class Audit:
             with suppress(psutil.Error):
                 words = process.cmdline()
                 if words[1:2] == ["-m"] and words[2].startswith("medaudit."):
-                    found.append((words[2].removeprefix("medaudit."), process))
+                    found.append((words[2].rpartition(".")[2], process))
         return found
 
 
@@ -300,14 +300,16 @@ def compare(reference: Path, results: Path) -> list[str]:
 
 def contents(path: Path) -> object:
     """Return a file's bytes; of a few files what is left without times and costs."""
-    if path.parts[-4:-3] == ("select",) and path.suffix == ".csv":
+    if path.parts[-4:-3] == ("best_trial",) and path.suffix == ".csv":
         trials = pd.read_csv(path, dtype=str).drop(columns=list(COLUMNS))
         return trials[trials["state"] != "lost"].to_csv(index=False)
-    if path.suffix == ".json" and (path.name in ("run.json",) or path.parts[-4:-3] == ("select",)):
+    if path.suffix == ".json" and (
+        path.name in ("run.json",) or path.parts[-4:-3] == ("best_trial",)
+    ):
         return without(json.loads(path.read_text()), KEYS)
     if path.name.endswith(".made.json"):
         record = json.loads(path.read_text())
-        record["inputs"] = {k: v for k, v in record["inputs"].items() if "/select/" not in k}
+        record["inputs"] = {k: v for k, v in record["inputs"].items() if "/best_trial/" not in k}
         return record
     return path.read_bytes()
 

@@ -13,6 +13,7 @@ import pytest
 from checkout import ROOT
 from medaudit.config.stages import MODULES as STAGES
 from medaudit.config.stages import PACKAGES
+from packages import MAY_IMPORT
 
 PACKAGE = ROOT / "src" / "medaudit"
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -20,22 +21,6 @@ TESTS = ROOT / "tests"
 TEST_MODULES = sorted(TESTS.rglob("test_*.py"))
 OTHER_FOLDERS = {"support", "workflow", "docs", "simulations"}
 """Folders of tests that no package is named like."""
-
-MAY_IMPORT = {
-    "core": set(),
-    "metrics": {"core"},
-    "data": {"core"},
-    "training": {"core", "data"},
-    "models": {"core", "data", "training"},
-    "config": {"core", "data", "models"},
-    "adapt": {"core", "data", "metrics", "training", "models"},
-    "search": {"core", "data", "metrics", "training", "models", "adapt"},
-    "audit": {"core", "data", "metrics"},
-    "report": {"core", "config", "data", "metrics", "audit"},
-    "score": {"core", "data", "metrics", "adapt", "audit", "report"},
-    "cli": {"core", "config", "data", "models", "report", "score"},
-}
-"""Packages from the bottom up, each with what it may import (docs/design.md shows the same)."""
 
 RULES = {
     (path.stem, match[1]): text

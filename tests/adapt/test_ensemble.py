@@ -8,7 +8,8 @@ import pytest
 
 from medaudit.adapt.ensemble import ensemble
 from medaudit.config import jobs
-from medaudit.config.validation import check, check_files, with_members
+from medaudit.config.selection import with_members
+from medaudit.config.validation import check, check_files
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import PREDICTIONS, read_metadata, read_table, write_table
 from shipped_config import SCHEMAS, edited, shipped
@@ -148,8 +149,8 @@ def test_the_result_is_the_same_to_the_last_byte(tmp_path):
             lambda t: pd.concat([t, t.iloc[:1].assign(image_id="new")]),
             "one lacks 1 of the 181 predictions that two has.*image_id new",
         ),
-        (lambda t: t.assign(y=t["y"].fillna(1)), "y differs between two and one"),
-        (lambda t: t.assign(split="test"), "split differs between two and one"),
+        (lambda t: t.assign(y=t["y"].fillna(1)), "column y differs between two and one"),
+        (lambda t: t.assign(split="test"), "column split differs between two and one"),
     ],
 )
 def test_members_that_do_not_belong_together_are_refused(tmp_path, damage, message):
@@ -166,7 +167,7 @@ def configured(**entry) -> dict:
     return config
 
 
-def test_an_ensemble_stands_as_a_model_in_a_study():
+def test_an_ensemble_is_a_model_of_a_study():
     config = check(configured(), SCHEMAS)
     names = {"cohort": "nih_6x200", "model": "both", "method": "linear"}
     assert names in jobs.runs(config, "clip_nih")
@@ -220,7 +221,7 @@ def test_members_that_could_see_audited_patients_are_refused():
         check(config, SCHEMAS)
 
 
-def test_members_stand_once():
+def test_members_are_listed_once():
     models = shipped()["models"]
     found = with_members(["ensemble_resnet", "bit_m_resnet152x2", "pixels"], models)
     assert found == ["ensemble_resnet", "bit_m_resnet152x2", "remedis_resnet152x2", "pixels"]

@@ -1,4 +1,4 @@
-"""FairPrune: saliencies, what is pruned, and that the unprivileged group is spared."""
+"""FairPrune: saliencies, pruned weights, and that the unprivileged group is spared."""
 
 from copy import deepcopy
 
@@ -20,7 +20,7 @@ from medaudit.adapt.finetune.trainers.fairprune import (
     squared_derivatives,
 )
 from medaudit.adapt.finetune.training_loop import train_steps
-from medaudit.adapt.finetune.trial import Data
+from medaudit.adapt.finetune.trial import TrialData, TrialKey
 from medaudit.config import jobs
 from medaudit.config.validation import check
 from medaudit.core.errors import MedauditError
@@ -80,7 +80,7 @@ def test_a_case_worked_by_hand():
 
 
 @pytest.mark.parametrize("count", [0, 1, 5, 11, 24])
-def test_exactly_so_many_weights_are_pruned_even_of_equal_scores(count):
+def test_exactly_count_weights_are_pruned_even_with_equal_scores(count):
     weights = [torch.full((3, 4), 7.0), torch.full((2, 6), 7.0)]
     scores = torch.tensor([2.0, 1.0, 1.0, 3.0] * 6)
     pruned = torch.zeros(24, dtype=torch.bool)
@@ -142,7 +142,7 @@ def test_the_unprivileged_group_has_the_lowest_auc_on_validation():
             aucs.append(roc_auc_score(y[known, task], logits[known, task]))
         assert found[name] == pytest.approx(np.mean(aucs))
     assert split_groups(found) == ("a", ["b", "c"])
-    with pytest.raises(MedauditError, match="needs two groups"):
+    with pytest.raises(MedauditError, match="needs at least two groups"):
         split_groups({"a": 0.7})
     with pytest.raises(MedauditError, match="set objective.attribute"):
         check_groups(np.array(["", ""]))
@@ -197,11 +197,11 @@ class Plain(TrialRunner):
         from medaudit.adapt.finetune.trainers.fairprune import Trainer
 
         entry = {**self.entry, "pruning_ratio": ratio, "beta": beta, "fairprune": FAIRPRUNE}
-        return Trainer(self.network, entry, False, (3e-3, self.seed))
+        return Trainer(self.network, entry, False, TrialKey(3e-3, self.seed))
 
 
 def test_every_epoch_is_that_of_a_plain_loop(data):
-    """Also: training goes on from the unpruned weights, so the second epoch is right too."""
+    """Training must continue from the unpruned weights, so the second epoch is checked too."""
     found = train(TrialRunner(fairprune(), **data), pruning_ratio=0.3, beta=0.4)
     for epochs in (1, 2):
         plain = Plain(settings(), **data)
@@ -224,22 +224,22 @@ def test_an_interrupted_trial_goes_on_with_the_same_numbers(data):
     runner = TrialRunner(fairprune(), **data)
     point = {"mask": "full", "learning_rate": 3e-3, "pruning_ratio": 0.3, "beta": 0.4}
     whole = train(runner, **point)
-    material = Data(runner.images, runner.splits, lambda logits: 0.0)
+    material = TrialData(runner.images, runner.splits, lambda logits: 0.0)
     first = runner.begin(point)
-    for step, _, _ in train_steps(first, material, 0, runner.processes):
-        if step == first.per_epoch(len(runner.splits["train"].rows)):
-            state = {**first.state(), "step": step}
+    for step in train_steps(first, material, 0, runner.processes):
+        if step.number == first.per_epoch(len(runner.splits["train"].rows)):
+            state = {**first.state(), "step": step.number}
             break
     second = runner.begin(point)
     steps = train_steps(second, material, second.restore(state), runner.processes)
-    logits = [logits for _, _, logits in steps if logits is not None]
+    logits = [step.logits for step in steps if step.logits is not None]
     assert np.array_equal(logits[0], whole[1])
 
 
 def test_images_without_a_group_are_an_error(data):
     runner = TrialRunner(fairprune(), **data)
     runner.splits["train"].groups[:] = ""
-    with pytest.raises(MedauditError, match="needs each image's group"):
+    with pytest.raises(MedauditError, match="needs the group of each training image"):
         train(runner, pruning_ratio=0.3, beta=0.4)
 
 
@@ -327,7 +327,7 @@ def test_the_catalogue_has_both_methods_and_a_refit_knows_its_training():
         (
             "fairprune",
             {"fairprune": {"pruning_ratio": [0.5, 0.1], "beta": [0, 1]}},
-            "0.5 is above 0.1",
+            "0.5 is not below 0.1",
         ),
         ("search_full", {"training": "fairprune"}, "'fairprune' is a required property"),
         ("search_full", {"training": "fscl"}, "'fscl' is a required property"),

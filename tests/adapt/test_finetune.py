@@ -1,4 +1,4 @@
-"""Fine-tuning end to end on planted images: what is tuned, what is chosen, what a kill leaves."""
+"""Fine-tuning end to end on planted images: tuned parameters, selection, resuming after a kill."""
 
 import signal
 import subprocess
@@ -137,7 +137,7 @@ def test_drop_path_is_refused_where_it_cannot_be():
         build_network(settings({"drop_path": 0.2}, model), 1, torch.device("cpu"))
 
 
-def test_a_learning_rate_may_be_for_so_many_images():
+def test_a_learning_rate_may_scale_with_the_batch():
     scaled = {"batch_size": 64, "learning_rate_per": 256}
     assert peak_rate(2.5e-4, scaled) == pytest.approx(2.5e-4 / 4)
     assert peak_rate(2.5e-4, {"batch_size": 64}) == 2.5e-4

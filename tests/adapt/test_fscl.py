@@ -13,7 +13,7 @@ from medaudit.adapt.finetune import finetune
 from medaudit.adapt.finetune.losses import class_weights, target_weights
 from medaudit.adapt.finetune.trainers.fscl import contrast, even_weights, fit_classifier
 from medaudit.adapt.finetune.training_loop import train_steps
-from medaudit.adapt.finetune.trial import Data
+from medaudit.adapt.finetune.trial import TrialData
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import PREDICTIONS, read_json, read_metadata, read_table
 from medaudit.search.best_trial import best_trial
@@ -179,9 +179,9 @@ def test_the_logits_are_those_of_a_classifier_on_the_frozen_encoder(data):
     network, splits = runner.network.eval(), runner.splits
     with torch.no_grad():
         rows = splits["train"].rows
-        views = runner.images.fixed(rows, rows % 2)
+        views = runner.images.fixed_views(rows, rows % 2)
         features = network.tower(views).double().numpy()
-        val = network.tower(runner.images.plain(splits["val"].rows)).double().numpy()
+        val = network.tower(runner.images.plain_batch(splits["val"].rows)).double().numpy()
     scaler = StandardScaler().fit(features)
     oracle = LogisticRegression(tol=1e-8, max_iter=1000)
     oracle.fit(scaler.transform(features), splits["train"].y[:, 0])
@@ -209,8 +209,8 @@ def test_the_first_step_is_that_of_a_double_loop(data):
 def test_training_lowers_the_loss_and_is_the_same_each_time(data):
     runner = TrialRunner(fscl(epochs=8), **data)
     trainer = runner.begin({"mask": "full", "learning_rate": 3e-3})
-    material = Data(runner.images, runner.splits, lambda logits: 0.0)
-    losses = [value for _, value, _ in train_steps(trainer, material, 0, runner.processes)]
+    material = TrialData(runner.images, runner.splits, lambda logits: 0.0)
+    losses = [step.loss for step in train_steps(trainer, material, 0, runner.processes)]
     assert np.mean(losses[-6:]) < np.mean(losses[:6]) - 1
     first, second = (train(TrialRunner(fscl(views=None), **data)) for _ in range(2))
     assert np.array_equal(first, second)
@@ -220,15 +220,15 @@ def test_an_interrupted_trial_goes_on_with_the_same_numbers(data):
     runner = TrialRunner(fscl(), **data)
     point = {"mask": "full", "learning_rate": 3e-3}
     whole = train(runner, **point)
-    material = Data(runner.images, runner.splits, lambda logits: 0.0)
+    material = TrialData(runner.images, runner.splits, lambda logits: 0.0)
     first = runner.begin(point)
-    for step, _, _ in train_steps(first, material, 0, runner.processes):
-        if step == 4:
-            state = {**first.state(), "step": step}
+    for step in train_steps(first, material, 0, runner.processes):
+        if step.number == 4:
+            state = {**first.state(), "step": step.number}
             break
     second = runner.begin(point)
     steps = train_steps(second, material, second.restore(state), runner.processes)
-    logits = [logits for _, _, logits in steps if logits is not None]
+    logits = [step.logits for step in steps if step.logits is not None]
     np.testing.assert_allclose(logits[0], whole[1], atol=1e-6)
 
 
@@ -238,7 +238,7 @@ def test_one_view_and_no_groups_are_errors(data):
             train(TrialRunner(fscl(**wrong), **data))
     runner = TrialRunner(fscl(), **data)
     runner.splits["train"].groups[:] = ""
-    with pytest.raises(MedauditError, match="each training image's group"):
+    with pytest.raises(MedauditError, match="the group of each training image"):
         train(runner)
 
 

@@ -5,7 +5,7 @@ import timm
 import torch
 from torch import nn
 
-from medaudit.adapt.finetune.block_chain import cut_stages
+from medaudit.adapt.finetune.block_chain import cut_into_blocks
 from medaudit.adapt.finetune.masks import find_layout, tuned_parameters, widen
 from medaudit.adapt.finetune.optimizer import make_optimizer
 from medaudit.adapt.finetune.tuning import apply_tuning, train_tuned
@@ -126,7 +126,7 @@ def test_a_mask_widens_to_all_components():
     [
         ("mask", "01", "has 2 characters; this model takes 6 bits"),
         ("mask", "01012x", "takes 6 bits"),
-        ("mask", None, "needs `mask`, 6 bits"),
+        ("mask", None, "needs `mask`, a text of 6 bits"),
         ("mlp", None, "'mlp' is unknown"),
     ],
 )
@@ -194,29 +194,29 @@ TOWERS = {
 @pytest.mark.parametrize("name", TOWERS)
 def test_a_tower_can_be_run_from_every_level(name):
     tower = TOWERS[name]().eval()
-    stages = cut_stages(tower)
+    chain = cut_into_blocks(tower)
     x = torch.randn(2, 3, 16, 16)
     with torch.no_grad():
         expected = tower(x)
-        for level in range(stages.end + 1):
-            inside = stages.run(x, 0, level)
-            assert torch.equal(stages.run(inside, level), expected)
+        for level in range(chain.end + 1):
+            inside = chain.run(x, 0, level)
+            assert torch.equal(chain.run(inside, level), expected)
 
 
 def test_the_frozen_level_is_below_the_lowest_tuned_parameter():
     tower = vit(depth=3)
-    stages = cut_stages(tower)
+    chain = cut_into_blocks(tower)
     levels = {"0" * 9: 4, "000000010": 2, "000100000": 1, "001000000": 0}
     for mask, level in levels.items():
         apply_tuning(tower, {"tune": "mask", "mask": mask})
-        assert stages.frozen() == level, mask
+        assert chain.frozen_level() == level, mask
     for tune, level in {"linear": 4, "full": 0, "bitfit": 0, "attention": 0}.items():
         apply_tuning(tower, {"tune": tune})
-        assert stages.frozen() == level, tune
+        assert chain.frozen_level() == level, tune
     tower.requires_grad_(False)
     tower.norm.weight.requires_grad_(True)
-    assert stages.frozen() == 3
+    assert chain.frozen_level() == 3
 
 
 def test_an_unknown_architecture_is_not_cut():
-    assert cut_stages(nn.Sequential(nn.Flatten())) is None
+    assert cut_into_blocks(nn.Sequential(nn.Flatten())) is None

@@ -1,4 +1,4 @@
-"""A stranger's file becomes predictions on a cohort, or says what does not fit."""
+"""An external file becomes predictions on a cohort, or an error names what does not match."""
 
 import numpy as np
 import pandas as pd
@@ -101,7 +101,7 @@ def test_labels_in_the_file_are_compared_with_the_cohorts(imported):
         imported(labelled)
 
 
-def test_what_does_not_fit_is_refused(imported):
+def test_what_does_not_match_is_refused(imported):
     with pytest.raises(MedauditError, match="38 of 40 scores.*1 images have none, e.g. '059.png'"):
         imported(scores().iloc[:-1])
     with pytest.raises(MedauditError, match="no id of"):

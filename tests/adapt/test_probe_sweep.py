@@ -1,4 +1,4 @@
-"""Training many runs at once: optimiser, losses, heads and selection against torch and sklearn."""
+"""Training many runs at once: optimizer, losses, heads and selection against torch and sklearn."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from medaudit.adapt.logits import loss, loss_gradient, mean_auc, probabilities
 from medaudit.adapt.probe.adamw import AdamW, cosine
 from medaudit.adapt.probe.heads import find_head
-from medaudit.adapt.probe.sweep import predict, train_sweep
+from medaudit.adapt.probe.sweep import Examples, predict, train_sweep
 from medaudit.core.errors import MedauditError
 
 ENTRY = {
@@ -36,7 +36,8 @@ def data(rows=70, inputs=5, tasks=3, multiclass=True, seed=0):
 def sweep(head, multiclass, rates=(0.001, 0.01, 0.1), seeds=(0, 1), **changes):
     entry = {**ENTRY, "learning_rates": list(rates), **changes}
     rngs = [np.random.default_rng(seed) for seed in seeds]
-    train, val = data(multiclass=multiclass), data(40, multiclass=multiclass, seed=1)
+    train = Examples(*data(multiclass=multiclass))
+    val = Examples(*data(40, multiclass=multiclass, seed=1))
     return train_sweep(find_head(head), entry, train, val, rngs, multiclass)
 
 
@@ -50,20 +51,20 @@ def test_adamw_agrees_with_torch(monkeypatch):
         rng.standard_normal((2, 2, 4)).astype("f"),
     ]
     theirs = [[torch.nn.Parameter(torch.tensor(p[:, r])) for p in ours] for r in range(2)]
-    optimisers = [
+    optimizers = [
         torch.optim.AdamW(group, lr=rate, weight_decay=0.05)
         for group, rate in zip(theirs, rates, strict=True)
     ]
-    optimiser = AdamW(ours, rates, 0.05)
+    optimizer = AdamW(ours, rates, 0.05)
     for step in range(50):
         gradients = [rng.standard_normal(p.shape).astype("f") * 10.0 ** -(step % 4) for p in ours]
-        optimiser.step([g.astype("f") for g in gradients], cosine(step, 50))
-        for rate, group, torch_optimiser in zip(rates, theirs, optimisers, strict=True):
+        optimizer.step([g.astype("f") for g in gradients], cosine(step, 50))
+        for rate, group, torch_optimizer in zip(rates, theirs, optimizers, strict=True):
             index = int(np.flatnonzero(rates == rate)[0])
             for parameter, gradient in zip(group, gradients, strict=True):
                 parameter.grad = torch.tensor(gradient[:, index].astype("f"))
-            torch_optimiser.param_groups[0]["lr"] = rate * cosine(step, 50)
-            torch_optimiser.step()
+            torch_optimizer.param_groups[0]["lr"] = rate * cosine(step, 50)
+            torch_optimizer.step()
     for index, group in enumerate(theirs):
         for found, expected in zip(ours, group, strict=True):
             np.testing.assert_allclose(found[:, index], expected.detach(), rtol=1e-5, atol=1e-5)
@@ -72,11 +73,11 @@ def test_adamw_agrees_with_torch(monkeypatch):
 def test_cosine_agrees_with_torch():
     torch = pytest.importorskip("torch")
     parameter = torch.nn.Parameter(torch.zeros(1))
-    optimiser = torch.optim.SGD([parameter], lr=1.0)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=40)
+    optimizer = torch.optim.SGD([parameter], lr=1.0)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=40)
     for step in range(40):
         assert cosine(step, 40) == pytest.approx(schedule.get_last_lr()[0], abs=1e-12)
-        optimiser.step()
+        optimizer.step()
         schedule.step()
 
 
@@ -131,13 +132,13 @@ def test_large_logits_stay_finite():
 
 
 def test_moments_of_a_dead_weight_become_zero_not_denormal():
-    optimiser = AdamW([np.ones((1, 1, 8), np.float32)], np.array([0.01]), 0.0)
-    optimiser.step([np.ones((1, 1, 8), np.float32)], 1.0)
+    optimizer = AdamW([np.ones((1, 1, 8), np.float32)], np.array([0.01]), 0.0)
+    optimizer.step([np.ones((1, 1, 8), np.float32)], 1.0)
     for _ in range(1100):
-        optimiser.step([np.zeros((1, 1, 8), np.float32)], 1.0)
-        moment = np.abs(optimiser.first[0])
+        optimizer.step([np.zeros((1, 1, 8), np.float32)], 1.0)
+        moment = np.abs(optimizer.first[0])
         assert ((moment == 0) | (moment > np.finfo(np.float32).tiny)).all()
-    assert not optimiser.first[0].any()
+    assert not optimizer.first[0].any()
 
 
 def test_mean_auc_is_sklearns_over_defined_tasks():
@@ -230,7 +231,7 @@ def test_the_batched_sweep_is_each_run_alone(head, multiclass):
 
 
 def test_a_run_is_plain_torch_training():
-    """The whole loop, stated again with torch: order, batches, loss, optimiser, schedule."""
+    """The whole loop, stated again with torch: order, batches, loss, optimizer, schedule."""
     torch = pytest.importorskip("torch")
     (x, y), (x_val, y_val) = data(), data(40, seed=1)
     found = sweep("linear", True, rates=(0.03,), seeds=(4,))
@@ -240,17 +241,17 @@ def test_a_run_is_plain_torch_training():
     with torch.no_grad():
         layer.weight.copy_(torch.tensor(rng.uniform(-bound, bound, (3, 5))))
         layer.bias.copy_(torch.tensor(rng.uniform(-bound, bound, 3)))
-    optimiser = torch.optim.AdamW(layer.parameters(), lr=0.03, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=6 * 5)
+    optimizer = torch.optim.AdamW(layer.parameters(), lr=0.03, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=6 * 5)
     expected = []
     for _ in range(6):
         order = rng.permutation(70)
         for start in range(0, 70, 16):
             rows = order[start : start + 16]
             logits = layer(torch.tensor(x[rows]))
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             torch.nn.functional.cross_entropy(logits, torch.tensor(y[rows])).backward()
-            optimiser.step()
+            optimizer.step()
             schedule.step()
         scores = layer(torch.tensor(x_val)).softmax(dim=1).detach().numpy().astype(float)
         scores /= scores.sum(axis=1, keepdims=True)
@@ -264,7 +265,9 @@ def test_trained_to_the_end_it_is_logistic_regression_on_the_known_labels(multic
     entry = {**ENTRY, "epochs": 800, "batch_size": 400, "weight_decay": 0.0}
     entry["learning_rates"] = [0.1]
     rngs = [np.random.default_rng(0)]
-    found = train_sweep(find_head("linear"), entry, (x, y), (x, y), rngs, multiclass)
+    found = train_sweep(
+        find_head("linear"), entry, Examples(x, y), Examples(x, y), rngs, multiclass
+    )
     logits = predict(find_head("linear"), entry, found.parameters, x)[0, 0]
     scores = probabilities(logits.astype(float), multiclass)
     if multiclass:
@@ -296,10 +299,11 @@ def test_labels_of_validation_decide():
     """With validation labels of another rule, the run that learnt least is chosen."""
     rngs = [np.random.default_rng(0)]
     (x, y), (x_val, y_val) = data(300), data(200, seed=1)
+    train, val = Examples(x, y), Examples(x_val, y_val)
     entry = {**ENTRY, "learning_rates": [1e-6, 0.1]}
-    right = train_sweep(find_head("linear"), entry, (x, y), (x_val, y_val), rngs, True)
-    rotated = np.roll(y_val, 1, axis=1)
-    wrong = train_sweep(find_head("linear"), entry, (x, y), (x_val, rotated), rngs, True)
+    right = train_sweep(find_head("linear"), entry, train, val, rngs, True)
+    rotated = Examples(x_val, np.roll(y_val, 1, axis=1))
+    wrong = train_sweep(find_head("linear"), entry, train, rotated, rngs, True)
     assert right.rate[0] == 1
     assert wrong.rate[0] == 0
 
@@ -318,7 +322,9 @@ def test_a_diverged_learning_rate_is_never_chosen_and_all_diverged_is_an_error()
     found = sweep("mlp", True, rates=(0.01, 1e38), weight_decay=10.0)
     assert not np.isfinite(found.losses[:, :, 1]).all()
     assert (found.rate == 0).all()
-    with pytest.raises(MedauditError, match=r"never finite on validation for seeds \[0, 1\]"):
+    with pytest.raises(
+        MedauditError, match=r"not finite in any epoch for seeds \[0, 1\], at learning rates"
+    ):
         sweep("mlp", True, rates=(1e38,), weight_decay=10.0)
 
 

@@ -30,13 +30,13 @@ def test_gloria_has_the_published_numbers_of_combinations():
     }
 
 
-def test_gloria_says_whose_words_they_are():
+def test_gloria_names_the_source_of_its_text():
     whose = {p.task: p.source for p in make_prompts({"format": "gloria"}, SIX)}
     assert whose.pop("Pneumothorax").startswith("ours")
     assert set(whose.values()) == {"GLoRIA"}
 
 
-def test_gloria_keeps_the_owners_order_and_spelling():
+def test_gloria_keeps_the_published_order_and_spelling():
     by_task = {p.task: p.positive for p in make_prompts({"format": "gloria"}, SIX)}
     assert "minimal residual atelectasis at the left lung zone" in by_task["Atelectasis"]
     assert "small left subpulmonic pleural effusion" in by_task["Effusion"]
@@ -70,10 +70,10 @@ def test_templates_and_labels_can_be_changed():
     ("entry", "message"),
     [
         ({"format": "haiku"}, "'haiku' is unknown"),
-        ({"format": "clip", "template": "a photo"}, "holds no {label}"),
-        ({"format": "gloria"}, "no phrases for 'Hernia'; they know"),
+        ({"format": "clip", "template": "a photo"}, "does not contain {label}"),
+        ({"format": "gloria"}, "no phrases for 'Hernia'; it has"),
     ],
 )
-def test_what_cannot_be_said_is_an_error(entry, message):
+def test_impossible_prompts_are_an_error(entry, message):
     with pytest.raises(MedauditError, match=message):
         make_prompts(entry, ["Hernia"])

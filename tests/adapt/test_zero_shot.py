@@ -96,7 +96,7 @@ def test_scores_are_those_of_a_plain_loop(root, clip, pooling):
         assert np.allclose(found, expected, rtol=2e-3, atol=1e-6)
 
 
-def test_labels_are_found_where_images_lie_beside_their_prompts(root, clip):
+def test_labels_are_found_where_images_are_close_to_their_prompts(root, clip):
     official, frame, _ = clip
     encoder = build(official.entry)
     prompts = make_prompts({"format": "clip"}, TASKS)
@@ -141,7 +141,7 @@ def test_pairs_give_the_two_class_softmax_for_tasks_that_do_not_exclude_each_oth
     logits = official.scale * np.array([cosine(image, yes), cosine(image, no)])
     expected = np.exp(logits[0]) / np.exp(logits).sum()
     assert wide.loc["i12", "Pneumothorax"] == pytest.approx(expected, rel=2e-3)
-    with pytest.raises(MedauditError, match="use format cxrclip"):
+    with pytest.raises(MedauditError, match="set `format: cxrclip`"):
         run(root, settings(official, multiclass=False, format="clip"))
 
 
@@ -189,11 +189,11 @@ def test_a_model_without_text_is_refused(root, clip):
 def test_a_vector_of_zeros_has_no_cosine():
     scoring = Scoring(1.0, 0.0, "softmax", "mean")
     prompts = [ClassPrompts("a", ("a",), (), "")]
-    with pytest.raises(MedauditError, match="is 0, so it has no cosine"):
+    with pytest.raises(MedauditError, match="is all 0, so no cosine is defined"):
         class_logits(np.zeros((1, 3)), prompts, {"a": np.ones(3)}, scoring, True)
-    with pytest.raises(MedauditError, match="of different models"):
+    with pytest.raises(MedauditError, match="come from different models"):
         class_logits(np.ones((1, 4)), prompts, {"a": np.ones(3)}, scoring, True)
-    with pytest.raises(MedauditError, match="'median' is none of"):
+    with pytest.raises(MedauditError, match="'median' is unknown; there are"):
         Scoring(1.0, 0.0, "softmax", "median")
 
 

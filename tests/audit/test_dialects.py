@@ -33,7 +33,6 @@ def test_gaps_by_hand():
     auc = column(0.9, 0.7, 0.8)
     assert d.spread(auc) == pytest.approx(0.2)
     assert d.smallest(auc) == pytest.approx(0.7)
-    assert d.fairness_loss(auc) == pytest.approx(0.3)
     assert d.equity_scaled(auc, np.array([0.85])) == pytest.approx(0.85 / 1.25)
     assert d.disparity_ratio(auc) == pytest.approx(7 / 9)
 
@@ -63,14 +62,10 @@ def test_clip_nih_by_hand():
     assert d.class_variance(f1) == pytest.approx(np.sum((f1 - 0.4) ** 2) / 5)
 
 
-def test_fairness_scores_are_points_below_the_largest_gap_plus_one():
-    np.testing.assert_allclose(d.fairness_scores([0.02, 0.05, 0.01]), [4, 1, 5])
-
-
 def test_groups_that_cannot_be_estimated_are_passed_over_never_zero():
     assert d.spread(column(0.9, np.nan, 0.8)) == pytest.approx(0.1)
     for lone in (column(0.9, np.nan), column(np.nan, np.nan)):
-        for compute in (d.spread, d.smallest, d.disparity_ratio, d.fairness_loss):
+        for compute in (d.spread, d.smallest, d.disparity_ratio):
             assert np.isnan(compute(lone)).all()
     assert np.isnan(d.disparity_ratio(column(0.0, 0.0)))
     assert d.disparity_ratio(column(0.0, 0.5)) == 0

@@ -12,15 +12,17 @@ from medaudit.audit.evaluate import evaluate
 from medaudit.core import table_io
 from medaudit.core.errors import MedauditError
 from medaudit.metrics.attributes import Attribute
-from medaudit.metrics.gaps import Parts, bound, detectable, measure, p_value
+from medaudit.metrics.gap_intervals import bound
+from medaudit.metrics.gap_tests import detectable, p_value
+from medaudit.metrics.gaps import GAPS, GapName, Parts, measure, parse_gap
 from medaudit.metrics.group_audit import audit
-from medaudit.metrics.group_metrics import make_plans, score_groups
+from medaudit.metrics.group_metrics import GroupBlock, measure_groups, sort_scores
 from medaudit.metrics.permutation import find_patterns, find_units, permuted_values
 from medaudit.metrics.resampling import permute_groups
 from medaudit.metrics.sample import read_sample
 from medaudit.metrics.task_dependence import couple_tasks, restore_dependence
 
-KINDS = ["max_min", "ratio", "worst_rest", "others", "std", "es", "dto"]
+KINDS = list(GAPS)
 
 
 def run(case, settings):
@@ -81,7 +83,10 @@ def test_every_gap_is_its_plain_statement(case, found):
     for row in part.itertuples():
         assert row.value == pytest.approx(want[row.gap], abs=1e-10), row.gap
         assert row.low <= row.high
-    assert (part.loc[~part["gap"].str.startswith("others"), "n_groups"] == len(auc)).all()
+    assert (
+        part.loc[~part["gap"].map(lambda name: parse_gap(name).group is not None), "n_groups"]
+        == len(auc)
+    ).all()
 
 
 def test_gap_of_means_and_mean_of_gaps(found):
@@ -136,15 +141,15 @@ def test_permutations_keep_label_patterns_and_patients_together(case):
     units = find_units(sample, attribute)
     for t in range(2):
         pattern = find_patterns(sample, units, t)
-        dealt = permute_groups(units.group, pattern, ("c", "x"), slice(0, 20))
+        permuted = permute_groups(units.group, pattern, ("c", "x"), slice(0, 20))
         np.testing.assert_array_equal(
-            dealt[:, 5:9], permute_groups(units.group, pattern, ("c", "x"), slice(5, 9))
+            permuted[:, 5:9], permute_groups(units.group, pattern, ("c", "x"), slice(5, 9))
         )
         known = (attribute.codes >= 0) & ~np.isnan(sample.y[:, t])
         y = sample.y[known, t] == 1
         moved = 0
         for b in range(20):
-            group = dealt[units.of_image[known], b]
+            group = permuted[units.of_image[known], b]
             for label in (True, False):
                 np.testing.assert_array_equal(
                     np.bincount(group[y == label], minlength=6),
@@ -187,16 +192,16 @@ def test_the_null_is_the_gap_of_relabelled_patients(case):
     sample = read_sample(*case, settings)
     attribute = sample.attributes[1]
     evaluation = settings["evaluation"]
-    plans = [(0, make_plans(sample, attribute, attribute.codes, 3, 15))]
-    scores = score_groups(sample, attribute, attribute.levels, plans, evaluation)
-    group, rest = permuted_values(scores, sample, attribute, settings, 1, rest=True)
+    blocks = [GroupBlock(0, sort_scores(sample, attribute, attribute.codes, 3, 15))]
+    metrics = measure_groups(sample, attribute, attribute.levels, blocks, evaluation)
+    group, rest = permuted_values(metrics, sample, attribute, settings, 1, rest=True)
     units = find_units(sample, attribute)
     for t in range(2):
         pattern, names = find_patterns(sample, units, t), ("c", attribute.name, sample.tasks[t])
-        dealt = permute_groups(units.group, pattern, names, slice(0, 5))
+        permuted = permute_groups(units.group, pattern, names, slice(0, 5))
         known = ~np.isnan(sample.y[:, t])
         for b in range(5):
-            code = dealt[units.of_image, b]
+            code = permuted[units.of_image, b]
             for g in range(3):
                 for values, mine in ((group, code == g), (rest, code != g)):
                     mine = mine & known
@@ -212,9 +217,9 @@ def test_p_values_null_and_detectable_difference_are_those_of_the_null(case, fou
     settings = make_settings(gaps=KINDS, metrics=["auc", "tpr", "fpr", "selection_rate"])
     sample = read_sample(*case, settings)
     attribute = sample.attributes[1]
-    plans = [(0, make_plans(sample, attribute, attribute.codes, 3, 15))]
-    scores = score_groups(sample, attribute, attribute.levels, plans, settings["evaluation"])
-    group, _ = permuted_values(scores, sample, attribute, settings, 1, rest=False)
+    blocks = [GroupBlock(0, sort_scores(sample, attribute, attribute.codes, 3, 15))]
+    metrics = measure_groups(sample, attribute, attribute.levels, blocks, settings["evaluation"])
+    group, _ = permuted_values(metrics, sample, attribute, settings, 1, rest=False)
     null = np.ptp(group[:, 0, 0, 0], axis=0)
     assert row["null_mean"] == pytest.approx(null.mean(), abs=1e-6)
     assert row["null_q95"] == pytest.approx(np.quantile(null, 0.95), abs=1e-6)
@@ -296,13 +301,16 @@ def test_detectable_difference_of_two_normal_groups_is_the_textbook_one():
 
 
 def test_the_stage_writes_the_same_bytes_and_refuses_other_metrics(case, tmp_path):
-    paths = {name: tmp_path / name for name in ("p.parquet", "c.parquet", "m.csv", "r.npy")}
+    paths = {
+        name: tmp_path / name for name in ("p.parquet", "c.parquet", "m.csv", "m.parquet", "r.npy")
+    }
     table_io.write_table(case[0], paths["p.parquet"], table_io.PREDICTIONS)
     table_io.write_table(case[1], paths["c.parquet"], table_io.COHORT)
     settings = make_settings(metrics=["auc", "tpr"], attributes=["sex"], gaps=KINDS)
     inputs = {"predictions": paths["p.parquet"], "cohort": paths["c.parquet"]}
-    evaluate(settings, **inputs, output=paths["m.csv"], replicates=paths["r.npy"])
-    more = {**inputs, "metrics": paths["m.csv"], "replicates": paths["r.npy"]}
+    made = {"values": paths["m.parquet"], "replicates": paths["r.npy"]}
+    evaluate(settings, **inputs, output=paths["m.csv"], **made)
+    more = {**inputs, "metrics": paths["m.parquet"], "replicates": paths["r.npy"]}
     for name, threads in (("a", 1), ("b", 2)):
         to = {"output": tmp_path / f"{name}.csv", "null": tmp_path / f"{name}.null.npy"}
         disparity(settings, **more, **to, threads=threads)
@@ -313,6 +321,36 @@ def test_the_stage_writes_the_same_bytes_and_refuses_other_metrics(case, tmp_pat
     table_io.write_table(changed, paths["p.parquet"], table_io.PREDICTIONS)
     with pytest.raises(MedauditError, match="run evaluate again"):
         disparity(settings, **more, output=tmp_path / "c.csv", null=tmp_path / "c.null.npy")
+
+
+def test_metrics_are_read_by_key_whatever_the_order_of_their_rows(case):
+    settings = make_settings(metrics=["auc", "tpr"], gaps=KINDS)
+    metrics, replicates = audit(*case, settings)
+    gaps, null = find_gaps(*case, settings, metrics, replicates)
+    order = np.random.default_rng(0).permutation(len(metrics))
+    mixed = metrics.iloc[order].reset_index(drop=True)
+    again, null_again = find_gaps(*case, settings, mixed, replicates[order])
+    pd.testing.assert_frame_equal(gaps, again)
+    np.testing.assert_array_equal(null, null_again)
+
+
+def test_metrics_that_lack_a_row_or_a_replicate_are_refused(case):
+    settings = make_settings(metrics=["auc", "tpr"], attributes=["sex"])
+    metrics, replicates = audit(*case, settings)
+    kept = ~(metrics["attribute"].eq("sex") & metrics["group"].eq("male"))
+    for rows, drawn in (
+        (metrics[kept], replicates[kept.to_numpy()]),
+        (metrics, replicates[:-1]),
+        (metrics.replace({"group": {"male": "m"}}), replicates),
+    ):
+        with pytest.raises(MedauditError, match="run evaluate again"):
+            find_gaps(*case, settings, rows, drawn)
+
+
+def test_the_name_of_a_gap_is_read_and_written():
+    assert parse_gap("max_min") == GapName("max_min")
+    assert parse_gap("others:a: b & c") == GapName("others", "a: b & c")
+    assert [str(parse_gap(name)) for name in ("es", "others:f")] == ["es", "others:f"]
 
 
 def test_an_unknown_gap_is_refused(case):

@@ -155,12 +155,17 @@ def test_same_bytes_for_any_number_of_threads(case, tmp_path):
     contents = []
     for name, threads in (("a", 1), ("b", 2), ("c", 1)):
         out, drawn = tmp_path / f"{name}.csv", tmp_path / f"{name}.npy"
-        evaluate(settings, predictions=predictions, cohort=cohort, output=out,
+        full = tmp_path / f"{name}.parquet"
+        evaluate(settings, predictions=predictions, cohort=cohort, output=out, values=full,
                  replicates=drawn, threads=threads)  # fmt: skip
-        contents.append((out.read_bytes(), drawn.read_bytes()))
+        contents.append([path.read_bytes() for path in (out, full, drawn)])
     assert contents[0] == contents[1] == contents[2]
     table = table_io.read_table(tmp_path / "a.csv", table_io.METRICS)
     assert len(np.load(tmp_path / "a.npy")) == len(table)
+    full = table_io.read_table(tmp_path / "a.parquet", table_io.METRICS)
+    metrics, _ = audit(*case, settings)
+    np.testing.assert_array_equal(full["value"], metrics["value"])
+    assert (table["value"].dropna() != full["value"].dropna()).any()
 
 
 def test_a_missing_row_order_changes_nothing(case, audited):

@@ -320,4 +320,4 @@ def test_models_that_have_seen_the_dataset_are_named():
         ("seen", "warning"),
         ("silent", "warning"),
     ]
-    assert "may have been seen" in found[0].message
+    assert "may have seen images" in found[0].message

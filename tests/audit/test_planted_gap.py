@@ -11,7 +11,7 @@ import pytest
 from medaudit.adapt.logits import probabilities
 from medaudit.adapt.probe import standardise
 from medaudit.adapt.probe.heads import linear
-from medaudit.adapt.probe.sweep import predict, train_sweep
+from medaudit.adapt.probe.sweep import Examples, predict, train_sweep
 from medaudit.audit.disparity import find_gaps
 from medaudit.data.phantoms.chest import render
 from medaudit.metrics.group_audit import audit
@@ -96,8 +96,8 @@ def trained(rows: pd.DataFrame, x: np.ndarray, seed: int):
     sweep = train_sweep(
         linear,
         {**HEAD, "select": "val_loss"},
-        (own[train], y[train]),
-        (own[val], y[val]),
+        Examples(own[train], y[train]),
+        Examples(own[val], y[val]),
         [np.random.default_rng(seed)],
         True,
     )

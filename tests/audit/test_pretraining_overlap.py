@@ -7,7 +7,7 @@ def test_overlaps_with_the_audited_data_are_flagged():
         "clean": {"pretraining_data": ["ImageNet-1k"]},
         "unknown": {"pretraining_data": None},
     }
-    sentences = overlaps(models, ["chexpert", "nih"])
-    assert len(sentences) == 2
-    assert sentences[0].startswith("seen was pretrained on chexpert")
-    assert sentences[1].startswith("unknown")
+    found = overlaps(models, ["chexpert", "nih"])
+    assert [overlap.model for overlap in found] == ["seen", "unknown"]
+    assert found[0].sentence.startswith("seen was pretrained on chexpert: ")
+    assert "are unknown" in found[1].sentence

@@ -168,7 +168,7 @@ def test_every_missing_file_is_named(paper, tmp_path, monkeypatch):
 def test_a_broken_overlay_is_named(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("- a list\n")
-    with pytest.raises(MedauditError, match=r"mine.yaml holds no keys"):
+    with pytest.raises(MedauditError, match=r"mine.yaml has no keys"):
         read_config([path])
     path.write_text("a: [")
     with pytest.raises(MedauditError, match=r"cannot read the configuration .*mine.yaml"):

@@ -33,6 +33,7 @@ def finished(tmp_path_factory) -> Path:
     table, card = rebuild(config, COHORT, results.parent / "made")
     shutil.copy(table, results / "cohort" / f"{COHORT}.parquet")
     write_json(card, results / "cohort" / f"{COHORT}.json")
+    write_json(card, results / "groups" / f"{COHORT}.json")
     predictions = results / "predictions" / COHORT / "pixels" / "linear.parquet"
     row = {"image_id": "i", "split": "test", "task": "a", "seed": 0, "y": 1.0, "score": 0.5}
     write_table(pd.DataFrame([row]), predictions, PREDICTIONS, model="pixels")
@@ -70,6 +71,7 @@ def test_the_library_opens_it_and_every_file_is_there(finished, tmp_path):
     assert on_disk - ids == {"ro-crate-metadata.json", "ro-crate-preview.html"}
     for name in ("results/report.html", "results/run.json", "configuration.yaml"):
         assert name in ids
+    assert {"Snakefile", "config.yaml", "workflow/Snakefile", "workflow/rules/data.smk"} <= ids
     for kind in ("tables", "figures"):
         listed = read_json(finished / kind / "demo" / "index.json")[kind]
         for entry in listed:
@@ -132,7 +134,7 @@ def test_pictures_of_patients_keep_the_report_out(run, tmp_path):
     card = run / "cohort" / f"{COHORT}.json"
     edit_json(card, phantom=False)
     found = packed(run, tmp_path)
-    assert any("report.html is not in it: it shows pictures" in said for said in found["remarks"])
+    assert any("report.html was left out: it shows images" in said for said in found["remarks"])
     with zipfile.ZipFile(tmp_path / "c.zip") as archive:
         assert "results/report.html" not in archive.namelist()
 
@@ -147,11 +149,11 @@ def test_a_table_with_a_row_an_image_stops_it(run, tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda r: (r / "run.json").unlink(), "a crate is made of a finished run"),
+        (lambda r: (r / "run.json").unlink(), "finish the run first"),
         (lambda r: (r / "compare" / "demo.csv").unlink(), "finish the run first"),
         (
             lambda r: edit_json(r / "cohort" / f"{COHORT}.json", ids_sha256="other"),
-            "is not of the run that",
+            "does not belong to the run that",
         ),
     ],
 )

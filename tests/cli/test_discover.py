@@ -114,7 +114,7 @@ def test_without_demographics_chexpert_is_not_audited_by_race(config, tmp_path):
     assert yaml.safe_load(output.read_text())["cohorts"]["chexpert_glocker"]["attributes"] == [
         "sex"
     ]
-    assert "# no value of race is in these tables" in output.read_text()
+    assert "# these tables have no value of race" in output.read_text()
 
 
 def test_a_table_that_only_looks_like_one_is_said(config, tmp_path):
@@ -123,7 +123,7 @@ def test_a_table_that_only_looks_like_one_is_said(config, tmp_path):
     (tmp_path / "titanic" / "train.csv").write_text("PassengerId,Survived\n1,0\n")
     found = discover(tmp_path, config)
     assert [one.name for one in found.datasets] == ["papila"]
-    assert "titanic/train.csv is not read as chexpert" in found.problems[0]
+    assert "titanic/train.csv cannot be read as chexpert" in found.problems[0]
     output = tmp_path / "o.yaml"
     write_overlay(found, config, output, read_config)
     assert "# - " in output.read_text() and "titanic" in output.read_text()
@@ -138,7 +138,7 @@ def test_of_two_copies_the_fuller_is_taken(config, tmp_path):
     files = sorted(tmp_path.glob("*/*.csv"))
     found, problems = find_datasets(config["datasets"], tmp_path, files)
     assert [one.folder for one in found] == [tmp_path / "b"]
-    assert problems == [f"{tmp_path / 'a'} holds nih too; {tmp_path / 'b'} is taken"]
+    assert problems == [f"{tmp_path / 'a'} has nih too; {tmp_path / 'b'} is used"]
 
 
 def entry(weights: str, **more) -> dict:
@@ -180,7 +180,7 @@ def test_a_text_tower_needs_its_tokenizer_and_a_pointer_is_no_weights(tmp_path):
     files = sorted(tmp_path.iterdir())
     found, problems = find_models(catalogue, files)
     assert found == []
-    assert "its tokenizer is not there: get it from https://its.owner" in problems[0]
+    assert "its tokenizer is missing: get it from https://its.owner" in problems[0]
     assert "Git LFS pointer" in problems[1]
     (tmp_path / "bert").mkdir()
     (tmp_path / "bert" / "vocab.txt").touch()

@@ -85,5 +85,7 @@ def test_a_search_can_differ_by_cohort():
 
 
 def test_a_cohort_that_does_not_exist_is_named():
-    with pytest.raises(MedauditError, match="methods.fairtune.by_cohort: 'ham' is no name"):
+    with pytest.raises(
+        MedauditError, match="methods.fairtune.by_cohort: 'ham' is not in the catalogue"
+    ):
         check(edited("methods/fairtune/by_cohort", {"ham": {"trials": 3}}), SCHEMAS)

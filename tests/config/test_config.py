@@ -3,7 +3,10 @@ from copy import deepcopy
 import pytest
 import yaml
 
-from medaudit.config.validation import check, check_files, check_writable, selected
+from medaudit.config.renamed import RENAMED
+from medaudit.config.schema import unknown
+from medaudit.config.selection import selected
+from medaudit.config.validation import check, check_files, check_writable
 from medaudit.core.errors import MedauditError
 from shipped_config import SCHEMAS, edited, shipped
 
@@ -61,6 +64,8 @@ def test_the_users_dictionary_is_left_alone():
         ("datasets/ol3i/window", [5, 5], "datasets.ol3i.window: 5 is not below 5"),
         ("pretrainings/mae_small/augmentation", {"scale": [0.9, 0.2]}, "scale: 0.9 is not below"),
         ("models/vit_random/input/std", [0.0], "std.0: 0.0 is less than or equal to"),
+        ("studies/clip_nih/tables", ["origin"], "renamed: write 'attribute_probes'); known: ab"),
+        ("studies/clip_nih/figures", ["origin"], "renamed: write 'attribute_probes'); known: ad"),
         ("datasets/nih/phantom/planted", [{"where": {}}], "datasets.nih.phantom.planted.0"),
     ],
 )
@@ -141,3 +146,9 @@ def test_options_of_another_algorithm_are_refused():
         MedauditError, match="pretrainings.mae_small.options: key 'momentum' is unk"
     ):
         check(config, SCHEMAS)
+
+
+def test_a_renamed_name_is_offered_where_its_new_name_is_known():
+    for old, new in RENAMED.items():
+        assert f"it was renamed: write {new!r}" in unknown(old, [new, old + "s"])
+        assert "renamed" not in unknown(old, [old + "s"])

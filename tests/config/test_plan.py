@@ -4,7 +4,9 @@ import json
 import pytest
 
 from medaudit.config import jobs
-from medaudit.config.validation import check, selected
+from medaudit.config.model_facts import family_of
+from medaudit.config.selection import selected
+from medaudit.config.validation import check
 from medaudit.core.errors import MedauditError
 from medaudit.models.pretrain.settings import Settings
 from shipped_config import SCHEMAS, edited, shipped
@@ -46,6 +48,29 @@ def test_a_setting_reaches_the_stages_that_use_it(path, value, reruns):
         "finetune": {**NAMES, "method": "full", "seed": "0"},
         "evaluate": NAMES,
     }
+    differ = {s for s, n in jobs.items() if settings(s, **n) != settings(s, changed, **n)}
+    assert differ == reruns
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "reruns"),
+    [
+        ("evaluation/metrics", ["auc", "brier"], {"evaluate", "disparity"}),
+        ("evaluation/gaps", ["max_min", "ratio"], {"disparity"}),
+        ("evaluation/bootstrap/method", "bca", {"evaluate", "disparity"}),
+        ("evaluation/null/draws", 77, {"disparity", "dialects", "attribute_probes"}),
+        (
+            "evaluation/threshold",
+            {"rule": "youden"},
+            {"evaluate", "disparity", "dialects", "gap_decomposition"},
+        ),
+    ],
+)
+def test_an_evaluation_setting_reaches_the_stages_that_use_it(path, value, reruns):
+    """Another list of metrics plans no dialects, no decomposition, no probes."""
+    changed = check(edited(path, value), SCHEMAS)
+    jobs = dict.fromkeys(("evaluate", "disparity", "dialects", "gap_decomposition"), NAMES)
+    jobs["attribute_probes"] = {"cohort": "nih_6x200", "model": "vit_random"}
     differ = {s for s, n in jobs.items() if settings(s, **n) != settings(s, changed, **n)}
     assert differ == reruns
 
@@ -156,8 +181,13 @@ def test_compare_knows_what_the_run_pretrains_and_the_members_of_ensembles():
     assert (pretrained["datasets"], pretrained["fraction"]) == (["nih"], 1.0)
     assert pretrained["others"]["batch_size"] == entry["batch_size"]
     assert not {"audited", "warmup_epochs", "epochs"} & set(pretrained["others"])
+    del config["pretrainings"]["clip_small"]["epochs"]
+    given = settings("compare", check(config, SCHEMAS), study="clip_nih")["models"]
     official = {f.name: f.default for f in dataclasses.fields(Settings)}
-    assert {name: official[name] for name in jobs.OFFICIAL} == jobs.OFFICIAL
+    pretrained = given["clip_small"]["pretrained"]
+    assert {name: pretrained[name] for name in ("epochs", "fraction")} == {
+        name: official[name] for name in ("epochs", "fraction")
+    }
     assert given["clip_small"]["family"] == "vit" and given["pixels"]["family"] is None
 
 
@@ -167,8 +197,8 @@ def test_every_shipped_model_says_how_it_was_pretrained():
             facts = entry["pretraining"]
             assert (facts["domain"] == "none") == (facts["objective"] == "none"), name
             assert bool(entry["pretraining_data"]) == (facts["domain"] != "none"), name
-    assert jobs.family_of(CONFIG["models"]["remedis_resnet152x2"]) == "resnet"
-    assert jobs.family_of(CONFIG["models"]["gloria_resnet50"]) is None
+    assert family_of(CONFIG["models"]["remedis_resnet152x2"]) == "resnet"
+    assert family_of(CONFIG["models"]["gloria_resnet50"]) is None
 
 
 def test_code_follows_the_backend():

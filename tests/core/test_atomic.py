@@ -131,7 +131,7 @@ def test_a_disk_that_is_really_full_is_said_by_whatever_library_writes(small_dis
         lambda: with_atomic(lambda path: save_file(tensors, path)),
     ]
     for write in writers:
-        with pytest.raises(MedauditError, match="cannot write .*free space"):
+        with pytest.raises(MedauditError, match="cannot write .*free disk space"):
             write()
         assert list(small_disk.iterdir()) == []
     write_array(large[:100], small_disk / "a.npy")

@@ -13,15 +13,15 @@ from medaudit.core.run_locks import JOBS, RUNS, VARIABLE
 RUN = """
 import sys, time
 from pathlib import Path
-from medaudit.core.run_locks import join_runs
-join_runs(Path(sys.argv[1]))
+from medaudit.core.run_locks import hold_run_lock
+hold_run_lock(Path(sys.argv[1]))
 print("joined", flush=True)
 time.sleep(float(sys.argv[2]))
 """
 JOB = """
 import sys, time
-from medaudit.core.run_locks import join_jobs
-join_jobs()
+from medaudit.core.run_locks import hold_job_lock
+hold_job_lock()
 print("joined", flush=True)
 time.sleep(float(sys.argv[1]))
 """

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from medaudit.core.result_records import is_current, pull_back, record_path
+from medaudit.core.result_records import clamp_future_mtimes, is_current, record_path
 from medaudit.core.stage import run
 from medaudit.core.table_io import write_json
 
@@ -119,7 +119,7 @@ def test_files_of_the_future_are_dated_now_and_others_stay(tmp_path):
     (tmp_path / "link").symlink_to("past")
     os.utime(tmp_path / "link", (10**10, 10**10), follow_symlinks=False)
     began = time.time()
-    pull_back(tmp_path)
+    clamp_future_mtimes(tmp_path)
     assert began <= (tmp_path / "a/b/future").stat().st_mtime <= time.time()
     assert began <= (tmp_path / "link").lstat().st_mtime <= time.time()
     assert (tmp_path / "a/.hidden").stat().st_mtime == 10**9

@@ -104,7 +104,7 @@ def test_nih_fits_as_published(nih, exclusivity, threshold, fit):
         frame = build_nih(nih, **changes).frame
         assert (len(frame), frame["patient_id"].nunique()) == (1200, 1200)
     else:
-        with pytest.raises(MedauditError, match=f"{fit} of 1200 fit together"):
+        with pytest.raises(MedauditError, match=f"{fit} of 1200 images can be chosen"):
             build_nih(nih, **changes)
 
 
@@ -138,22 +138,22 @@ def test_cells_hold_the_published_number_of_images(nih, exclusivity, task, count
     cells = [f"{task}, {s}, {a}" for s in ("male", "female") for a in ("<60", ">=60")]
     found = [next(line for line in lines if cell in line) for cell in cells]
     assert [int(line.split("(")[1].split()[0]) for line in found] == list(counts)
-    assert len([line for line in lines if " short (" in line]) == 24
+    assert len([line for line in lines if " missing (" in line]) == 24
 
 
 def test_an_infeasible_request_names_every_short_cell(nih):
     with pytest.raises(MedauditError) as caught:
         build_nih(nih, exclusivity="all")
-    lines = [line.strip() for line in str(caught.value).splitlines() if " short (" in line]
+    lines = [line.strip() for line in str(caught.value).splitlines() if " missing (" in line]
     assert sorted(lines) == [
-        "Edema, female, >=60: 16 short (47 images of 34 patients)",
-        "Edema, male, >=60: 6 short (53 images of 44 patients)",
+        "Edema, female, >=60: 16 missing (47 images of 34 patients)",
+        "Edema, male, >=60: 6 missing (53 images of 44 patients)",
     ]
 
 
 def test_a_task_or_group_without_any_image_is_named(nih):
     children = nih[nih["age"] < 18]
-    with pytest.raises(MedauditError, match="Edema, male, >=60: 50 short"):
+    with pytest.raises(MedauditError, match="Edema, male, >=60: 50 missing"):
         build_nih(children)
     with pytest.raises(MedauditError, match=r"no image is eligible; .*none of the tasks \(\d+\)"):
         build_nih(nih[nih["y_Hernia"] == 1].assign(**{f"y_{task}": 0.0 for task in SIX}))
@@ -209,9 +209,9 @@ def test_unknown_sex_missing_age_and_missing_labels_are_left_out_and_counted(nih
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"exclusivity": "any"}, r"exclusivity is 'any'; known are \['six', 'all'\]"),
-        ({"cell_size": 60}, "does not sum to the cell_size 60"),
-        ({"age_threshold": None}, "needs an age_threshold"),
+        ({"exclusivity": "any"}, r"exclusivity is 'any'; use one of \['six', 'all'\]"),
+        ({"cell_size": 60}, "must sum to cell_size, 60"),
+        ({"age_threshold": None}, "needs `age_threshold`"),
     ],
 )
 def test_wrong_options_are_refused(nih, change, said):

@@ -10,7 +10,12 @@ import pytest
 from medaudit.core.errors import MedauditError
 from medaudit.data.cohort.balance_race_sex import balance_race_sex
 from medaudit.data.cohort.glocker import build
-from medaudit.data.cohort.patient_split import draw_patients, even_out, share_out, split_patients
+from medaudit.data.cohort.patient_split import (
+    apportion,
+    divide_evenly,
+    draw_patients,
+    split_patients,
+)
 from medaudit.data.cohort.selection import Selection
 from medaudit.data.datasets import load
 from medaudit.data.group_levels import age_group
@@ -148,10 +153,10 @@ def test_the_published_split_gives_the_published_cohort(chexpert):
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ("index,split\n0,train\n80,test\n", "names 1 lateral films"),
-        ("index,split\n0,train\n81,test\n", "rows 0 to 80 .* goes from 0 to 81"),
+        ("index,split\n0,train\n80,test\n", "refers to 1 lateral images"),
+        ("index,split\n0,train\n81,test\n", "row numbers 0 to 80 .* goes from 0 to 81"),
         ("index,split\n0,train\n0,test\n", "each at most once"),
-        ("index,split\n0,training\n", r"'split' holds \['training'\]"),
+        ("index,split\n0,training\n", r"'split' has the unknown values \['training'\]"),
         ("row,split\n0,train\n", r"lacks the columns \['index'\]"),
         ("index,split\n", "no rows"),
     ],
@@ -178,7 +183,7 @@ def test_race_and_ethnicity_filters_count_what_they_remove(data):
     (data / "split.csv").write_text("index,split\n" + "\n".join(rows))
     published = make(frame, split_file="split.csv")
     assert list(published.frame.index) == list(range(10, 60))
-    assert "10 images of the published split fail" in published.notes[0]
+    assert "10 images of the published split do not pass its own race filter" in published.notes[0]
 
 
 def test_race_is_needed_unless_the_published_split_stands_for_it(data):
@@ -229,7 +234,7 @@ def test_training_can_keep_its_natural_shares(chexpert):
 
 
 def test_too_many_patients_are_refused():
-    with pytest.raises(MedauditError, match="wants 30 patients in test, which has 12"):
+    with pytest.raises(MedauditError, match="needs 30 patients in test, which has only 12"):
         make(tiny(), patients=100)
 
 
@@ -279,10 +284,10 @@ def test_one_race_cannot_be_balanced():
 
 
 def test_parts_of_whole_numbers():
-    assert share_out(10, [60, 10, 30]).tolist() == [6, 1, 3]
-    assert share_out(7, [1, 1, 1]).sum() == 7
-    assert even_out(10, [1, 9, 9]) == [1, 4, 5]
-    assert even_out(6, [2, 2, 2]) == [2, 2, 2]
+    assert apportion(10, [60, 10, 30]).tolist() == [6, 1, 3]
+    assert apportion(7, [1, 1, 1]).sum() == 7
+    assert divide_evenly(10, [1, 9, 9]) == [1, 4, 5]
+    assert divide_evenly(6, [2, 2, 2]) == [2, 2, 2]
     for n in (1, 7, 10, 999):
         split = split_patients(np.zeros(n), SETTINGS["split"], np.random.default_rng(n))
         counts = [(split == name).sum() for name in SETTINGS["split"]]

@@ -227,7 +227,7 @@ def test_age_groups_by_rule(rule, expected):
         ({"builder": "nobody"}, "unknown builder 'nobody'"),
         ({"tasks": ["Mass", "Cough"]}, r"unknown tasks \['Cough'\]; known are .*'Hernia'"),
         ({"attributes": ["sex", ["sex", "skin"]]}, r"lacks the attributes \['skin'\].*it has"),
-        ({"age_threshold": None}, "balanced_cells needs an age_threshold"),
+        ({"age_threshold": None}, "balanced_cells needs `age_threshold`"),
         ({"age_rule": "over"}, "age_rule is 'over'"),
         ({"cell_size": 400, "split": {"train": 200, "val": 100, "test": 100}}, "8 of 8 cells"),
     ],
@@ -278,7 +278,7 @@ def test_the_lint_finds_leaks_and_duplicates(build):
             check(twice, CELLS)
     with pytest.raises(MedauditError, match=r"splits \['train', 'val'\]"):
         check(frame[frame["split"] != "test"], CELLS)
-    with pytest.raises(MedauditError, match="not exactly one"):
+    with pytest.raises(MedauditError, match="does not have exactly one"):
         check(frame.assign(y_Mass=1.0), CELLS)
 
 

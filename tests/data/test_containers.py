@@ -15,11 +15,11 @@ import pytest
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import COHORT, read_json, write_table
 from medaudit.data.images import images, open_store
-from medaudit.data.images.sources import describe_files
-from medaudit.data.readers import containers
-from medaudit.data.readers.containers import part_address, read_members, to_grey
-from medaudit.data.readers.decode import BrokenPicture
-from medaudit.data.readers.object_arrays import read_key
+from medaudit.data.images.pixel_sources import describe_files
+from medaudit.data.readers import image_containers as containers
+from medaudit.data.readers.decode import UnreadableImage
+from medaudit.data.readers.image_containers import read_members, split_address, to_grey
+from medaudit.data.readers.npz_arrays import read_key
 
 SIZE = 16
 
@@ -55,10 +55,10 @@ def make_store(tmp_path: Path, paths: list[str], window, on_error="fail", size=S
 
 
 def test_an_address_is_only_one_in_a_container():
-    assert part_address("l3_slices.h5#12") == ("l3_slices.h5", "12")
-    assert part_address("a/x_gfc.hdr#coronal=88") == ("a/x_gfc.hdr", "coronal=88")
-    assert part_address("a/b#c.png") == ("a/b#c.png", None)
-    assert part_address("plain.png") == ("plain.png", None)
+    assert split_address("l3_slices.h5#12") == ("l3_slices.h5", "12")
+    assert split_address("a/x_gfc.hdr#coronal=88") == ("a/x_gfc.hdr", "coronal=88")
+    assert split_address("a/b#c.png") == ("a/b#c.png", None)
+    assert split_address("plain.png") == ("plain.png", None)
 
 
 def test_hounsfield_units_become_grey_by_the_window(tmp_path):
@@ -157,7 +157,7 @@ def test_a_changed_volume_is_read_again(tmp_path):
 
 
 def test_not_finite_pixels_are_refused():
-    with pytest.raises(BrokenPicture, match="1 pixels are not finite"):
+    with pytest.raises(UnreadableImage, match="1 pixels are not finite"):
         to_grey(np.array([[0.0, np.inf]]), (0, 1))
 
 
@@ -250,16 +250,16 @@ def test_an_array_that_lies_about_its_size_is_refused(tmp_path):
     lying = dumped.replace(b"K\x04\x85", b"K\x05\x85")
     assert lying != dumped
     save_pickle(tmp_path / "x.npz", lying)
-    with pytest.raises(ValueError, match="no array of shape"):
+    with pytest.raises(ValueError, match="do not make an array of shape"):
         read_key(tmp_path / "x.npz", "rnflt")
     (tmp_path / "cut.npz").write_bytes((tmp_path / "x.npz").read_bytes()[:60])
-    with pytest.raises(ValueError, match="not a NumPy archive"):
+    with pytest.raises(ValueError, match="not a readable NumPy archive"):
         read_key(tmp_path / "cut.npz", "rnflt")
     member = io.BytesIO()
     np.save(member, np.zeros((3, 3)))
     with zipfile.ZipFile(tmp_path / "short.npz", "w") as archive:
         archive.writestr("rnflt.npy", member.getvalue()[:-8])
-    with pytest.raises(ValueError, match="64 bytes are no array"):
+    with pytest.raises(ValueError, match="64 bytes do not make an array"):
         read_key(tmp_path / "short.npz", "rnflt")
 
 

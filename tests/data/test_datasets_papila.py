@@ -63,7 +63,7 @@ def test_papila_is_read_in_its_forms(root, caplog, below, form):
     assert source.exclusions[0]["count"] == 1
     assert (root / frame["path"][2]).is_file()
     assert frame["path"][3] == (Path(below) / "FundusImages" / "RET031OD.jpg").as_posix()
-    assert "2 of 8 pictures are not below" in caplog.text
+    assert "2 of 8 images are not below" in caplog.text
     assert len(datasets.source_tables(PAPILA)) == 2
 
 
@@ -82,10 +82,10 @@ def test_the_owners_sheet_is_preferred_and_columns_are_found_by_name(root):
 @pytest.mark.parametrize(
     ("person", "message"),
     [
-        ((47, 3, 0, 0), "column 'Gender' holds .3.0.; known are"),
-        ((47, 1, 7, 0), "column 'Diagnosis' holds .7.0."),
-        (("old", 1, 0, 0), "column 'Age' holds what is no number"),
-        ((470, 1, 0, 0), "'Age' holds 47 to 470"),
+        ((47, 3, 0, 0), "column 'Gender' has the unknown codes .3.0.; known"),
+        ((47, 1, 7, 0), "column 'Diagnosis' has the unknown codes .7.0."),
+        (("old", 1, 0, 0), "column 'Age' must have numbers"),
+        ((470, 1, 0, 0), "'Age' has values from 47 to 470"),
     ],
 )
 def test_an_unknown_code_is_said(root, person, message):

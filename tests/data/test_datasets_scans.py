@@ -112,8 +112,8 @@ def test_ol3i(tmp_path, name):
     ("old", "new", "message"),
     [
         ("A2,", "A1,", "must be unique"),
-        (",1,61", ",2,61", "'label_1y' holds"),
-        ("male,0,A1", "man,0,A1", "'sex' holds"),
+        (",1,61", ",2,61", "'label_1y' has the unknown values"),
+        ("male,0,A1", "man,0,A1", "'sex' has the unknown values"),
         ("set_1y,", "set1y,", "lacks the columns"),
         (",A1,", ",,", "is blank in 1 rows"),
         ("0,55", "0,old", "age"),
@@ -229,11 +229,11 @@ def test_oasis_slices_reach_the_store(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda rows: [(rows[0][0], "X", 74, "0"), *rows[1:]], "'M/F' holds 'x'"),
-        (lambda rows: [(rows[0][0], "F", 74, "7"), *rows[1:]], "'CDR' holds '7'"),
-        (lambda rows: [(rows[0][0], "F", "old", "0"), *rows[1:]], "'Age' holds 'old'"),
-        (lambda rows: [("OAS2_0001", "F", 74, "0"), *rows[1:]], "'ID' holds 'OAS2_0001'"),
-        (lambda rows: [*rows, rows[0]], "stands in more than one row"),
+        (lambda rows: [(rows[0][0], "X", 74, "0"), *rows[1:]], "'M/F' has 'x'"),
+        (lambda rows: [(rows[0][0], "F", 74, "7"), *rows[1:]], "'CDR' has '7'"),
+        (lambda rows: [(rows[0][0], "F", "old", "0"), *rows[1:]], "'Age' has 'old'"),
+        (lambda rows: [("OAS2_0001", "F", 74, "0"), *rows[1:]], "'ID' has 'OAS2_0001'"),
+        (lambda rows: [*rows, rows[0]], "duplicate session"),
         (lambda rows: [rows[1]], "no session has"),
     ],
 )
@@ -317,8 +317,8 @@ def test_harvard_gf3300(tmp_path, inner, ethnicity):
     ("old", "new", "message"),
     [
         ("data_0002", "data_0001", "must be unique"),
-        (",yes,validation", ",maybe,validation", "'glaucoma' holds"),
-        (",test", ",holdout", "'use' holds"),
+        (",yes,validation", ",maybe,validation", "'glaucoma' has the unknown values"),
+        (",test", ",holdout", "'use' has the unknown values"),
         ("gender", "sex", "lacks the columns"),
         ("language", "hispanic", "both 'ethnicity' and 'hispanic'"),
     ],

@@ -75,7 +75,7 @@ def test_ham10000_is_read_in_all_its_forms(root, caplog, name, delimiter, parts)
     assert ages[:4] == [80, 80, 60, 75] and math.isnan(ages[4]) and ages[5] == 0
     assert frame["path"][2] == f"HAM10000_images_{parts[0]}/ISIC_0026769.jpg"
     assert all((root / "ham" / path).is_file() for path in frame["path"][:-1])
-    assert "1 of 6 pictures are not below" in caplog.text and "ISIC_0027850" in caplog.text
+    assert "1 of 6 images are not below" in caplog.text and "ISIC_0027850" in caplog.text
     assert datasets.source_tables(HAM) == [root / "ham" / name]
 
 
@@ -99,10 +99,10 @@ def test_bcc_counts_as_benign_unless_told(root):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (",bcc,", ",xyz,", "column 'dx' holds .'xyz'."),
-        (",unknown,", ",n/k,", "column 'sex' holds .'n/k'."),
+        (",bcc,", ",xyz,", "column 'dx' has the unknown values .'xyz'."),
+        (",unknown,", ",n/k,", "column 'sex' has the unknown values .'n/k'."),
         ("ISIC_0025030", "ISIC_0027419", "'image_id' must be unique"),
-        (",80.0,", ",800,", "column 'age' holds 800 in line 2"),
+        (",80.0,", ",800,", "column 'age' has 800 in line 2"),
         ("lesion_id", "lesion", "lacks the columns .'lesion_id'."),
     ],
 )
@@ -132,8 +132,8 @@ def test_fitzpatrick17k_is_read_with_its_pictures_wherever_they_are(root, caplog
     assert frame["y_malignant"].tolist() == [1, 0, 1, 0, 0]
     assert frame["path"].tolist()[1:] == [f"{pictures}/{name}.jpg" for name in hashes[1:]]
     assert frame["path"][0] == f"images/{hashes[0]}.jpg"
-    assert "1 of 5 pictures" in caplog.text
-    assert any("calls 1 pictures wrongly labelled" in note for note in source.notes)
+    assert "1 of 5 images" in caplog.text
+    assert any("calls 1 images wrongly labelled" in note for note in source.notes)
     assert any("near-duplicates" in note for note in source.notes)
 
 

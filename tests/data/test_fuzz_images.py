@@ -23,8 +23,8 @@ from image_files import make_picture, save_dicom, write_cohort
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import IMAGES, read_json, read_table
 from medaudit.data.images import images, open_store
-from medaudit.data.images.sources import LONGEST, read_files
-from medaudit.data.readers.decode import decode_file, resize_picture
+from medaudit.data.images.pixel_sources import LONGEST, read_files
+from medaudit.data.readers.decode import decode_file, resize_image
 
 SIZE = 16
 PICTURE = make_picture(48, 40)
@@ -150,7 +150,7 @@ def test_compressed_dicom_is_what_pydicom_decodes(tmp_path, name):
     except (RuntimeError, NotImplementedError) as error:
         pytest.skip(f"no encoder: {error}")
     data.save_as(tmp_path / "a.dcm")
-    wanted = resize_picture(pixel_array(tmp_path / "a.dcm"), SIZE)
+    wanted = resize_image(pixel_array(tmp_path / "a.dcm"), SIZE)
     np.testing.assert_array_equal(decode_file(tmp_path / "a.dcm", SIZE), wanted)
 
 
@@ -164,7 +164,7 @@ def test_jpeg_within_dicom(tmp_path, name):
     data.PixelData = encapsulate([cv2.imencode(".jpg", PICTURE)[1].tobytes()])
     data["PixelData"].is_undefined_length = True
     data.save_as(tmp_path / "a.dcm")
-    wanted = resize_picture(pixel_array(tmp_path / "a.dcm"), SIZE)
+    wanted = resize_image(pixel_array(tmp_path / "a.dcm"), SIZE)
     np.testing.assert_array_equal(decode_file(tmp_path / "a.dcm", SIZE), wanted)
 
 
@@ -200,4 +200,4 @@ def test_a_wrong_suffix_does_not_matter_and_an_oriented_one_is_not_turned(tmp_pa
         cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION,
     )
     found = decode_file(tmp_path / "a.dcm.txt", SIZE).astype(int)
-    assert np.abs(found - resize_picture(plain, SIZE)).max() <= 1
+    assert np.abs(found - resize_image(plain, SIZE)).max() <= 1

@@ -29,11 +29,11 @@ from hostile_files import (
     save_zip,
 )
 from image_files import make_picture, save_dicom, write_cohort
-from medaudit.data.images.sources import read_files
-from medaudit.data.readers.containers import read_members
+from medaudit.data.images.pixel_sources import read_files
 from medaudit.data.readers.decode import decode_file
-from medaudit.data.readers.limits import BrokenPicture
-from medaudit.data.readers.object_arrays import read_key
+from medaudit.data.readers.image_containers import read_members
+from medaudit.data.readers.limits import UnreadableImage
+from medaudit.data.readers.npz_arrays import read_key
 
 GREATEST = 700
 DECODE = """
@@ -82,7 +82,7 @@ def write_bombs(folder):
         "deep.png": "9000 x 9000 pixels of 8 bytes",
         "jpeg.dcm": "compressed frame has (7000, 7000, 1)",
         "jpeg2000.dcm": "compressed frame has (30000, 30000, 1)",
-        "runs.dcm": "run lengths add up to more",
+        "runs.dcm": "run lengths sum to more",
         "rows.dcm": "30000 x 30000 pixels",
         "deflated.dcm": "is deflated",
     }
@@ -111,7 +111,7 @@ def test_texts_in_a_png_that_unpack_without_end_are_not_unpacked(tmp_path):
 
 def test_a_syntax_without_decoder_is_named(tmp_path):
     frame(tmp_path, "film.dcm", MPEG2MPML, b"\0" * 64)
-    with pytest.raises(ValueError, match="no MPEG2 Main Profile"):
+    with pytest.raises(ValueError, match="not a readable MPEG2 Main Profile"):
         decode_file(tmp_path / "film.dcm", 32)
 
 
@@ -133,7 +133,7 @@ def test_hdf5_shows_nothing_of_other_files(tmp_path):
         file["own/x"] = np.ones((4, 4))
     names = ["away/x", "soft", "virtual", "raw", "chunk", "own", "", "..", "own/x"]
     *refused, good = read_members(tmp_path / "a.h5", names)
-    assert all(isinstance(one, BrokenPicture | FileNotFoundError) for one in refused), refused
+    assert all(isinstance(one, UnreadableImage | FileNotFoundError) for one in refused), refused
     np.testing.assert_array_equal(good, np.ones((4, 4)))
 
 
@@ -151,7 +151,7 @@ def test_pickle_bombs_take_little_memory(tmp_path):
     ]
     said = run_bounded(
         """
-import sys; from pathlib import Path; from medaudit.data.readers.object_arrays import read_key
+import sys; from pathlib import Path; from medaudit.data.readers.npz_arrays import read_key
 for name in sys.argv[1:]:
     try: read_key(Path(name), "x")
     except ValueError: print("refused")

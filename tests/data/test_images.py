@@ -18,7 +18,7 @@ from image_files import make_picture, save_dicom, write_cohort
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import COHORT, IMAGES, read_json, read_table, write_json, write_table
 from medaudit.data.images import images, open_store
-from medaudit.data.readers.decode import BrokenPicture, decode_file, resize_picture
+from medaudit.data.readers.decode import UnreadableImage, decode_file, resize_image
 
 SIZE = 32
 
@@ -121,7 +121,7 @@ def overlap(old: int, new: int) -> np.ndarray:
 @pytest.mark.parametrize("shape", [(96, 128), (100, 70), (33, 31), (1000, 40)])
 def test_resize_averages_areas_exactly_and_stays_near_pillow(shape):
     picture = make_picture(*shape)
-    got = resize_picture(picture, 24).astype(float)
+    got = resize_image(picture, 24).astype(float)
     exact = overlap(shape[0], 24) @ picture @ overlap(shape[1], 24).T
     assert np.abs(got - exact).max() <= 0.501
     pillow = Image.fromarray(picture).resize((24, 24), Image.Resampling.BOX)
@@ -130,8 +130,8 @@ def test_resize_averages_areas_exactly_and_stays_near_pillow(shape):
 
 def test_resize_does_not_alias():
     stripes = np.tile(np.array([0, 255], np.uint8), (256, 128))
-    assert np.abs(resize_picture(stripes, 32).astype(int) - 127.5).max() <= 1
-    narrow = resize_picture(stripes[:8], 32)  # shrinks one side and enlarges the other
+    assert np.abs(resize_image(stripes, 32).astype(int) - 127.5).max() <= 1
+    narrow = resize_image(stripes[:8], 32)  # shrinks one side and enlarges the other
     assert np.abs(narrow.astype(int) - 127.5).max() <= 1
 
 
@@ -212,7 +212,7 @@ def save_broken(folder: Path) -> dict[str, str]:
         "short.tif": "",
         "flipped.png": "corrupt",
         "empty.png": "0 bytes",
-        "text.png": "not a picture",
+        "text.png": "not a readable image",
         "header.png": "truncated",
         "moves.gif": "3 frames",
         "moves.png": "animated",
@@ -300,7 +300,7 @@ def test_wrong_settings_are_refused(tmp_path, wrong):
 def test_a_bomb_is_refused_before_decoding(folder):
     cv2.imwrite(str(folder / "a.png"), np.zeros((12_000, 12_000), np.uint8))
     start = time.process_time()
-    with pytest.raises(BrokenPicture, match="limit"):
+    with pytest.raises(UnreadableImage, match="limit"):
         decode_file(folder / "a.png", SIZE)
     assert time.process_time() - start < 0.1
 

@@ -69,7 +69,7 @@ def test_an_image_in_both_chexpert_tables_is_refused(tmp_path):
     write_table(tmp_path / "train.csv", ROWS)
     write_table(tmp_path / "valid.csv", ROWS[:1])
     settings = {"name": "chexpert", "loader": "chexpert", "folder": str(tmp_path)}
-    with pytest.raises(MedauditError, match="2 rows share their key"):
+    with pytest.raises(MedauditError, match="2 rows have a duplicate key"):
         manifest(settings, output=tmp_path / "m.parquet", card=tmp_path / "m.json")
     assert not (tmp_path / "m.parquet").exists()
 

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import COHORT, write_table
-from medaudit.data.datasets import load, phantom_of
+from medaudit.data.datasets import load, phantom_module
 from medaudit.data.images import images, open_store
 from medaudit.data.phantoms.owner_folder import write_phantom
 
@@ -45,7 +45,7 @@ def people(loader: str, n: int = 40, finding=None) -> pd.DataFrame:
 
 
 def render(loader: str, rows: pd.DataFrame, *planted, size: int = 48, **options) -> np.ndarray:
-    module = importlib.import_module(f"medaudit.data.phantoms.{phantom_of({'loader': loader})}")
+    module = importlib.import_module(f"medaudit.data.phantoms.{phantom_module({'loader': loader})}")
     return module.render(rows, entry(loader, planted), size, **options)
 
 

@@ -131,7 +131,7 @@ def test_moved_and_added_images_are_named(owner, shared, tmp_path):
     ("edit", "said"),
     [
         (lambda s: s.pop("splits"), "lacks"),
-        (lambda s: s.update(format="other"), "is not a file of"),
+        (lambda s: s.update(format="other"), "was not written by"),
         (lambda s: s["splits"]["val"].pop(), "images, but lists"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The documentation: no broken link, nothing that is not there, nothing that is out of date."""
+"""The documentation has no broken link, names nothing that does not exist, and is up to date."""
 
 import re
 
@@ -6,8 +6,10 @@ import pytest
 import yaml
 
 from checkout import ROOT
+from medaudit.config.stages import PACKAGES
 from medaudit.config.validation import CATALOGUES
 from medaudit.metrics.definitions import METRICS
+from packages import MAY_IMPORT
 
 DOCS = ROOT / "docs"
 PAGES = sorted(path.name for path in DOCS.glob("*.md"))
@@ -56,7 +58,7 @@ def test_links_of_a_page_lead_somewhere(page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_lists_and_tables_begin_after_a_blank_line(page):
-    """Else they run into the paragraph on the site, though not everywhere else."""
+    """The site would otherwise show them as part of the paragraph, unlike other renderers."""
     lines = re.sub(r"^```.*?^```$", "", text_of(page), flags=re.M | re.S).splitlines()
     item = re.compile(r"- |\d+\. |\|")
     wrong = [
@@ -130,3 +132,62 @@ def test_commands_of_a_page_exist(page):
         assert f"\n{target}:" in (ROOT / "Makefile").read_text(), target
     for name in re.findall(r"--configfile (config/\w+\.yaml)", text):
         assert (ROOT / name).is_file(), name
+
+
+def table_rows(page: str, header: str) -> list[list[str]]:
+    """Return the cells of the table whose header begins with `header`."""
+    lines = iter(text_of(page).splitlines())
+    assert any(line.startswith(header) for line in lines), header
+    next(lines)
+    rows = []
+    for line in lines:
+        if not line.startswith("|"):
+            return rows
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows
+
+
+def test_the_design_page_lists_the_packages_and_what_they_may_import():
+    rows = table_rows("design.md", "| package |")
+    shown = {row[0].strip("`"): set(re.findall(r"`(\w+)`", row[-1])) for row in rows}
+    assert shown == MAY_IMPORT
+
+
+def test_the_design_page_lists_the_stages_in_order():
+    rows = table_rows("design.md", "| package and stage |")
+    shown = [row[0].strip("`") for row in rows]
+    stages = [f"{package}.{stage}" for package, names in PACKAGES.items() for stage in names]
+    assert shown == stages
+    for stage, _, results, _ in rows:
+        name = stage.strip("`").split(".")[1]
+        adapts = "predictions/" in results
+        assert f"`{name}" in results or adapts or name == "compare", stage
+
+
+MODULE = re.compile(r"\bmedaudit((?:\.\w+)+)")
+TEST_PATH = re.compile(r"\btests/[\w/*]+\.py")
+WRITTEN_BY_THE_READER = {"data.datasets.clinic", "models.kinds.torchvision_resnet"}
+WRITTEN_BY_THE_READER |= {"adapt.probe.heads.bottleneck"}
+TESTS_OF_THE_READER = {"tests/test_bottleneck.py", "tests/test_mcc.py"}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_modules_and_tests_that_a_page_names_exist(page):
+    text = text_of(page)
+    missing = [name for name in MODULE.findall(text) if not exists(name.strip("."))]
+    assert missing == []
+    named = set(TEST_PATH.findall(text)) - TESTS_OF_THE_READER
+    assert [path for path in named if not list(ROOT.glob(path))] == []
+
+
+def exists(name: str) -> bool:
+    """Return whether a module, or a name in a module's text, exists below `medaudit`."""
+    if name in WRITTEN_BY_THE_READER or name.endswith(("yaml", "cli")):
+        return True
+    path = ROOT / "src" / "medaudit" / name.replace(".", "/")
+    if path.is_dir() or path.with_suffix(".py").is_file():
+        return True
+    parent, _, last = name.rpartition(".")
+    folder = ROOT / "src" / "medaudit" / parent.replace(".", "/")
+    files = [folder / "__init__.py", folder.with_suffix(".py")]
+    return any(re.search(rf"\b{last}\b", f.read_text()) for f in files if f.is_file())

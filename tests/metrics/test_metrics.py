@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 from sklearn.linear_model import LogisticRegression
 
-from medaudit.metrics import bootstrap_kernels, random_streams
-from medaudit.metrics import permutation_kernels as dealt_kernels
+from medaudit.metrics import bootstrap_kernels, permutation_kernels, random_streams
 from medaudit.metrics.calibration import fit_calibration, logit
 from medaudit.metrics.definitions import METRICS
-from medaudit.metrics.engine import dealt_values, rest_values, values
-from medaudit.metrics.sorted_scores import make_plan
+from medaudit.metrics.engine import group_values, permuted_group_values, rest_values
+from medaudit.metrics.rank_auc import rank_auc
+from medaudit.metrics.sorted_scores import sort_images
 from medaudit.metrics.thresholds import choose_threshold
 
 NAMES = [n for n in METRICS if not n.startswith("calibration") and n != "ece_debiased"]
@@ -32,11 +32,8 @@ def draw_case(seed: int, n: int, levels: int, groups: int, weighted: bool) -> di
     }
 
 
-def plan_of(case: dict, groups: int):
-    return make_plan(
-        case["unit"], case["group"], groups, case["positive"], case["score"], case["decision"],
-        case["factor"], BINS,
-    )  # fmt: skip
+def sorted_case(case: dict, groups: int):
+    return sort_images(**case, n_groups=groups, bins=BINS)
 
 
 def plain_ece(y, s, w, debiased=False):
@@ -102,7 +99,7 @@ def expected(name: str, y, s, d, w) -> float:
 def test_values_agree_with_scikit_learn(seed, n, levels, groups, weighted):
     case = draw_case(seed, n, levels, groups, weighted)
     weights = np.random.default_rng(seed + 1).integers(0, 4, (n, 3)).astype(np.uint8)
-    found = values(plan_of(case, groups), NAMES, weights)
+    found = group_values(sorted_case(case, groups), NAMES, weights)
     for g in range(groups):
         mine = case["group"] == g
         for b in range(3):
@@ -117,7 +114,7 @@ def test_values_agree_with_scikit_learn(seed, n, levels, groups, weighted):
 @given(seed=st.integers(0, 10**6), weighted=st.booleans())
 def test_debiased_ece_is_the_plain_statement(seed, weighted):
     case = draw_case(seed, 50, 30, 2, weighted)
-    found = values(plan_of(case, 2), ["ece_debiased"], np.ones((50, 1), np.uint8))
+    found = group_values(sorted_case(case, 2), ["ece_debiased"], np.ones((50, 1), np.uint8))
     for g in range(2):
         mine = case["group"] == g
         parts = (case[part][mine] for part in ("positive", "score"))
@@ -132,8 +129,8 @@ def test_debiased_ece_of_a_calibrated_model_is_unbiased_and_the_plain_one_is_not
         y = rng.random(200) < s
         case = {"unit": np.arange(200), "group": np.zeros(200, int), "positive": y, "score": s,
                 "decision": y, "factor": np.ones(200)}  # fmt: skip
-        plan = plan_of(case, 1)
-        plain.append(values(plan, ["ece"], np.ones((200, 1), np.uint8)).item())
+        scores = sorted_case(case, 1)
+        plain.append(group_values(scores, ["ece"], np.ones((200, 1), np.uint8)).item())
         bins = np.minimum((s * BINS).astype(int), BINS - 1)
         square.append(
             sum(
@@ -169,7 +166,9 @@ def test_calibration_replicates_are_close_to_refitting():
     case = {"unit": np.arange(n), "group": np.zeros(n, int), "positive": y, "score": s,
             "decision": y, "factor": np.ones(n)}  # fmt: skip
     weights = rng.multinomial(n, np.full(n, 1 / n), 50).T.astype(np.uint8)
-    found = values(plan_of(case, 1), ["calibration_slope", "calibration_intercept"], weights)
+    found = group_values(
+        sorted_case(case, 1), ["calibration_slope", "calibration_intercept"], weights
+    )
     refits = [fit_calibration(s, y, weights[:, b].astype(float))[1:] for b in range(50)]
     for one_step, refit in zip(found[:, 0], np.array(refits).T, strict=True):
         assert np.corrcoef(one_step, refit)[0, 1] > 0.995
@@ -189,26 +188,26 @@ def test_separated_or_single_class_calibration_has_no_fit():
     seed=st.integers(0, 10**6), n=st.integers(2, 50), levels=st.sampled_from([2, 50]),
     groups=st.integers(2, 4), weighted=st.booleans(),
 )  # fmt: skip
-def test_permuted_groups_and_their_rests_are_those_of_a_plan_cut_that_way(
+def test_permuted_groups_and_their_rests_are_those_of_scores_grouped_that_way(
     seed, n, levels, groups, weighted
 ):
     names = [*NAMES, "calibration_slope", "calibration_intercept"]
     case = draw_case(seed, n, levels, groups, weighted)
     case["group"] = np.zeros(n, int)
     rng = np.random.default_rng(seed)
-    dealt = rng.integers(0, groups, (n, 3)).astype(np.int8)
+    permuted = rng.integers(0, groups, (n, 3)).astype(np.int8)
     share = rng.random((2, groups)) + 0.5 if weighted else np.ones((2, groups))
-    whole = plan_of(case, 1)
-    inside, outside = dealt_values(whole, names, dealt, share, rest=True)
+    whole = sorted_case(case, 1)
+    inside, outside = permuted_group_values(whole, names, permuted, share, rest=True)
     for b in range(3):
-        code = dealt[case["unit"], b].astype(int)
+        code = permuted[case["unit"], b].astype(int)
         factor = case["factor"] * share[case["positive"].astype(int), code]
         for g in range(groups):
             for found, mine in ((inside, code == g), (outside, code != g)):
                 cut = {**case, "group": np.where(mine, 0, -1), "factor": factor}
-                plan = plan_of(cut, 1)
-                plan.__dict__["fit"] = whole.fit
-                want = values(plan, names, np.ones((n, 1), np.uint8))[:, 0, 0]
+                scores = sorted_case(cut, 1)
+                scores.__dict__["fit"] = whole.fit
+                want = group_values(scores, names, np.ones((n, 1), np.uint8))[:, 0, 0]
                 stable = [m for m, name in enumerate(names) if name != "ece_debiased"]
                 np.testing.assert_allclose(found[stable, g, b], want[stable], atol=1e-7, rtol=1e-7)
 
@@ -218,52 +217,19 @@ def test_permuted_groups_and_their_rests_are_those_of_a_plan_cut_that_way(
     seed=st.integers(0, 10**6), n=st.integers(2, 50), levels=st.sampled_from([2, 50]),
     groups=st.integers(1, 4), weighted=st.booleans(),
 )  # fmt: skip
-def test_rests_are_plans_of_the_other_groups(seed, n, levels, groups, weighted):
+def test_rests_are_the_scores_of_the_other_groups(seed, n, levels, groups, weighted):
     names = [*NAMES, "calibration_slope", "calibration_intercept"]
     case = draw_case(seed, n, levels, groups, weighted)
     weights = np.random.default_rng(seed).integers(0, 4, (n, 3)).astype(np.uint8)
     code = case["group"]
     others = [
-        plan_of({**case, "group": np.where((code == g) | (code < 0), -1, 0)}, 1)
+        sorted_case({**case, "group": np.where((code == g) | (code < 0), -1, 0)}, 1)
         for g in range(groups)
     ]
-    found = rest_values(plan_of(case, groups), others, names, weights)
+    found = rest_values(sorted_case(case, groups), others, names, weights)
     for g, other in enumerate(others):
-        want = values(other, names, weights)[:, 0]
+        want = group_values(other, names, weights)[:, 0]
         np.testing.assert_allclose(found[:, g], want, atol=1e-9, rtol=1e-9)
-
-
-@settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 10**6), n=st.integers(1, 40), levels=st.sampled_from([2, 50]))
-def test_numpy_loops_give_the_numbers_of_the_compiled_ones(seed, n, levels):
-    if bootstrap_kernels.numba is None:
-        pytest.skip("numba is not installed")
-    case = draw_case(seed, n, levels, 3, True)
-    plan = plan_of(case, 3)
-    rng = np.random.default_rng(seed)
-    weights = rng.integers(0, 4, (n, 4)).astype(np.uint8)
-    dealt = rng.integers(0, 3, (n, 4)).astype(np.int8)
-    share = rng.random((1, 2, 3))
-    coefficient = rng.random((plan.unit.size, 1))
-    images = (plan.ends, plan.group, plan.positive, plan.factor, plan.unit, weights)
-    permuted = (plan.ends, plan.positive, plan.factor, share, plan.unit, dealt)
-    slot = plan.group.astype(np.int64)
-    calls = [
-        (bootstrap_kernels, "rank_pairs", [(3, 4)] * 2, images),
-        (bootstrap_kernels, "sum_precision", [(3, 4)] * 3, images),
-        (bootstrap_kernels, "rank_against_all", [(3, 4)] * 3 + [(4, 4), (4,)], images),
-        (bootstrap_kernels, "add_rows", [(3, 1, 4)], (slot, coefficient, plan.unit, weights)),
-        (dealt_kernels, "rank_dealt", [(3, 4)] * 3 + [(4, 4), (4,)], permuted),
-        (dealt_kernels, "sum_dealt_precision", [(3, 4)] * 3, permuted),
-        (dealt_kernels, "add_dealt", [(3, 1, 3, 4)],
-         (slot, coefficient, plan.positive, share, plan.unit, dealt)),
-    ]  # fmt: skip
-    for module, name, shapes, arguments in calls:
-        outs = [[np.zeros(shape) for shape in shapes] for _ in range(2)]
-        getattr(module, f"{name}_numba")(*outs[0], *arguments)
-        getattr(module, f"{name}_numpy")(*outs[1], *arguments)
-        for one, other in zip(*outs, strict=True):
-            np.testing.assert_allclose(one, other, rtol=1e-13, atol=1e-13, err_msg=name)
 
 
 @settings(max_examples=30, deadline=None)
@@ -298,11 +264,13 @@ def test_debiased_ece_under_permuted_groups(weighted):
     case = draw_case(8, 80, 30, 1, weighted)
     case["group"] = np.zeros(80, int)
     rng = np.random.default_rng(0)
-    dealt = rng.integers(0, 2, (80, 2)).astype(np.int8)
+    permuted = rng.integers(0, 2, (80, 2)).astype(np.int8)
     share = np.array([[1.0, 2.0], [3.0, 0.5]])
-    inside, outside = dealt_values(plan_of(case, 1), ["ece_debiased"], dealt, share, rest=True)
+    inside, outside = permuted_group_values(
+        sorted_case(case, 1), ["ece_debiased"], permuted, share, rest=True
+    )
     for b in range(2):
-        code = dealt[case["unit"], b].astype(int)
+        code = permuted[case["unit"], b].astype(int)
         w = case["factor"] * share[case["positive"].astype(int), code]
         for g in range(2):
             for found, mine in ((inside, code == g), (outside, code != g)):
@@ -315,29 +283,51 @@ def test_a_fixed_threshold_needs_no_validation():
     assert choose_threshold(np.empty(0), np.empty(0, bool), "fixed", 0.3) == 0.3
 
 
-def test_numpy_draws_are_the_compiled_ones():
-    if bootstrap_kernels.numba is None:
-        pytest.skip("numba is not installed")
-    rng = np.random.default_rng(0)
+def test_kernels_give_the_same_numbers_uncompiled():
+    """What NUMBA_DISABLE_JIT=1 runs, also for draws that no other library makes."""
+    case = draw_case(3, 40, 20, 3, True)
+    scores, rng = sorted_case(case, 3), np.random.default_rng(0)
+    weights = rng.integers(0, 4, (40, 4)).astype(np.uint8)
+    permuted = rng.integers(0, 3, (40, 4)).astype(np.int8)
     starts, row = np.array([0, 5, 6, 30]), rng.permutation(30)
     seeds = rng.integers(0, 2**63, 7).astype(np.uint64) * np.uint64(2)
-    codes = rng.integers(0, 3, 30).astype(np.int8)
-    for kind, name, arguments in (
-        (np.uint8, "draw_with_replacement", (starts, row, seeds)),
-        (np.int8, "deal_groups", (codes, starts, row, seeds)),
+    codes, share = rng.integers(0, 3, 30).astype(np.int8), rng.random((1, 2, 3))
+    counts, shuffled = np.zeros((7, 30), np.uint8), np.zeros((7, 30), np.int8)
+    ranked = [np.zeros((3, 3, 4)), np.zeros((4, 4)), np.zeros(4)]
+    for kernel, outs, arguments in (
+        (bootstrap_kernels.rank_against_all, ranked, (scores.images, weights)),
+        (permutation_kernels.rank_permuted, ranked, (scores.images, share, permuted)),
+        (random_streams.draw_with_replacement, [counts], (starts, row, seeds)),
+        (random_streams.shuffle_within_strata, [shuffled], (codes, starts, row, seeds)),
     ):
-        found = [np.zeros((7, 30), kind) for _ in range(2)]
-        for out, suffix in zip(found, ("numba", "numpy"), strict=True):
-            getattr(random_streams, f"{name}_{suffix}")(*arguments, out)
-        np.testing.assert_array_equal(*found)
+        found = [out.copy() for out in outs], [out.copy() for out in outs]
+        draws = outs[0].dtype != float
+        with np.errstate(over="ignore"):
+            for function, copies in zip((kernel, kernel.py_func), found, strict=True):
+                function(*((*arguments, *copies) if draws else (*copies, *arguments)))
+        for one, other in zip(*found, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-13)
+        assert found[0][0].any()
+
+
+def test_rank_auc_is_scikit_learns_for_each_labelling():
+    rng = np.random.default_rng(0)
+    score, positive = rng.integers(0, 6, 80) / 5, rng.random((80, 30)) < 0.4
+    positive[:, 3], positive[:, 4] = True, False
+    found = rank_auc(score, positive)
+    kept = [k for k in range(30) if k not in (3, 4)]
+    expected = [sk.roc_auc_score(positive[:, k], score) for k in kept]
+    np.testing.assert_allclose(found[kept], expected, atol=1e-12)
+    assert np.isnan(found[[3, 4]]).all()
+    assert rank_auc(score, positive[:, 0]) == pytest.approx(found[0])
 
 
 def test_permutations_are_uniform():
     codes, seeds = np.arange(4, dtype=np.int8), np.arange(24000).astype(np.uint64)
-    dealt = np.zeros((24000, 4), np.int8)
-    random_streams.deal_groups(
-        codes, np.array([0, 4]), np.arange(4), seeds * random_streams.FIRST, dealt
+    permuted = np.zeros((24000, 4), np.int8)
+    random_streams.shuffle_within_strata(
+        codes, np.array([0, 4]), np.arange(4), seeds * random_streams.FIRST, permuted
     )
-    _, counts = np.unique(dealt, axis=0, return_counts=True)
+    _, counts = np.unique(permuted, axis=0, return_counts=True)
     assert len(counts) == 24
     assert ((counts - 1000) ** 2 / 1000).sum() < 50

@@ -135,7 +135,7 @@ def test_reading_gives_what_was_written(tmp_path, shape):
 def test_vectors_of_different_lengths_are_refused(tmp_path):
     frame = pd.DataFrame({"image_id": ["a", "b"], "embedding": [[1.0], [1.0, 2.0]]})
     write_table(frame, tmp_path / "e.parquet", EMBEDDINGS)
-    with pytest.raises(MedauditError, match="one length"):
+    with pytest.raises(MedauditError, match="all of the same length"):
         read_embeddings(tmp_path / "e.parquet")
 
 

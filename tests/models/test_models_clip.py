@@ -26,7 +26,7 @@ def test_openais_archive_with_exact_gelu_is_refused(root):
         build(official.entry | {"architecture": "ViT-B-16"})
 
 
-def test_the_owners_config_beside_the_weights_is_believed(root):
+def test_the_owners_config_next_to_the_weights_is_believed(root):
     official = plip(root)
     official.save(official.state)
     with pytest.raises(MedauditError, match=r"config\.json uses QuickGELU"):
@@ -55,7 +55,7 @@ def test_an_architecture_that_is_no_plain_clip_is_refused(root):
     official = openai_clip(root, "open_clip")
     official.save(official.state)
     for name in ("ViT-B-17", "ViT-B-16-SigLIP"):
-        with pytest.raises(MedauditError, match="no plain CLIP of open_clip"):
+        with pytest.raises(MedauditError, match="not a plain CLIP of open_clip"):
             build(official.entry | {"architecture": name})
 
 

@@ -162,7 +162,10 @@ def test_a_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path, writer):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"architecture": "vit_unheard_of"}, "has no architecture 'vit_unheard_of'; near: .*vit"),
+        (
+            {"architecture": "vit_unheard_of"},
+            "has no architecture 'vit_unheard_of'; similar names: .*vit",
+        ),
         ({"arguments": {**TINY, "num_heads": 5}}, "cannot create"),
         ({"arguments": {**TINY, "colour": 1}}, "cannot create .*colour"),
         ({"arguments": {**TINY, "img_size": 64}}, r"img_size: 32"),

@@ -13,8 +13,8 @@ import saved_model  # noqa: E402
 from hostile_files import FileGadget  # noqa: E402
 from medaudit.core.errors import MedauditError  # noqa: E402
 from medaudit.models.kinds import build  # noqa: E402
+from medaudit.models.weights.checkpoint_layouts import to_timm  # noqa: E402
 from medaudit.models.weights.files import check_weights  # noqa: E402
-from medaudit.models.weights.layouts import to_timm  # noqa: E402
 from official_layouts import normalised  # noqa: E402
 
 IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
@@ -157,7 +157,7 @@ def test_moco_v3_with_another_number_of_heads_is_refused(root):
 def test_two_weights_of_one_name_are_refused(root):
     state = official.drawn(official.vit_shapes(), 3)
     save_moco(root, state, more={"module.cls_token": torch.zeros(1, 1, 24)})
-    with pytest.raises(MedauditError, match="two of its weights have one name"):
+    with pytest.raises(MedauditError, match="two of its weights get the same name"):
         build(MOCO)
 
 
@@ -282,13 +282,13 @@ def test_two_networks_in_one_file_are_refused(root):
     weights = official.bit_weights(5)
     other = {"resnet/" + key: value for key, value in weights.items()}
     npz(root, other | {"resnet/twin/" + key: value for key, value in weights.items()}, "")
-    with pytest.raises(MedauditError, match="holds 2 BiT networks"):
+    with pytest.raises(MedauditError, match="contains 2 BiT networks"):
         build(BIT)
 
 
-def test_the_gate_asks_for_the_data_beside_the_index(root):
+def test_the_gate_asks_for_the_data_next_to_the_index(root):
     index = saved_model.write(root, {"a": np.zeros(2, np.float32)})
     index.with_suffix(".data-00000-of-00001").unlink()
     problems = check_weights({"remedis": BIT | {"weights": "variables/variables.index"}})
     assert len(problems) == 1
-    assert "no variables.data-00000-of-... beside it" in problems[0]
+    assert "no variables.data-00000-of-... next to it" in problems[0]

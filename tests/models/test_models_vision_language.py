@@ -6,8 +6,8 @@ import torch
 
 import official_chest
 import official_clips
-from medaudit.config.runs import WITH_TEXT
 from medaudit.core.errors import MedauditError
+from medaudit.models.capabilities import KINDS
 from medaudit.models.kinds import build
 from official_layouts import TEXTS
 
@@ -110,4 +110,4 @@ def test_spec_says_what_made_the_embedding(official):
 
 def test_the_workflow_knows_which_kinds_have_a_text_tower():
     kinds = {name.split(" ")[0] for name in CASES}
-    assert kinds == WITH_TEXT
+    assert kinds == {name for name, can in KINDS.items() if can.text}

@@ -24,10 +24,10 @@ from medaudit.models.pretrain import pretrain, snapshot_path
 from medaudit.models.pretrain.captions import describe_findings
 from medaudit.models.pretrain.loop import is_final
 from medaudit.models.pretrain.settings import read_settings
-from medaudit.models.pretrain.training_images import gather_sources
+from medaudit.models.pretrain.training_images import gather_training_images
 from medaudit.training.checkpoints import Checkpoints
+from medaudit.training.preemption import EXIT_PREEMPTED
 from medaudit.training.progress import Progress
-from medaudit.training.stop import STOPPED
 from shipped_config import SCHEMAS, shipped
 from tiny_pretraining import RESNET, VIT, read_card, tiny_settings, write_source
 
@@ -144,16 +144,16 @@ def test_only_training_rows_of_unaudited_patients_are_used(tmp_path):
     audited.to_parquet(tmp_path / "audited.parquet")
     settings = read_settings(tiny_settings())
     stores, cohorts = zip(first, other, strict=True)
-    sources = gather_sources(settings, stores, cohorts, [tmp_path / "audited.parquet"])
+    sources = gather_training_images(settings, stores, cohorts, [tmp_path / "audited.parquet"])
     levels = sources.images.take(np.arange(len(sources.images)))[:, 0, 0, 0].tolist()
     assert levels == [*range(30), *range(4, 20)]
     left_out = [part["left_out"] for part in sources.described]
     assert [part["not_train"] for part in left_out] == [1, 0]
     assert [part["held_out_patients"] for part in left_out] == [1, 4]
     wide = read_settings(tiny_settings(exclude_audited=False))
-    sources = gather_sources(wide, stores, cohorts, [tmp_path / "audited.parquet"])
+    sources = gather_training_images(wide, stores, cohorts, [tmp_path / "audited.parquet"])
     assert len(sources.images) == 31 + 20
-    twice = gather_sources(settings, [first[0]] * 2, [first[1]] * 2, [])
+    twice = gather_training_images(settings, [first[0]] * 2, [first[1]] * 2, [])
     assert len(twice.images) == 30
     assert twice.described[1]["left_out"]["duplicates"] == 30
 
@@ -162,7 +162,7 @@ def test_fractions_are_of_patients_and_nested(tmp_path, source):
     chosen = []
     for fraction in (0.4, 0.8):
         settings = read_settings(tiny_settings(fraction=fraction, batch_size=8))
-        rows = gather_sources(settings, [source[0]], [source[1]], []).images.row
+        rows = gather_training_images(settings, [source[0]], [source[1]], []).images.row
         chosen.append(set(rows.tolist()))
         assert {row // 2 * 2 for row in rows} | {row // 2 * 2 + 1 for row in rows} == chosen[-1]
     assert [len(rows) for rows in chosen] == [16, 32]
@@ -266,8 +266,8 @@ def test_stopped_and_resumed_is_bit_identical(tmp_path, source, monkeypatch, cap
     caplog.set_level("INFO")
     with pytest.raises(SystemExit) as stopped:
         run(settings, tmp_path / "again", source)
-    assert stopped.value.code == STOPPED == 75
-    said = "SIGTERM: checkpoint of step 3 written; the same command goes on from there"
+    assert stopped.value.code == EXIT_PREEMPTED == 75
+    said = "SIGTERM: checkpoint of step 3 written; the same command resumes from there"
     assert said in caplog.messages
     folder = tmp_path / "again" / "weights.safetensors.partial"
     assert [path.name for path in folder.iterdir()] == ["step_0000000003.pt"]

@@ -6,6 +6,7 @@ import pytest
 
 from checkout import Checkout
 from medaudit.config import jobs
+from medaudit.config.model_facts import model_facts
 from medaudit.config.validation import check
 from medaudit.core.errors import MedauditError
 from shipped_config import SCHEMAS, shipped
@@ -30,7 +31,7 @@ def test_a_model_names_a_snapshot():
     config = check(with_snapshot(8, [4, 8]), SCHEMAS)
     assert weights_of(config, "early") == "results/pretrain/kept_snapshots/epoch_8.safetensors"
     assert weights_of(config, "late") == "results/pretrain/kept.safetensors"
-    facts = [jobs.model_facts(config, model)["pretrained"] for model in ("early", "late")]
+    facts = [model_facts(config, model)["pretrained"] for model in ("early", "late")]
     assert [fact["epochs"] for fact in facts] == [8, 20]
 
 

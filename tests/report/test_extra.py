@@ -226,11 +226,11 @@ def test_a_study_makes_run_what_its_tables_and_figures_need():
     config = check(edited("studies/clip_nih/tables", []), SCHEMAS)
     config["studies"]["clip_nih"]["figures"] = []
     for stage in ("dialects", "attribute_probes", "gap_decomposition", "footers"):
-        assert jobs.asked(config, "clip_nih", stage) == []
+        assert jobs.runs_needing(config, "clip_nih", stage) == []
     config = check(edited("studies/clip_nih/tables", ["rankings", "attribute_probes"]), SCHEMAS)
     config["studies"]["clip_nih"]["figures"] = []
     assert stages_of(config["studies"]["clip_nih"]) == {"dialects", "attribute_probes"}
-    assert jobs.asked(config, "clip_nih", "dialects") == jobs.runs(config, "clip_nih")
+    assert jobs.runs_needing(config, "clip_nih", "dialects") == jobs.runs(config, "clip_nih")
     with pytest.raises(MedauditError, match="did you mean 'rankings'"):
         check(edited("studies/clip_nih/tables", ["ranking"]), SCHEMAS)
 
@@ -241,7 +241,7 @@ def test_models_of_which_there_are_predictions_alone_have_no_origin():
     config["models"]["both"] = entry
     config["studies"]["clip_nih"]["models"] = ["pixels", "both"]
     models = {
-        stage: [run["model"] for run in jobs.asked(config, "clip_nih", stage)]
+        stage: [run["model"] for run in jobs.runs_needing(config, "clip_nih", stage)]
         for stage in ("attribute_probes", "dialects")
     }
     assert set(models["attribute_probes"]) == {"pixels"}

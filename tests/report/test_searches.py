@@ -462,13 +462,13 @@ def test_compare_is_given_the_searches_it_asks_for_and_no_others():
     config["studies"]["clip_nih"]["tables"] = []
     config["studies"]["clip_nih"]["methods"] = ["linear", "search_full", "random_masks"]
     config["studies"]["clip_nih"]["models"] = ["pixels", "vit_random"]
-    runs = jobs.asked(config, "clip_nih", "best_trial")
+    runs = jobs.runs_needing(config, "clip_nih", "best_trial")
     assert [(run["model"], run["method"]) for run in runs] == [
         ("vit_random", "search_full"),
         ("vit_random", "random_masks"),
     ]
     config["studies"]["clip_nih"]["figures"] = []
-    assert jobs.asked(config, "clip_nih", "best_trial") == []
+    assert jobs.runs_needing(config, "clip_nih", "best_trial") == []
 
 
 def test_noting_groups_reruns_no_search():

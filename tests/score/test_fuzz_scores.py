@@ -1,4 +1,4 @@
-"""A stranger's predictions damaged at random: read, or refused with a message; never a crash."""
+"""Randomly damaged files of predictions are read or refused with a message; nothing crashes."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""Strangers' files in every form give the numbers of scikit-learn; garbage gives a clear error."""
+"""Files in every form give the numbers of scikit-learn; unusable ones give a clear error."""
 
 import numpy as np
 import pandas as pd
@@ -158,8 +158,8 @@ def test_tasks_wide_and_long(make, given):
 def test_models_in_a_column_and_side_by_side():
     other = table(seed=0).assign(score=table(seed=0)["score"] ** 2)["score"][::-1].to_numpy()
     stacked = pd.concat([whole().assign(model="m1"), whole().assign(model="m2", score=other)])
-    beside = whole().rename(columns={"score": "score_m1"}).assign(score_m2=other)
-    for frame in (stacked, beside):
+    side_by_side = whole().rename(columns={"score": "score_m1"}).assign(score_m2=other)
+    for frame in (stacked, side_by_side):
         result = score(frame, **FAST)
         assert [model for model, _ in result.study.predictions] == ["m1", "m2"]
         expected = roc_auc_score(whole()["label"], other)
@@ -323,11 +323,11 @@ def with_score(bad) -> pd.DataFrame:
     return frame
 
 
-def twice() -> pd.DataFrame:
+def with_duplicate_rows() -> pd.DataFrame:
     return pd.concat([whole(), whole().iloc[:3]])
 
 
-def columns_twice() -> pd.DataFrame:
+def with_a_duplicate_column() -> pd.DataFrame:
     frame = whole()
     return pd.concat([frame, frame[["sex"]]], axis=1)
 
@@ -345,9 +345,9 @@ def two_splits() -> pd.DataFrame:
         (with_score(None), "1 of 240 scores in score are missing"),
         (with_score(float("inf")), "infinite"),
         (with_score("high"), "1 values of the score score are not numbers, e.g. 'high'"),
-        (with_score(97.0), "neither probabilities nor plainly logits"),
-        (twice(), "rows share model, image and task"),
-        (columns_twice(), r"columns \['sex'\] stand twice"),
+        (with_score(97.0), "neither probabilities nor clearly logits"),
+        (with_duplicate_rows(), "rows share model, image and task"),
+        (with_a_duplicate_column(), r"duplicate columns \['sex'\]"),
         (whole().assign(label=whole()["label"] * 2), r"labels in label must be 0 and 1.*'2'"),
         (whole().assign(split="holdout2"), "known splits"),
         (whole().assign(split="train"), "no test row"),
@@ -388,7 +388,9 @@ def test_class_probabilities_must_sum_to_one():
 def test_groups_that_do_not_fit():
     with pytest.raises(MedauditError, match="no id of the groups"):
         score(table(), people().assign(patient_id=lambda t: "x" + t["patient_id"]), **FAST)
-    with pytest.raises(MedauditError, match="stand in several rows that differ"):
+    with pytest.raises(
+        MedauditError, match="duplicate ids in patient_id: 2 ids have several rows that differ"
+    ):
         again = people().iloc[:2].assign(site="d")
         score(table(), pd.concat([people(), again]), **FAST)
     with pytest.raises(MedauditError, match="no attribute"):
@@ -421,7 +423,7 @@ def test_one_value_small_groups_one_row_and_one_class_have_a_status():
         ("p.csv", b"\n \n", "is empty"),
         ("p.parquet", b"PAR1 but not really", "cannot read"),
         ("p.csv", b"id,label,score\n1,0\n", "cannot read"),
-        ("p.csv", b"id,label,label,score\n1,0,0,.5\n", "stand twice"),
+        ("p.csv", b"id,label,label,score\n1,0,0,.5\n", r"duplicate columns \['label'\]"),
         ("p.csv", b"\x00\x01\x02" * 100, "not text and not Parquet"),
         ("p.csv", b"id,label,score\n", "no rows"),
     ],

@@ -1,4 +1,4 @@
-"""The driver of a search: sequences, kills, counts, and the truth that it is to find."""
+"""The workers of a search: sequences, kills, counts, and a planted optimum."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from medaudit.search.bit_importance import describe_bits
 from medaudit.search.journal import open_journal
 from medaudit.search.search import fingerprint, search
 from medaudit.search.space import suggest_point
-from medaudit.search.trials import PLACE, is_lost, make_sampler, return_lost
+from medaudit.search.trials import POSITION, is_lost, make_sampler, requeue_lost_trials
 from medaudit.search.worker_leases import Leases
 from search_stub import StubRunner, settings, value_of, write_inputs
 
@@ -55,7 +55,7 @@ def trials_of(output: Path) -> list[optuna.trial.FrozenTrial]:
 
 
 def choose(output: Path, given: dict) -> tuple[dict, pd.DataFrame]:
-    """Run the stage select; return its JSON and its table."""
+    """Run the stage `best_trial`; return its JSON and its table."""
     parts = [output.parent / name for name in ("select.json", "select.csv")]
     best_trial(given, search=output, output=parts[0], trials=parts[1])
     return read_json(parts[0]), read_table(parts[1], SEARCH)
@@ -79,7 +79,7 @@ class Killed(BaseException):
 
 
 def kill_after(monkeypatch, writes: int) -> None:
-    """Let the process die after so many writes to the journal, its last line cut in two."""
+    """Let the process die after `writes` writes to the journal, with its last line incomplete."""
     backend = optuna.storages.journal.JournalFileBackend
     write, left = backend.append_logs, [writes]
 
@@ -118,7 +118,7 @@ def test_kills_between_any_two_writes_change_nothing(tmp_path, monkeypatch, spac
 
 
 def test_the_lock_of_a_killed_holder_is_broken(tmp_path, monkeypatch):
-    monkeypatch.setattr("medaudit.search.journal.GRACE", 3)
+    monkeypatch.setattr("medaudit.search.journal.GRACE_SECONDS", 3)
     storage, _ = open_journal(tmp_path / "x.journal")
     optuna.create_study(storage=storage, study_name="a")
     (tmp_path / "x.journal.lock").touch()
@@ -145,7 +145,7 @@ def kill_in_a_trial(worker: subprocess.Popen, journal: Path) -> None:
         if not journal.exists() or not journal.stat().st_size:
             continue
         worker.send_signal(signal.SIGSTOP)
-        leases = [(path.stem, path) for path in journal.with_suffix(".workers").glob("*.json")]
+        leases = [(path.stem, path) for path in journal.with_suffix(".workers").glob("[!.]*.json")]
         own = [t for t, path in leases if read_json(path)["process"] == worker.pid]
         backend = optuna.storages.journal.JournalFileBackend(str(journal))
         storage = optuna.storages.JournalStorage(backend)
@@ -173,13 +173,13 @@ def test_two_of_four_workers_killed_and_nothing_is_lost_or_counted_twice(tmp_pat
     trials = trials_of(output)
     counted = [t for t in trials if t.state == optuna.trial.TrialState.COMPLETE]
     assert len(counted) == 12
-    assert sorted(t.user_attrs[PLACE] for t in counted) == list(range(12))
+    assert sorted(t.user_attrs[POSITION] for t in counted) == list(range(12))
     assert {t.state.name for t in trials} == {"COMPLETE", "FAIL"}
     lost = [t for t in trials if is_lost(t)]
     assert len(lost) == 2
     for trial in lost:
-        heirs = [t for t in counted if t.user_attrs[PLACE] == trial.user_attrs[PLACE]]
-        assert [heir.params for heir in heirs] == [trial.params]
+        requeued = [t for t in counted if t.user_attrs[POSITION] == trial.user_attrs[POSITION]]
+        assert [t.params for t in requeued] == [trial.params]
     chosen, table = choose(output, given)
     assert chosen["trials"] == {"complete": 12, "pruned": 0, "undefined": 0, "lost": 2}
     assert chosen["value"] == table["value"].max() == value_of(chosen["point"])
@@ -225,7 +225,7 @@ def test_a_trial_that_was_given_to_another_worker_is_not_counted(tmp_path, monke
             storage, lock = open_journal(journal)
             study = optuna.load_study(study_name=journal.stem, storage=storage)
             with lock:
-                return_lost(study, lambda token: False)
+                requeue_lost_trials(study, lambda token: False)
             stolen.append(point)
         train(self, point, report)
 
@@ -257,17 +257,19 @@ def test_points_without_a_value_fail_and_do_not_count(tmp_path, monkeypatch):
 def test_a_search_where_nothing_has_a_value_says_so(tmp_path, monkeypatch):
     broken = np.full((4 * search_stub.STEPS, 1), np.nan)
     monkeypatch.setattr(StubRunner, "run", lambda self, point, report: report(1, broken))
-    with pytest.raises(MedauditError, match="lower the learning_rate range"):
+    with pytest.raises(
+        MedauditError, match="undefined at 4 points and defined at 0, for 3 trials: lower"
+    ):
         run(tmp_path, settings(trials=3))
 
 
-def test_select_refuses_a_search_that_has_not_ended(tmp_path):
+def test_best_trial_refuses_a_search_that_has_not_ended(tmp_path):
     output = run(tmp_path, settings())
     with pytest.raises(MedauditError, match="12 of 13 trials"):
         choose(output, settings(trials=13))
 
 
-def test_select_adds_up_and_finds_what_the_table_says(tmp_path):
+def test_best_trial_adds_up_and_finds_what_the_table_says(tmp_path):
     given = settings(trials=40)
     chosen, table = choose(run(tmp_path, given), given)
     complete = table[table["state"] == "complete"]

@@ -22,7 +22,7 @@ MINIMUM = {"n": 10, "n_pos": 3, "n_neg": 3}
 
 
 class Recorder:
-    """Answers from a script and notes what there was to choose from."""
+    """Answers from a script and records the number of choices."""
 
     def __init__(self, script: tuple[int, ...]) -> None:
         self.script, self.options = script, []
@@ -176,7 +176,7 @@ def test_an_intersection_has_groups_of_its_own():
     assert found == pytest.approx(min(aucs), abs=1e-9)
 
 
-def test_a_group_that_takes_no_part_is_named():
+def test_a_group_that_is_left_out_is_named():
     frame, _ = patients()
     wanted = {"metric": "auc_min", "attribute": "race", "minimum": MINIMUM}
     groups = Objective(wanted, frame, ["task0"], "binary").groups()

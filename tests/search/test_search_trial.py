@@ -1,4 +1,4 @@
-"""Trials of a search: the numbers of a plain loop, whatever is stored, shared, killed or refitted."""
+"""Trials of a search equal a plain training loop: stored, shared, killed or refitted."""
 
 import json
 import multiprocessing
@@ -12,8 +12,9 @@ from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from medaudit.adapt.finetune import finetune
-from medaudit.adapt.finetune.frozen_blocks_cache import PrefixFeed, choose_levels
-from medaudit.adapt.finetune.loader import ImageFeed
+from medaudit.adapt.finetune.cached_levels import choose_levels
+from medaudit.adapt.finetune.frozen_blocks_cache import CachedLoader
+from medaudit.adapt.finetune.loader import ImageLoader
 from medaudit.adapt.finetune.network import build_network
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import (
@@ -104,7 +105,7 @@ def plain_loop(runner: TrialRunner, data: dict, mask: str, rate: float) -> np.nd
 def test_a_trial_has_the_numbers_of_a_plain_loop(data, tmp_path, mask):
     runner = TrialRunner(settings(), **data, scratch=tmp_path)
     found = train(runner, mask)
-    assert getattr(runner.cache.feed(), "level", 0) == LEVELS[mask]
+    assert getattr(runner.cache.loader(), "level", 0) == LEVELS[mask]
     assert found.dtype == np.float32
     assert found.shape == (3, VAL, 1)
     assert np.ptp(found[-1]) > 0.01
@@ -150,9 +151,9 @@ def test_fixed_views_are_the_same_stored_or_not(data, tmp_path):
     stored = TrialRunner(settings(**views), **data, scratch=tmp_path)
     expected = train(plain, "deep")
     np.testing.assert_allclose(train(stored, "deep"), expected, atol=1e-5)
-    feed = stored.cache.feed()
-    assert isinstance(feed, PrefixFeed)
-    assert len(feed.values) == 2 * TRAIN + VAL
+    loader = stored.cache.loader()
+    assert isinstance(loader, CachedLoader)
+    assert len(loader.values) == 2 * TRAIN + VAL
     assert not np.allclose(expected, train(TrialRunner(settings(), **data), "deep"), atol=1e-3)
     every = train(TrialRunner(settings(**{**views, "views": None}), **data), "deep")
     assert not np.allclose(expected, every, atol=1e-3)
@@ -160,14 +161,14 @@ def test_fixed_views_are_the_same_stored_or_not(data, tmp_path):
 
 def test_a_fixed_view_depends_on_image_and_number_alone(data):
     runner = TrialRunner(settings(augmentation={"scale": [0.3, 0.9]}, views=3), **data)
-    feed, rows = runner.images, np.array([5, 9, 2, 7])
-    assert isinstance(feed, ImageFeed)
+    loader, rows = runner.images, np.array([5, 9, 2, 7])
+    assert isinstance(loader, ImageLoader)
     part = np.arange(4)
-    whole = feed.training(rows, part, (1, 0), 4)
-    some = feed.training(rows[::-1], part[:2], (2, 9), 4)
+    whole = loader.training_batch(rows, part, (1, 0), 4)
+    some = loader.training_batch(rows[::-1], part[:2], (2, 9), 4)
     assert torch.equal(some, whole.flip(0)[:2])
-    assert torch.equal(feed.training(rows, part, (1, 0), 7), whole)
-    assert not torch.equal(feed.training(rows, part, (1, 0), 5), whole)
+    assert torch.equal(loader.training_batch(rows, part, (1, 0), 7), whole)
+    assert not torch.equal(loader.training_batch(rows, part, (1, 0), 5), whole)
 
 
 def test_new_views_are_never_stored(data, tmp_path):
@@ -187,7 +188,7 @@ def test_what_is_stored_is_bounded(data, tmp_path):
     used = {}
     for mask in ("last", "deep", "linear", "full"):
         train(runner, mask, epochs=1)
-        used[mask] = getattr(runner.cache.feed(), "level", 0)
+        used[mask] = getattr(runner.cache.loader(), "level", 0)
     assert used == {"last": 2, "deep": 2, "linear": DEPTH + 1, "full": 0}
     header = 128
     total = sum(path.stat().st_size for path in tmp_path.rglob("*.npy"))
@@ -238,7 +239,7 @@ def test_what_a_killed_worker_left_is_never_read(data, tmp_path):
     assert not list(tmp_path.rglob("level_2.npy"))
     runner = TrialRunner(settings(), **data, scratch=tmp_path)
     found = train(runner, "deep")
-    assert runner.cache.feed().level == 2
+    assert runner.cache.loader().level == 2
     assert not list(tmp_path.rglob(".level_2.npy.*"))
     np.testing.assert_allclose(found, train(TrialRunner(settings(), **data), "deep"), atol=1e-5)
 
@@ -312,7 +313,7 @@ def test_a_refit_has_the_logits_of_its_trial(data, tmp_path, precision):
     assert chosen["criterion"] == pytest.approx(-max(worst), abs=1e-6)
 
 
-def test_a_refit_notes_each_group_by_epoch_and_nothing_else_changes(data, tmp_path):
+def test_a_refit_records_group_curves_and_nothing_else_changes(data, tmp_path):
     point = {"mask": MASKS["deep"], "learning_rate": 1e-2}
     least = {**ENTRY["objective"], "minimum": {"n": 1, "n_pos": 1, "n_neg": 1}}
     entry = {
@@ -335,7 +336,10 @@ def test_a_refit_notes_each_group_by_epoch_and_nothing_else_changes(data, tmp_pa
         train = runner.splits["train"].rows
         with torch.no_grad():
             seen.append(
-                {"train": runner.network.eval()(plain.plain(train))[:, 0], "val": logits[:, 0]}
+                {
+                    "train": runner.network.eval()(plain.plain_batch(train))[:, 0],
+                    "val": logits[:, 0],
+                }
             )
         return False
 
@@ -362,7 +366,7 @@ def test_a_search_needs_its_point_and_others_take_none(data, tmp_path):
     with pytest.raises(MedauditError, match="takes no --point"):
         finetune(tuned, **data, output=tmp_path / "p.parquet", point=tmp_path / "best.json")
     (tmp_path / "best.json").write_text(json.dumps({"value": 1}))
-    with pytest.raises(MedauditError, match="has no `point`"):
+    with pytest.raises(MedauditError, match="has no key `point`"):
         finetune(
             {**settings(), "seed": 0},
             **data,
@@ -390,7 +394,7 @@ def test_a_subset_has_equally_many_of_each_group():
     assert set(cells.value_counts(["a_sex", "a_age"])) == {10}
 
 
-def test_trials_see_the_subset_alone(data):
+def test_trials_see_only_the_subset(data):
     runner = TrialRunner(settings(subset=0.5), **data)
     frame = read_table(data["cohort"], COHORT)
     rows = runner.splits["train"].rows
@@ -411,5 +415,5 @@ def test_a_resnet_starts_from_a_stored_stage(data, tmp_path, mask, level):
     given = {**settings(epochs=2), "model_entry": model}
     stored = TrialRunner(given, **data, scratch=tmp_path)
     found = train(stored, mask)
-    assert stored.cache.feed().level == level
+    assert stored.cache.loader().level == level
     np.testing.assert_allclose(found, train(TrialRunner(given, **data), mask), atol=1e-5)

@@ -16,7 +16,7 @@ BEST = "000010011101"
 """The mask with the highest value."""
 
 STEPS = 50
-"""Values are whole numbers of so many steps."""
+"""Values are multiples of 1 / `STEPS`."""
 
 
 def settings(**changes) -> dict:
@@ -48,7 +48,7 @@ def settings(**changes) -> dict:
 
 
 def write_inputs(folder: Path) -> dict[str, Path]:
-    """Write files for the stage to tell searches apart by; return its path arguments."""
+    """Write the files that a search's fingerprint depends on; return the stage's path arguments."""
     images = folder / "images"
     for path in (folder / "c.parquet", images / "index.parquet"):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,14 +58,14 @@ def write_inputs(folder: Path) -> dict[str, Path]:
 
 
 def worth_of(point: dict, epoch: int = 4) -> float:
-    """Return how good a point is: bits that are right, near the right learning rate."""
+    """Return how good a point is: the share of correct bits, minus the learning rate's distance."""
     right = sum(a == b for a, b in zip(point["mask"], BEST, strict=True)) / len(BEST)
     far = abs(np.log10(point["learning_rate"]) + 3) / 2
     return 0.5 + 0.5 * max(right - 0.3 * far, 0) * (1 - 0.3 / epoch)
 
 
 def value_of(point: dict, epoch: int = 4) -> float:
-    """Return the AUC of the worse group, a whole number of steps."""
+    """Return the AUC of the worse group, a multiple of 1 / `STEPS`."""
     return round(worth_of(point, epoch) * STEPS) / STEPS
 
 
@@ -79,7 +79,7 @@ class StubRunner:
 
     @property
     def validation(self) -> pd.DataFrame:
-        """Two groups of `STEPS` ill and `STEPS` well patients."""
+        """Two groups, each of `STEPS` ill and `STEPS` healthy patients."""
         n = 4 * STEPS
         return pd.DataFrame(
             {
@@ -112,7 +112,7 @@ if __name__ == "__main__":
     from medaudit.search import journal
     from medaudit.search.search import search
 
-    journal.GRACE = 3
+    journal.GRACE_SECONDS = 3
     sys.modules["medaudit.search.trial_runner"] = module()
     given = json.loads(sys.argv[1])
     paths = {key: Path(value) for key, value in given.pop("paths").items()}

@@ -34,8 +34,8 @@ def test_one_process_stays_and_several_become_torchrun(monkeypatch):
 def test_two_processes_give_the_predictions_of_one(data, tmp_path):
     """Documented tolerance: validation loss to 1e-4 of it, scores to 1e-3, in a few epochs.
 
-    The two go on where a single process was stopped. 56 images in batches of 11 leave one for the
-    last: one process has none then.
+    The two resume where a single process was stopped. 56 images in batches of 11 leave one image for
+    the last batch, so one process has none.
     """
     views = {"scale": [0.5, 1.0], "randaugment": {"magnitude": 6}}
     entry = {"epochs": 3, "batch_size": 11, "learning_rates": [1e-3], "augmentation": views}
@@ -59,7 +59,7 @@ def test_two_processes_give_the_predictions_of_one(data, tmp_path):
 
 
 def stop_after(steps: int, command: list[str], output) -> None:
-    """Kill a run that has written a checkpoint after so many steps."""
+    """Kill a run once it has written the checkpoint of a number of steps."""
     often = {**os.environ, "MEDAUDIT_CHECKPOINT_SECONDS": "0"}
     partial = output.with_name(f"{output.name}.partial")
     running = subprocess.Popen(command, env=often, stderr=subprocess.DEVNULL)
@@ -72,7 +72,7 @@ def stop_after(steps: int, command: list[str], output) -> None:
 
 
 def compare(one, other) -> None:
-    """Compare curves and scores, which must not be the same by having stayed at the start."""
+    """Compare curves and scores, after a check that training has changed the network at all."""
     curves = [read_metadata(path)["runs"]["trials"][0]["curve"] for path in (one, other)]
     np.testing.assert_allclose(curves[1], curves[0], rtol=1e-4)
     assert curves[0][-1] < 0.99 * curves[0][0]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from timm.data import auto_augment
 
-from medaudit.adapt.finetune.inputs import training_batch
+from medaudit.adapt.finetune.inputs import load_training_images
 from medaudit.training.randaugment import (
     ARGUMENTS,
     Operations,
@@ -74,14 +74,14 @@ class Plain:
 def test_what_an_image_gets_does_not_depend_on_the_part_or_on_global_generators():
     pixels = PICTURE[..., 0].repeat(12, axis=0)
     entry = {"augmentation": {"scale": [0.5, 1.0], "randaugment": {"magnitude": 6}}}
-    whole = training_batch(pixels, np.arange(12), Plain(), entry, (1, 2))
+    whole = load_training_images(pixels, np.arange(12), Plain(), entry, (1, 2))
     random.seed(5)
     parts = [
-        training_batch(pixels, np.arange(12), Plain(), entry, (1, 2), part)
+        load_training_images(pixels, np.arange(12), Plain(), entry, (1, 2), part)
         for part in np.array_split(np.arange(12), 5)
     ]
     assert (np.concatenate(parts) == whole).all()
-    other = training_batch(pixels, np.arange(12), Plain(), entry, (1, 3))
+    other = load_training_images(pixels, np.arange(12), Plain(), entry, (1, 3))
     assert (other != whole).any()
     without = {"augmentation": {"scale": [0.5, 1.0]}}
-    assert (training_batch(pixels, np.arange(12), Plain(), without, (1, 2)) != whole).any()
+    assert (load_training_images(pixels, np.arange(12), Plain(), without, (1, 2)) != whole).any()

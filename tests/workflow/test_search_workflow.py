@@ -16,7 +16,7 @@ from medaudit.config.validation import check
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import read_json
 from medaudit.search.journal import open_journal
-from medaudit.search.trials import PLACE
+from medaudit.search.trials import POSITION
 from shipped_config import SCHEMAS, edited, merged, shipped
 from slurm_cluster import LACKING, running, snakemake
 
@@ -61,7 +61,7 @@ def test_all_workers_are_handed_the_same_and_the_cohorts_first_attribute():
     assert one == two
     first = config["cohorts"][COHORT]["attributes"][0]
     assert settings("search", config)["entry"]["objective"]["attribute"] == first
-    assert jobs.helpers(config) == [{**RUN, "worker": "1"}, {**RUN, "worker": "2"}]
+    assert jobs.extra_search_workers(config) == [{**RUN, "worker": "1"}, {**RUN, "worker": "2"}]
     code = {s: jobs.code(config, s, **RUN, worker="0", seed="0") for s in ("search", "finetune")}
     assert len(set(code.values())) == 2
 
@@ -69,7 +69,7 @@ def test_all_workers_are_handed_the_same_and_the_cohorts_first_attribute():
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        (f"methods/{METHOD}/objective", {"attribute": "shoe"}, "'shoe' is no attribute of"),
+        (f"methods/{METHOD}/objective", {"attribute": "shoe"}, "'shoe' is not an attribute of"),
         (f"methods/{METHOD}/learning_rate", [0.1, 0.01], "0.1 is not below 0.01"),
         (f"methods/{METHOD}/space", "blocks12", "'blocks12' is unknown"),
     ],
@@ -146,7 +146,7 @@ def test_four_workers_under_slurm_of_which_two_are_ended(cluster, tmp_path, pyth
     journal = results / f"search/{COHORT}/{MODEL}/{METHOD}" / files[0]["journal"]
     storage, _ = open_journal(journal)
     study = optuna.load_study(study_name=journal.stem, storage=storage)
-    counted = [t.user_attrs[PLACE] for t in study.trials if t.state.name != "FAIL"]
+    counted = [t.user_attrs[POSITION] for t in study.trials if t.state.name != "FAIL"]
     assert sorted(counted) == list(range(trials))
 
 

@@ -104,4 +104,6 @@ def test_four_runs_and_a_kill_share_one_cache(finished, tmp_path):
     for audit in audits:
         for name in (f"images/{COHORT}", f"embed/{COHORT}"):
             ours, theirs = audit.folder / "results" / name, finished.folder / "results" / name
-            assert compare(theirs, ours) == []
+            different = compare(theirs, ours)
+            # A run that takes a result from the cache starts no stage, so there is no record.
+            assert [path for path in different if not path.endswith(".made.json")] == []

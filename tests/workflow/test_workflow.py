@@ -52,6 +52,11 @@ def test_bootstrap_draws_rerun_the_audit_and_no_training(finished):
     assert rules(finished.plan(*args)) == AUDIT | {"attribute_probes"}
 
 
+def test_another_list_of_metrics_reruns_no_dialects_decomposition_or_probes(finished):
+    args = overlay(finished, evaluation={"metrics": ["auc", "brier"]})
+    assert rules(finished.plan(*args)) == {"evaluate", "disparity"} | SUMMARIES
+
+
 def test_a_new_model_runs_its_own_jobs_and_the_summaries(finished):
     args = overlay(finished, studies={"clip_nih": {"models": ["pixels", "vit_random"]}})
     jobs = finished.plan(*args)

@@ -1,5 +1,5 @@
-# INPUTS  results/cohort/{cohort}, results/embed/{cohort}/{model}
-# OUTPUTS results/predictions/{cohort}/{model}/{method}
+# INPUTS  results/cohort, results/images, results/embed; results/best_trial of searched methods
+# OUTPUTS results/predictions/{cohort}/{model}/{method}; results/finetune: one file per seed
 
 
 rule probe:
@@ -21,8 +21,8 @@ rule probe:
         settings=settings_of("probe"),
         code=code_of("probe"),
     shell:
-        "python -m medaudit.adapt.probe --settings {params.settings:q} --code {params.code} --cohort {input.cohort}"
-        " --embeddings {input.embeddings} --output {output} > {log} 2>&1"
+        "python -m medaudit.adapt.probe --settings {params.settings:q} --code {params.code}"
+        " --cohort {input.cohort} --embeddings {input.embeddings} --output {output} > {log} 2>&1"
 
 
 rule zero_shot:
@@ -45,8 +45,8 @@ rule zero_shot:
         settings=settings_of("zero_shot"),
         code=code_of("zero_shot"),
     shell:
-        "python -m medaudit.adapt.zero_shot --settings {params.settings:q} --code {params.code} --cohort {input.cohort}"
-        " --embeddings {input.embeddings} --output {output} > {log} 2>&1"
+        "python -m medaudit.adapt.zero_shot --settings {params.settings:q} --code {params.code}"
+        " --cohort {input.cohort} --embeddings {input.embeddings} --output {output} > {log} 2>&1"
 
 
 rule finetune:
@@ -54,7 +54,7 @@ rule finetune:
         cohort=rules.cohort.output.table,
         images=rules.images.output,
         weights=weights_of,
-        point=point_of,
+        point=best_trial_of,
     output:
         "results/finetune/{cohort}/{model}/{method}/{seed}.parquet",
     log:
@@ -71,10 +71,10 @@ rule finetune:
         settings=settings_of("finetune"),
         code=code_of("finetune"),
         stores=image_stores,
-        point=point_option,
+        point=search_point,
     shell:
-        "exec python -m medaudit.adapt.finetune --settings {params.settings:q} --code {params.code} --cohort {input.cohort}"
-        " --images {params.stores} --output {output} --threads {threads}"
+        "exec python -m medaudit.adapt.finetune --settings {params.settings:q} --code {params.code}"
+        " --cohort {input.cohort} --images {params.stores} --output {output} --threads {threads}"
         " --processes {resources.processes} {params.point} > {log} 2>&1"
 
 
@@ -94,8 +94,8 @@ rule merge_seeds:
         settings=settings_of("merge_seeds"),
         code=code_of("merge_seeds"),
     shell:
-        "python -m medaudit.adapt.merge_seeds --settings {params.settings:q} --code {params.code} --seeds {input}"
-        " --output {output} > {log} 2>&1"
+        "python -m medaudit.adapt.merge_seeds --settings {params.settings:q} --code {params.code}"
+        " --seeds {input} --output {output} > {log} 2>&1"
 
 
 rule ensemble:
@@ -113,8 +113,8 @@ rule ensemble:
         settings=settings_of("ensemble"),
         code=code_of("ensemble"),
     shell:
-        "python -m medaudit.adapt.ensemble --settings {params.settings:q} --code {params.code} --predictions {input}"
-        " --output {output} > {log} 2>&1"
+        "python -m medaudit.adapt.ensemble --settings {params.settings:q} --code {params.code}"
+        " --predictions {input} --output {output} > {log} 2>&1"
 
 
 rule predictions:
@@ -133,5 +133,5 @@ rule predictions:
         settings=settings_of("predictions"),
         code=code_of("predictions"),
     shell:
-        "python -m medaudit.adapt.predictions --settings {params.settings:q} --code {params.code} --cohort {input.cohort}"
-        " --output {output} > {log} 2>&1"
+        "python -m medaudit.adapt.predictions --settings {params.settings:q} --code {params.code}"
+        " --cohort {input.cohort} --output {output} > {log} 2>&1"

@@ -1,7 +1,7 @@
 # INPUTS  results/predictions/{cohort}/{model}/{method}, results/cohort/{cohort}, results/groups/{cohort}
 # OUTPUTS results/evaluate (metrics by group), results/disparity (gaps), results/dialects (each
-#         paper's definitions), results/gap_decomposition and results/attribute_probes (where a gap entered);
-#         no torch from here on
+#         paper's definitions), results/gap_decomposition and results/attribute_probes (where a gap
+#         comes from); no torch from here on
 
 
 rule evaluate:
@@ -11,6 +11,7 @@ rule evaluate:
         groups=rules.groups.output.table,
     output:
         metrics="results/evaluate/{cohort}/{model}/{method}.csv",
+        values="results/evaluate/{cohort}/{model}/{method}.parquet",
         replicates="results/evaluate/{cohort}/{model}/{method}.replicates.npy",
     log:
         "results/log/evaluate/{cohort}/{model}/{method}.log",
@@ -24,7 +25,7 @@ rule evaluate:
     shell:
         "python -m medaudit.audit.evaluate --settings {params.settings:q} --code {params.code}"
         " --predictions {input.predictions} --cohort {input.cohort} --groups {input.groups}"
-        " --output {output.metrics} --replicates {output.replicates}"
+        " --output {output.metrics} --values {output.values} --replicates {output.replicates}"
         " --threads {threads} > {log} 2>&1"
 
 
@@ -33,7 +34,7 @@ rule disparity:
         predictions=rules.evaluate.input.predictions,
         cohort=rules.cohort.output.table,
         groups=rules.groups.output.table,
-        metrics=rules.evaluate.output.metrics,
+        metrics=rules.evaluate.output.values,
         replicates=rules.evaluate.output.replicates,
     output:
         gaps="results/disparity/{cohort}/{model}/{method}.csv",

@@ -1,5 +1,5 @@
 # INPUTS  results/cohort/{cohort}, results/images/{cohort}
-# OUTPUTS results/pretrain/{pretraining}: weights made here, and the card that says how;
+# OUTPUTS results/pretrain/{pretraining}: weights made here, and their card;
 #         results/embed/{cohort}/{model}: one vector per image, computed once for all methods
 
 
@@ -25,9 +25,9 @@ rule pretrain:
         code=code_of("pretrain"),
         stores=image_stores,
     shell:
-        "exec python -m medaudit.models.pretrain --settings {params.settings:q} --code {params.code} --images {params.stores}"
-        " --cohorts {input.cohorts} --audited {input.audited} --output {output.weights}"
-        " --card {output.card} --threads {threads}"
+        "exec python -m medaudit.models.pretrain --settings {params.settings:q} --code {params.code}"
+        " --images {params.stores} --cohorts {input.cohorts} --audited {input.audited}"
+        " --output {output.weights} --card {output.card} --threads {threads}"
         " --processes {resources.processes} > {log} 2>&1"
 
 
@@ -50,5 +50,6 @@ rule embed:
         code=code_of("embed"),
         stores=image_stores,
     shell:
-        "python -m medaudit.models.embed --settings {params.settings:q} --code {params.code} --cohort {input.cohort}"
-        " --images {params.stores} --output {output} --threads {threads} > {log} 2>&1"
+        "python -m medaudit.models.embed --settings {params.settings:q} --code {params.code}"
+        " --cohort {input.cohort} --images {params.stores} --output {output} --threads {threads}"
+        " > {log} 2>&1"

@@ -9,31 +9,17 @@ rule compare:
         gaps=of_study(rules.disparity.output.gaps),
         nulls=of_study(rules.disparity.output.null),
         cards=cards_of,
-        dialects=asked_of("dialects", rules.dialects.output.table),
-        replicates_of_dialects=asked_of("dialects", rules.dialects.output.replicates),
-        parts=asked_of("gap_decomposition", rules.gap_decomposition.output[0]),
-        probes=asked_of("attribute_probes", rules.attribute_probes.output.probes),
-        predictions=asked_of("footers", rules.evaluate.input.predictions),
-        searches=asked_of("best_trial", rules.best_trial.output.point),
-        trials=asked_of("best_trial", rules.best_trial.output.trials),
+        dialects=if_requested("dialects", rules.dialects.output.table),
+        dialect_replicates=if_requested("dialects", rules.dialects.output.replicates),
+        parts=if_requested("gap_decomposition", rules.gap_decomposition.output[0]),
+        probes=if_requested("attribute_probes", rules.attribute_probes.output.probes),
+        predictions=if_requested("footers", rules.evaluate.input.predictions),
+        searches=if_requested("best_trial", rules.best_trial.output.point),
+        trials=if_requested("best_trial", rules.best_trial.output.trials),
     output:
         facts="results/compare/{study}.csv",
-        tables=report(
-            directory("results/tables/{study}"),
-            patterns=["{table}.html"],
-            caption="../report/table.rst",
-            category="{study}",
-            subcategory="Tables",
-            labels={"table": "{table}"},
-        ),
-        figures=report(
-            directory("results/figures/{study}"),
-            patterns=["{figure}.svg"],
-            caption="../report/figure.rst",
-            category="{study}",
-            subcategory="Figures",
-            labels={"figure": "{figure}"},
-        ),
+        tables=for_report("tables", "{table}.html"),
+        figures=for_report("figures", "{figure}.svg"),
     log:
         "results/log/compare/{study}.log",
     benchmark:
@@ -44,10 +30,11 @@ rule compare:
         settings=settings_of("compare"),
         code=code_of("compare"),
     shell:
-        "python -m medaudit.report.compare --settings {params.settings:q} --code {params.code} --metrics {input.metrics}"
-        " --gaps {input.gaps} --cards {input.cards} --dialects {input.dialects}"
-        " --parts {input.parts} --probes {input.probes} --predictions {input.predictions}"
-        " --searches {input.searches} --output {output.facts} --tables {output.tables} --figures {output.figures} > {log} 2>&1"
+        "python -m medaudit.report.compare --settings {params.settings:q} --code {params.code}"
+        " --metrics {input.metrics} --gaps {input.gaps} --cards {input.cards}"
+        " --dialects {input.dialects} --parts {input.parts} --probes {input.probes}"
+        " --predictions {input.predictions} --searches {input.searches} --output {output.facts}"
+        " --tables {output.tables} --figures {output.figures} > {log} 2>&1"
 
 
 rule report:
@@ -83,7 +70,8 @@ rule report:
         code=code_of("report"),
         stores=image_stores,
     shell:
-        "python -m medaudit.report.report --settings {params.settings:q} --code {params.code} --compare {input.compare}"
-        " --tables {input.tables} --figures {input.figures} --cards {input.cards} {input.lint}"
-        " {params.stores} {input.pretrainings} --cohorts {input.cohorts} --predictions {input.predictions} --output {output.page} --run {output.record}"
-        " > {log} 2>&1"
+        "python -m medaudit.report.report --settings {params.settings:q} --code {params.code}"
+        " --compare {input.compare} --tables {input.tables} --figures {input.figures}"
+        " --cards {input.cards} {input.lint} {params.stores} {input.pretrainings}"
+        " --cohorts {input.cohorts} --predictions {input.predictions} --output {output.page}"
+        " --run {output.record} > {log} 2>&1"

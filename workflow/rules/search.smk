@@ -1,6 +1,7 @@
 # INPUTS  results/cohort/{cohort}, results/images/{cohort}
-# OUTPUTS results/search/{cohort}/{model}/{method}: one file a worker, and the journal that they share
-#         (not declared: it outlives the jobs); results/best_trial/{cohort}/{model}/{method}: best point
+# OUTPUTS results/search/{cohort}/{model}/{method}: one file per worker, and the journal they share
+#         (not declared, as it outlives the jobs); results/best_trial/{cohort}/{model}/{method}: the
+#         best point
 
 
 rule search:
@@ -25,12 +26,12 @@ rule search:
         code=code_of("search"),
         stores=image_stores,
     shell:
-        "exec python -m medaudit.search.search --settings {params.settings:q} --code {params.code} --cohort {input.cohort}"
-        " --images {params.stores} --output {output} --worker {wildcards.worker}"
-        " --threads {threads} > {log} 2>&1"
+        "exec python -m medaudit.search.search --settings {params.settings:q} --code {params.code}"
+        " --cohort {input.cohort} --images {params.stores} --output {output}"
+        " --worker {wildcards.worker} --threads {threads} > {log} 2>&1"
 
 
-# Waits for the first worker alone, so that more of them rerun nothing: each ends with the search.
+# Needs only the first worker, so that more workers rerun nothing; every worker ends with the search.
 rule best_trial:
     input:
         "results/search/{cohort}/{model}/{method}/0.json",
@@ -45,5 +46,5 @@ rule best_trial:
         settings=settings_of("best_trial"),
         code=code_of("best_trial"),
     shell:
-        "python -m medaudit.search.best_trial --settings {params.settings:q} --code {params.code} --search {input}"
-        " --output {output.point} --trials {output.trials} > {log} 2>&1"
+        "python -m medaudit.search.best_trial --settings {params.settings:q} --code {params.code}"
+        " --search {input} --output {output.point} --trials {output.trials} > {log} 2>&1"

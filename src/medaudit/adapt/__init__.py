@@ -1,4 +1,4 @@
-"""How a model is made to answer; rules in ``workflow/rules/adapt.smk``.
+"""From a model to predictions for a cohort; rules in ``workflow/rules/adapt.smk``.
 
 In:  cohorts with embeddings or image stores, or a file of external predictions.
 Out: one table of predictions per cohort, model and method, from the stages `probe`, `zero_shot`,

@@ -1,33 +1,50 @@
-"""Stage `ensemble`: several models' stored predictions as those of one; no model runs again."""
+"""Stage `ensemble`: average the stored predictions of several models; no model runs again."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypedDict, cast
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
+from medaudit.core.documents import PredictionsFooter
+from medaudit.core.entry_types import ModelEntry
 from medaudit.core.errors import MedauditError
 from medaudit.core.stage import run
 from medaudit.core.table_io import PREDICTIONS, read_metadata, read_table, write_table
 
 KEY = ["seed", "task", "image_id"]
+"""Columns that identify a prediction in all members."""
+
 SMALLEST = 1e-15
+"""Smallest distance of a probability to 0 and 1 before its logit is taken."""
 
 
-def ensemble(settings: dict, *, predictions: list[Path], output: Path) -> None:
+class EnsembleSettings(TypedDict):
+    """Settings of the stage `ensemble`."""
+
+    cohort: str
+    model: str
+    method: str
+    entry: ModelEntry
+    task_type: str
+
+
+def ensemble(settings: EnsembleSettings, *, predictions: list[Path], output: Path) -> None:
     """Average the predictions of several models, seed by seed.
 
     Parameters
     ----------
     settings : dict
-        ``cohort``, ``model`` (the ensemble's name), ``method``; ``entry``, the ensemble's
-        catalogue entry (``members``, ``mean``: one of `MEANS`); ``task_type``.
+        ``cohort``, ``model`` (name of the ensemble), ``method``; ``entry``, the ensemble's entry in
+        the catalogue of models (``members``, ``mean``: one of `MEANS`); ``task_type``.
     predictions : list of Path
-        Tables of `medaudit.core.table_io.PREDICTIONS`, one a member in their order, all by one method.
+        Tables of `medaudit.core.table_io.PREDICTIONS`, one per member and in the order of
+        ``members``, all made by the same method.
     output : Path
-        A table of the same rows, in the first member's order. Its footer holds ``spec`` (members,
-        mean), ``phantom``, ``rows`` of each split where the members tell, and ``notes``.
+        Table of the same rows, in the first member's order. Its footer contains ``spec`` (members,
+        mean), ``phantom``, the number of ``rows`` per split if the members have it, and ``notes``.
 
     Raises
     ------
@@ -36,32 +53,43 @@ def ensemble(settings: dict, *, predictions: list[Path], output: Path) -> None:
     """
     entry, multiclass = settings["entry"], settings["task_type"] == "multiclass"
     tables = [read_table(path, PREDICTIONS) for path in predictions]
-    footers = [read_metadata(path) for path in predictions]
+    footers = [cast(PredictionsFooter, read_metadata(path)) for path in predictions]
     first = tables[0]
     scores = [first["score"].to_numpy()]
     for name, table in zip(entry["members"][1:], tables[1:], strict=True):
-        scores.append(aligned(table, first, (name, entry["members"][0]), settings))
+        scores.append(align_scores(table, first, (name, entry["members"][0]), settings))
     mean = MEANS[entry["mean"]](np.stack(scores), first, multiclass)
     write_table(
         first.assign(score=mean),
         output,
         PREDICTIONS,
-        **{name: settings[name] for name in ("cohort", "model", "method")},
+        cohort=settings["cohort"],
+        model=settings["model"],
+        method=settings["method"],
         **{key: footers[0].get(key) for key in ("phantom", "rows")},
-        spec={"kind": "ensemble", **{key: entry[key] for key in ("members", "mean")}},
+        spec={"kind": "ensemble", "members": entry["members"], "mean": entry["mean"]},
         notes=_notes(entry, footers, multiclass),
     )
 
 
-def aligned(
-    table: pd.DataFrame, first: pd.DataFrame, names: tuple[str, str], settings: dict
+def align_scores(
+    table: pd.DataFrame, first: pd.DataFrame, names: tuple[str, str], settings: EnsembleSettings
 ) -> np.ndarray:
     """Return a member's scores in the order of the first member's rows.
+
+    Parameters
+    ----------
+    table, first : pandas.DataFrame
+        Predictions of a member and of the first member.
+    names : tuple of str
+        Names of these two members.
+    settings : dict
+        Settings of the stage, for error messages.
 
     Raises
     ------
     MedauditError
-        Its rows, splits or labels are not those of the first.
+        The two members have different rows, splits or labels.
     """
     where = f"ensemble {settings['model']} on {settings['cohort']} with {settings['method']}"
     rows, expected = (pd.MultiIndex.from_frame(part[KEY]) for part in (table, first))
@@ -77,21 +105,22 @@ def aligned(
     for column in ("split", "y"):
         if not table[column].equals(first[column].reset_index(drop=True)):
             raise MedauditError(
-                f"{where}: {column} differs between {names[0]} and {names[1]}: one of the two is "
-                "older than the cohort; delete both and run again"
+                f"{where}: column {column} differs between {names[0]} and {names[1]}: one of them "
+                "is older than the cohort; delete the predictions of both and run again"
             )
     return table["score"].to_numpy()
 
 
 def mean_probability(scores: np.ndarray, rows: pd.DataFrame, multiclass: bool) -> np.ndarray:
-    """Return the mean over members of ``[members, n]``; classes go on summing to 1."""
+    """Return the mean of ``[members, n]`` over members; exclusive classes still sum to 1."""
     return scores.mean(axis=0)
 
 
 def mean_logit(scores: np.ndarray, rows: pd.DataFrame, multiclass: bool) -> np.ndarray:
-    """Return the probability of the mean logit; of classes, the softmax of the mean log scores.
+    """Return the probability of the mean logit; for classes, the softmax of the mean log scores.
 
-    Scores are kept `SMALLEST` away from 0 and 1, where logits are infinite.
+    Scores are clipped to [`SMALLEST`, 1 - `SMALLEST`]: at 0 and 1 the logit is infinite, and one
+    certain member would decide alone.
     """
     if multiclass:
         logs = np.log(np.clip(scores, SMALLEST, None)).mean(axis=0)
@@ -101,10 +130,10 @@ def mean_logit(scores: np.ndarray, rows: pd.DataFrame, multiclass: bool) -> np.n
 
 
 def mean_rank(scores: np.ndarray, rows: pd.DataFrame, multiclass: bool) -> np.ndarray:
-    """Return the mean of (rank - 1/2) / n among a split's images, by member, seed and task.
+    """Return the mean of (rank - 1/2) / n over members, ranked within split, seed and task.
 
-    Equal scores share their middle rank. Of classes, the ranks of an image are divided by their
-    sum.
+    Equal scores share their average rank. For exclusive classes, the mean ranks of an image are
+    divided by their sum.
     """
     groups = [rows[name] for name in ("seed", "task", "split")]
     ranks = [pd.Series(part, index=rows.index).groupby(groups).rank() for part in scores]
@@ -123,20 +152,20 @@ MEANS: dict[str, Callable[[np.ndarray, pd.DataFrame, bool], np.ndarray]] = {
     "logits": mean_logit,
     "ranks": mean_rank,
 }
-"""What is averaged, by the name in the catalogue."""
+"""How scores are averaged, by the name in the catalogue."""
 
 NOTES = {
-    "ranks": "scores are mean ranks within a split, which depend on its other images; they are no "
-    "probabilities, so calibration says nothing of them",
+    "ranks": "scores are mean ranks within a split and depend on its other images; they are no "
+    "probabilities, so calibration does not apply to them",
 }
 CLASS_NOTES = {
-    "logits": "scores are the classes' geometric means, divided by their sum",
-    "ranks": "the mean ranks of an image's classes were divided by their sum",
+    "logits": "scores are the geometric means over members, divided by their sum over classes",
+    "ranks": "the mean ranks of an image were divided by their sum over classes",
 }
-"""What a reader must know of a mean; `CLASS_NOTES` where classes exclude each other."""
+"""Notes for the reader on each kind of mean; `CLASS_NOTES` for exclusive classes."""
 
 
-def _notes(entry: dict, footers: list[dict], multiclass: bool) -> list[str]:
+def _notes(entry: ModelEntry, footers: list[PredictionsFooter], multiclass: bool) -> list[str]:
     members = zip(entry["members"], footers, strict=True)
     notes = [f"{name}: {note}" for name, footer in members for note in footer.get("notes", [])]
     kinds = (NOTES, CLASS_NOTES) if multiclass else (NOTES,)

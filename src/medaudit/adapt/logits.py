@@ -1,18 +1,20 @@
-"""Losses of many runs at once, with the gradients of their logits.
+"""Probabilities, losses with gradients, and AUC from logits, in NumPy and for many runs at once.
 
-Logits are ``[..., n, k]``; targets ``[..., n, k]`` broadcast against them and are 1, 0 or NaN
-(missing). A missing target adds nothing to a loss, a gradient or a count.
+Logits are ``[..., n, k]`` for n rows and k tasks or classes. Targets ``[..., n, k]`` broadcast
+against them and are 1, 0 or NaN (missing); a missing target adds nothing to a loss, a gradient or
+a count. Fine-tuning has its loss in torch: `medaudit.adapt.finetune.losses`.
 """
 
 import numpy as np
 from scipy.special import expit
 
-# Beyond it, a probability of float32 would be a denormal number, which slows all that follows.
 LARGE = np.float32(40)
+"""Bound of logits in a gradient: beyond it a float32 probability would be a denormal number, and
+arithmetic with denormal numbers is many times slower."""
 
 
 def probabilities(logits: np.ndarray, multiclass: bool) -> np.ndarray:
-    """Return softmax over the last axis, or the sigmoid of each logit."""
+    """Return the softmax over the last axis, or the sigmoid of each logit."""
     if multiclass:
         power = np.exp(logits - logits.max(axis=-1, keepdims=True))
         return power / power.sum(axis=-1, keepdims=True)
@@ -20,19 +22,19 @@ def probabilities(logits: np.ndarray, multiclass: bool) -> np.ndarray:
 
 
 def loss(logits: np.ndarray, y: np.ndarray, multiclass: bool) -> np.ndarray:
-    """Return the mean loss of each run over rows (softmax) or known targets (sigmoid).
+    """Return each run's mean loss over rows (softmax) or over known targets (sigmoid).
 
     Parameters
     ----------
     logits, y : numpy.ndarray
-        See the module.
+        ``[..., n, k]``, see the module.
     multiclass : bool
         Softmax cross-entropy of one-hot targets, else binary cross-entropy.
 
     Returns
     -------
     numpy.ndarray
-        float64, the leading shape; NaN where no target is known.
+        float64 with the leading shape of `logits`; NaN if no target is known.
     """
     z = logits.astype(np.float64)
     if multiclass:
@@ -40,13 +42,14 @@ def loss(logits: np.ndarray, y: np.ndarray, multiclass: bool) -> np.ndarray:
         total = np.log(np.exp(z - top[..., None]).sum(axis=-1)) + top
         return (total - (z * y).sum(axis=-1)).mean(axis=-1)
     known = np.isfinite(y)
+    # log(1 + e^z) - z y is the cross-entropy for y in {0, 1}, without the overflow of log(sigmoid).
     terms = np.where(known, np.logaddexp(0, z) - z * y, 0)
     count = known.sum(axis=(-2, -1))
     return terms.sum(axis=(-2, -1)) / np.where(count > 0, count, np.nan)
 
 
 def loss_gradient(logits: np.ndarray, y: np.ndarray, multiclass: bool) -> np.ndarray:
-    """Return the gradient of `loss` by the logits, float32; zero where no target is known."""
+    """Return the gradient of `loss` with respect to the logits, float32; 0 at missing targets."""
     if multiclass:
         logits = np.maximum(logits - logits.max(axis=-1, keepdims=True), -LARGE)
         return (probabilities(logits, True) - y) / np.float32(logits.shape[-2])
@@ -58,7 +61,7 @@ def loss_gradient(logits: np.ndarray, y: np.ndarray, multiclass: bool) -> np.nda
 
 
 def mean_auc(logits: np.ndarray, y: np.ndarray, multiclass: bool) -> np.ndarray:
-    """Return each run's AUC, one against the rest, averaged over the tasks that have both classes.
+    """Return each run's one-vs-rest AUC, averaged over the tasks that have both classes.
 
     Parameters
     ----------
@@ -67,20 +70,21 @@ def mean_auc(logits: np.ndarray, y: np.ndarray, multiclass: bool) -> np.ndarray:
     y : numpy.ndarray
         ``[n, k]``.
     multiclass : bool
-        Rank softmax probabilities rather than logits.
+        Rank softmax probabilities instead of logits.
 
     Returns
     -------
     numpy.ndarray
-        float64, the leading shape; NaN where no task has both classes.
+        float64 with the leading shape of `logits`; NaN if no task has both classes.
     """
     scores = probabilities(logits.astype(np.float64), True) if multiclass else logits
-    tasks = [_auc(scores[..., task], y[:, task]) for task in range(y.shape[1])]
-    tasks = [auc for auc in tasks if auc is not None]
-    return np.mean(tasks, axis=0) if tasks else np.full(logits.shape[:-2], np.nan)
+    aucs = [_auc(scores[..., task], y[:, task]) for task in range(y.shape[1])]
+    defined = [auc for auc in aucs if auc is not None]
+    return np.mean(defined, axis=0) if defined else np.full(logits.shape[:-2], np.nan)
 
 
 def _auc(scores: np.ndarray, y: np.ndarray) -> np.ndarray | None:
+    """Return the AUC of ``[..., n]`` from the rank sum of the positives (Mann-Whitney U)."""
     from scipy.stats import rankdata
 
     known = np.isfinite(y)

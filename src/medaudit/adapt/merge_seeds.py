@@ -1,6 +1,7 @@
-"""Stage `pool`: the seeds of a fine-tuning, each predicted by its own job, as one table."""
+"""Stage `merge_seeds`: join the predictions of all seeds of a fine-tuning into one table."""
 
 from pathlib import Path
+from typing import TypedDict
 
 import pandas as pd
 
@@ -9,29 +10,38 @@ from medaudit.core.stage import run
 from medaudit.core.table_io import PREDICTIONS, read_metadata, read_table, write_table
 
 
-def merge_seeds(settings: dict, *, seeds: list[Path], output: Path) -> None:
-    """Write the predictions of several seeds to one file.
+class MergeSettings(TypedDict):
+    """Settings of the stage `merge_seeds`."""
+
+    cohort: str
+    model: str
+    method: str
+
+
+def merge_seeds(settings: MergeSettings, *, seeds: list[Path], output: Path) -> None:
+    """Write the predictions of several seeds, each made by its own job, to one file.
 
     Parameters
     ----------
     settings : dict
         ``cohort``, ``model``, ``method`` (names).
     seeds : list of Path
-        Tables of `medaudit.core.table_io.PREDICTIONS`, one a seed, of the same images and tasks.
+        Tables of `medaudit.core.table_io.PREDICTIONS`, one per seed, for the same images and tasks.
     output : Path
-        Their rows in the order of the seeds; the footer joins their ``runs`` and ``notes``.
+        The rows of all seeds in the order of seeds; the footer joins their ``runs`` and ``notes``.
 
     Raises
     ------
     MedauditError
-        The seeds predicted different images or tasks.
+        The seeds have predictions for different images or tasks.
     """
     tables = [read_table(path, PREDICTIONS) for path in seeds]
     rows = [table[["image_id", "split", "task"]] for table in tables]
     for path, other in zip(seeds, rows, strict=True):
         if not other.equals(rows[0]):
             raise MedauditError(
-                f"{path} predicts other images or tasks than {seeds[0]}: delete both and run again"
+                f"{path} has predictions for other images or tasks than {seeds[0]}: one of them is "
+                "older than the cohort; delete both and run again"
             )
     footers = [read_metadata(path) for path in seeds]
     first = footers[0]

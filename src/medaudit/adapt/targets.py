@@ -1,4 +1,4 @@
-"""Targets of a cohort's rows, and the table of predictions made from scores."""
+"""Targets and embeddings of a cohort's rows, and the table of predictions made from scores."""
 
 import logging
 from pathlib import Path
@@ -11,18 +11,19 @@ from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import COHORT, read_table
 
 CONSTANT = 1e-6
+"""A feature counts as constant if its standard deviation is at most this fraction of its mean."""
 
 log = logging.getLogger(__name__)
 
 
 def targets(frame: pd.DataFrame, tasks: list[str], multiclass: bool) -> np.ndarray:
-    """Return float32 ``[n, k]`` of 1, 0 and NaN (missing).
+    """Return the labels of a cohort's rows: float32 ``[n, k]`` of 1, 0 and NaN (missing).
 
     Raises
     ------
     MedauditError
-        A column is lacking, a value is neither, or a row of exclusive classes has not exactly
-        one 1.
+        A task has no column, a label is neither 1, 0 nor missing, or a row of exclusive classes
+        does not have exactly one 1.
     """
     columns = [f"y_{task}" for task in tasks]
     lacking = [column for column in columns if column not in frame]
@@ -43,10 +44,23 @@ def targets(frame: pd.DataFrame, tasks: list[str], multiclass: bool) -> np.ndarr
 
 
 def check_splits(splits: dict[str, np.ndarray], y: np.ndarray, tasks: list[str]) -> list[str]:
-    """Return a note for each task that cannot be learnt; an empty split is an error."""
+    """Return a note for each task that cannot be learnt; raise if a split is empty.
+
+    Parameters
+    ----------
+    splits : dict of str to numpy.ndarray
+        Boolean masks of the rows of each split.
+    y : numpy.ndarray
+        ``[n, k]`` of `targets`.
+    tasks : list of str
+        Names of the k tasks.
+    """
     empty = [name for name, mask in splits.items() if not mask.any()]
     if empty:
-        raise MedauditError(f"probe: the splits {empty} have no image with an embedding")
+        raise MedauditError(
+            f"the splits {empty} have no image that can be used: check the cohort's `split` and the "
+            "images that could not be read"
+        )
     train = y[splits["train"]]
     counts = zip(tasks, (train == 1).sum(axis=0), (train == 0).sum(axis=0), strict=True)
     return [
@@ -57,7 +71,7 @@ def check_splits(splits: dict[str, np.ndarray], y: np.ndarray, tasks: list[str])
 
 
 def predictions(frame: pd.DataFrame, scores: np.ndarray, tasks: list[str]) -> pd.DataFrame:
-    """Return the long table from scores ``[S, n, k]``, sorted by seed, task and cohort row."""
+    """Return scores ``[seeds, n, tasks]`` as a long table: by seed, then task, then cohort row."""
     seeds, rows, _ = scores.shape
     blocks = seeds * len(tasks)
     labels = frame[[f"y_{task}" for task in tasks]].to_numpy(dtype=np.float64, na_value=np.nan)
@@ -74,7 +88,13 @@ def predictions(frame: pd.DataFrame, scores: np.ndarray, tasks: list[str]) -> pd
 
 
 def join_embeddings(cohort: Path, embeddings: Path) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
-    """Return the cohort's rows that have an embedding, their vectors, and notes."""
+    """Return the cohort's rows that have an embedding, their embeddings, and notes for the reader.
+
+    Raises
+    ------
+    MedauditError
+        There are embeddings of images that are not in the cohort.
+    """
     frame = read_table(cohort, COHORT)
     ids, vectors = read_embeddings(embeddings)
     position = pd.Index(ids).get_indexer(frame["image_id"])
@@ -82,7 +102,7 @@ def join_embeddings(cohort: Path, embeddings: Path) -> tuple[pd.DataFrame, np.nd
     if found.sum() != len(ids):
         raise MedauditError(
             f"{embeddings} has {len(ids) - found.sum()} images that are not in {cohort}: it was "
-            "made from another cohort; make it again"
+            "made from another cohort; delete it and run again"
         )
     notes = []
     if not found.all():

@@ -1,19 +1,22 @@
-"""Metrics of every group, with intervals from a bootstrap of patients."""
+"""Stage `evaluate`: metrics of every group, with intervals from a bootstrap of patients."""
 
 from pathlib import Path
 
 from medaudit.core import table_io
+from medaudit.core.files import sha256
 from medaudit.core.stage import run
+from medaudit.metrics.audit_settings import AuditSettings
 from medaudit.metrics.group_audit import audit
 
 
 def evaluate(
-    settings: dict,
+    settings: AuditSettings,
     *,
     predictions: Path,
     cohort: Path,
     groups: Path | None = None,
     output: Path,
+    values: Path,
     replicates: Path,
     threads: int = 1,
 ) -> None:
@@ -21,14 +24,19 @@ def evaluate(
 
     Parameters
     ----------
-    settings : dict
-        See `audit`.
+    settings : AuditSettings
+        See `medaudit.metrics.group_audit.audit`.
     predictions, cohort : Path
         Tables `medaudit.core.table_io.PREDICTIONS` and `COHORT`.
     groups : Path, optional
         Groups and weights of the cohort's images (`medaudit.core.table_io.read_audited`).
-    output, replicates : Path
-        Metrics (CSV) and, row by row, their replicates (``.npy``).
+    output : Path
+        Metrics as CSV, rounded for a reader.
+    values : Path
+        The same table as Parquet, at full precision, for `medaudit.audit.disparity`. Its footer
+        holds the SHA-256 of the predictions.
+    replicates : Path
+        Replicates (``.npy``); row i belongs to row i of both tables.
     threads : int
         Blocks of replicates computed at once; changes no number.
     """
@@ -39,6 +47,7 @@ def evaluate(
         threads,
     )
     table_io.write_table(metrics, output, table_io.METRICS)
+    table_io.write_table(metrics, values, table_io.METRICS, predictions=sha256(predictions))
     table_io.write_array(drawn, replicates)
 
 

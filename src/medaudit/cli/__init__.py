@@ -13,11 +13,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from medaudit.cli import check, crate, init, split
+from medaudit.cli.options import Commands
+from medaudit.core.entry_types.evaluation import EvaluationThreshold
 from medaudit.core.errors import MedauditError
 
 SCORE = """\
-Audits the predictions of one or many models by group of patients: metrics with intervals, gaps
-with what a fair model of this size would show, warnings where a number would mislead.
+Audits the predictions of one or several models by group of patients: metrics with intervals, gaps
+next to the gaps that chance alone produces, and warnings about misleading numbers.
 
   medaudit score predictions.csv --groups patients.csv
   medaudit score predictions.csv --attributes sex "sex & age_group"
@@ -26,14 +28,16 @@ with what a fair model of this size would show, warnings where a number would mi
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; an error that the user can mend ends it with 1 and one message."""
+    """Run the command line; an error that the user can fix prints one message and exits with 1."""
     options = vars(_parser().parse_args(arguments))
     run = options.pop("run")
     try:
         run(options)
     except MedauditError as error:
         sys.exit(f"medaudit: {error}")
-    except BrokenPipeError:
+    except (
+        BrokenPipeError
+    ):  # `medaudit ... | head`: without this Python complains once more at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 
@@ -50,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_score(commands) -> None:
+def _add_score(commands: Commands) -> None:
     parser = commands.add_parser(
         "score",
         help="audit a file of predictions",
@@ -59,61 +63,74 @@ def _add_score(commands) -> None:
     )
     parser.set_defaults(run=_score)
     parser.add_argument("predictions", type=Path, help="CSV, TSV or Parquet")
-    parser.add_argument("--groups", type=Path, metavar="FILE", help="one row an image or patient")
+    parser.add_argument("--groups", type=Path, metavar="FILE", help="one row per image or patient")
     parser.add_argument(
         "--output",
         type=Path,
         default=Path("medaudit-results"),
         metavar="FOLDER",
-        help="tables, figures, report (default: %(default)s)",
+        help="for tables, figures and report (default: %(default)s)",
     )
-    columns = parser.add_argument_group("columns", "detected by name where not given")
+    columns = parser.add_argument_group("columns", "detected by name if not given")
     for role in ("id", "patient", "split", "model", "method", "task", "seed"):
         columns.add_argument(f"--{role}", metavar="COLUMN")
-    columns.add_argument("--label", nargs="+", metavar="COLUMN", help="several: one a task")
+    columns.add_argument("--label", nargs="+", metavar="COLUMN", help="several: one per task")
     columns.add_argument(
         "--score",
         nargs="+",
         metavar="COLUMN",
         dest="score_column",
-        help="several: one a task; with one label, one a class or model",
+        help="several: one per task; with a single label, one per class or per model",
     )
     columns.add_argument(
         "--attributes",
         nargs="+",
         metavar="NAME",
-        help='groups to compare; intersections as "sex & age_group"',
+        help='attributes whose groups are compared; an intersection as "sex & age_group"',
     )
     _add_reading(parser.add_argument_group("reading"))
     _add_statistics(parser.add_argument_group("statistics"))
 
 
-def _add_reading(group) -> None:
+def _add_reading(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--age-threshold", type=float, default=60, metavar="YEARS")
     group.add_argument("--scores", choices=["auto", "probabilities", "logits"], default="auto")
     group.add_argument(
         "--task-type",
         choices=["auto", "multilabel", "multiclass"],
         default="auto",
-        help="of several tasks",
+        help="how several tasks relate: each its own label, or one class of many",
     )
-    group.add_argument("--positive", metavar="VALUE", help="the label that counts as 1")
+    group.add_argument(
+        "--positive", metavar="VALUE", help="the label value that is the positive class"
+    )
 
 
-def _add_statistics(group) -> None:
+def _add_statistics(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--threshold-rule",
         choices=["best_f1", "youden", "fpr", "fixed"],
         help="chosen on validation rows (default: best_f1 with them, fixed at 0.5 without)",
     )
     group.add_argument(
-        "--threshold", type=float, metavar="X", help="of the rules fixed (score) and fpr (rate)"
+        "--threshold",
+        type=float,
+        metavar="X",
+        help="value of the rule: a score (fixed) or a false positive rate (fpr)",
     )
-    group.add_argument("--draws", type=int, default=1000, help="bootstrap draws, permutations")
     group.add_argument(
-        "--minimum", type=int, default=10, metavar="N", help="images of a group that is estimated"
+        "--draws", type=int, default=1000, help="number of bootstrap draws and of permutations"
     )
-    group.add_argument("--threads", type=int, default=os.cpu_count(), help="changes no number")
+    group.add_argument(
+        "--minimum",
+        type=int,
+        default=10,
+        metavar="N",
+        help="smaller groups (in images) are not estimated",
+    )
+    group.add_argument(
+        "--threads", type=int, default=os.cpu_count(), help="does not change any number"
+    )
 
 
 def _score(options: dict) -> None:
@@ -146,7 +163,9 @@ def _score(options: dict) -> None:
     try:
         written = result.write(options["output"])
     except OSError as error:
-        raise MedauditError(f"cannot write below {options['output']}: {error}") from error
+        raise MedauditError(
+            f"cannot write to {options['output']}: {error}; give another --output"
+        ) from error
     console.print(f"Written to {written}", soft_wrap=True, markup=False)
 
 
@@ -156,7 +175,7 @@ def _columns(options: dict) -> dict:
     return found | ({"score": options["score_column"]} if options["score_column"] else {})
 
 
-def _threshold(options: dict) -> dict | None:
+def _threshold(options: dict) -> EvaluationThreshold | None:
     rule, value = options["threshold_rule"], options["threshold"]
     if rule is None and value is None:
         return None
@@ -166,5 +185,7 @@ def _threshold(options: dict) -> dict | None:
             raise MedauditError("--threshold-rule fpr needs --threshold, e.g. 0.05")
         value = 0.5
     if value is not None and not 0 <= value <= 1:
-        raise MedauditError(f"--threshold {value:g} is not in [0, 1]")
+        raise MedauditError(
+            f"--threshold {value:g} is not between 0 and 1: give a value in that range"
+        )
     return {"rule": rule, **({} if value is None else {"value": value})}

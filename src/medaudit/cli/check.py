@@ -1,37 +1,45 @@
-"""``medaudit check``: what is there, what is missing, what a run would do and what it costs."""
+"""``medaudit check``: which data and weights are there, and what a run would do and cost."""
 
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from medaudit.cli.options import add_configuration, add_parser, make_console
+from medaudit.cli.options import Commands, add_configuration, add_parser, make_console
+from medaudit.core.entry_types import Config, ModelEntry
 from medaudit.core.errors import MedauditError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from medaudit.cli.dry_run import Job
 
 EXAMPLES = """\
   medaudit check
   medaudit check --configfile config/paper.yaml mine.yaml
 
-Ends with 0 if everything that the run needs is there, with 1 if something is missing or wrong.
+The exit status is 0 if everything that the run needs is there, 1 if something is missing or wrong.
 """
 RESULTS = Path("results")
-SAID = {
-    "measured": "an earlier run of the same job (perhaps with other settings)",
-    "similar": "the median of the rule's earlier jobs",
-    "arithmetic": "images seen / images a second (docs/commands.md), not measured",
-    "guess": "a guess: nothing of this rule was measured here",
+EXPLAINED = {
+    "measured": "an earlier run of the same job, perhaps with other settings",
+    "similar": "median of earlier jobs of the same rule",
+    "arithmetic": "images to process / images per second (docs/commands.md), not measured",
+    "guess": "no job of this rule was measured here",
 }
 
 
-def add(commands) -> None:
+def add(commands: Commands) -> None:
     """Add the subcommand."""
-    text = "say what is there, what is missing, what a run would do and what it costs"
+    text = "show which data and weights are there, and what a run would do and cost"
     add_configuration(add_parser(commands, "check", text, run, EXAMPLES))
 
 
 def run(options: dict) -> None:
-    """Print the findings; exit with 1 if something is missing."""
+    """Print the findings; exit with status 1 if something is missing."""
     from medaudit.cli.dry_run import planned_jobs, read_config
-    from medaudit.config.validation import selected
+    from medaudit.config.selection import selected
 
     console = make_console()
     overlays = options["configfile"]
@@ -42,12 +50,12 @@ def run(options: dict) -> None:
     _show_studies(console, config, used)
     if missing:
         console.print("[bold]Missing[/bold]")
-        for line in missing:
-            console.print(f"- {line.removeprefix('- ')}", markup=False, soft_wrap=True)
-        sys.exit("medaudit: what a run would do and cost is said once these are there")
+        for problem in missing:
+            console.print(f"- {problem}", markup=False, soft_wrap=True)
+        sys.exit("medaudit: add what is missing, then run medaudit check again")
     jobs = planned_jobs(overlays)
     if not jobs:
-        console.print("Everything is there and done: a run would do nothing.")
+        console.print("Everything is there and finished: a run has nothing to do.")
         return
     with console.status("counting images"):
         sizes = count_images(config, jobs)
@@ -56,23 +64,24 @@ def run(options: dict) -> None:
     console.print("Everything that the run needs is there.")
 
 
-def find_missing(config: dict) -> list[str]:
-    """Return a line for each folder or file that the run needs and that is not there."""
+def find_missing(config: Config) -> list[str]:
+    """Return one sentence per folder or file that the run needs and that is not there."""
     from medaudit.config.validation import check_files, check_writable
 
-    lines = []
-    for what, argument in ((check_files, config), (check_writable, RESULTS)):
+    problems: list[str] = []
+    for check in (lambda: check_files(config), lambda: check_writable(RESULTS)):
         try:
-            what(argument)
+            check()
         except MedauditError as error:
-            lines += [line for line in str(error).splitlines() if not line.endswith(":")]
-    return lines
+            problems += error.problems or [str(error)]
+    return problems
 
 
-def count_images(config: dict, jobs: list[tuple[str, dict[str, str]]]) -> dict[str, dict]:
-    """Return the images by split of each cohort that matters: those of its card, else built now.
+def count_images(config: Config, jobs: "list[Job]") -> dict[str, dict[str, int]]:
+    """Return the number of images by split of each cohort that the estimates need.
 
-    A cohort that the run would build again is built here, outside the results.
+    The numbers are those of the cohort's card. A cohort that the run would build, or build again,
+    is built here in a temporary folder.
     """
     from tempfile import TemporaryDirectory
 
@@ -80,7 +89,7 @@ def count_images(config: dict, jobs: list[tuple[str, dict[str, str]]]) -> dict[s
     from medaudit.cli.rebuild import rebuild
 
     stale = {names["cohort"] for rule, names in jobs if rule == "cohort"}
-    sizes = {}
+    sizes: dict[str, dict[str, int]] = {}
     with TemporaryDirectory() as folder:
         for name in cohorts_of_jobs(config, jobs):
             stored = None if name in stale else stored_sizes(RESULTS, name)
@@ -88,76 +97,82 @@ def count_images(config: dict, jobs: list[tuple[str, dict[str, str]]]) -> dict[s
     return sizes
 
 
-def _show_data(console, config: dict, used: dict) -> None:
+def _show_data(console: "Console", config: Config, used: dict[str, list[str]]) -> None:
     from rich.markup import escape
 
-    from medaudit.config.validation import with_members
+    from medaudit.config.selection import with_members
     from medaudit.core.files import data_root
 
     console.print(f"[bold]Data[/bold] (relative paths are below {escape(str(data_root()))})")
     for name in used["datasets"]:
         folder = config["datasets"][name]["folder"]
-        says = f"{data_root() / folder}" if folder else "no folder: phantom images"
-        console.print(f"  {name}: {escape(says)}{_state(folder, Path.is_dir)}")
+        place = f"{data_root() / folder}" if folder else "no folder: phantom images"
+        console.print(f"  {name}: {escape(place)}{_state(folder, Path.is_dir)}")
     console.print("[bold]Weights[/bold]")
     for name in with_members(used["models"], config["models"]):
         entry = config["models"][name]
         file = entry.get("weights") or entry.get("file")
         if entry["kind"] != "ensemble":
-            console.print(f"  {name}: {escape(_origin(entry, file))}{_state(file, Path.is_file)}")
+            console.print(
+                f"  {name}: {escape(_weights_text(entry, file))}{_state(file, Path.is_file)}"
+            )
 
 
-def _origin(entry: dict, file: str | None) -> str:
+def _weights_text(entry: ModelEntry, file: str | None) -> str:
     if entry.get("pretrained"):
         return f"made by the run (pretraining {entry['pretrained']})"
     return file or "none needed (random)"
 
 
-def _state(name: str | None, there) -> str:
+def _state(name: str | None, exists: Callable[[Path], bool]) -> str:
     from medaudit.core.files import data_root
 
     if not name:
         return ""
-    return " [green]there[/green]" if there(data_root() / name) else " [red]missing[/red]"
+    return " [green]there[/green]" if exists(data_root() / name) else " [red]missing[/red]"
 
 
-def _show_studies(console, config: dict, used: dict) -> None:
+def _show_studies(console: "Console", config: Config, used: dict[str, list[str]]) -> None:
     from rich.markup import escape
 
     from medaudit.config.jobs import runs
 
     console.print("[bold]A run would audit[/bold]")
     for name in used["studies"]:
-        done = runs(config, name)
-        console.print(f"  [bold]{escape(name)}[/bold], {len(done)} runs", soft_wrap=True)
+        found = runs(config, name)
+        console.print(f"  [bold]{escape(name)}[/bold], {len(found)} runs", soft_wrap=True)
         for axis in ("cohort", "model", "method"):
-            each = dict.fromkeys(run[axis] for run in done)
+            each = dict.fromkeys(run[axis] for run in found)
             console.print(f"    {axis}s: {escape(', '.join(each))}", soft_wrap=True)
 
 
-def _show_jobs(console, config: dict, jobs: list, sizes: dict) -> None:
+def _show_jobs(
+    console: "Console", config: Config, jobs: "list[Job]", sizes: dict[str, dict[str, int]]
+) -> None:
     from rich.table import Table
 
     from medaudit.cli.estimate import BASES, estimate_jobs
 
     estimates = estimate_jobs(config, jobs, sizes, RESULTS)
     table = Table(title=f"{len(jobs)} jobs", title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for column in ("rule", "jobs", "time", "rests on"):
+    for column in ("rule", "jobs", "time", "based on"):
         table.add_column(column, justify="right" if column in ("jobs", "time") else "left")
     for rule in dict.fromkeys(rule for rule, _ in jobs):
         part = [estimate for estimate in estimates if estimate.rule == rule]
         bases = Counter(estimate.basis for estimate in part)
-        rests = ", ".join(f"{basis} {bases[basis]}" for basis in BASES if bases[basis])
-        table.add_row(rule, str(len(part)), spell_time(sum(e.seconds for e in part)), rests)
+        based_on = ", ".join(f"{basis} {bases[basis]}" for basis in BASES if bases[basis])
+        table.add_row(rule, str(len(part)), spell_time(sum(e.seconds for e in part)), based_on)
     console.print(table)
     total = sum(estimate.seconds for estimate in estimates)
     console.print(f"About {spell_time(total)} if the jobs ran one after the other.")
     for basis in BASES:
         if any(estimate.basis == basis for estimate in estimates):
-            console.print(f"  [dim]{basis}: {SAID[basis]}[/dim]")
+            console.print(f"  [dim]{basis}: {EXPLAINED[basis]}[/dim]")
 
 
-def _show_disk(console, config: dict, jobs: list, sizes: dict) -> None:
+def _show_disk(
+    console: "Console", config: Config, jobs: "list[Job]", sizes: dict[str, dict[str, int]]
+) -> None:
     from shutil import disk_usage
 
     from medaudit.cli.estimate import bytes_of_embeddings, disk_of_stores
@@ -165,16 +180,21 @@ def _show_disk(console, config: dict, jobs: list, sizes: dict) -> None:
     stores = disk_of_stores(config, jobs, sizes)
     where = next(path for path in RESULTS.absolute().parents if path.exists())
     free = disk_usage(RESULTS if RESULTS.exists() else where).free
-    console.print("[bold]Disk[/bold], pixels of the image stores (images x side² x channels)")
+    console.print(
+        "[bold]Disk[/bold] for the pixels of the image stores (images x side² x channels)"
+    )
     for name, size in stores.items():
         images = sizes[name]["all"]
         console.print(f"  {name}: {images} images, {size} bytes ({spell_size(size)})")
     total, vectors = sum(stores.values()), bytes_of_embeddings(jobs, sizes)
     console.print(f"  {spell_size(total)} in all, {spell_size(free)} free")
-    console.print(f"  embeddings: about {spell_size(vectors)}; all else is small beside these")
+    console.print(
+        f"  embeddings: about {spell_size(vectors)}; everything else is small in comparison"
+    )
     if total > free:
         raise MedauditError(
-            f"the image stores need {spell_size(total)}, and {where} has {spell_size(free)} free"
+            f"the image stores need {spell_size(total)}, but {where} has only {spell_size(free)} "
+            "free: free disk space, or run from a folder on another disk"
         )
 
 

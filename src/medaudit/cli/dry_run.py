@@ -1,4 +1,4 @@
-"""The workflow as a command sees it: its configuration as merged, and the jobs a run would do."""
+"""What a run from the current folder would do: its configuration and its jobs (a dry run)."""
 
 import re
 import subprocess
@@ -6,25 +6,29 @@ import sys
 from pathlib import Path
 
 from medaudit.config.validation import CATALOGUES, check, load
+from medaudit.core.entry_types import Config
 from medaudit.core.errors import MedauditError
 
 SNAKEFILES = ("Snakefile", "snakefile", "workflow/Snakefile", "workflow/snakefile")
+Job = tuple[str, dict[str, str]]
+"""Rule and wildcards."""
+
 _RULE = re.compile(r"^(?:local)?rule (\w+):$\n((?:^ +.*\n?)*)", re.MULTILINE)
 _WILDCARDS = re.compile(r"^    wildcards: (.*)$", re.MULTILINE)
 
 
-def read_config(overlays: list[Path]) -> dict:
+def read_config(overlays: list[Path]) -> Config:
     """Return the checked configuration of a run from the current folder.
 
     Parameters
     ----------
     overlays : list of Path
-        What the run gets by ``--configfile``, in order.
+        Files that the run gets by ``--configfile``, in order.
 
     Raises
     ------
     MedauditError
-        There is no workflow, a file cannot be read, or the configuration is not valid.
+        There is no workflow here, a file cannot be read, or the configuration is not valid.
     """
     own = checkout()
     names = [*CATALOGUES, "config"]
@@ -43,7 +47,7 @@ def checkout() -> Path:
     Raises
     ------
     MedauditError
-        Neither holds it.
+        Neither has the workflow.
     """
     for folder in (Path(), Path(__file__).parents[3]):
         if (folder / "workflow" / "schemas").is_dir():
@@ -54,10 +58,10 @@ def checkout() -> Path:
     )
 
 
-def planned_jobs(overlays: list[Path]) -> list[tuple[str, dict[str, str]]]:
-    """Return rule and wildcards of each job that a run from the current folder would do.
+def planned_jobs(overlays: list[Path]) -> list[Job]:
+    """Return the jobs that a run from the current folder would do.
 
-    It is Snakemake's own dry run, in a process of its own; nothing is written but its metadata.
+    This runs Snakemake's own dry run in a subprocess, which writes nothing but its metadata.
 
     Raises
     ------
@@ -74,13 +78,13 @@ def planned_jobs(overlays: list[Path]) -> list[tuple[str, dict[str, str]]]:
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         last = "\n".join(done.stdout.strip().splitlines()[-15:])
-        raise MedauditError(f"Snakemake's dry run ended with {done.returncode}:\n{last}")
+        raise MedauditError(f"Snakemake's dry run failed with status {done.returncode}:\n{last}")
     return parse_jobs(done.stdout)
 
 
-def parse_jobs(output: str) -> list[tuple[str, dict[str, str]]]:
-    """Return rule and wildcards, in their order, of each job in the text of a dry run."""
-    jobs = []
+def parse_jobs(output: str) -> list[Job]:
+    """Return the jobs in the text of a dry run, in its order, without ``all``."""
+    jobs: list[Job] = []
     for rule, body in _RULE.findall(output):
         found = _WILDCARDS.search(body)
         pairs = found[1].split(", ") if found else []

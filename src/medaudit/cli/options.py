@@ -1,12 +1,21 @@
-"""Options and output that subcommands share."""
+"""Options and console that the subcommands share."""
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Commands = argparse._SubParsersAction  # the type has no public name
 
 
-def add_parser(commands, name: str, text: str, run, examples: str = "") -> argparse.ArgumentParser:
-    """Add a subcommand: its help, longer description, and what it runs."""
+def add_parser(
+    commands: Commands, name: str, text: str, run: Callable[[dict], None], examples: str = ""
+) -> argparse.ArgumentParser:
+    """Add the subcommand `name`, which calls `run` with its options, and return its parser."""
     parser = commands.add_parser(
         name,
         help=text,
@@ -18,19 +27,19 @@ def add_parser(commands, name: str, text: str, run, examples: str = "") -> argpa
 
 
 def add_configuration(parser: argparse.ArgumentParser) -> None:
-    """Add ``--configfile``, as Snakemake has it."""
+    """Add the option ``--configfile``, which works like Snakemake's."""
     parser.add_argument(
         "--configfile",
         nargs="+",
         type=Path,
         default=[],
         metavar="FILE",
-        help="overlays over the configuration, as for snakemake",
+        help="settings that are merged over the configuration, as for snakemake",
     )
 
 
-def make_console():
-    """Return where a command prints: as wide as the terminal, 120 columns without one."""
+def make_console() -> "Console":
+    """Return a console as wide as the terminal; 120 columns if the output goes to a file."""
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else 120, highlight=False)

@@ -4,28 +4,32 @@ import json
 from pathlib import Path
 
 from medaudit.config import jobs
+from medaudit.core.documents import CohortCard
+from medaudit.core.entry_types import Config
 from medaudit.core.table_io import read_json
 from medaudit.data.cohort import cohort as build_cohort
 from medaudit.data.groups import groups as build_groups
 from medaudit.data.manifest import manifest as build_manifest
 
 
-def rebuild(config: dict, name: str, folder: Path) -> tuple[Path, dict]:
-    """Build a cohort below `folder` as a run would.
+def rebuild(config: Config, name: str, folder: Path) -> tuple[Path, CohortCard]:
+    """Build a cohort in `folder` as a run would, and return its table and its card.
 
     Parameters
     ----------
     config : dict
         The checked configuration.
     name : str
-        Of the cohort.
+        The cohort's name.
     folder : Path
-        Manifests that already lie in it are used again.
+        Manifests that are already in it are reused.
 
     Returns
     -------
-    tuple
-        The cohort's table (`medaudit.core.table_io.COHORT`) and the card of its groups.
+    table : Path
+        The cohort's table (`medaudit.core.table_io.COHORT`).
+    card : dict
+        The card of its groups.
 
     Raises
     ------

@@ -1,13 +1,15 @@
-"""A file that says which images are in which split, and may be handed on; and its verification.
+"""Export a cohort's split as a file that can be shared, and verify such a file.
 
-It holds no label, no attribute, no path and no image: hashes of image names, the settings that
-drew the split, and sums. docs/commands.md says what may be shared and what a hash does not hide.
+The file has hashes of image names, the settings that drew the split, and counts; no label, no
+attribute, no path and no image. docs/commands.md explains what may be shared and what a hash does
+not hide.
 """
 
 import hashlib
 import json
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -16,20 +18,22 @@ from medaudit.cli.dry_run import checkout
 from medaudit.cli.rebuild import rebuild
 from medaudit.config import jobs
 from medaudit.config.validation import check
+from medaudit.core.documents import CohortCard
+from medaudit.core.entry_types import Config
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import COHORT, MANIFEST, read_json, read_table
 from medaudit.data.cohort import SPLITS
 
 FORMAT = "medaudit split 1"
 DIGITS = 16
-"""Hexadecimal digits of a hashed name: 64 bits, so that two of a million images share one with a
-chance of 3 in 100 million."""
+"""Hexadecimal digits of a hashed name: 64 bits, so the chance that any two of a million images have
+the same hash is 3 in 100 million."""
 
 NOT_OF_A_SPLIT = {"image_size": 64, "on_error": "fail"}
-"""What an entry of the catalogue must say beside what draws its split."""
+"""Required keys of a cohort entry that do not affect its split, and a value for each."""
 
 LOCAL = ("folder", "table", "demographics")
-"""Settings of a dataset that say where files lie on one machine."""
+"""Settings of a dataset that tell where its files are on one machine."""
 
 
 def hash_names(dataset: str, names: pd.Series) -> np.ndarray:
@@ -39,15 +43,17 @@ def hash_names(dataset: str, names: pd.Series) -> np.ndarray:
     )
 
 
-def describe_split(config: dict, name: str, frame: pd.DataFrame, card: dict) -> dict:
-    """Return the content of the file.
+def describe_split(
+    config: Config, name: str, frame: pd.DataFrame, card: CohortCard
+) -> dict[str, Any]:
+    """Return the content of the file for a cohort.
 
     Parameters
     ----------
     config : dict
         The checked configuration that built the cohort.
     name : str
-        Of the cohort.
+        The cohort's name.
     frame, card : pandas.DataFrame, dict
         The cohort (`medaudit.core.table_io.COHORT`) and its card.
 
@@ -56,9 +62,10 @@ def describe_split(config: dict, name: str, frame: pd.DataFrame, card: dict) -> 
     dict
         ``format``, ``cohort``, ``dataset``, ``phantom``; ``settings`` of the stages ``manifest``
         (without `LOCAL`), ``cohort`` and ``groups``; ``seed``; ``tables`` (role: file name and SHA-256);
-        ``code`` (hash of each stage's, version of medaudit); ``n_images``, ``n_patients`` of each
-        split; ``ids_sha256``, ``test_sha256`` (see `medaudit.data.cohort.card.describe`); ``splits``:
-        hashed names of each split, sorted, so that their order says nothing.
+        ``code`` (hash of the code of each stage, version of medaudit); ``n_images`` and
+        ``n_patients`` by split; ``ids_sha256``, ``test_sha256`` (see
+        `medaudit.data.cohort.card.describe`); and ``splits``, the hashed names by split, sorted so
+        that their order reveals nothing.
     """
     dataset = card["dataset"]
     hashed = pd.Series(hash_names(dataset, frame["image_id"]), index=frame.index)
@@ -93,24 +100,24 @@ def describe_split(config: dict, name: str, frame: pd.DataFrame, card: dict) -> 
     }
 
 
-def export(config: dict, name: str, folder: Path, results: Path) -> dict:
-    """Return the split of a cohort, built anew from the dataset's tables.
+def export(config: Config, name: str, folder: Path, results: Path) -> dict[str, Any]:
+    """Build a cohort from the dataset's tables and return the content of the file for it.
 
     Parameters
     ----------
     config : dict
         The checked configuration.
     name : str
-        Of the cohort.
+        The cohort's name.
     folder : Path
-        For the cohort that is built.
+        Where the cohort is built.
     results : Path
-        Of a run; where it holds this cohort, it must be the same.
+        Results of a run. If they have this cohort, it must be the same.
 
     Raises
     ------
     MedauditError
-        No such cohort, it cannot be built, or the run's is another one.
+        There is no such cohort, it cannot be built, or it differs from the run's cohort.
     """
     if name not in config["cohorts"]:
         known = ", ".join(config["cohorts"])
@@ -120,47 +127,49 @@ def export(config: dict, name: str, folder: Path, results: Path) -> dict:
     if stored.is_file() and read_json(stored)["ids_sha256"] != card["ids_sha256"]:
         raise MedauditError(
             f"{stored.with_suffix('.parquet')} was built with other settings, tables or code: give "
-            "the --configfile of that run, or run again, so that the file says what was audited"
+            "the --configfile of that run, or run again, so that the file matches what was audited"
         )
     return describe_split(config, name, read_table(table, COHORT), card)
 
 
-def read_split(path: Path) -> dict:
-    """Read a file that `export` made.
+def read_split(path: Path) -> dict[str, Any]:
+    """Return the content of a file that ``medaudit split export`` wrote.
 
     Raises
     ------
     MedauditError
-        It cannot be read, is none, or its parts do not agree with each other.
+        The file cannot be read, is not such a file, or its parts contradict each other.
     """
     try:
         content = read_json(path)
     except (OSError, ValueError) as error:
         raise MedauditError(f"cannot read the split {path}: {error}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise MedauditError(f"{path} is not a file of `medaudit split export` ({FORMAT})")
+        raise MedauditError(f"{path} was not written by `medaudit split export` ({FORMAT})")
     wanted = {"cohort", "dataset", "settings", "tables", "n_images", "splits", "test_sha256"}
     lacking = sorted(wanted - set(content)) or sorted(set(SPLITS) - set(content["splits"]))
     lacking = lacking or sorted({"manifest", "cohort", "groups"} - set(content["settings"]))
     if lacking:
-        raise MedauditError(f"{path} lacks {lacking}: it was cut or edited; get it again")
+        raise MedauditError(f"{path} lacks {lacking}: it was cut off or edited; get it again")
     held = {split: len(names) for split, names in content["splits"].items()}
     if held != content["n_images"]:
-        raise MedauditError(f"{path} says {content['n_images']} images, but lists {held}")
+        raise MedauditError(
+            f"{path} states {content['n_images']} images, but lists {held}: it was edited; get it again"
+        )
     return content
 
 
-def verify(config: dict, shared: dict, folder: Path) -> list[str]:
-    """Build a shared cohort from one's own data and return what differs, one finding a line.
+def verify(config: Config, shared: dict[str, Any], folder: Path) -> list[str]:
+    """Build a shared cohort from your own data and return the differences, one sentence each.
 
     Parameters
     ----------
     config : dict
-        The checked configuration: where the own dataset lies.
+        The checked configuration, which tells where your dataset is.
     shared : dict
-        From `read_split`.
+        The content of the file (`read_split`).
     folder : Path
-        For the cohort that is built.
+        Where the cohort is built.
 
     Returns
     -------
@@ -184,28 +193,29 @@ def verify(config: dict, shared: dict, folder: Path) -> list[str]:
     findings = [*_tables(shared["tables"], own["tables"]), *_counts(shared, own), *ids]
     if not ids and shared["test_sha256"] != own["test_sha256"]:
         findings.append(
-            "the test split holds the same images, but their labels, attributes or weights differ"
+            "the test split has the same images, but their labels, attributes or weights differ"
         )
     if findings and shared["code"] != own["code"]:
         findings.append(
-            f"the code that builds it differs: {shared['code']} in the file, {own['code']} here"
+            f"the code that builds the cohort differs: {shared['code']} in the file, {own['code']} here"
         )
     return findings
 
 
-def with_settings(config: dict, shared: dict) -> dict:
-    """Return `config` with a shared cohort and its dataset's settings; where data lie is kept."""
+def with_settings(config: Config, shared: dict[str, Any]) -> dict[str, Any]:
+    """Return `config` with the settings of a shared split, except where your data are."""
     name = shared["dataset"]
     if name not in config["datasets"]:
         known = ", ".join(config["datasets"])
         raise MedauditError(f"there is no dataset {name!r} in the catalogue; known: {known}")
-    own, given = config["datasets"][name], shared["settings"]
+    own, given = cast(dict[str, Any], config["datasets"][name]), shared["settings"]
     here = {key: own[key] for key in (*LOCAL, "attributes") if key in own}
     dataset = {**given["manifest"], **here}
     if "phantom" in own:
         dataset["phantom"] = {**(own["phantom"] or {}), **(given["manifest"].get("phantom") or {})}
     cohort = {**NOT_OF_A_SPLIT, **given["groups"], **given["cohort"]}
-    split_file = config["cohorts"].get(shared["cohort"], {}).get("split_file")
+    here_too = config["cohorts"].get(shared["cohort"])
+    split_file = here_too.get("split_file") if here_too else None
     if cohort.get("split_file") and split_file:
         cohort["split_file"] = split_file
     return {
@@ -215,11 +225,11 @@ def with_settings(config: dict, shared: dict) -> dict:
     }
 
 
-def _unnamed(entry: dict) -> dict:
+def _unnamed(entry: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in entry.items() if key != "name"}
 
 
-def _tables(theirs: dict, own: dict) -> list[str]:
+def _tables(theirs: dict[str, Any], own: dict[str, Any]) -> list[str]:
     lines = []
     for role in sorted({*theirs, *own}):
         one, other = theirs.get(role), own.get(role)
@@ -234,7 +244,7 @@ def _tables(theirs: dict, own: dict) -> list[str]:
     return lines
 
 
-def _counts(theirs: dict, own: dict) -> list[str]:
+def _counts(theirs: dict[str, Any], own: dict[str, Any]) -> list[str]:
     return [
         f"{split}: {theirs['n_images'][split]} images in the file, {own['n_images'][split]} here"
         for split in SPLITS
@@ -242,8 +252,10 @@ def _counts(theirs: dict, own: dict) -> list[str]:
     ]
 
 
-def _differences(theirs: dict, own: dict, names: pd.Series) -> list[str]:
-    """Return the images that are in another split, chosen on one side alone, or unknown here."""
+def _differences(
+    theirs: dict[str, list[str]], own: dict[str, list[str]], names: pd.Series
+) -> list[str]:
+    """Return the images that are in different splits, in only one cohort, or unknown here."""
     one = {name: split for split in SPLITS for name in theirs[split]}
     other = {name: split for split in SPLITS for name in own[split]}
     known = set(names.index)

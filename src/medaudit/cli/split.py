@@ -1,24 +1,25 @@
-"""``medaudit split``: hand on which images are in which split, and verify such a file."""
+"""``medaudit split``: write which images are in which split, to share it, or verify such a file."""
 
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from medaudit.cli.options import add_configuration, add_parser, make_console
+from medaudit.cli.options import Commands, add_configuration, add_parser, make_console
 
 EXAMPLES = """\
   medaudit split export nih_6x200
   medaudit split verify nih_6x200.split.json
 
-The file holds hashes of image names, settings and sums; no image, label, attribute or patient.
-verify builds the cohort from your own data and ends with 0 if it is equal, with 1 if not.
+The file has hashes of image names, settings and counts; no image, label, attribute or patient.
+verify builds the cohort from your own data; the exit status is 0 if it is equal, 1 if not.
 """
 SHOWN = 20
+"""Differences that are printed without ``--all``."""
 
 
-def add(commands) -> None:
-    """Add the subcommand and its two."""
-    text = "write or verify a file of which images are in which split"
+def add(commands: Commands) -> None:
+    """Add the subcommand with its own subcommands ``export`` and ``verify``."""
+    text = "write or verify a file that lists which images are in which split"
     parser = add_parser(commands, "split", text, run_export, EXAMPLES)
     several = parser.add_subparsers(required=True, metavar="export | verify")
     export = add_parser(several, "export", "write the split of a cohort", run_export)
@@ -27,16 +28,16 @@ def add(commands) -> None:
         "--output", type=Path, metavar="FILE", help="(default: <cohort>.split.json)"
     )
     verify = add_parser(several, "verify", "compare a split with your own data", run_verify)
-    verify.add_argument("file", type=Path, help="of `medaudit split export`")
+    verify.add_argument("file", type=Path, help="a file that `medaudit split export` wrote")
     verify.add_argument(
-        "--all", action="store_true", help=f"every difference, not the first {SHOWN}"
+        "--all", action="store_true", help=f"print every difference, not only the first {SHOWN}"
     )
     for each in (export, verify):
         add_configuration(each)
 
 
 def run_export(options: dict) -> None:
-    """Write the file."""
+    """Write the split of a cohort to a file."""
     from medaudit.cli.dry_run import read_config
     from medaudit.cli.shared_split import export
     from medaudit.core.table_io import write_json
@@ -51,7 +52,7 @@ def run_export(options: dict) -> None:
 
 
 def run_verify(options: dict) -> None:
-    """Say that a split is equal, or what differs; then exit with 1."""
+    """Print that a split is equal, or print the differences and exit with status 1."""
     from medaudit.cli.dry_run import read_config
     from medaudit.cli.shared_split import read_split, verify
 

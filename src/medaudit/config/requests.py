@@ -1,8 +1,10 @@
-"""What a study can ask for beside the standard tables and figures, and the stages that needs.
+"""Tables and figures that a study can request in addition to the standard ones, and their stages.
 
-Imports nothing: it is read at every start of the workflow. What makes each table and figure
-stands under the same name in `medaudit.report.tables.extra` and `medaudit.report.figures.extra`.
+Imports nothing heavy: it is read at every start of the workflow. The functions that make them are
+in `medaudit.report.tables.extra` and `medaudit.report.figures.extra`, under the same names.
 """
+
+from medaudit.core.entry_types import StudyEntry
 
 TABLES: dict[str, tuple[str, ...]] = {
     "zero_shot": ("dialects",),
@@ -32,7 +34,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "search": ("dialects", "best_trial", "footers"),
     "search_costs": ("dialects", "best_trial"),
 }
-"""Stages by table."""
+"""Table to the optional stages whose results it shows."""
 
 FIGURES: dict[str, tuple[str, ...]] = {
     "adaptation": (),
@@ -51,17 +53,17 @@ FIGURES: dict[str, tuple[str, ...]] = {
     "search_trajectories": ("best_trial",),
     "bit_stability": ("best_trial",),
 }
-"""Stages by figure; ``footers`` are those of the predictions, ``select`` what searches found."""
+"""Figure to the optional stages whose results it shows; ``footers`` means those of predictions."""
 
 
-def stages_of(entry: dict) -> set[str]:
-    """Return the stages that the tables and figures of a study's entry need.
+def stages_of(entry: StudyEntry) -> set[str]:
+    """Return the optional stages that the requested tables and figures of a study need.
 
     Parameters
     ----------
     entry : dict
-        With ``tables`` and ``figures``, lists of the names here; either may be absent.
+        ``tables`` and ``figures`` are lists of the names here; either may be absent.
     """
-    asked = [TABLES[name] for name in entry.get("tables", [])]
-    asked += [FIGURES[name] for name in entry.get("figures", [])]
-    return {stage for stages in asked for stage in stages}
+    needed = [TABLES[name] for name in entry.get("tables", [])]
+    needed += [FIGURES[name] for name in entry.get("figures", [])]
+    return {stage for stages in needed for stage in stages}

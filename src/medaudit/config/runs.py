@@ -1,33 +1,29 @@
-"""Which runs a study has: cohort, model and method of each, and what beside them it needs."""
+"""The runs of a study (cohort, model and method of each), and the optional results they need."""
 
 from medaudit.config.entries import method_entry
-from medaudit.config.grids import crosses
+from medaudit.config.grids import grids_of
 from medaudit.config.requests import stages_of
+from medaudit.core.entry_types import Config
+from medaudit.models.capabilities import KINDS
 
-GIVEN = {"predictions": "given"}
-"""Kinds of models that come with their scores, and the kind of method that takes them."""
+Run = dict[str, str]
+"""``cohort``, ``model`` and ``method``; of a search worker also ``worker``."""
 
-UNTRAINABLE = {"pixels"}
-"""Kinds of models without weights to tune."""
-
-WITHOUT_EMBEDDING = {"ensemble", "predictions"}
-"""Kinds of models of which there are predictions alone."""
-
-WITH_TEXT = {"clip", "biomedclip", "gloria", "medclip", "cxrclip", "siglip"}
-"""Kinds of models with a text tower."""
+EXCLUSIVE = {can.only_method for can in KINDS.values()} - {None}
+"""Kinds of methods that run only with the kinds of models that name them."""
 
 
-def runs(config: dict, study: str) -> list[dict[str, str]]:
-    """Return the runs of a study: cohort, model and method of each, in the study's order.
+def runs(config: Config, study: str) -> list[Run]:
+    """Return the runs of a study, in the order of its entry, without duplicates.
 
-    Those of its own cross first, then those that ``also`` adds; each once.
+    The runs of its own grid come first, then those of ``also``.
     """
     found = [
         (cohort, model, method)
-        for cross in crosses(config["studies"][study])
-        for cohort in cross["cohorts"]
-        for model in cross["models"]
-        for method in cross["methods"]
+        for grid in grids_of(config["studies"][study])
+        for cohort in grid["cohorts"]
+        for model in grid["models"]
+        for method in grid["methods"]
         if method_fits(config, model, method)
     ]
     return [
@@ -35,35 +31,35 @@ def runs(config: dict, study: str) -> list[dict[str, str]]:
     ]
 
 
-def helpers(config: dict) -> list[dict[str, str]]:
-    """Return the further workers of the searches of the studies to run: nothing waits for them."""
-    found = []
+def extra_search_workers(config: Config) -> list[Run]:
+    """Return the workers of all searches but the first of each; no rule depends on their output."""
+    found: list[Run] = []
     for run in [run for study in config["run"] for run in runs(config, study)]:
         for model in config["models"][run["model"]].get("members", [run["model"]]):
             entry = method_entry(config, run["method"], model, run["cohort"])
             if entry["kind"] == "search":
-                several = range(1, entry["workers"])
-                found += [{**run, "model": model, "worker": str(worker)} for worker in several]
+                numbers = range(1, entry["workers"])
+                found += [{**run, "model": model, "worker": str(number)} for number in numbers]
     return list({tuple(worker.values()): worker for worker in found}.values())
 
 
-def method_fits(config: dict, model: str, method: str) -> bool:
-    """Return whether a study runs this method on this model."""
+def method_fits(config: Config, model: str, method: str) -> bool:
+    """Return whether a method can be applied to a model; a study skips other pairs."""
     entry = config["models"][model]
-    kind = config["methods"][method]["kind"]
-    if entry["kind"] == "ensemble":
+    kind, can = config["methods"][method]["kind"], KINDS[entry["kind"]]
+    if can.members:
         return all(method_fits(config, member, method) for member in entry["members"])
-    if "given" in (kind, GIVEN.get(entry["kind"])):
-        return kind == GIVEN.get(entry["kind"])
+    if can.only_method or kind in EXCLUSIVE:
+        return kind == can.only_method
     if kind in ("finetune", "search"):
-        return entry["kind"] not in UNTRAINABLE
+        return can.trainable
     if kind == "zero_shot":
-        return entry["kind"] in WITH_TEXT
+        return can.text
     return True
 
 
-def asked(config: dict, study: str, stage: str) -> list[dict[str, str]]:
-    """Return the runs of a study whose results of an optional stage its tables and figures need.
+def runs_needing(config: Config, study: str, stage: str) -> list[Run]:
+    """Return the runs of a study for which its tables and figures need an optional stage.
 
     Parameters
     ----------
@@ -72,17 +68,17 @@ def asked(config: dict, study: str, stage: str) -> list[dict[str, str]]:
     study : str
         Its name.
     stage : str
-        See `medaudit.config.requests`. Models without an embedding of their own have no ``origin``,
-        methods that search for nothing and ensembles no ``select``.
+        See `medaudit.config.requests`. Models without an embedding have no ``attribute_probes``;
+        ensembles, and methods that search for nothing, have no ``best_trial``.
     """
     if stage not in stages_of(config["studies"][study]):
         return []
     return [run for run in runs(config, study) if _has(config, run, stage)]
 
 
-def _has(config: dict, run: dict[str, str], stage: str) -> bool:
-    kind = config["models"][run["model"]]["kind"]
+def _has(config: Config, run: Run, stage: str) -> bool:
+    can = KINDS[config["models"][run["model"]]["kind"]]
     searched = config["methods"][run["method"]]["kind"] == "search"
     if stage == "attribute_probes":
-        return kind not in WITHOUT_EMBEDDING
-    return stage != "best_trial" or (searched and kind != "ensemble")
+        return can.embedding
+    return stage != "best_trial" or (searched and not can.members)

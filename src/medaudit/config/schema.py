@@ -1,29 +1,35 @@
-"""Compare settings with a JSON Schema and say what is wrong, where, and what would be right."""
+"""Validate settings against a JSON Schema; errors say where, the value, and what is allowed."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
+from medaudit.config.renamed import RENAMED
 from medaudit.config.yaml_file import read_settings
 
 LARGEST_NUMBER = 2**53
+"""Whole numbers up to this are exact as a double."""
+
 _SHOWN = 100
+"""Characters of a wrong value that a message shows."""
+
 _KINDS = {"object": "a mapping", "array": "a list", "string": "text", "null": "null"}
 _KINDS |= {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
 
 
-def _is_whole(_, value: object) -> bool:
-    """Tell a whole number of a size that a computer counts to; 3.0 is none, ``range`` refuses it."""
+def _is_whole(_: object, value: object) -> bool:
+    """Accept whole numbers that a double holds exactly; not 3.0, which ``range`` refuses."""
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_NUMBER
 
 
-def _is_number(_, value: object) -> bool:
-    """Tell a finite number: a limit would let NaN pass, whatever it says."""
+def _is_number(_: object, value: object) -> bool:
+    """Accept finite numbers only: NaN would pass every minimum and maximum."""
     return _is_whole(_, value) or (isinstance(value, float) and math.isfinite(value))
 
 
@@ -35,43 +41,47 @@ _Validator = extend(
 )
 
 
-def read_schema(schemas: Path | dict[str, Path], name: str) -> dict:
-    """Return a schema: of a folder ``<name>.schema.yaml``, or the file of that name."""
+def read_schema(schemas: Path | dict[str, Path], name: str) -> dict[str, Any]:
+    """Return a schema: ``<name>.schema.yaml`` of a folder, or the file listed under `name`."""
     return read_settings(
         schemas[name] if isinstance(schemas, dict) else schemas / f"{name}.schema.yaml"
     )
 
 
-def entry_kinds(schema: dict, key: str) -> dict[str, dict]:
-    """Return the schemas of entries among the definitions: those with the property `key`."""
+def entry_kinds(schema: dict[str, Any], key: str) -> dict[str, dict[str, Any]]:
+    """Return the definitions of a schema of kinds of entries: those with property `key`."""
     found = schema["$defs"].items()
     return {name: part for name, part in found if key in part.get("properties", {})}
 
 
-def validate(value: object, schema: dict, where: str) -> Iterator[str]:
-    """Yield one line for each violation; fill in defaults of absent properties."""
+def validate(value: object, schema: dict[str, Any], where: str) -> Iterator[str]:
+    """Fill in the defaults of absent properties, then yield one sentence per violation."""
     _fill_defaults(value, schema, schema.get("$defs", {}))
     errors = _Validator(schema).iter_errors(value)
     for error in sorted(errors, key=lambda error: [str(part) for part in error.absolute_path]):
         path = ".".join([where, *(str(part) for part in error.absolute_path)])
-        yield f"- {path}: {_explain(error)}"
+        yield f"{path}: {_explain(error)}"
 
 
-def unknown(value: object, known) -> str:
-    """Return that `value` is unknown, what is known, and what it may be meant to be."""
+def unknown(value: object, known: Iterable[object]) -> str:
+    """Return the end of a sentence on an unknown name: what may be meant, and what is known."""
     names = sorted(str(name) for name in known)
+    renamed = RENAMED.get(str(value))
     close = get_close_matches(str(value)[:_SHOWN], names, n=1)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    if renamed in names:
+        hint = f" (it was renamed: write {renamed!r})"
+    else:
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
     return f"is unknown{hint}; known: {', '.join(names)}"
 
 
 def show(value: object) -> str:
-    """Return `value` as Python writes it, cut where it is long."""
+    """Return the Python text of `value`, shortened if it is long."""
     text = repr(value)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 4] + " ..."
 
 
-def _fill_defaults(value: object, schema: dict, definitions: dict) -> None:
+def _fill_defaults(value: object, schema: dict[str, Any], definitions: dict[str, Any]) -> None:
     if "$ref" in schema:
         schema = definitions[schema["$ref"].rsplit("/", 1)[-1]]
     if not isinstance(value, dict):
@@ -83,10 +93,12 @@ def _fill_defaults(value: object, schema: dict, definitions: dict) -> None:
             _fill_defaults(value[key], part, definitions)
 
 
-def _explain(error) -> str:
-    value, limit = error.instance, error.validator_value
+def _explain(error: ValidationError) -> str:
+    value: Any = error.instance
+    limit: Any = error.validator_value
     if error.validator == "additionalProperties" and limit is False:
-        known = error.schema.get("properties", {})
+        schema: Any = error.schema
+        known = schema.get("properties", {})
         strange = [key for key in value if key not in known]
         return "; ".join(f"key {show(key)} {unknown(key, known)}" for key in strange)
     if error.validator in ("enum", "const"):
@@ -96,8 +108,8 @@ def _explain(error) -> str:
     if error.validator == "oneOf":
         return f"{show(value)} is not {_spell([part.get('type') for part in limit])}"
     if error.validator == "uniqueItems":
-        twice = next(item for k, item in enumerate(value) if item in value[:k])
-        return f"{show(twice)} stands more than once"
+        duplicate = next(item for k, item in enumerate(value) if item in value[:k])
+        return f"{show(duplicate)} is listed more than once"
     if error.validator == "pattern":
         return f"{show(value)} does not match {limit}"
     return error.message.replace(repr(value), show(value))

@@ -1,4 +1,4 @@
-"""The stages of a run: one rule, one module and one results folder of the same name each."""
+"""The list of stages: each is a rule, a module and a results folder of the same name."""
 
 PACKAGES = {
     "data": ("manifest", "cohort", "groups", "images"),
@@ -10,7 +10,7 @@ PACKAGES = {
     ),
     "report": ("compare", "report"),
 }
-"""Rule file of ``workflow/rules`` (and package of ``medaudit``) to its stages, in flow order."""
+"""Rule file of ``workflow/rules``, which is a package of ``medaudit``, to its stages in order."""
 
 MODULES = {stage: f"{package}.{stage}" for package, stages in PACKAGES.items() for stage in stages}
 """Stage to its module below ``medaudit``; ``python -m medaudit.<module>`` runs it."""

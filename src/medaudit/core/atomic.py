@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whatever happens to the process that writes them."""
+"""Atomic writes: a file is complete or not there, even if the process that writes it is killed."""
 
 import errno
 import fcntl
@@ -15,15 +15,15 @@ from medaudit.core.errors import MedauditError
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 FULL = 1 << 16
-"""Free bytes below which a failed write is put down to the disk."""
+"""Free bytes below which a failed write is blamed on a full disk."""
 
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success flush it to disk and rename it.
+    """Context that gives a temporary path next to `path`; on success, flush and rename it.
 
-    On an exception the temporary file is removed and whatever stood at `path` stays. What a killed
-    process left is used up by the next write of the same path on that machine.
+    On an exception the temporary file is removed and `path` stays as it was. A temporary file that
+    a killed process left is reused by the next write of the same path on that machine.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def atomic(path: Path) -> Iterator[Path]:
         handle, temporary = _open_temporary(path)
     except OSError as error:
         raise MedauditError(
-            f"cannot write {path}: {error.strerror}; choose a folder that can be written"
+            f"cannot write {path}: {error.strerror}; choose a folder that you may write to"
         ) from error
     try:
         yield temporary
@@ -47,8 +47,8 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
         if full:
             raise MedauditError(
-                f"cannot write {path}: {error}; free space or have the disk mended, then run the "
-                "same command again: what is finished is kept"
+                f"cannot write {path}: {error}; free disk space or repair the disk, then run the "
+                "same command again: finished results are kept"
             ) from error
         raise
     finally:
@@ -56,13 +56,14 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 def _open_temporary(path: Path) -> tuple[int, Path]:
-    """Open and lock the one temporary file of `path` here, or a new one if it is being written."""
+    """Open and lock this machine's temporary file of `path`, or a new one if it is in use."""
     machine = zlib.crc32(platform.node().encode())
     temporary = path.with_name(f".{path.name}.{machine:08x}{path.suffix}")
     with suppress(OSError):  # another writer or user, or a file system without locks
         handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Another writer may have renamed the file between our open and our lock.
             if os.path.samestat(os.fstat(handle), temporary.stat()):
                 os.ftruncate(handle, 0)
                 return handle, temporary
@@ -75,7 +76,7 @@ def _open_temporary(path: Path) -> tuple[int, Path]:
 
 
 def _is_disk_at_fault(error: BaseException, folder: Path) -> bool:
-    """Return whether the disk made a write fail; some libraries say so in their own errors."""
+    """Return whether the disk made a write fail; some libraries wrap that in their own errors."""
     if isinstance(error, MedauditError) or not isinstance(error, Exception):
         return False
     said = any(os.strerror(code) in str(error) for code in DISK_ERRORS)
@@ -91,6 +92,7 @@ def _flush(path: Path) -> None:
 
 
 def _umask() -> int:
+    # It can only be read by setting it.
     mask = os.umask(0)
     os.umask(mask)
     return mask

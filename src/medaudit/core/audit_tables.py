@@ -1,6 +1,7 @@
-"""Contracts of the tables that are derived from predictions, metrics, gaps and embeddings.
+"""Schemas of the tables that are derived from predictions, metrics, gaps and embeddings.
 
-They stand apart from `medaudit.core.table_io`, so that a new one reruns no training.
+They are not in `medaudit.core.table_io`, because every stage depends on that module's code: a new
+table there would rerun all training.
 """
 
 import pandas as pd
@@ -48,7 +49,7 @@ MARGINALS = Table(
     required=("n", "status"),
 )
 PARTS = Table(
-    "parts of gaps",
+    "gap decomposition",
     {
         **dict.fromkeys((*RUN_KEY, "group", "metric", "part"), TEXT),
         **dict.fromkeys(("value", "low", "high"), REAL),
@@ -102,15 +103,17 @@ SEARCH = Table(
     key=("number",),
     required=("state", "learning_rate", "mask", "epochs"),
 )
-"""A point's place in the search, ``complete``, ``pruned`` or ``undefined``, and what it cost.
+"""One row per trial: its ``state`` (``complete``, ``pruned`` or ``undefined``), point and cost.
 
-``pruning_ratio`` and ``beta`` are those of fairprune, missing for other trainings."""
+``pruning_ratio`` and ``beta`` are settings of fairprune, missing for other trainings."""
 
 
-def summing(gaps: pd.DataFrame) -> pd.Series:
-    """Say which gaps sum a run up: of the mean over seeds, and not of one task among several.
+def is_summary(gaps: pd.DataFrame) -> pd.Series:
+    """Return a mask of the gaps that summarise a run.
 
-    Their permutations are kept beside the table, as ``<x>.null.npy``, row by row.
+    These are the gaps of the mean over seeds; of several tasks, only those of all tasks together
+    (``all``, ``mean``, ``mean_of_gaps``). The file ``<x>.null.npy`` next to a table of gaps has the
+    permutations of these rows, in their order.
     """
     sums = gaps["task"].isin(["all", "mean"]).groupby(gaps["metric"]).transform("any")
     return gaps["seed"].eq("mean") & (gaps["task"].isin(["all", "mean", "mean_of_gaps"]) | ~sums)

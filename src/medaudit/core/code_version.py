@@ -1,4 +1,4 @@
-"""What code made a result: a hash of a stage's import closure."""
+"""Hash of all code that makes a result: a stage's modules and whatever they import."""
 
 import ast
 import hashlib
@@ -17,14 +17,14 @@ def code_version(*modules: str) -> str:
     The hash covers the syntax trees of the modules and of every ``medaudit`` module they import,
     directly or not, at the top or inside a function. Comments, docstrings and layout do not
     count, so editing them reruns nothing. The files in a package's ``templates`` folder and its
-    CSV files count as they are. Modules that are found by name at run time (a dataset, a model backend) are not seen
-    and must be named.
+    CSV files count byte by byte. A module that is imported by name at run time (a dataset, a kind
+    of model) is not found and must be listed.
 
     Parameters
     ----------
     *modules : str
-        Names below ``medaudit``, e.g. ``"models.embed"``, ``"models.kinds.pixels"``. A package stands for its
-        ``__init__``; the packages around a module count too.
+        Names below ``medaudit``, e.g. ``"models.embed"``, ``"models.kinds.pixels"``. A package
+        means its ``__init__``; the packages around a module count too.
 
     Returns
     -------
@@ -34,7 +34,7 @@ def code_version(*modules: str) -> str:
     Raises
     ------
     MedauditError
-        There is no such module.
+        A module does not exist.
     """
     seen: set[str] = set()
     waiting = [f"medaudit.{module}" for module in modules]
@@ -72,17 +72,17 @@ def _templates(module: str) -> list[Path]:
 def _parse(module: str) -> ast.Module:
     path = _source(module)
     if path is None:
-        raise MedauditError(f"code_version: there is no module {module} in {PACKAGE}")
+        raise MedauditError(f"code_version: {PACKAGE} has no module {module}")
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
 @cache
 def _tree_hash(module: str) -> str:
-    tree = ast.parse(ast.unparse(_parse(module)))
+    tree = ast.parse(ast.unparse(_parse(module)))  # a copy, since the next lines change it
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
-            node.body = [part for part in body if not _is_text(part)]
+            body[:] = [part for part in body if not _is_text(part)]
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
@@ -99,7 +99,8 @@ def _find_imports(module: str) -> Iterator[str]:
     for node in ast.walk(_parse(module)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            # `from a import b` imports module a.b or takes the name b from module a.
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         else:
             continue

@@ -1,4 +1,4 @@
-"""Types of the JSON documents that stages exchange, so that a type checker finds a wrong key."""
+"""Types of the JSON documents that stages exchange, so that a type checker finds a misspelt key."""
 
 from typing import Any, TypedDict
 
@@ -6,7 +6,7 @@ from medaudit.core.entry_types import StudyEntry
 
 
 class GroupCount(TypedDict):
-    """Size of one group in one split (`CohortCard` ``counts``)."""
+    """Size of one group in one split: one element of ``counts`` of a `CohortCard`."""
 
     split: str
     attribute: str
@@ -42,7 +42,7 @@ class CohortCard(TypedDict, total=False):
 
 
 class PredictionsFooter(TypedDict, total=False):
-    """Footer of a predictions table: who predicted, with which weights, how it was chosen."""
+    """Footer of a predictions table: the model, its weights, and how its settings were chosen."""
 
     cohort: str
     model: str
@@ -55,7 +55,7 @@ class PredictionsFooter(TypedDict, total=False):
 
 
 class StudyHead(TypedDict, total=False):
-    """Head of a study's ``index.json``: what its tables and figures are made of."""
+    """Head of a study's ``index.json``: the settings behind its tables and figures."""
 
     study: str
     entry: StudyEntry

@@ -1,4 +1,4 @@
-"""Tables of embeddings: one vector per image."""
+"""Reading and writing tables of embeddings, one vector per image."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from medaudit.core.table_io import EMBEDDINGS, write_table
 
 
 def write_embeddings(ids: np.ndarray, vectors: np.ndarray, path: Path, **metadata: object) -> None:
-    """Write embeddings ``[n, d]`` without turning them into Python objects."""
+    """Write embeddings ``[n, d]`` from NumPy to Arrow, without a Python object per number."""
     offsets = np.arange(len(vectors) + 1, dtype=np.int32) * vectors.shape[1]
     lists = pa.ListArray.from_arrays(offsets, pa.array(vectors.reshape(-1)))
     frame = pd.DataFrame({"image_id": ids, "embedding": pd.arrays.ArrowExtensionArray(lists)})
@@ -32,7 +32,7 @@ def read_embeddings(path: Path) -> tuple[np.ndarray, np.ndarray]:
     Raises
     ------
     MedauditError
-        It is no such table, vectors differ in length, or an id stands twice.
+        The file is not such a table, vectors differ in length, or an image id is duplicate.
     """
     try:
         table = pq.read_table(path, columns=["image_id", "embedding"]).combine_chunks()
@@ -43,7 +43,8 @@ def read_embeddings(path: Path) -> tuple[np.ndarray, np.ndarray]:
     lengths = np.unique(lists.value_lengths().to_numpy(zero_copy_only=False))
     if len(lengths) != 1 or len(np.unique(ids)) != len(ids):
         raise MedauditError(
-            f"{path}: embeddings must be one vector of one length for each image; lengths are "
-            f"{lengths[:5].tolist()}, {len(np.unique(ids))} of {len(ids)} ids differ"
+            f"{path} must have one vector per image, all of the same length; it has lengths "
+            f"{lengths[:5].tolist()} and {len(ids) - len(np.unique(ids))} duplicate image ids: "
+            "delete the file and run again"
         )
     return ids, lists.flatten().to_numpy().reshape(len(ids), -1)

@@ -1,13 +1,29 @@
 """The one error that is shown to a user without a traceback."""
 
+from collections.abc import Iterable
+
 LONGEST = 20_000
 """Characters of a message that are shown."""
 
 
 class MedauditError(Exception):
-    """Something the user can mend: says what is wrong, the value, where, and what to do."""
+    """An error that the user can fix: what is wrong, the value, where, and what to do.
+
+    Parameters
+    ----------
+    message : str
+        One sentence; with `problems` it introduces them and ends with a colon.
+    problems : iterable of str
+        Separate problems, one sentence each. They are listed below the message, and kept as
+        ``problems`` for whoever handles them one by one.
+    """
+
+    def __init__(self, message: str, problems: Iterable[str] = ()) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join([message, *(f"- {problem}" for problem in self.problems)]))
 
     def __str__(self) -> str:
-        """Return the message; what a file holds cannot command the terminal or forge log lines."""
+        """Return the message, cut to `LONGEST` characters."""
         text = super().__str__()[:LONGEST]
+        # Messages quote file contents: escaped, those cannot control a terminal or forge log lines.
         return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)

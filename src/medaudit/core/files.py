@@ -1,4 +1,4 @@
-"""The user's files: the folder they are relative to, and their hashes."""
+"""Files of the user: the folder that relative paths belong to, and SHA-256 hashes."""
 
 import hashlib
 import os

@@ -1,7 +1,7 @@
-"""A record beside each result of what made it: settings, code and inputs.
+"""A record next to each result of what it was made from: settings, code and inputs.
 
-Snakemake keeps records of its own in ``.snakemake``. These stay with the results when that folder is
-lost or left behind, so that a result made otherwise is not taken for a current one.
+Snakemake keeps such records in ``.snakemake``. These stay with the results when that folder is lost
+or left behind, so that a result made with other settings or code is not taken for a current one.
 """
 
 import hashlib
@@ -12,29 +12,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from medaudit.core.files import sha256
 from medaudit.core.table_io import read_json, write_json
 
 LARGE = 1 << 27
-"""Bytes above which a file is known by its size alone."""
+"""Bytes above which a file is identified by its size instead of its hash."""
 
 
 @contextmanager
-def recorded(settings: dict, code: str | None, options: dict) -> Iterator[None]:
-    """Run a stage in this context: the record of its ``output`` goes first and is made last.
+def recorded(settings: dict[str, Any], code: str | None, options: dict[str, Any]) -> Iterator[None]:
+    """Context in which a stage runs: the old record is deleted first, the new one written last.
+
+    A stage that fails or is killed in between leaves no record, so its output is not current.
 
     Parameters
     ----------
     settings : dict
-        The stage's.
+        The stage's settings.
     code : str or None
-        Hash of its code (`medaudit.config.jobs.code`); without it there will be no record.
+        Hash of its code (`medaudit.config.jobs.code`); without it no record is written.
     options : dict
-        Its other arguments; paths that it has not written are its inputs.
+        Its other arguments by name. The paths among them that the stage does not write are its
+        inputs; the record is stored next to ``output``.
     """
     output = options.get("output")
-    before = {file: _identity(file) for file in _files(options)}
+    before = {file: _identity(file) for file in _paths(options)}
     if output:
         record_path(output).unlink(missing_ok=True)
     yield
@@ -44,12 +48,13 @@ def recorded(settings: dict, code: str | None, options: dict) -> Iterator[None]:
 
 
 def is_current(outputs: list[Path], settings: str, code: str) -> bool:
-    """Return whether a job's outputs were made from its settings, code and inputs as they are.
+    """Return whether a job's outputs were made from the present settings, code and inputs.
 
     Parameters
     ----------
     outputs : list of Path
-        What it writes; its ``output`` has the record, which can be the folder of these.
+        Files that the job writes. The record is next to its ``--output``, which may be one of
+        these files or their folder.
     settings, code : str
         See `medaudit.config.jobs.settings` and `medaudit.config.jobs.code`.
 
@@ -73,11 +78,12 @@ def record_path(output: Path) -> Path:
 
 
 @cache
-def pull_back(folder: Path) -> None:
-    """Give files below `folder` that are dated in the future the time of now, once a process.
+def clamp_future_mtimes(folder: Path) -> None:
+    """Reset modification times below `folder` that are in the future to now, once per process.
 
-    A clock that was ahead leaves them; Snakemake would refuse whatever is made from them until
-    that time has come. They were written before now, so nothing is dated older than it is.
+    A clock that was ahead leaves such files, and Snakemake would treat whatever is made from them
+    as outdated until that time has come. They were written before now, so resetting them makes no
+    file look older than it is.
     """
     now = time.time()
     for path in folder.rglob("*"):
@@ -86,7 +92,7 @@ def pull_back(folder: Path) -> None:
                 os.utime(path, (now, now), follow_symlinks=False)
 
 
-def _record(settings: str, code: str, inputs: list[str]) -> dict:
+def _record(settings: str, code: str, inputs: list[str]) -> dict[str, Any]:
     text = json.dumps(json.loads(settings), sort_keys=True)
     return {
         "settings": hashlib.sha256(text.encode()).hexdigest(),
@@ -96,7 +102,7 @@ def _record(settings: str, code: str, inputs: list[str]) -> dict:
 
 
 def _contents(path: Path) -> str | int:
-    """Return the hash of a file, or its size; a folder is known by its card."""
+    """Return the hash of a file, or its size if it is large; for a folder, that of its card."""
     file = path / "card.json" if path.is_dir() else path
     if not file.exists() and path.is_dir():
         return len(list(path.iterdir()))
@@ -104,13 +110,15 @@ def _contents(path: Path) -> str | int:
     return sha256(file) if size <= LARGE else size
 
 
-def _files(options: dict) -> list[Path]:
+def _paths(options: dict[str, Any]) -> list[Path]:
     listed = [value if isinstance(value, list) else [value] for value in options.values()]
     return [value for values in listed for value in values if isinstance(value, Path)]
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what changes when a file is written again; None if it is not there."""
     if not path.exists():
         return None
-    status = path.lstat()  # of a link into a shared cache, not of what other runs may touch there
+    # Of the link itself: runs that share a cache may touch the cached file it points to.
+    status = path.lstat()
     return status.st_ino, status.st_mtime_ns

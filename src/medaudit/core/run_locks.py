@@ -1,8 +1,8 @@
-"""Who works in a folder: a lock for its runs, and one for their jobs.
+"""Two locks per folder, one held by its runs and one by their jobs, to recognise a killed run.
 
-The kernel lets go of a lock when its process dies, however it dies. So a run that finds itself
-alone knows that what a killed one left behind is stale. On a file system without locks nothing is
-done, and Snakemake's own lock is as strict as ever.
+The kernel releases a lock when its process dies, however it dies. So a run that finds no other
+holder of the run lock knows that what a killed run left behind is stale. On a file system without
+locks nothing is done here, and Snakemake's own lock works as usual.
 """
 
 import fcntl
@@ -14,39 +14,43 @@ from functools import cache
 from pathlib import Path
 from typing import TextIO
 
-RUNS, JOBS = "medaudit.config.runs", "medaudit.jobs"
+RUNS, JOBS = "medaudit.runs", "medaudit.jobs"
+"""Names of the two lock files, in Snakemake's folder."""
+
 UNKNOWN = "an-unknown-machine"
 VARIABLE = "MEDAUDIT_JOBS_LOCK"
+"""Environment variable that tells a job where the jobs' lock file is."""
+
 log = logging.getLogger(__name__)
 _held: list[TextIO] = []
-"""Kept open, so locked, until this process ends."""
+"""Open files, and so held locks: the kernel releases them when this process ends."""
 
 
-def export(folder: Path) -> None:
-    """Tell the jobs of this process where their lock is."""
+def export_job_lock(folder: Path) -> None:
+    """Tell the jobs that this process starts where their lock file is."""
     os.environ[VARIABLE] = str(folder.absolute() / JOBS)
 
 
-def join_jobs() -> None:
-    """Count among the jobs of a run until this process ends; nothing where no run has started it."""
+def hold_job_lock() -> None:
+    """Hold the jobs' lock until this process ends; do nothing outside a workflow run."""
     if path := os.environ.get(VARIABLE):
         with suppress(OSError):
             _hold(Path(path).open("a"))  # noqa: SIM115 -- open until this process ends
 
 
 @cache
-def join_runs(folder: Path) -> None:
-    """Count among the runs of a folder until this process ends.
+def hold_run_lock(folder: Path) -> None:
+    """Hold the folder's run lock until this process ends, and clean up after a killed run.
 
-    If no other run of it lives, first wait for jobs that a killed run has left, so that nobody
-    writes while this one looks at what is there, and then remove that run's locks. Locks left by a
-    run of another machine stay, since not every network file system tells machines of each
-    other's locks.
+    If no other run of the folder is alive, first wait for jobs that a killed run has left, so that
+    nobody writes while this run looks at the files, and then remove that run's Snakemake locks.
+    Locks left by a run on another machine stay, because not every network file system passes locks
+    on to other machines.
 
     Parameters
     ----------
     folder : Path
-        Where Snakemake keeps its records, ``.snakemake``.
+        Snakemake's folder, ``.snakemake``.
     """
     with suppress(OSError):
         folder.mkdir(exist_ok=True)
@@ -77,13 +81,13 @@ def _await_jobs(path: Path) -> None:
 
 
 def _remove_locks(folder: Path, runs: TextIO) -> None:
-    """Remove what runs left that were all of this machine, as `runs` says."""
+    """Remove Snakemake's locks if every run that `runs` lists was on this machine."""
     left = list(folder.glob("*.lock"))
     runs.seek(0)
     machines = set(runs.read().split()) or {UNKNOWN}
     if left and machines != {platform.node()}:
         log.warning(
-            "there is a lock of a run on %s: if none works there, snakemake --unlock",
+            "there is a lock of a run on %s: if no run is active there, snakemake --unlock",
             " or ".join(sorted(machines)),
         )
         print(*machines, file=runs)

@@ -1,7 +1,8 @@
-"""Command line of a stage: ``python -m medaudit.<stage> --settings JSON --<path> ...``.
+"""Command line of a stage: ``python -m medaudit.<package>.<stage> --settings JSON --<path> ...``.
 
-A stage is one public function ``stage(settings, *, <paths>, threads=1)``. Its keyword-only
-parameters become options: ``Path`` takes one path, ``list[Path]`` one or more, ``int`` a number.
+A stage is one public function with the name of the stage: ``evaluate(settings, *, <paths>)``. Its
+keyword-only parameters become options: ``Path`` takes one path, ``list[Path]`` one or more,
+``int`` a number.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from medaudit.core.errors import MedauditError
 from medaudit.core.result_records import recorded
-from medaudit.core.run_locks import join_jobs
+from medaudit.core.run_locks import hold_job_lock
 
 
 def run(function: Callable[..., None], arguments: list[str] | None = None) -> None:
@@ -25,7 +26,7 @@ def run(function: Callable[..., None], arguments: list[str] | None = None) -> No
     )
     options = vars(_parser(function).parse_args(arguments))
     settings, code = options.pop("settings"), options.pop("code")
-    join_jobs()
+    hold_job_lock()
     try:
         with recorded(settings, code, options):
             function(settings, **options)
@@ -39,15 +40,20 @@ def _stage_of(function: Callable[..., None]) -> str:
 
 
 def export_package() -> None:
-    """Let jobs import this very package, in whatever environment they run."""
+    """Let jobs import this same copy of the package, in whatever environment they run."""
     others = filter(None, [os.environ.get("PYTHONPATH")])
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[2]), *others])
 
 
 def _parser(function: Callable[..., None]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=inspect.getdoc(function).splitlines()[0])
-    parser.add_argument("--settings", type=json.loads, required=True, help="settings as JSON")
-    parser.add_argument("--code", help="hash of the stage's code, for the record of its output")
+    summary = (inspect.getdoc(function) or "").partition("\n")[0]
+    parser = argparse.ArgumentParser(description=summary)
+    parser.add_argument(
+        "--settings", type=json.loads, required=True, help="the job's settings, as JSON"
+    )
+    parser.add_argument(
+        "--code", help="hash of the stage's code, for the record next to its output"
+    )
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
             continue

@@ -1,15 +1,17 @@
-"""Contracts of every file that one stage writes and another reads.
+"""Schemas, readers and writers of the files that one stage writes and another reads.
 
-A `Table` names its columns, their types and its key. `write_table` and `read_table` check it, so
-that a broken file is found where it was made. Every write is atomic (`medaudit.core.atomic`). Formats
-follow the file's suffix: ``.parquet``, ``.csv``.
+A `Table` names its columns, their types and its key. `write_table` and `read_table` check them, so
+that a broken table is found where it is made. Every write is atomic (`medaudit.core.atomic`). The
+file's suffix chooses the format: ``.parquet`` or ``.csv``.
 """
 
 import csv
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,21 +20,14 @@ import pyarrow.parquet as pq
 
 from medaudit.core.atomic import atomic
 from medaudit.core.errors import MedauditError
+from medaudit.core.statuses import ImageStatus, Status
 
 FLOAT_FORMAT = "%.6g"
-STATUSES = (
-    "ok",
-    "undefined:one_class",
-    "undefined:no_decision",
-    "undefined:no_fit",
-    "too_few",
-    "missing",
-)
 
 
 @dataclass(frozen=True)
 class Table:
-    """The contract of one kind of table.
+    """The schema of one kind of table.
 
     Parameters
     ----------
@@ -45,7 +40,9 @@ class Table:
     prefixes : dict of str to pyarrow.DataType
         Types of further columns by the start of their names, e.g. ``y_`` and ``a_``.
     required : tuple of str
-        Columns in which no value may be missing; the key always belongs to them.
+        Columns in which no value may be missing, in addition to those of the key.
+    statuses : enum
+        The values that a column ``status`` may have.
     """
 
     name: str
@@ -53,6 +50,7 @@ class Table:
     key: tuple[str, ...]
     prefixes: dict[str, pa.DataType] = field(default_factory=dict)
     required: tuple[str, ...] = ()
+    statuses: type[StrEnum] = Status
 
 
 TEXT, REAL, WHOLE = pa.string(), pa.float64(), pa.int64()
@@ -82,6 +80,7 @@ IMAGES = Table(
     {"image_id": TEXT, "row": WHOLE, "status": TEXT, "error": TEXT},
     key=("image_id",),
     required=("row", "status"),
+    statuses=ImageStatus,
 )
 EMBEDDINGS = Table(
     "embeddings",
@@ -125,13 +124,13 @@ GAPS = Table(
 
 
 def check_table(frame: pd.DataFrame, table: Table, where: str) -> pa.Table:
-    """Return `frame` as an Arrow table in the column order and types of its contract.
+    """Return `frame` as an Arrow table with the columns, order and types of its schema.
 
     Raises
     ------
     MedauditError
-        A column is lacking or unknown, a value has the wrong type, a required value is missing,
-        or a key stands twice; the message shows the first offending rows.
+        A column is missing or unknown, a value has the wrong type, a required value is missing, a
+        status is unknown, or a key is duplicate; the message shows the first such row.
     """
     problems = list(_problems(frame, table))
     if problems:
@@ -153,7 +152,7 @@ def write_table(frame: pd.DataFrame, path: Path, table: Table, **metadata: objec
     path : Path
         Ends in ``.parquet`` or ``.csv`` (numbers as ``%.6g``).
     table : Table
-        The contract.
+        Its schema.
     **metadata : object
         JSON values stored in a Parquet file's footer (see `read_metadata`).
     """
@@ -173,10 +172,7 @@ def write_table(frame: pd.DataFrame, path: Path, table: Table, **metadata: objec
 
 
 def read_table(path: Path, table: Table, columns: list[str] | None = None) -> pd.DataFrame:
-    """Read `path` and check it against `table`.
-
-    With `columns`, only these are read and the key is not checked.
-    """
+    """Read `path` and check it against `table`; with `columns`, read only these, unchecked."""
     try:
         if path.suffix == ".parquet":
             frame = pq.read_table(path, columns=columns).to_pandas()
@@ -223,7 +219,7 @@ def join_groups(cohort: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([cohort[kept], added], axis=1)
 
 
-def read_metadata(path: Path) -> dict:
+def read_metadata(path: Path) -> dict[str, Any]:
     """Return the JSON metadata that `write_table` stored in a Parquet file."""
     footer = pq.read_schema(path).metadata or {}
     return {
@@ -240,8 +236,8 @@ def write_json(value: object, path: Path) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def read_json(path: Path) -> dict:
-    """Read a JSON file."""
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -265,19 +261,29 @@ def _problems(frame: pd.DataFrame, table: Table) -> Iterator[str]:
     lacking = [column for column in table.columns if column not in frame.columns]
     unknown = [column for column in frame.columns if _type_of(column, table) is None]
     if lacking:
-        yield f"lacks {lacking} (it has {list(frame.columns)})"
+        yield f"the columns {lacking} are missing (it has {list(frame.columns)})"
     if unknown:
-        yield f"has unknown columns {unknown}"
+        yield f"the columns {unknown} are unknown"
     for column in (*table.key, *table.required):
         missing = frame[column].isna() if column in frame.columns else pd.Series(dtype=bool)
         if missing.any():
-            yield f"{column} is missing in {missing.sum()} rows, first {missing.idxmax()}"
+            yield f"{column} is missing in {missing.sum()} rows, first in row {missing.idxmax()}"
+    yield from _status_problems(frame, table)
     if not lacking and frame.duplicated(list(table.key)).any():
-        twice = frame.loc[frame.duplicated(list(table.key), keep=False), list(table.key)]
-        yield f"{len(twice)} rows share their key, e.g. {twice.iloc[0].to_dict()}"
+        shared = frame.loc[frame.duplicated(list(table.key), keep=False), list(table.key)]
+        yield f"{len(shared)} rows have a duplicate key, e.g. {shared.iloc[0].to_dict()}"
+
+
+def _status_problems(frame: pd.DataFrame, table: Table) -> Iterator[str]:
+    if "status" in table.columns and "status" in frame.columns:
+        unknown = sorted(set(frame["status"].dropna()) - set(table.statuses), key=str)
+        if unknown:
+            known = ", ".join(table.statuses)
+            yield f"the statuses {unknown} are unknown; known: {known}"
 
 
 def _read_csv(path: Path, table: Table, columns: list[str] | None) -> pd.DataFrame:
+    # Text stays text: a group may be called "NA", and ids may look like numbers.
     header = pd.read_csv(path, nrows=0).columns
     kinds = {column: _type_of(column, table) for column in header}
     text = {column: "str" for column, kind in kinds.items() if kind == TEXT}

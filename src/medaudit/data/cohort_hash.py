@@ -1,4 +1,4 @@
-"""Hashes of a cohort: which images it has, and what it is tested on."""
+"""Hashes that identify a cohort's images and splits, and its test set."""
 
 import hashlib
 
@@ -14,7 +14,7 @@ def hash_ids(frame: pd.DataFrame) -> str:
 def hash_test(frame: pd.DataFrame) -> str:
     """Return the SHA-256 of the test split in full: images, labels, attributes and weights.
 
-    Two cohorts of which it is the same are tested on the same, so their results are paired.
+    Cohorts with the same hash are tested on the same data, so their results are paired.
     """
     test = frame[frame["split"] == "test"].sort_values("image_id")
     text = test[sorted(test.columns)].to_csv(index=False, lineterminator="\n")

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from medaudit.core.documents import GroupCount
+from medaudit.core.intersections import SEPARATOR
 from medaudit.data.group_levels import group_of
 
 
@@ -19,7 +20,9 @@ def count_groups(
     """
     labels = [f"y_{task}" for task in tasks]
     everyone = pd.Series("all", index=frame.index, dtype="str")
-    named = {"all": everyone} | {" & ".join(names): group_of(frame, names) for names in attributes}
+    named = {"all": everyone} | {
+        SEPARATOR.join(names): group_of(frame, names) for names in attributes
+    }
     return [
         record
         for attribute, groups in named.items()
@@ -29,7 +32,7 @@ def count_groups(
 
 def count_missing(frame: pd.DataFrame, attributes: list[tuple[str, ...]]) -> dict[str, int]:
     """Return for each attribute the number of images that belong to none of its groups."""
-    return {" & ".join(names): int(group_of(frame, names).isna().sum()) for names in attributes}
+    return {SEPARATOR.join(names): int(group_of(frame, names).isna().sum()) for names in attributes}
 
 
 def _count(

@@ -1,15 +1,19 @@
 """Groups of patients: age groups by a cohort's own rule, and intersections of attributes."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from medaudit.core.errors import MedauditError
+from medaudit.core.intersections import SEPARATOR
 from medaudit.data.datasets import DETAIL
 
 RULES = ("ge", "gt")
 
 
-def age_group(age: pd.Series, settings: dict) -> pd.Series:
+def age_group(age: pd.Series, settings: Mapping[str, Any]) -> pd.Series:
     """Split patients into a young and an old group; a missing age belongs to no group.
 
     Parameters
@@ -27,7 +31,7 @@ def age_group(age: pd.Series, settings: dict) -> pd.Series:
     return names.where(age.notna())
 
 
-def age_levels(settings: dict) -> tuple[str, str]:
+def age_levels(settings: Mapping[str, Any]) -> tuple[str, str]:
     """Return the names of the young and the old group."""
     rule, threshold = settings.get("age_rule"), settings["age_threshold"]
     if rule not in RULES:
@@ -36,24 +40,24 @@ def age_levels(settings: dict) -> tuple[str, str]:
     return f"{young}{threshold:g}", f"{old}{threshold:g}"
 
 
-def list_attributes(settings: dict) -> list[tuple[str, ...]]:
+def list_attributes(settings: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Return the attributes to audit as tuples; more than one name is an intersection."""
     return [(a,) if isinstance(a, str) else tuple(a) for a in settings["attributes"]]
 
 
 def known_attributes(frame: pd.DataFrame) -> list[str]:
-    """Return the attributes with at least one known value, without those kept as detail."""
+    """Return the attributes with at least one known value, without the unmerged originals."""
     columns = [c for c in frame.columns if c.startswith("a_") and not c.endswith(DETAIL)]
     return [column.removeprefix("a_") for column in columns if frame[column].notna().any()]
 
 
-def check_attributes(frame: pd.DataFrame, settings: dict) -> None:
-    """Fail where an attribute to audit is not known of any image.
+def check_attributes(frame: pd.DataFrame, settings: Mapping[str, Any]) -> None:
+    """Refuse an attribute to audit that is unknown for every image.
 
     Raises
     ------
     MedauditError
-        It has no column, or no value in it.
+        An attribute has no column, or no value in its column.
     """
     known = known_attributes(frame)
     wanted = dict.fromkeys(a for names in list_attributes(settings) for a in names)
@@ -70,5 +74,5 @@ def group_of(frame: pd.DataFrame, attribute: tuple[str, ...]) -> pd.Series:
     columns = [frame[f"a_{name}"] for name in attribute]
     group = columns[0]
     for column in columns[1:]:
-        group = group + " & " + column
+        group = group + SEPARATOR + column
     return group

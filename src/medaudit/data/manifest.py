@@ -1,7 +1,8 @@
-"""Turn a dataset as its owner ships it into a manifest: one row an image."""
+"""Stage `manifest`: a dataset as its owner ships it becomes a table with one row per image."""
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -13,27 +14,25 @@ from medaudit.data import datasets
 _log = logging.getLogger(__name__)
 
 
-def manifest(settings: dict, *, output: Path, card: Path, threads: int = 1) -> None:
+def manifest(settings: datasets.DatasetSettings, *, output: Path, card: Path) -> None:
     """Write the manifest of a dataset and its card.
 
     Parameters
     ----------
     settings : dict
-        The dataset's catalogue entry plus ``name``.
+        The dataset's catalogue entry and its ``name``.
     output : Path
-        The manifest, `medaudit.core.table_io.MANIFEST` as Parquet, rows in the owner's order.
+        The manifest (`medaudit.core.table_io.MANIFEST`, Parquet), rows in the owner's order.
     card : Path
-        JSON: ``dataset``, ``tables`` (role: file name and sha256), ``n_images``, ``n_patients``,
-        ``labels`` (label: positive, negative, missing), ``attributes`` (attribute: images of each
-        level, and missing), ``views``, ``age``, ``exclusions``, ``notes``, ``phantom`` (whether
-        there are no real images).
-    threads : int
-        Not used.
+        JSON: ``dataset``, ``tables`` (file name and SHA-256 by role), ``n_images``, ``n_patients``,
+        ``labels`` (numbers of positive, negative and missing by label), ``attributes`` (images per
+        level, and missing, by attribute), ``views``, ``age``, ``exclusions``, ``notes`` and
+        ``phantom`` (true if the images are synthetic).
 
     Raises
     ------
     MedauditError
-        The owner's files are not there or not as expected.
+        The owner's files are missing, or their content is not as expected.
     """
     source = datasets.load(settings)
     write_table(source.frame, output, MANIFEST)
@@ -41,7 +40,7 @@ def manifest(settings: dict, *, output: Path, card: Path, threads: int = 1) -> N
     _log.info("%s: %d images", settings["name"], len(source.frame))
 
 
-def describe(source: datasets.Source, settings: dict) -> dict:
+def describe(source: datasets.LoadedDataset, settings: datasets.DatasetSettings) -> dict[str, Any]:
     """Return the card of a manifest (see `manifest`)."""
     frame = source.frame
     labels = [column for column in frame.columns if column.startswith("y_")]
@@ -65,7 +64,7 @@ def describe(source: datasets.Source, settings: dict) -> dict:
 
 
 def count_levels(column: pd.Series) -> dict[str, int]:
-    """Return the number of rows of each level, and of those without one as ``(missing)``."""
+    """Return the number of rows per level, and the number without a value as ``(missing)``."""
     counts = {str(level): int(n) for level, n in column.value_counts().items()}
     missing = int(column.isna().sum())
     return counts | ({"(missing)": missing} if missing else {})

@@ -1,34 +1,50 @@
-"""The two inner loops of the audit, compiled with numba where it is present.
+"""The inner loops of the bootstrap, compiled with numba at their first call.
 
-Both work on a block of replicates at once: `weights` has one row a unit (a patient) and one column
-a replicate, so that each image is one row operation that a processor does in vector instructions.
-Each loop stands twice, compiled and in NumPy; they add the same terms in the same order.
+They work on a block of replicates at once: `weights` has one row per unit (a patient) and one
+column per replicate. Each image is one operation on a row, which the processor does in vector
+instructions. With ``NUMBA_DISABLE_JIT=1`` the same loops run as Python.
 """
 
-import os
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
+import numba
 import numpy as np
-
-try:
-    import numba
-except ImportError:
-    numba = None
 
 TINY = 1e-300
 
 
-def compiled(function: Callable) -> Callable | None:
-    """Compile `function`; where no folder can hold the cache, compile without one."""
-    if numba is None:
-        return None
+class Images(NamedTuple):
+    """Images of one task and seed in ascending order of score, as the loops take them.
+
+    Parameters
+    ----------
+    ends : ndarray of int, shape (runs,)
+        Ends of the runs of equal scores.
+    group, unit : ndarray of int32, shape (n,)
+        Group of each image, and its row of the weights.
+    positive : ndarray of bool, shape (n,)
+    factor : ndarray of float, shape (n,)
+        Importance weights.
+    """
+
+    ends: np.ndarray
+    group: np.ndarray
+    positive: np.ndarray
+    factor: np.ndarray
+    unit: np.ndarray
+
+
+def compiled(function: Callable) -> Any:
+    """Compile `function` at its first call; without a cache where no folder can hold one."""
     try:
         return numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:
+    except RuntimeError:  # numba looks for a folder here, not when it compiles
         return numba.njit(nogil=True)(function)
 
 
-def _add_rows(out, slot, coefficient, unit, weights):
+@compiled
+def add_rows(out, slot, coefficient, unit, weights):
     """out[slot[i], k] += coefficient[i, k] * weights[unit[i]] for every image i."""
     columns = weights.shape[1]
     for i in range(slot.size):
@@ -40,21 +56,18 @@ def _add_rows(out, slot, coefficient, unit, weights):
                 target[b] += factor * row[b]
 
 
-def add_rows_numpy(out, slot, coefficient, unit, weights):
-    """Do the same as the compiled loop, one vector operation an image and coefficient."""
-    for i in range(slot.size):
-        out[slot[i]] += coefficient[i][:, None] * weights[unit[i]][None, :]
+@compiled
+def rank_pairs(pairs, below, images, weights):
+    """Count, for each group, the weighted pairs that a positive wins against a negative.
 
-
-def _rank_pairs(pairs, below, ends, group, positive, factor, unit, weights):
-    """Count, for each group, the weighted pairs a positive wins against a negative.
-
-    Images are in ascending order of score; `ends` are the ends of runs of equal scores. A
-    negative of a run counts half before the run's positives and half after them.
+    `pairs` and `below`, the weight of the negatives seen so far, have shape (groups, replicates).
     """
+    ends, group, positive, factor, unit = images
     columns = weights.shape[1]
     start = 0
     for end in ends:
+        # In a run of equal scores each negative counts half before the run's positives and half
+        # after them, so that a tie wins half a pair.
         shares = 2 if end - start > 1 else 1
         for share in range(shares):
             for i in range(start, end):
@@ -73,27 +86,17 @@ def _rank_pairs(pairs, below, ends, group, positive, factor, unit, weights):
         start = end
 
 
-def rank_pairs_numpy(pairs, below, ends, group, positive, factor, unit, weights):
-    """Do the same as the compiled loop."""
-    start = 0
-    for end in ends:
-        run = range(start, end)
-        shares = 2 if end - start > 1 else 1
-        for share in range(shares):
-            for i in (i for i in run if not positive[i]):
-                below[group[i]] += factor[i] / shares * weights[unit[i]]
-            for i in (i for i in run if positive[i] and share == 0):
-                pairs[group[i]] += factor[i] * weights[unit[i]] * below[group[i]]
-        start = end
+@compiled
+def rank_against_all(pairs, below, seen, images, weights):
+    """Count the pairs won within each group and against everybody; see `rank_pairs`.
 
-
-def _rank_against_all(won, beat, held, below, seen, ends, group, positive, factor, unit, weights):
-    """Count the pairs won within each group, and against everybody: see `rank_pairs`.
-
-    `won[g]`: positives of g against negatives of g. `beat[g]`: positives of g against all
-    negatives. `held[g]`: negatives of g above all positives. `below` counts negatives by group
-    and, last, in all; `seen` counts all positives.
+    `pairs` holds three counts by group: positives of the group against its own negatives,
+    positives of the group against all negatives, and negatives of the group above which a
+    positive was seen. `below` counts negatives by group and, in its last row, in all; `seen`
+    counts all positives.
     """
+    ends, group, positive, factor, unit = images
+    won, beat, held = pairs[0], pairs[1], pairs[2]
     columns, everybody = weights.shape[1], below[won.shape[0]]
     start = 0
     for end in ends:
@@ -121,36 +124,19 @@ def _rank_against_all(won, beat, held, below, seen, ends, group, positive, facto
         start = end
 
 
-def rank_against_all_numpy(
-    won, beat, held, below, seen, ends, group, positive, factor, unit, weights
-):
-    """Do the same as the compiled loop."""
-    start = 0
-    for end in ends:
-        run = range(start, end)
-        shares = 2 if end - start > 1 else 1
-        for share in range(shares):
-            for i in (i for i in run if not positive[i]):
-                mass = factor[i] / shares * weights[unit[i]]
-                below[group[i]] += mass
-                below[-1] += mass
-                held[group[i]] += mass * seen
-            for i in (i for i in run if positive[i] and share == 0):
-                mass = factor[i] * weights[unit[i]]
-                won[group[i]] += mass * below[group[i]]
-                beat[group[i]] += mass * below[-1]
-                seen += mass
-        start = end
-
-
-def _sum_precision(total, found, chosen, ends, group, positive, factor, unit, weights):
+@compiled
+def sum_precision(sums, images, weights):
     """Sum weight times precision over the positives of each group, from the highest score down.
 
-    The precision of a run of equal scores is the one at its end.
+    `sums` holds the result and two running sums, the weights of the positives and of all images
+    so far, each of shape (groups, replicates).
     """
+    ends, group, positive, factor, unit = images
+    total, found, chosen = sums[0], sums[1], sums[2]
     columns = weights.shape[1]
     for block in range(ends.size - 1, -1, -1):
         start = ends[block - 1] if block else 0
+        # The whole run of equal scores first: its precision is the one at its end.
         for i in range(start, ends[block]):
             row, some = weights[unit[i]], chosen[group[i]]
             for b in range(columns):
@@ -164,30 +150,5 @@ def _sum_precision(total, found, chosen, ends, group, positive, factor, unit, we
                 row, some = weights[unit[i]], chosen[group[i]]
                 right, add = found[group[i]], total[group[i]]
                 for b in range(columns):
+                    # TINY: a positive that was not drawn adds 0, also before any image was drawn.
                     add[b] += factor[i] * row[b] * right[b] / max(some[b], TINY)
-
-
-def sum_precision_numpy(total, found, chosen, ends, group, positive, factor, unit, weights):
-    """Do the same as the compiled loop."""
-    for block in range(ends.size - 1, -1, -1):
-        run = range(ends[block - 1] if block else 0, ends[block])
-        for i in run:
-            chosen[group[i]] += factor[i] * weights[unit[i]]
-            found[group[i]] += positive[i] * factor[i] * weights[unit[i]]
-        for i in (i for i in run if positive[i]):
-            g = group[i]
-            total[g] += factor[i] * weights[unit[i]] * found[g] / np.maximum(chosen[g], TINY)
-
-
-add_rows_numba = compiled(_add_rows)
-rank_pairs_numba = compiled(_rank_pairs)
-sum_precision_numba = compiled(_sum_precision)
-rank_against_all_numba = compiled(_rank_against_all)
-
-USE_NUMPY = numba is None or os.environ.get("MEDAUDIT_KERNELS") == "numpy"
-if USE_NUMPY:
-    add_rows, rank_pairs, sum_precision = add_rows_numpy, rank_pairs_numpy, sum_precision_numpy
-    rank_against_all = rank_against_all_numpy
-else:
-    add_rows, rank_pairs, sum_precision = add_rows_numba, rank_pairs_numba, sum_precision_numba
-    rank_against_all = rank_against_all_numba

@@ -1,8 +1,9 @@
-"""Every metric of the audit: its formula, what it needs, and which way is better.
+"""The registry of metrics: formula, what it needs, which way is better, its name for a reader.
 
 A metric is computed from sums over a group's images, each of shape (groups, ..., replicates), so
-that one formula serves the value, the bootstrap and the permutations. The formulas stand in
-``docs/metrics.md``.
+that one formula serves the value, the bootstrap and the permutations. ``docs/metrics.md`` shows
+the formulas. The schema of the configuration, that table and the report take their names from
+here, or are tested against it.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import numpy as np
 
 Sums = dict[str, np.ndarray]
 ROUNDING = 1e-9
+"""Relative curvature below which a calibration slope is not resolved by a replicate."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,9 @@ class Metric:
     Parameters
     ----------
     needs : tuple of str
-        Sums it is made of (see `medaudit.metrics.engine`).
+        Sums it is made of: ``label``, ``confusion``, ``brier``, ``absolute``, ``bins``,
+        ``calibration`` (`medaudit.metrics.sorted_scores.summands`), ``pairs``, ``precision``
+        (`medaudit.metrics.bootstrap_kernels`).
     counts : tuple of str
         Counts that must reach the minimum: ``n`` always, ``n_pos``, ``n_neg``, ``n_selected``,
         ``n_rejected``.
@@ -29,12 +33,18 @@ class Metric:
         The best value: 1 or 0, or None where neither end is better.
     compute : callable
         Sums to values of shape (groups, replicates); NaN where undefined.
+    label : str
+        Its name in tables and figures.
+    long_label : str
+        Its name at first mention; empty: `label`.
     """
 
     needs: tuple[str, ...]
     counts: tuple[str, ...]
     target: float | None
     compute: Callable[[Sums], np.ndarray]
+    label: str
+    long_label: str = ""
 
 
 def _divide(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
@@ -116,6 +126,8 @@ def _ece_debiased(sums: Sums) -> np.ndarray:
 
 
 def _slope(sums: Sums) -> np.ndarray:
+    # One Newton step from the fit to all images towards the fit to the replicate's, which has the
+    # same distribution to first order (the one-step bootstrap).
     fit, (start, _) = sums["calibration"], sums["fit"].T[1:, :, None]
     g0, g1, v0, v1, v2 = np.moveaxis(fit[:, :5], 1, 0)
     curvature = v0 * v2 - v1 * v1
@@ -131,25 +143,31 @@ def _intercept(sums: Sums) -> np.ndarray:
 _CONFUSION, _BOTH = ("confusion",), ("n", "n_pos", "n_neg")
 
 METRICS: dict[str, Metric] = {
-    "auc": Metric(("label", "pairs"), _BOTH, 1, _auc),
-    "average_precision": Metric(("label", "precision"), _BOTH, 1, _average_precision),
-    "accuracy": Metric(_CONFUSION, ("n",), 1, _accuracy),
-    "balanced_accuracy": Metric(_CONFUSION, _BOTH, 1, lambda s: (_tpr(s) + 1 - _fpr(s)) / 2),
-    "f1": Metric(_CONFUSION, ("n", "n_pos"), 1, _f1),
-    "tpr": Metric(_CONFUSION, ("n", "n_pos"), 1, _tpr),
-    "fpr": Metric(_CONFUSION, ("n", "n_neg"), 0, _fpr),
-    "tnr": Metric(_CONFUSION, ("n", "n_neg"), 1, lambda s: 1 - _fpr(s)),
-    "ppv": Metric(_CONFUSION, ("n", "n_selected"), 1, _ppv),
-    "npv": Metric(_CONFUSION, ("n", "n_rejected"), 1, _npv),
-    "selection_rate": Metric(_CONFUSION, ("n",), None, _selection_rate),
-    "underdiagnosis": Metric(_CONFUSION, ("n", "n_neg"), 0, _fpr),
-    "overdiagnosis": Metric(_CONFUSION, ("n", "n_pos"), 0, lambda s: 1 - _tpr(s)),
-    "brier": Metric(("label", "brier"), ("n",), 0, _brier),
-    "absolute_error": Metric(("label", "absolute"), ("n",), 0, _absolute_error),
-    "ece": Metric(("bins",), ("n",), 0, _ece),
-    "ece_debiased": Metric(("bins",), ("n",), 0, _ece_debiased),
-    "calibration_slope": Metric(("calibration",), _BOTH, None, _slope),
-    "calibration_intercept": Metric(("calibration",), _BOTH, None, _intercept),
+    "auc": Metric(("label", "pairs"), _BOTH, 1, _auc, "AUC", "area under the ROC curve (AUC)"),
+    "average_precision": Metric(
+        ("label", "precision"), _BOTH, 1, _average_precision, "average precision"
+    ),
+    "accuracy": Metric(_CONFUSION, ("n",), 1, _accuracy, "accuracy"),
+    "balanced_accuracy": Metric(
+        _CONFUSION, _BOTH, 1, lambda s: (_tpr(s) + 1 - _fpr(s)) / 2, "balanced accuracy"
+    ),
+    "f1": Metric(_CONFUSION, ("n", "n_pos"), 1, _f1, "F1", "F1 score"),
+    "tpr": Metric(_CONFUSION, ("n", "n_pos"), 1, _tpr, "TPR", "true positive rate (TPR)"),
+    "fpr": Metric(_CONFUSION, ("n", "n_neg"), 0, _fpr, "FPR", "false positive rate (FPR)"),
+    "tnr": Metric(_CONFUSION, ("n", "n_neg"), 1, lambda s: 1 - _fpr(s), "TNR"),
+    "ppv": Metric(_CONFUSION, ("n", "n_selected"), 1, _ppv, "PPV"),
+    "npv": Metric(_CONFUSION, ("n", "n_rejected"), 1, _npv, "NPV"),
+    "selection_rate": Metric(_CONFUSION, ("n",), None, _selection_rate, "selection rate"),
+    "underdiagnosis": Metric(_CONFUSION, ("n", "n_neg"), 0, _fpr, "underdiagnosis"),
+    "overdiagnosis": Metric(_CONFUSION, ("n", "n_pos"), 0, lambda s: 1 - _tpr(s), "overdiagnosis"),
+    "brier": Metric(("label", "brier"), ("n",), 0, _brier, "Brier score"),
+    "absolute_error": Metric(("label", "absolute"), ("n",), 0, _absolute_error, "absolute error"),
+    "ece": Metric(("bins",), ("n",), 0, _ece, "ECE", "expected calibration error (ECE)"),
+    "ece_debiased": Metric(("bins",), ("n",), 0, _ece_debiased, "ECE, debiased"),
+    "calibration_slope": Metric(("calibration",), _BOTH, None, _slope, "calibration slope"),
+    "calibration_intercept": Metric(
+        ("calibration",), _BOTH, None, _intercept, "calibration intercept"
+    ),
 }
 DIAGNOSIS = ("underdiagnosis", "overdiagnosis")
 NO_FINDING = "No Finding"
@@ -159,8 +177,8 @@ WHOLE_DECISION = ("accuracy", "ece", "ece_debiased", "absolute_error")
 def applies(metric: str, task: str) -> bool:
     """Return whether `metric` is reported for `task`.
 
-    Under- and overdiagnosis belong to the task ``No Finding`` alone (Seyyed-Kalantari et al.
-    2021); the multi-class decision as a whole (task ``all``) has an accuracy and, for the score of
+    Under- and overdiagnosis are defined for the task ``No Finding`` only (Seyyed-Kalantari et al.
+    2021). The multi-class decision as a whole (task ``all``) has an accuracy and, for the score of
     the chosen class, calibration errors.
     """
     if metric in DIAGNOSIS:

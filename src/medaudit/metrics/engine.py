@@ -1,24 +1,30 @@
-"""From plans and replicate weights, or permuted groups, to metric values."""
+"""From sorted scores and replicate weights, or permuted groups, to metric values.
+
+Each function computes the sums that the metrics need (`medaudit.metrics.definitions`), for all
+groups and replicates at once, and applies the formulas to them.
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from medaudit.metrics import bootstrap_kernels
-from medaudit.metrics import permutation_kernels as dealt_kernels
+from medaudit.metrics import bootstrap_kernels, permutation_kernels
 from medaudit.metrics.definitions import METRICS, Sums
-from medaudit.metrics.sorted_scores import Plan, features
+from medaudit.metrics.sorted_scores import SortedScores, summands
 
 RANKED = ("pairs", "precision")
+"""Sums that depend on the order of scores."""
+
 SQUARED = 3
+"""Column of the bins' sums that holds squared weights, where there are weights."""
 
 
-def values(plan: Plan, metrics: Sequence[str], weights: np.ndarray) -> np.ndarray:
+def group_values(scores: SortedScores, metrics: Sequence[str], weights: np.ndarray) -> np.ndarray:
     """Compute metrics of every group for every replicate.
 
     Parameters
     ----------
-    plan : Plan
+    scores : SortedScores
         Scores, labels, groups and units of one task and seed.
     metrics : sequence of str
         Names in `medaudit.metrics.definitions.METRICS`.
@@ -31,198 +37,222 @@ def values(plan: Plan, metrics: Sequence[str], weights: np.ndarray) -> np.ndarra
         NaN where a metric is undefined.
     """
     sums: Sums = {}
-    for need in _needs(plan, metrics):
-        sums[need] = _ranked(plan, need, weights) if need in RANKED else _added(plan, need, weights)
-    shape = (plan.n_groups, weights.shape[1])
-    return _compute(sums, plan.fit if "calibration" in sums else None, metrics, shape)
+    for need in _needs(scores, metrics):
+        compute = _ranked if need in RANKED else _added
+        sums[need] = compute(scores, need, weights)
+    fit = scores.fit if "calibration" in sums else None
+    return _apply(sums, fit, metrics, (scores.n_groups, weights.shape[1]))
 
 
 def rest_values(
-    plan: Plan, others: Sequence[Plan], metrics: Sequence[str], weights: np.ndarray
+    scores: SortedScores,
+    others: Sequence[SortedScores],
+    metrics: Sequence[str],
+    weights: np.ndarray,
 ) -> np.ndarray:
     """Compute metrics of all other groups together, for every group and replicate.
 
     Parameters
     ----------
-    plan : Plan
+    scores : SortedScores
         All groups.
-    others : sequence of Plan
-        For each group, a plan of the images of the others in one group.
+    others : sequence of SortedScores
+        For each group, the images of the other groups, in one group.
     metrics : sequence of str
-        As for `values`.
+        As for `group_values`.
     weights : ndarray of uint8, shape (units, replicates)
-        As for `values`.
+        As for `group_values`.
 
     Returns
     -------
     ndarray of float64, shape (len(metrics), n_groups, replicates)
     """
     outside: Sums = {}
-    for need in _needs(plan, metrics):
+    for need in _needs(scores, metrics):
         if need == "pairs":
-            outside[need] = _rest_pairs(plan, weights)
+            outside[need] = _rest_pairs(scores, weights)
         elif need == "precision":
             outside[need] = np.concatenate([_ranked(other, need, weights) for other in others])
         elif need == "calibration":
             outside[need] = np.concatenate([_added(other, need, weights) for other in others])
         else:
-            outside[need] = _all_but_one(_added(plan, need, weights))
+            outside[need] = _all_but_one(_added(scores, need, weights))
     fit = np.concatenate([other.fit for other in others]) if "calibration" in outside else None
-    return _compute(outside, fit, metrics, (plan.n_groups, weights.shape[1]))
+    return _apply(outside, fit, metrics, (scores.n_groups, weights.shape[1]))
 
 
-def dealt_values(
-    plan: Plan, metrics: Sequence[str], dealt: np.ndarray, share: np.ndarray, rest: bool
+def permuted_group_values(
+    scores: SortedScores,
+    metrics: Sequence[str],
+    permuted: np.ndarray,
+    share: np.ndarray,
+    rest: bool,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Compute metrics of every group, where each replicate has groups of its own.
+    """Compute metrics of every group, where each replicate permutes the groups.
 
     Parameters
     ----------
-    plan : Plan
+    scores : SortedScores
         All images in one group.
     metrics : sequence of str
-        As for `values`.
-    dealt : ndarray of int, shape (units, replicates)
+        As for `group_values`.
+    permuted : ndarray of int, shape (units, replicates)
         Group of each unit in each replicate.
     share : ndarray, shape (2, n_groups)
         Mean importance weight by label and group.
     rest : bool
-        Whether the other groups together are wanted too, for each group.
+        Whether to compute the other groups together as well, for each group.
 
     Returns
     -------
     group, rest : ndarray of float64, shape (len(metrics), n_groups, replicates)
-        `rest` is None where it is not wanted.
+        `rest` is None where it is not asked for.
     """
-    shape = (share.shape[1], dealt.shape[1])
+    shape = (share.shape[1], permuted.shape[1])
+    needs = _needs(scores, metrics)
     inside: Sums = {}
     outside: Sums = {}
-    for need in _needs(plan, metrics):
-        if need not in RANKED:
-            inside[need] = _dealt_added(plan, need, dealt, share)
+    for need in needs:
+        if need == "pairs":
+            inside[need], outside[need] = _permuted_pairs(scores, permuted, share)
+        elif need == "precision":
+            inside[need] = _permuted_precision(scores, permuted, share)
+            if rest:
+                outside[need] = _rest_precision(scores, permuted, share)
+        else:
+            inside[need] = _permuted_added(scores, need, permuted, share)
             outside[need] = _all_but_one(inside[need])
-    if "pairs" in _needs(plan, metrics):
-        inside["pairs"], outside["pairs"] = _dealt_pairs(plan, dealt, share)
-    if "precision" in _needs(plan, metrics):
-        inside["precision"] = _dealt_precision(plan, dealt, share)
-        outside["precision"] = _rest_precision(plan, dealt, share) if rest else None
-    fit = plan.fit.repeat(shape[0], axis=0) if "calibration" in inside else None
-    others = _compute(outside, fit, metrics, shape) if rest else None
-    return _compute(inside, fit, metrics, shape), others
+    # One calibration for all: under the hypothesis every group has that of everybody.
+    fit = scores.fit.repeat(shape[0], axis=0) if "calibration" in needs else None
+    others = _apply(outside, fit, metrics, shape) if rest else None
+    return _apply(inside, fit, metrics, shape), others
 
 
-def _needs(plan: Plan, metrics: Sequence[str]) -> list[str]:
+def _needs(scores: SortedScores, metrics: Sequence[str]) -> list[str]:
     needed = {need for name in metrics for need in METRICS[name].needs}
-    needed -= {"confusion"} if plan.decision is None else set()
+    needed -= {"confusion"} if scores.decision is None else set()
     return sorted(needed - ({"label"} if "confusion" in needed else set()))
 
 
-def _compute(sums: Sums, fit: np.ndarray | None, metrics: Sequence[str], shape) -> np.ndarray:
+def _apply(
+    sums: Sums, fit: np.ndarray | None, metrics: Sequence[str], shape: tuple[int, int]
+) -> np.ndarray:
+    """Apply the formulas of the metrics; NaN where a sum that one needs is absent."""
+    sums = dict(sums)
     if "confusion" in sums:
         cells = sums["confusion"]
         sums["label"] = np.stack([cells[:, 0] + cells[:, 1], cells[:, 2] + cells[:, 3]], axis=1)
+    if fit is not None:
+        sums["fit"] = fit
     result = np.full((len(metrics), *shape), np.nan)
     for index, name in enumerate(metrics):
         if all(need in sums for need in METRICS[name].needs):
-            result[index] = METRICS[name].compute({**sums, "fit": fit})
+            result[index] = METRICS[name].compute(sums)
     return result
 
 
 def _all_but_one(sums: np.ndarray) -> np.ndarray:
-    """Sum over all groups but one, for each.
-
-    Added up, not subtracted from the total: rounding must not turn a 0 into a count.
-    """
+    """Sum over all groups but one, for each."""
+    # Added up, not subtracted from the total: rounding must not turn a 0 into a count.
     return np.array([np.delete(sums, g, axis=0).sum(axis=0) for g in range(len(sums))])
 
 
 def _shape(sums: np.ndarray, need: str) -> np.ndarray:
-    """Bring sums of shape (groups, slots, columns, b) to what the formulas take."""
+    """Bring sums of shape (groups, slots, columns, replicates) to what the formulas take."""
     return sums if need == "bins" else sums.reshape(len(sums), -1, sums.shape[-1])
 
 
-def _added(plan: Plan, need: str, weights: np.ndarray) -> np.ndarray:
-    slot, slots, coefficient = features(plan, need)
-    order = plan.by_unit
-    out = np.zeros((plan.n_groups * slots, coefficient.shape[1], weights.shape[1]))
-    place = (plan.group * slots + slot)[order]
-    bootstrap_kernels.add_rows(out, place, coefficient[order], plan.unit[order], weights)
-    return _shape(out.reshape(plan.n_groups, slots, *out.shape[1:]), need)
+def _added(scores: SortedScores, need: str, weights: np.ndarray) -> np.ndarray:
+    slot, slots, coefficient = summands(scores, need)
+    order = scores.by_unit
+    out = np.zeros((scores.n_groups * slots, coefficient.shape[1], weights.shape[1]))
+    place = (scores.group * slots + slot)[order]
+    bootstrap_kernels.add_rows(out, place, coefficient[order], scores.unit[order], weights)
+    return _shape(out.reshape(scores.n_groups, slots, *out.shape[1:]), need)
 
 
-def _ranked(plan: Plan, need: str, weights: np.ndarray) -> np.ndarray:
-    shape = (plan.n_groups, weights.shape[1])
-    images = (plan.ends, plan.group, plan.positive, plan.factor, plan.unit, weights)
-    result, *scratch = np.zeros((2 if need == "pairs" else 3, *shape))
-    kernel = bootstrap_kernels.rank_pairs if need == "pairs" else bootstrap_kernels.sum_precision
-    kernel(result, *scratch, *images)
-    return result
+def _ranked(scores: SortedScores, need: str, weights: np.ndarray) -> np.ndarray:
+    shape = (scores.n_groups, weights.shape[1])
+    if need == "pairs":
+        pairs, below = np.zeros((2, *shape))
+        bootstrap_kernels.rank_pairs(pairs, below, scores.images, weights)
+        return pairs
+    sums = np.zeros((3, *shape))
+    bootstrap_kernels.sum_precision(sums, scores.images, weights)
+    return sums[0]
 
 
-def _rest_pairs(plan: Plan, weights: np.ndarray) -> np.ndarray:
-    shape = (plan.n_groups, weights.shape[1])
-    won, beat, held = np.zeros((3, *shape))
-    below, seen = np.zeros((shape[0] + 1, shape[1])), np.zeros(shape[1])
-    bootstrap_kernels.rank_against_all(
-        won, beat, held, below, seen,
-        plan.ends, plan.group, plan.positive, plan.factor, plan.unit, weights,
-    )  # fmt: skip
-    return _outside_pairs(won, beat, held, below[:-1], seen)
+def _rest_pairs(scores: SortedScores, weights: np.ndarray) -> np.ndarray:
+    size, replicates = scores.n_groups, weights.shape[1]
+    pairs = np.zeros((3, size, replicates))
+    below, seen = np.zeros((size + 1, replicates)), np.zeros(replicates)
+    bootstrap_kernels.rank_against_all(pairs, below, seen, scores.images, weights)
+    return _outside_pairs(pairs, below[:-1], seen)
 
 
-def _outside_pairs(won, beat, held, negatives, seen) -> np.ndarray:
-    """All pairs, less those that a group's positives or negatives are in."""
+def _outside_pairs(pairs: np.ndarray, negatives: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """All pairs won, minus those with a positive or a negative of the group."""
+    won, beat, held = pairs
     return beat.sum(axis=0) - beat - (negatives * seen - held) + won
 
 
-def _dealt_added(plan: Plan, need: str, dealt: np.ndarray, share: np.ndarray) -> np.ndarray:
-    slot, slots, coefficient = features(plan, need)
-    order = plan.by_unit
-    squared = need == "bins" and bool((share != 1).any() or plan.weighted)
+def _permuted_added(
+    scores: SortedScores, need: str, permuted: np.ndarray, share: np.ndarray
+) -> np.ndarray:
+    slot, slots, coefficient = summands(scores, need)
+    order = scores.by_unit
+    squared = need == "bins" and bool((share != 1).any() or scores.weighted)
     if squared and coefficient.shape[1] == SQUARED:
-        coefficient = np.column_stack([coefficient, plan.factor**2])
+        coefficient = np.column_stack([coefficient, scores.factor**2])
     columns = coefficient.shape[1]
-    out = np.zeros((slots, columns, share.shape[1], dealt.shape[1]))
+    out = np.zeros((slots, columns, share.shape[1], permuted.shape[1]))
     shares = np.repeat(share[None], columns, axis=0)
     if squared:
         shares[SQUARED] = share**2
-    dealt_kernels.add_dealt(
-        out, slot[order], coefficient[order], plan.positive[order], shares, plan.unit[order], dealt
+    permutation_kernels.add_permuted(
+        out,
+        slot[order],
+        coefficient[order],
+        scores.positive[order],
+        shares,
+        scores.unit[order],
+        permuted,
     )
     return _shape(np.ascontiguousarray(np.moveaxis(out, 2, 0)), need)
 
 
-def _dealt_pairs(plan: Plan, dealt, share) -> tuple[np.ndarray, np.ndarray]:
-    size, draws = share.shape[1], dealt.shape[1]
-    won, beat, held = np.zeros((3, size, draws))
-    below, seen = np.zeros((size + 1, draws)), np.zeros(draws)
-    dealt_kernels.rank_dealt(
-        won, beat, held, below, seen, plan.ends, plan.positive, plan.factor, share[None],
-        plan.unit, dealt,
-    )  # fmt: skip
-    return won, _outside_pairs(won, beat, held, below[:-1], seen)
+def _permuted_pairs(
+    scores: SortedScores, permuted: np.ndarray, share: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    size, replicates = share.shape[1], permuted.shape[1]
+    pairs = np.zeros((3, size, replicates))
+    below, seen = np.zeros((size + 1, replicates)), np.zeros(replicates)
+    permutation_kernels.rank_permuted(pairs, below, seen, scores.images, share[None], permuted)
+    return pairs[0], _outside_pairs(pairs, below[:-1], seen)
 
 
-def _dealt_precision(plan: Plan, dealt, share) -> np.ndarray:
-    total, found, chosen = np.zeros((3, share.shape[1], dealt.shape[1]))
-    dealt_kernels.sum_dealt_precision(
-        total, found, chosen, plan.ends, plan.positive, plan.factor, share[None], plan.unit, dealt
-    )
-    return total
+def _permuted_precision(
+    scores: SortedScores, permuted: np.ndarray, share: np.ndarray
+) -> np.ndarray:
+    sums = np.zeros((3, share.shape[1], permuted.shape[1]))
+    permutation_kernels.sum_permuted_precision(sums, scores.images, share[None], permuted)
+    return sums[0]
 
 
-def _rest_precision(plan: Plan, dealt, share) -> np.ndarray:
+def _rest_precision(scores: SortedScores, permuted: np.ndarray, share: np.ndarray) -> np.ndarray:
     """Sum precision over all other groups as if they were one, for each group."""
-    unit, rows = plan.unit, []
+    images, rows = scores.images, []
     equal = bool((share == 1).all())
     if not equal:
-        unit = (unit + plan.positive * len(dealt)).astype(np.int32)
+        # A unit's weight depends on the image's label: one row of weights per label and unit.
+        unit = (scores.unit + scores.positive * len(permuted)).astype(np.int32)
+        images = images._replace(unit=unit)
     for g in range(share.shape[1]):
-        weights = (dealt != g).view(np.uint8)
+        weights = (permuted != g).view(np.uint8)
         if not equal:
-            weights = np.concatenate([np.where(dealt != g, row[dealt], 0) for row in share])
-        total, found, chosen = np.zeros((3, 1, dealt.shape[1]))
-        images = (plan.ends, plan.group, plan.positive, plan.factor, unit, weights)
-        bootstrap_kernels.sum_precision(total, found, chosen, *images)
-        rows.append(total[0])
+            labels = [np.where(permuted != g, row[permuted], 0) for row in share]
+            weights = np.concatenate(labels)
+        sums = np.zeros((3, 1, permuted.shape[1]))
+        bootstrap_kernels.sum_precision(sums, images, weights)
+        rows.append(sums[0, 0])
     return np.array(rows)

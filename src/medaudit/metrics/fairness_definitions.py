@@ -2,18 +2,19 @@
 
 Every function takes arrays ``[..., groups, draws]`` of a group metric (in [0, 1]) and reduces the
 groups; leading axes (tasks) and the last one (bootstrap draws) are kept. A missing group (NaN) is
-passed over, so that the number speaks of the estimable groups alone; with fewer than two of them
-it is NaN. Groups, weights and decisions are the caller's: a metric that was weighted stays so.
+left out, so that the number is about the estimable groups only; with fewer than two of them it is
+NaN. The caller chooses groups, weights and decisions: a metric that was weighted stays weighted.
 """
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 
 GROUPS = -2
 
 
-def _quiet(reduce, values: np.ndarray) -> np.ndarray:
+def _quiet(reduce: Callable, values: np.ndarray) -> np.ndarray:
     estimable = np.isfinite(values).sum(axis=GROUPS) >= 2
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -28,7 +29,7 @@ def largest(values: np.ndarray) -> np.ndarray:
 def smallest(values: np.ndarray) -> np.ndarray:
     """Return the smallest value of the estimable groups; NaN where fewer than two are.
 
-    With `values` the AUC this is *min AUC* of FairTune (Dutt et al. 2024, table 1).
+    For the AUC this is *min AUC* of FairTune (Dutt et al. 2024, table 1).
     """
     return _quiet(np.nanmin, values)
 
@@ -36,18 +37,13 @@ def smallest(values: np.ndarray) -> np.ndarray:
 def spread(values: np.ndarray) -> np.ndarray:
     """Return the largest minus the smallest group value, in [0, 1]; 0 is equal treatment.
 
-    Of the AUC: *fairness gap* (Khan et al. 2023, section 3.4, after Ktena et al. 2023) and
-    *gap AUC* (FairTune, section 3.1). Of the selection rate: *demographic parity difference*
-    (Agarwal et al. 2018; `fairlearn.metrics.demographic_parity_difference`). Of the TPR:
-    *eo* (FairMedFM, Jin et al. 2024). Of the ECE and of mean \\|p - y\\| : ECE delta, textbook and
+    For the AUC: *fairness gap* (Khan et al. 2023, section 3.4, after Ktena et al. 2023) and
+    *gap AUC* (FairTune, section 3.1). For the selection rate: *demographic parity difference*
+    (Agarwal et al. 2018; `fairlearn.metrics.demographic_parity_difference`). For the TPR:
+    *eo* (FairMedFM, Jin et al. 2024). For the ECE and mean \\|p - y\\| : ECE delta, textbook and
     as the authors of the CLIP study on NIH 6x200 computed it.
     """
     return largest(values) - smallest(values)
-
-
-def fairness_loss(auc: np.ndarray) -> np.ndarray:
-    """Return max_g (1 - AUC_g), the objective of FairTune (equation 1)."""
-    return 1 - smallest(auc)
 
 
 def equalized_odds_difference(tpr: np.ndarray, fpr: np.ndarray) -> np.ndarray:
@@ -64,8 +60,8 @@ def mean_odds_difference(tpr: np.ndarray, fpr: np.ndarray) -> np.ndarray:
     """Return (spread of TPR + spread of FPR) / 2, in [0, 1].
 
     With two groups this is (\\|dTPR\\| + \\|dFPR\\|) / 2 of one class against the rest, whose mean
-    over the classes is EqOdds of the CLIP study on NIH 6x200. With more groups the papers are
-    silent; the spread takes the place of the difference.
+    over the classes is EqOdds of the CLIP study on NIH 6x200. For more groups the papers define
+    nothing; the spread replaces the difference.
     """
     return (spread(tpr) + spread(fpr)) / 2
 
@@ -96,8 +92,8 @@ def equity_scaled(values: np.ndarray, overall: np.ndarray) -> np.ndarray:
 def disparity_ratio(values: np.ndarray) -> np.ndarray:
     """Return the smallest over the largest group value, in [0, 1]; 1 is fair, NaN where all are 0.
 
-    Of the accuracy: predictive quality disparity, PQD, of FairDisCo (Du et al. 2022).
-    Of P(decision = class \\| group): a class's part of DPM. Of
+    For the accuracy: predictive quality disparity, PQD, of FairDisCo (Du et al. 2022).
+    For P(decision = class \\| group): a class's part of DPM. For
     P(decision = class \\| truth = class, group): a class's part of EOM.
     """
     most = largest(values)
@@ -113,19 +109,6 @@ def demographic_parity_ratio(selection_rate: np.ndarray) -> np.ndarray:
 def equal_opportunity_ratio(tpr: np.ndarray, fpr: np.ndarray) -> np.ndarray:
     """Return EOM of a two-class task: mean of the ratios of TPR and TNR (FairDisCo)."""
     return (disparity_ratio(tpr) + disparity_ratio(1 - fpr)) / 2
-
-
-def fairness_scores(gaps: np.ndarray) -> np.ndarray:
-    """Return FS_i = max_j FG_j + 1 - FG_i in AUC points (Khan et al. 2023, equation 1).
-
-    Parameters
-    ----------
-    gaps : numpy.ndarray
-        Fairness gaps of the N compared models, in [0, 1]. The score of a model depends on the
-        others, so the gap is what is stored and the score is derived when drawing.
-    """
-    points = 100 * np.asarray(gaps, dtype=float)
-    return np.nanmax(points) + 1 - points
 
 
 def crossed_means(values: np.ndarray, levels: list[str]) -> dict[str, np.ndarray]:
@@ -154,8 +137,8 @@ def crossed_means(values: np.ndarray, levels: list[str]) -> dict[str, np.ndarray
 def crossed_difference(values: np.ndarray, levels: list[str]) -> np.ndarray:
     """Return F1 delta of the CLIP study on NIH 6x200, as a magnitude.
 
-    Of the macro-F1 in the cells young/old x male/female: gender = \\|mean(yM, oM) - mean(yF, oF)\\|,
-    age = \\|mean(oM, oF) - mean(yM, yF)\\|. Each cell counts once whatever its size. With more than
+    For the macro-F1 in the cells young/old x male/female: gender = \\|mean(yM, oM) - mean(yF, oF)\\|,
+    age = \\|mean(oM, oF) - mean(yM, yF)\\|. Each cell counts once, whatever its size. With more than
     two levels, the spread of their means.
     """
     means = crossed_means(values, levels)

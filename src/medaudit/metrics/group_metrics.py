@@ -2,21 +2,22 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
+from medaudit.core.entry_types import Evaluation
 from medaudit.metrics.attributes import Attribute
 from medaudit.metrics.definitions import DIAGNOSIS, METRICS, applies
-from medaudit.metrics.engine import values
+from medaudit.metrics.engine import group_values
 from medaudit.metrics.sample import Sample
-from medaudit.metrics.sorted_scores import Plan, make_plan
+from medaudit.metrics.sorted_scores import SortedScores, sort_images
 
 ALL, MEAN, MISSING = "all", "mean", "missing"
 
 
 @dataclass
-class Scores:
+class GroupMetrics:
     """Values along the axes group, seed, task, metric, and, in `replicates`, draw.
 
     Parameters
@@ -53,58 +54,94 @@ class Scores:
             array[:, :, -1] = array[:, :, single].mean(axis=2)
         return array
 
+    def metrics_of(self, t: int) -> tuple[list[int], list[str]]:
+        """Return the places and names of the metrics that apply to task t."""
+        places = [m for m, name in enumerate(self.metrics) if applies(name, self.tasks[t])]
+        return places, [self.metrics[m] for m in places]
 
-def make_plans(
+
+BySeedAndTask = dict[tuple[int, int], SortedScores]
+
+
+class GroupBlock(NamedTuple):
+    """Sorted scores of consecutive groups, and the place of the first along the group axis."""
+
+    start: int
+    scores: BySeedAndTask
+
+
+class Column(NamedTuple):
+    """Labels, scores and decisions (None: no threshold) of one seed and task, for all images."""
+
+    seed: int
+    task: int
+    y: np.ndarray
+    score: np.ndarray
+    decision: np.ndarray | None
+
+
+def sort_scores(
     sample: Sample, attribute: Attribute, codes: np.ndarray, n_groups: int, bins: int
-) -> dict[tuple[int, int], Plan]:
-    """Return a plan for each seed and task of the images whose code is not negative."""
+) -> BySeedAndTask:
+    """Sort the images whose code is not negative, for each seed and task."""
     return {
-        (s, t): make_plan(
-            sample.patient,
-            np.where(np.isnan(y), -1, codes),
-            n_groups,
-            y == 1,
-            score,
-            decision,
-            weights_of(sample, attribute, t),
-            bins,
+        (column.seed, column.task): sort_images(
+            unit=sample.patient,
+            group=np.where(np.isnan(column.y), -1, codes),
+            n_groups=n_groups,
+            positive=column.y == 1,
+            score=column.score,
+            decision=column.decision,
+            factor=importance_weights(sample, attribute, column.task),
+            bins=bins,
         )
-        for s, t, y, score, decision in task_columns(sample)
+        for column in task_columns(sample)
     }
 
 
-def task_columns(sample: Sample) -> Iterator[tuple]:
-    """Yield seed, task, label, score and decision (None: no threshold), task ``all`` included."""
+def task_columns(sample: Sample) -> Iterator[Column]:
+    """Yield the columns of every seed and task, the task ``all`` of a multi-class one included."""
     for s in range(len(sample.seeds)):
         for t in range(len(sample.tasks)):
             decision = sample.decision[s, :, t]
-            none = np.isnan(decision).any()
-            yield s, t, sample.y[:, t], sample.score[s, :, t], None if none else decision == 1
+            decided = None if np.isnan(decision).any() else decision == 1
+            yield Column(s, t, sample.y[:, t], sample.score[s, :, t], decided)
         if sample.multiclass:
             right = (sample.decision[s] * sample.y).sum(axis=1)
-            yield (
-                s,
-                len(sample.tasks),
-                right,
-                sample.score[s].max(axis=1),
-                np.ones(right.size, bool),
-            )
+            most = sample.score[s].max(axis=1)
+            yield Column(s, len(sample.tasks), right, most, np.ones(right.size, bool))
 
 
-def weights_of(sample: Sample, attribute: Attribute, t: int) -> np.ndarray:
+def importance_weights(sample: Sample, attribute: Attribute, t: int) -> np.ndarray:
     """Return the importance weights of one task, 0 outside that test set."""
     task = (*sample.tasks, ALL)[t]
     found = sample.weights.get((attribute.name, task))
     return np.ones(sample.patient.size) if found is None else np.nan_to_num(found)
 
 
-def score_groups(
+def group_names(attribute: Attribute) -> tuple[str, ...]:
+    """Return the groups along the group axis: the levels, and all of them together."""
+    return attribute.levels if attribute.name == ALL else (*attribute.levels, ALL)
+
+
+def sort_attribute(sample: Sample, attribute: Attribute, bins: int) -> list[GroupBlock]:
+    """Sort the scores of an attribute's groups and of all of them together."""
+    size = len(attribute.levels)
+    groups = sort_scores(sample, attribute, attribute.codes, size, bins)
+    blocks = [GroupBlock(0, groups)]
+    if attribute.name != ALL:
+        merged = {key: scores.merge_groups() for key, scores in groups.items()}
+        blocks.append(GroupBlock(size, merged))
+    return blocks
+
+
+def measure_groups(
     sample: Sample,
     attribute: Attribute,
     groups: Sequence[str],
-    plans: Sequence[tuple[int, dict]],
-    evaluation: dict,
-) -> Scores:
+    blocks: Sequence[GroupBlock],
+    evaluation: Evaluation,
+) -> GroupMetrics:
     """Compute values, counts and statuses of groups.
 
     Parameters
@@ -115,38 +152,39 @@ def score_groups(
         The attribute that the groups belong to.
     groups : sequence of str
         Names along the group axis.
-    plans : sequence of (int, dict)
-        The place of a set of plans' first group along the group axis, and the plans.
-    evaluation : dict
+    blocks : sequence of GroupBlock
+        Their sorted scores.
+    evaluation : Evaluation
         ``metrics`` and ``minimum``.
     """
-    scores = empty_scores(sample, attribute, groups, evaluation)
+    found = empty_metrics(sample, attribute, groups, evaluation["metrics"])
     ones = np.ones((sample.patient.max() + 1, 1), np.uint8)
-    fill(scores, scores.value[..., None], plans, ones)
-    selected = np.full(scores.value.shape[:3] + (2,), -1)
-    for start, some in plans:
-        for (s, t), plan in some.items():
-            count_images(scores, selected, plan, start, s, t)
-    set_statuses(scores, selected, evaluation["minimum"])
-    scores.value[scores.status != "ok"] = np.nan
-    scores.average(scores.value)
-    spread_statuses(scores)
-    return scores
+    fill(found, found.value[..., None], blocks, ones)
+    selected = np.full(found.value.shape[:3] + (2,), -1)
+    for start, sorted_scores in blocks:
+        for (s, t), scores in sorted_scores.items():
+            _count_images(found, selected, scores, (start, s, t))
+    _set_statuses(found, selected, evaluation["minimum"])
+    found.value[found.status != "ok"] = np.nan
+    found.average(found.value)
+    _spread_statuses(found)
+    return found
 
 
-def empty_scores(sample, attribute, groups, evaluation) -> Scores:
-    """Return scores of NaN with their axes."""
+def empty_metrics(
+    sample: Sample, attribute: Attribute, groups: Sequence[str], metrics: Sequence[str]
+) -> GroupMetrics:
+    """Return the axes, with NaN for every value and an empty status."""
     tasks = (*sample.tasks, *([ALL] if sample.multiclass else []))
     tasks += (MEAN,) if len(sample.tasks) > 1 else ()
-    metrics = tuple(evaluation["metrics"])
     seeds = (*sample.seeds, MEAN)
     shape = (len(groups), len(seeds), len(tasks), len(metrics))
-    return Scores(
+    return GroupMetrics(
         attribute.name,
         tuple(groups),
         seeds,
         tasks,
-        metrics,
+        tuple(metrics),
         value=np.full(shape, np.nan),
         status=np.full(shape, "", object),
         counts=np.zeros((len(groups), len(tasks), 3), int),
@@ -154,41 +192,47 @@ def empty_scores(sample, attribute, groups, evaluation) -> Scores:
     )
 
 
-def fill(scores: Scores, target: np.ndarray, plans, weights: np.ndarray) -> None:
-    """Compute every plan with `weights` into `target`, shape (groups, seeds, tasks, metrics, b)."""
-    for start, some in plans:
-        for (s, t), plan in some.items():
-            index = [m for m, name in enumerate(scores.metrics) if applies(name, scores.tasks[t])]
-            found = values(plan, [scores.metrics[m] for m in index], weights)
-            target[start : start + plan.n_groups, s, t, index] = np.moveaxis(found, 0, 1)
+def fill(
+    metrics: GroupMetrics, target: np.ndarray, blocks: Sequence[GroupBlock], weights: np.ndarray
+) -> None:
+    """Compute all blocks with `weights` into `target`, (groups, seeds, tasks, metrics, draws)."""
+    for start, sorted_scores in blocks:
+        for (s, t), scores in sorted_scores.items():
+            places, names = metrics.metrics_of(t)
+            found = group_values(scores, names, weights)
+            target[start : start + scores.n_groups, s, t, places] = np.moveaxis(found, 0, 1)
 
 
-def count_images(scores: Scores, selected: np.ndarray, plan: Plan, start, s, t) -> None:
-    """Count images, positives, patients, and decisions of each group of a plan."""
-    place, size = slice(start, start + plan.n_groups), plan.n_groups
-    if plan.decision is not None:
-        chosen = np.bincount(plan.group[plan.decision], minlength=size)
+def _count_images(
+    metrics: GroupMetrics, selected: np.ndarray, scores: SortedScores, at: tuple[int, int, int]
+) -> None:
+    """Count images, positives and patients of each group, and those selected and rejected."""
+    start, s, t = at
+    place, size = slice(start, start + scores.n_groups), scores.n_groups
+    if scores.decision is not None:
+        chosen = np.bincount(scores.group[scores.decision], minlength=size)
         selected[place, s, t, 0] = chosen
-        selected[place, s, t, 1] = np.bincount(plan.group, minlength=size) - chosen
+        selected[place, s, t, 1] = np.bincount(scores.group, minlength=size) - chosen
     if s == 0:
-        pairs = np.unique(plan.group.astype(np.int64) * (plan.unit.max(initial=0) + 1) + plan.unit)
-        owners = np.bincount(pairs // (plan.unit.max(initial=0) + 1), minlength=size)
-        positives = np.bincount(plan.group[plan.positive], minlength=size)
-        scores.counts[place, t, 0] = np.bincount(plan.group, minlength=size)
-        scores.counts[place, t, 1] = positives if scores.tasks[t] != ALL else -1
-        scores.counts[place, t, 2] = owners
+        units = scores.unit.max(initial=0) + 1
+        pairs = np.unique(scores.group.astype(np.int64) * units + scores.unit)
+        positives = np.bincount(scores.group[scores.positive], minlength=size)
+        metrics.counts[place, t, 0] = np.bincount(scores.group, minlength=size)
+        metrics.counts[place, t, 1] = positives if metrics.tasks[t] != ALL else -1
+        metrics.counts[place, t, 2] = np.bincount(pairs // units, minlength=size)
 
 
-def set_statuses(scores: Scores, selected: np.ndarray, minimum: dict) -> None:
+def _set_statuses(metrics: GroupMetrics, selected: np.ndarray, minimum: Any) -> None:
     """Set the status of every single task and seed; the worst reason wins, n first."""
-    n, n_pos = scores.counts[:, :, 0], scores.counts[:, :, 1]
-    for m, name in enumerate(scores.metrics):
-        for t, task in enumerate(scores.tasks):
+    n, n_pos = metrics.counts[:, :, 0], metrics.counts[:, :, 1]
+    for m, name in enumerate(metrics.metrics):
+        for t, task in enumerate(metrics.tasks):
             if not applies(name, task) or task == MEAN:
                 continue
             fallback = "no_fit" if name.startswith("calibration") else "no_decision"
-            undefined = np.isnan(scores.value[:, :-1, t, m])
+            undefined = np.isnan(metrics.value[:, :-1, t, m])
             status = np.where(undefined, f"undefined:{fallback}", "ok").astype(object)
+            # Later reasons overwrite earlier ones: too few images says more than one class.
             counts = {
                 "n_selected": (selected[:, :-1, t, 0], "no_decision", minimum["n_pos"]),
                 "n_rejected": (selected[:, :-1, t, 1], "no_decision", minimum["n_neg"]),
@@ -202,19 +246,19 @@ def set_statuses(scores: Scores, selected: np.ndarray, minimum: dict) -> None:
                     status[(found >= 0) & (found < least)] = "too_few"
                     if reason:
                         status[found == 0] = f"undefined:{reason}"
-            scores.status[:, :-1, t, m] = status
+            metrics.status[:, :-1, t, m] = status
 
 
-def spread_statuses(scores: Scores) -> None:
+def _spread_statuses(metrics: GroupMetrics) -> None:
     """Give means over seeds and tasks the first status among theirs that is not ``ok``."""
-    scores.status[:, -1] = _first_bad(scores.status[:, :-1], axis=1)
-    if scores.tasks[-1] == MEAN:
-        single = [t for t, task in enumerate(scores.tasks[:-1]) if task != ALL]
-        scores.status[:, :, -1] = _first_bad(scores.status[:, :, single], axis=2)
-        scores.counts[:, -1] = scores.counts[:, single].max(axis=1)
-        scores.counts[:, -1, 1] = -1
-        own = [m for m, name in enumerate(scores.metrics) if name in DIAGNOSIS]
-        scores.status[:, :, -1, own] = ""
+    metrics.status[:, -1] = _first_bad(metrics.status[:, :-1], axis=1)
+    if metrics.tasks[-1] == MEAN:
+        single = [t for t, task in enumerate(metrics.tasks[:-1]) if task != ALL]
+        metrics.status[:, :, -1] = _first_bad(metrics.status[:, :, single], axis=2)
+        metrics.counts[:, -1] = metrics.counts[:, single].max(axis=1)
+        metrics.counts[:, -1, 1] = -1
+        own = [m for m, name in enumerate(metrics.metrics) if name in DIAGNOSIS]
+        metrics.status[:, :, -1, own] = ""
 
 
 def _first_bad(status: np.ndarray, axis: int) -> np.ndarray:
@@ -232,33 +276,3 @@ def _count_missing(sample: Sample, attribute: Attribute, n_tasks: int) -> np.nda
     whole = [lacking.sum(), -1, np.unique(sample.patient[lacking]).size]
     counts[len(sample.tasks) :] = whole
     return counts
-
-
-def tabulate(scores: Scores) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return the rows of a metrics table, and for each its place in the flattened values.
-
-    Rows of the group ``missing`` have place -1.
-    """
-    used = np.flatnonzero(scores.status.reshape(-1) != "")
-    g, s, t, m = np.unravel_index(used, scores.status.shape)
-    lost = (
-        np.flatnonzero((scores.status[0] != "").reshape(-1)) if scores.missing[:, 0].any() else []
-    )
-    lost_s, lost_t, lost_m = np.unravel_index(np.asarray(lost, int), scores.status.shape[1:])
-    counts = np.concatenate([scores.counts[g, t], scores.missing[lost_t]])
-    frame = pd.DataFrame(
-        {
-            "seed": np.array(scores.seeds, object)[np.append(s, lost_s)],
-            "task": np.array(scores.tasks, object)[np.append(t, lost_t)],
-            "attribute": scores.attribute,
-            "group": np.append(np.array(scores.groups, object)[g], [MISSING] * len(lost)),
-            "metric": np.array(scores.metrics, object)[np.append(m, lost_m)],
-            "value": np.append(scores.value.reshape(-1)[used], np.full(len(lost), np.nan)),
-            "n": counts[:, 0],
-            "n_pos": pd.array(counts[:, 1], "Int64"),
-            "n_patients": counts[:, 2],
-            "status": np.append(scores.status.reshape(-1)[used], [MISSING] * len(lost)),
-        }
-    )
-    frame.loc[frame["n_pos"] < 0, "n_pos"] = pd.NA
-    return frame, np.append(used, np.full(len(lost), -1))

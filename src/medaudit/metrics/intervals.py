@@ -4,7 +4,9 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 ENOUGH = 0.9
+"""Share of the replicates that must be defined."""
 SHOWN_BIAS = 3
+"""What the bias that resampling shows is multiplied by; see `inflated_interval`."""
 
 
 def percentile_interval(replicates: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
@@ -15,7 +17,7 @@ def percentile_interval(replicates: np.ndarray, level: float) -> tuple[np.ndarra
     replicates : ndarray, shape (rows, draws)
         NaN where a replicate is undefined.
     level : float
-        E.g. 0.95.
+        Confidence level, e.g. 0.95.
 
     Returns
     -------
@@ -39,9 +41,9 @@ def bca_interval(
     replicates : ndarray, shape (rows, draws)
         NaN where a replicate is undefined.
     jackknife : ndarray, shape (rows, parts)
-        Values with one part of the patients left out (see `resample.leave_out`).
+        Values with one part of the patients left out (`medaudit.metrics.resampling.leave_out`).
     level : float
-        E.g. 0.95.
+        Confidence level, e.g. 0.95.
 
     Returns
     -------
@@ -49,9 +51,12 @@ def bca_interval(
         NaN where fewer than 90 % of the replicates are defined.
     """
     defined = np.isfinite(replicates).sum(axis=1)
+    # Replicates equal to the value count half: metrics of few images are discrete, and counting
+    # ties as "not below" would read them as bias.
     below = (replicates < value[:, None]).sum(axis=1) + (replicates == value[:, None]).sum(
         axis=1
     ) / 2
+    # Kept half a replicate away from 0 and 1, where the normal quantile is infinite.
     share = np.clip(below / np.maximum(defined, 1), 0.5 / replicates.shape[1], None)
     bias = ndtri(np.minimum(share, 1 - 0.5 / replicates.shape[1]))[:, None]
     known = np.isfinite(jackknife)
@@ -71,11 +76,12 @@ def inflated_interval(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return an interval for each row of a statistic that noise enlarges: a calibration error.
 
-    The error of a sample is biased upward, and resampling adds bias once more, so percentiles lie
-    above the truth (they cover it in 0 to 60 % of samples). Where a bin is calibrated, resampling
-    shows ``sqrt(2) - 1 = 0.41`` of the bias or less, where it is not, hardly any is there. The
-    lower end is therefore ``value - 3 bias - z sd``, cut at 0, and the upper end ``value + z sd``,
-    with the bias ``mean(replicates) - value`` (at least 0) and the replicates' sd.
+    The error of a sample is biased upward, and resampling adds the bias again, so percentile
+    intervals are too high (they cover the truth in 0 to 60 % of samples). Where a bin is
+    calibrated, resampling shows at most ``sqrt(2) - 1 = 0.41`` of the bias; where it is not, there
+    is hardly any bias. The lower end is therefore ``value - 3 bias - z sd``, cut at 0, and the
+    upper end ``value + z sd``, with the bias ``mean(replicates) - value`` (at least 0) and the
+    standard deviation of the replicates.
 
     Parameters
     ----------
@@ -84,7 +90,7 @@ def inflated_interval(
     replicates : ndarray, shape (rows, draws)
         NaN where a replicate is undefined.
     level : float
-        E.g. 0.95.
+        Confidence level, e.g. 0.95.
 
     Returns
     -------
@@ -110,10 +116,11 @@ def maximum_interval(
     The plug-in maximum is biased upward, and percentile intervals of it miss the truth near 0. Let
     ``se_k`` be the bootstrap standard error of contrast k and ``c`` the quantile, over replicates,
     of ``max_k (contrast*_k - contrast_k) / se_k``. Then ``max_k (contrast_k - c se_k)`` is above
-    the true maximum only where some contrast exceeds its truth by more than ``c se_k``, and
-    ``max_k (contrast_k + z se_k)`` is below it only where the truly largest contrast does, which
-    needs no correction for their number. So the interval holds its level for large gaps and for
-    gaps of 0, at the price of being wide where groups are many.
+    the true maximum only if some contrast exceeds its true value by more than ``c se_k``. And
+    ``max_k (contrast_k + z se_k)`` is below it only if the contrast that is truly largest is
+    underestimated by more than ``z se_k``, which needs no correction for their number. So the
+    interval holds its level for large gaps and for gaps of 0, but is wide where there are many
+    groups.
 
     Parameters
     ----------
@@ -122,7 +129,7 @@ def maximum_interval(
     replicates : ndarray, shape (contrasts, draws)
         The same contrasts of the replicates.
     level : float
-        E.g. 0.95.
+        Confidence level, e.g. 0.95.
 
     Returns
     -------
@@ -143,7 +150,10 @@ def maximum_interval(
     return max(low, 0.0), max(high, 0.0)
 
 
-def _quantiles(replicates, low, high) -> tuple[np.ndarray, np.ndarray]:
+def _quantiles(
+    replicates: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return two quantiles of each row, which differ by row, interpolated as NumPy does."""
     ordered = np.sort(replicates, axis=1)
     defined = np.isfinite(ordered).sum(axis=1)
     enough = defined >= max(ENOUGH * replicates.shape[1], 2)
@@ -156,4 +166,5 @@ def _quantiles(replicates, low, high) -> tuple[np.ndarray, np.ndarray]:
         found.append(
             ordered[rows, left] + (place - left) * (ordered[rows, right] - ordered[rows, left])
         )
-    return tuple(np.where(enough, ends, np.nan) for ends in found)
+    first, second = (np.where(enough, ends, np.nan) for ends in found)
+    return first, second

@@ -1,4 +1,4 @@
-"""The distribution of group values when group does not matter, given the label.
+"""The permutation test: group values when the group does not matter, given the label.
 
 A *unit* is the images of one patient in one group; a patient has several only where an attribute
 (an age group) changes between images. For each task, groups are permuted as a whole between units
@@ -6,7 +6,7 @@ with the same number of positives and of negatives (of images of each class, if 
 that every group keeps its patients, positives and negatives exactly, and images of one patient
 stay together. Under the hypothesis that a patient's scores do not depend on the group given their
 labels, units of one stratum are exchangeable, so the test holds its level whatever the dependence
-within a patient. Units with a pattern of their own keep their group.
+within a patient. A unit whose numbers no other unit has keeps its group.
 
 The classes of a multi-class task share one permutation. The tasks of a multi-label sample cannot
 (no two patients are alike in all labels), so theirs are independent, and `disparity` restores the
@@ -18,12 +18,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from medaudit.metrics.attributes import Attribute
-from medaudit.metrics.definitions import applies
-from medaudit.metrics.engine import dealt_values
-from medaudit.metrics.group_metrics import Scores, task_columns, weights_of
+from medaudit.metrics.audit_settings import ECE_BINS, AuditSettings
+from medaudit.metrics.engine import permuted_group_values
+from medaudit.metrics.group_metrics import (
+    BySeedAndTask,
+    GroupMetrics,
+    importance_weights,
+    task_columns,
+)
 from medaudit.metrics.resampling import cut_blocks, permute_groups, run_blocks
 from medaudit.metrics.sample import Sample
-from medaudit.metrics.sorted_scores import Plan, make_plan
+from medaudit.metrics.sorted_scores import sort_images
 
 
 @dataclass(frozen=True)
@@ -65,10 +70,10 @@ def find_patterns(sample: Sample, units: Units, t: int) -> np.ndarray:
 
 
 def permuted_values(
-    scores: Scores,
+    metrics: GroupMetrics,
     sample: Sample,
     attribute: Attribute,
-    settings: dict,
+    settings: AuditSettings,
     threads: int,
     rest: bool,
 ) -> tuple[np.ndarray, np.ndarray | None]:
@@ -76,54 +81,57 @@ def permuted_values(
 
     Parameters
     ----------
-    scores : Scores
+    metrics : GroupMetrics
         Gives the axes.
     sample : Sample
         The test split.
     attribute : Attribute
         Whose groups are permuted.
-    settings : dict
-        ``cohort`` and ``evaluation``.
+    settings : AuditSettings
+        ``cohort`` and ``evaluation`` (``null``, ``ece_bins``).
     threads : int
         Blocks of permutations computed at once; changes no number.
     rest : bool
-        Whether the rest is wanted.
+        Whether to compute the rests as well.
 
     Returns
     -------
     group, rest : ndarray of float32, shape (levels, seeds, tasks, metrics, draws)
-        `rest` is None where it is not wanted.
+        `rest` is None where it is not asked for.
     """
-    draws, size = settings["evaluation"]["null"]["draws"], len(attribute.levels)
-    units = find_units(sample, attribute)
-    tasks = [_plan_task(sample, attribute, units, t, settings) for t in _task_indices(sample)]
-    shape = (size, *scores.value.shape[1:], draws)
-    results = [np.full(shape, np.nan, np.float32) for _ in range(1 + rest)]
+    evaluation = settings["evaluation"]
+    draws, size = evaluation["null"]["draws"], len(attribute.levels)
+    units, bins = find_units(sample, attribute), evaluation.get("ece_bins", ECE_BINS)
+    tasks = [_read_task(sample, attribute, units, t, bins) for t in _task_indices(sample)]
+    shape = (size, *metrics.value.shape[1:], draws)
+    group = np.full(shape, np.nan, np.float32)
+    others = np.full(shape, np.nan, np.float32) if rest else None
 
     def compute(block: slice) -> None:
         for task in tasks:
-            names = (settings["cohort"], attribute.name, task.stream)
-            dealt = permute_groups(units.group, task.pattern, names, block)
-            for (s, t), plan in task.plans.items():
-                index = [
-                    m for m, name in enumerate(scores.metrics) if applies(name, scores.tasks[t])
-                ]
-                names = [scores.metrics[m] for m in index]
-                found = dealt_values(plan, names, dealt, task.mean_weight, rest)
-                for result, values in zip(results, found, strict=False):
-                    result[:, s, t, index, block] = np.moveaxis(values, 0, 1)
+            stream = (settings["cohort"], attribute.name, task.stream)
+            permuted = permute_groups(units.group, task.pattern, stream, block)
+            for (s, t), scores in task.scores.items():
+                places, names = metrics.metrics_of(t)
+                inside, outside = permuted_group_values(
+                    scores, names, permuted, task.mean_weight, rest
+                )
+                group[:, s, t, places, block] = np.moveaxis(inside, 0, 1)
+                if others is not None and outside is not None:
+                    others[:, s, t, places, block] = np.moveaxis(outside, 0, 1)
 
     run_blocks(compute, cut_blocks(draws, units.group.size, 2), threads)
-    for result in results:
-        scores.average(result)
-    return results[0], results[1] if rest else None
+    metrics.average(group)
+    if others is not None:
+        metrics.average(others)
+    return group, others
 
 
 @dataclass(frozen=True)
 class _Task:
-    """One task: its plans (all images in one group, rows by unit), strata and mean weights."""
+    """A task: scores (all images in one group, rows by unit), strata, stream and mean weights."""
 
-    plans: dict[tuple[int, int], Plan]
+    scores: BySeedAndTask
     pattern: np.ndarray
     stream: str
     mean_weight: np.ndarray
@@ -133,25 +141,26 @@ def _task_indices(sample: Sample) -> range:
     return range(len(sample.tasks) + sample.multiclass)
 
 
-def _plan_task(sample, attribute, units: Units, t: int, settings: dict) -> _Task:
-    weights = weights_of(sample, attribute, t)
+def _read_task(sample: Sample, attribute: Attribute, units: Units, t: int, bins: int) -> _Task:
+    weights = importance_weights(sample, attribute, t)
     table = _mean_weight(sample, attribute, t, weights)
-    plans = {}
-    for s, task, y, score, decision in task_columns(sample):
-        if task == t:
-            mean = table[(y == 1).astype(int), attribute.codes]
-            plans[s, t] = make_plan(
-                units.of_image,
-                np.where(np.isnan(y) | (attribute.codes < 0), -1, 0),
-                1,
-                y == 1,
-                score,
-                decision,
-                np.divide(weights, mean, out=np.zeros_like(mean), where=mean > 0),
-                settings["evaluation"].get("ece_bins", 15),
+    scores = {}
+    for column in task_columns(sample):
+        if column.task == t:
+            label = (column.y == 1).astype(int)
+            mean = table[label, np.maximum(attribute.codes, 0)]
+            scores[column.seed, t] = sort_images(
+                unit=units.of_image,
+                group=np.where(np.isnan(column.y) | (attribute.codes < 0), -1, 0),
+                n_groups=1,
+                positive=column.y == 1,
+                score=column.score,
+                decision=column.decision,
+                factor=np.divide(weights, mean, out=np.zeros_like(mean), where=mean > 0),
+                bins=bins,
             )
     stream = "classes" if sample.multiclass else sample.tasks[t]
-    return _Task(plans, find_patterns(sample, units, t), stream, table)
+    return _Task(scores, find_patterns(sample, units, t), stream, table)
 
 
 def _mean_weight(sample: Sample, attribute: Attribute, t: int, weights: np.ndarray) -> np.ndarray:

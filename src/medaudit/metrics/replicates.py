@@ -1,72 +1,112 @@
-"""What the audit stages share: checked settings, planned groups, and bootstrap replicates drawn together."""
+"""Bootstrap replicates of group metrics: all attributes from the same draws of patients."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
-from medaudit.core.errors import MedauditError
+from medaudit.core.entry_types import Evaluation
 from medaudit.metrics.attributes import Attribute
-from medaudit.metrics.definitions import METRICS
-from medaudit.metrics.group_metrics import ALL, Scores, make_plans
+from medaudit.metrics.group_metrics import (
+    ALL,
+    GroupBlock,
+    GroupMetrics,
+    fill,
+    group_names,
+    measure_groups,
+    sort_attribute,
+)
 from medaudit.metrics.resampling import cut_blocks, draw_patients, run_blocks
 from medaudit.metrics.sample import Sample
-from medaudit.metrics.sorted_scores import Plan
+
+Compute = Callable[[np.ndarray, np.ndarray], None]
+"""Fills an array like the values, with a last axis of replicates, from the patients' weights."""
 
 
-def check_evaluation(settings: dict) -> dict:
-    """Return the ``evaluation`` block with its defaults.
+def bootstrap_metrics(
+    sample: Sample, evaluation: Evaluation, threads: int
+) -> list[tuple[GroupMetrics, list[GroupBlock]]]:
+    """Measure every attribute's groups, with replicates.
 
-    Raises
-    ------
-    MedauditError
-        A metric is unknown.
+    Parameters
+    ----------
+    sample : Sample
+        The test split.
+    evaluation : Evaluation
+        ``metrics``, ``minimum``, ``ece_bins`` and ``bootstrap`` (``draws``).
+    threads : int
+        Blocks of replicates computed at once; changes no number.
+
+    Returns
+    -------
+    list of (GroupMetrics, list of GroupBlock)
+        For each attribute its metrics, and the sorted scores that they come from.
     """
-    evaluation = {"ece_bins": 15, **settings["evaluation"]}
-    unknown = [name for name in evaluation["metrics"] if name not in METRICS]
-    if unknown:
-        raise MedauditError(f"evaluation: metrics {unknown} are unknown; known: {list(METRICS)}")
-    return evaluation
+    found = []
+    for attribute in sample.attributes:
+        blocks = sort_attribute(sample, attribute, evaluation["ece_bins"])
+        names = group_names(attribute)
+        found.append((measure_groups(sample, attribute, names, blocks, evaluation), blocks))
+    everybody = [_is_everybody(sample, attribute) for attribute in sample.attributes]
+    # Where an attribute is known of everybody, its group `all` is that of the attribute `all`,
+    # which comes first: its block is left out here and copied below.
+    computes = [
+        partial(_fill, metrics, blocks[:1] if same else blocks)
+        for (metrics, blocks), same in zip(found, everybody, strict=True)
+    ]
+    every = [metrics for metrics, _ in found]
+    draw_replicates(every, computes, sample, evaluation["bootstrap"]["draws"], threads)
+    for metrics, same in zip(every, everybody, strict=True):
+        if same:
+            metrics.replicates[-1] = every[0].replicates[0]
+    return found
 
 
-def group_names(attribute: Attribute) -> tuple[str, ...]:
-    """Return the groups along the group axis of an attribute's scores."""
-    return attribute.levels if attribute.name == ALL else (*attribute.levels, ALL)
+def _fill(
+    metrics: GroupMetrics, blocks: list[GroupBlock], target: np.ndarray, weights: np.ndarray
+) -> None:
+    fill(metrics, target, blocks, weights)
 
 
-def plan_attribute(
-    sample: Sample, attribute: Attribute, evaluation: dict
-) -> list[tuple[int, dict]]:
-    """Return the plans of an attribute's groups and of all of them together, with their places."""
-    bins, size = evaluation["ece_bins"], len(attribute.levels)
-    plans = [(0, make_plans(sample, attribute, attribute.codes, size, bins))]
-    if attribute.name != ALL:
-        plans.append((size, {key: merge_groups(plan) for key, plan in plans[0][1].items()}))
-    return plans
-
-
-def merge_groups(plan: Plan) -> Plan:
-    """Return a plan with all its images in one group."""
-    return plan.keep(np.zeros_like(plan.group), 1)
+def _is_everybody(sample: Sample, attribute: Attribute) -> bool:
+    """Return whether the group ``all`` of an attribute is that of the attribute ``all``."""
+    weighted = any(name == attribute.name for name, _ in sample.weights)
+    return attribute.name != ALL and not weighted and bool((attribute.codes >= 0).all())
 
 
 def draw_replicates(
-    scored: list[Scores], computes: list[Callable], sample: Sample, settings: dict, threads: int
+    metrics: Sequence[GroupMetrics],
+    computes: Sequence[Compute],
+    sample: Sample,
+    draws: int,
+    threads: int,
 ) -> None:
-    """Fill the replicates of several scores, all with the same draws of patients.
+    """Fill the replicates of several `GroupMetrics`, all with the same draws of patients.
 
-    Each of `computes` takes an array like the values, with an axis of replicates, and weights.
+    Parameters
+    ----------
+    metrics : sequence of GroupMetrics
+        Their ``replicates`` are replaced.
+    computes : sequence of Compute
+        How to compute each of them.
+    sample : Sample
+        The test split; its patients are drawn.
+    draws : int
+        Number of replicates.
+    threads : int
+        Blocks of replicates computed at once; changes no number.
     """
-    draws = settings["evaluation"]["bootstrap"]["draws"]
-    for scores in scored:
-        scores.replicates = np.full((*scores.value.shape, draws), np.nan, np.float32)
+    for one in metrics:
+        one.replicates = np.full((*one.value.shape, draws), np.nan, np.float32)
 
     def compute(block: slice) -> None:
         weights = draw_patients(sample.stratum, sample.stream, block, sample.identity)
-        for scores, compute_one in zip(scored, computes, strict=True):
-            compute_one(scores.replicates[..., block], weights)
+        for one, compute_one in zip(metrics, computes, strict=True):
+            compute_one(one.replicates[..., block], weights)
 
     run_blocks(compute, cut_blocks(draws, sample.stratum.size), threads)
-    for scores in scored:
-        varies = scores.counts[:, None, :, None, 2] > 1
-        scores.replicates[(scores.status != "ok") | ~varies] = np.nan
-        scores.average(scores.replicates)
+    for one in metrics:
+        # A group of one patient is drawn alike in every replicate: it has no interval.
+        varies = one.counts[:, None, :, None, 2] > 1
+        one.replicates[(one.status != "ok") | ~varies] = np.nan
+        one.average(one.replicates)

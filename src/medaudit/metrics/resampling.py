@@ -1,7 +1,7 @@
-"""Replicate weights: bootstrap and jackknife of patients, permutations of group labels.
+"""Resampling: bootstrap and jackknife weights of patients, permutations of group labels.
 
-Each replicate has its own random stream, so that neither the block size nor the number of threads
-changes a number.
+Each replicate has a random stream of its own, so that neither the block size nor the number of
+threads changes a number.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from medaudit.core.seeds import derive_seed, generator
-from medaudit.metrics.random_streams import deal_groups, draw_with_replacement
+from medaudit.metrics.random_streams import draw_with_replacement, shuffle_within_strata
 
 BLOCK_BYTES = 2**27
 JACKKNIFE_GROUPS = 200
@@ -43,31 +43,78 @@ def draw_patients(
     stratum : ndarray of int, shape (patients,)
         0 to the number of strata - 1.
     stream : str
-        Its name, that of the test images: all that is tested on them gets the same draws, so
-        differences are paired.
+        Name of the random stream. That of the test images gives all runs that are tested on them
+        the same draws, so that differences between runs are paired.
     block : slice
-        Replicates wanted.
+        Which replicates to draw.
     identity : ndarray of int, shape (patients,), optional
-        Place of each patient in the cohort's own order, on which the draws depend; without it,
+        Place of each patient in the cohort's own order, on which the draws depend; default: the
         patients are in that order.
 
     Returns
     -------
     ndarray of uint8, shape (patients, replicates)
-        How often each patient was drawn; multinomial with the stratum's size as its total.
+        How often each patient was drawn; the counts of a stratum add up to its size.
     """
     order = np.lexsort((np.arange(stratum.size) if identity is None else identity, stratum))
     starts = np.append(0, np.cumsum(np.bincount(stratum)))
     counts = np.zeros((block.stop - block.start, stratum.size), np.uint8)
     draw_with_replacement(starts, order, _seeds("bootstrap", stream, block=block), counts)
-    return _turn(counts)
+    return _transpose(counts)
+
+
+def draw_rows(patient: np.ndarray, stratum: np.ndarray, stream: str, draws: int) -> np.ndarray:
+    """Draw the rows of a table by patient, with replacement within strata.
+
+    Parameters
+    ----------
+    patient, stratum : ndarray, shape (rows,)
+        Of each row; a patient belongs to the stratum of their first row.
+    stream : str
+        Name of the random stream.
+    draws : int
+        Number of bootstrap samples.
+
+    Returns
+    -------
+    ndarray of uint8, shape (rows, draws)
+        How often each row was drawn.
+    """
+    _, first, index = np.unique(patient, return_index=True, return_inverse=True)
+    strata = np.unique(stratum[first], return_inverse=True)[1]
+    return draw_patients(strata, stream, slice(0, draws))[index]
+
+
+def permute_labels(
+    positive: np.ndarray, patient: np.ndarray, names: tuple[str, ...], draws: int
+) -> np.ndarray:
+    """Permute labels between patients.
+
+    Parameters
+    ----------
+    positive : ndarray of bool, shape (rows,)
+        A patient's rows keep one label together: that of their first row.
+    patient : ndarray, shape (rows,)
+        Patient of each row.
+    names : tuple of str
+        Name of the random stream.
+    draws : int
+        Number of permutations.
+
+    Returns
+    -------
+    ndarray of bool, shape (rows, draws)
+    """
+    _, first, index = np.unique(patient, return_index=True, return_inverse=True)
+    codes = positive[first].astype(np.int8)
+    return permute_groups(codes, np.zeros(codes.size, int), names, slice(0, draws))[index] == 1
 
 
 def leave_out(stratum: np.ndarray, cohort: str) -> np.ndarray:
     """Return the weights of a grouped jackknife, shape (patients, at most 200).
 
-    Patients are put at random into 200 parts of nearly equal size, balanced over strata; column j
-    leaves part j out.
+    Patients are assigned at random to 200 parts of nearly equal size, balanced over strata; column
+    j leaves part j out.
     """
     rng = generator("jackknife", cohort)
     shuffled = rng.permutation(stratum.size)
@@ -88,11 +135,11 @@ def permute_groups(
     group : ndarray of int, shape (units,)
         Code of each unit.
     stratum : ndarray of int, shape (units,)
-        Units that may exchange their groups; -1 takes no part and gets code -1.
+        Units of one stratum exchange their groups; -1 takes no part and gets code -1.
     names : tuple of str
         Name of the random stream.
     block : slice
-        Replicates wanted.
+        Which replicates to draw.
 
     Returns
     -------
@@ -102,14 +149,14 @@ def permute_groups(
     taking = taking[np.argsort(stratum[taking], kind="stable")]
     kind = np.int8 if group.max(initial=0) < 128 else np.int16
     starts = np.append(0, np.cumsum(np.bincount(stratum[taking])))
-    dealt = np.full((block.stop - block.start, group.size), -1, kind)
+    permuted = np.full((block.stop - block.start, group.size), -1, kind)
     seeds = _seeds("null", *names, block=block)
-    deal_groups(group[taking].astype(kind), starts, taking, seeds, dealt)
-    return _turn(dealt)
+    shuffle_within_strata(group[taking].astype(kind), starts, taking, seeds, permuted)
+    return _transpose(permuted)
 
 
-def _turn(rows: np.ndarray) -> np.ndarray:
-    """Transpose in strips that fit the processor's cache."""
+def _transpose(rows: np.ndarray) -> np.ndarray:
+    """Transpose in strips, which fit the processor's cache: faster than ``rows.T.copy()``."""
     out = np.empty(rows.shape[::-1], rows.dtype)
     for start in range(0, len(out), STRIP):
         out[start : start + STRIP] = rows[:, start : start + STRIP].T

@@ -9,12 +9,13 @@ import pandas as pd
 
 from medaudit.core.errors import MedauditError
 from medaudit.metrics.attributes import Attribute, find_strata, read_attributes
+from medaudit.metrics.audit_settings import AuditSettings
 from medaudit.metrics.thresholds import choose_threshold
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Everything that is known of the test split.
+    """The test split: labels, scores, decisions, patients and groups.
 
     Parameters
     ----------
@@ -26,17 +27,18 @@ class Sample:
         Decisions are 1, 0 or NaN (no threshold).
     threshold : ndarray, shape (seeds, tasks), or None for a multi-class sample
     val_counts : ndarray of int, shape (3, tasks)
-        Images, positives and patients of validation, which chose the thresholds.
+        Images, positives and patients of the validation split, which chose the thresholds.
     patient : ndarray of int, shape (images,)
-        Numbered by their mean score, so that walks over sorted scores meet rows nearly in order.
+        Numbered by their mean score, so that loops over sorted scores read the rows of the
+        weights nearly in order.
     identity : ndarray of int, shape (patients,)
-        Number of each patient in the order of ids, which does not depend on the model.
+        Place of each patient in the order of ids, which does not depend on the model.
     stratum : ndarray of int, shape (patients,)
     attributes : list of Attribute
     weights : dict of (attribute, task) to ndarray, shape (images,)
-        Importance weights; NaN is outside that test set. Absent means 1 everywhere.
+        Importance weights; NaN: outside that test set. Without an entry, all weights are 1.
     stream : str
-        Name of the test images, the same for every cohort that is tested on them.
+        Name of the test images (`name_images`): all runs tested on them share their draws.
     """
 
     tasks: tuple[str, ...]
@@ -55,12 +57,12 @@ class Sample:
 
     @property
     def multiclass(self) -> bool:
-        """Whether decisions are by the largest score."""
+        """Whether the largest score decides."""
         return self.threshold is None
 
 
-def read_sample(predictions: pd.DataFrame, cohort: pd.DataFrame, settings: dict) -> Sample:
-    """Align predictions with their cohort and decide.
+def read_sample(predictions: pd.DataFrame, cohort: pd.DataFrame, settings: AuditSettings) -> Sample:
+    """Align predictions with their cohort and turn scores into decisions.
 
     Parameters
     ----------
@@ -69,16 +71,16 @@ def read_sample(predictions: pd.DataFrame, cohort: pd.DataFrame, settings: dict)
     cohort : pandas.DataFrame
         ``image_id``, ``patient_id``, ``split``, ``a_<attribute>`` and perhaps ``y_<task>`` and
         ``w_<attribute>_<task>``.
-    settings : dict
+    settings : AuditSettings
         ``task_type``, ``tasks`` (default: those of the predictions), ``attributes``,
-        ``test_weights``, ``evaluation``.
+        ``test_weights``, ``evaluation`` (``threshold``).
 
     Raises
     ------
     MedauditError
-        Predictions and cohort do not fit each other: an image unknown to the cohort or in another
-        split there, a label that differs, a labelled test image without a score, a score outside
-        [0, 1], a task without predictions, a multi-class row without exactly one class.
+        Predictions and cohort do not fit each other: an image that the cohort does not have, or
+        has in another split; a label that differs; a labelled test image without a score; a score
+        outside [0, 1]; a task without predictions; a multi-class image without exactly one class.
     """
     present = sorted(predictions["task"].unique())
     tasks = tuple(settings.get("tasks") or present)
@@ -113,7 +115,7 @@ def read_sample(predictions: pd.DataFrame, cohort: pd.DataFrame, settings: dict)
 
 
 def name_images(frame: pd.DataFrame) -> str:
-    """Return a name (SHA-256) of the images of `frame` and their patients, in whatever order."""
+    """Return a name (SHA-256) of the images of `frame` and their patients, whatever their order."""
     lines = sorted(frame["image_id"] + "\t" + frame["patient_id"] + "\n")
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -127,7 +129,14 @@ def _refuse(found: set, what: str, advice: str) -> None:
 class _Part:
     """Scores and labels of one split, as arrays in the order of the cohort's rows."""
 
-    def __init__(self, predictions, cohort, split, tasks, seeds) -> None:
+    def __init__(
+        self,
+        predictions: pd.DataFrame,
+        cohort: pd.DataFrame,
+        split: str,
+        tasks: Sequence[str],
+        seeds: np.ndarray,
+    ) -> None:
         self.split = split
         self.mask = (cohort["split"] == split).to_numpy()
         self.frame = cohort[self.mask]
@@ -153,7 +162,11 @@ class _Part:
         if (~np.isin(y, (0, 1)) & ~np.isnan(y)).any():
             raise MedauditError("predictions: labels y must be 1, 0 or missing")
         differ = (~np.isnan(labels) & (labels != y)).any(axis=(0, 2))
-        _refuse(set(self.frame["image_id"][differ]), "images whose y differs by seed", "correct it")
+        _refuse(
+            set(self.frame["image_id"][differ]),
+            "images whose y differs by seed",
+            "correct the labels",
+        )
         for t, task in enumerate(tasks):
             if f"y_{task}" in self.frame:
                 owner = self.frame[f"y_{task}"].to_numpy(float)
@@ -161,7 +174,7 @@ class _Part:
                 _refuse(
                     set(self.frame["image_id"][differ]),
                     f"images whose label {task} is not the cohort's",
-                    "predict again, or give the cohort that they were made from",
+                    "predict again, or use the cohort that the predictions were made from",
                 )
                 y[:, t] = owner
         return y
@@ -173,14 +186,18 @@ class _Part:
             _refuse(
                 set(self.frame["image_id"][lacks]),
                 f"test images of the cohort without a score for {task}",
-                "every test image needs one, or the sample is not the cohort's",
+                "every labelled test image needs one: a metric of some of them is not the cohort's",
             )
         broken = ~(np.nansum(self.y, axis=1) == 1) | np.isnan(self.y).any(axis=1)
         if multiclass:
-            _refuse(set(self.frame["image_id"][broken]), "images without exactly one class", "")
+            _refuse(
+                set(self.frame["image_id"][broken]),
+                "images without exactly one class",
+                "correct their labels",
+            )
 
     def count(self) -> np.ndarray:
-        """Images, positives and patients with a label, shape (3, tasks)."""
+        """Return the numbers of images, positives and patients with a label, shape (3, tasks)."""
         known = ~np.isnan(self.y)
         patients = [self.frame["patient_id"][column].nunique() for column in known.T]
         return np.array([known.sum(axis=0), np.nansum(self.y, axis=0).astype(int), patients])
@@ -201,7 +218,9 @@ def _choose_classes(test: _Part) -> tuple[np.ndarray, None]:
     return (chosen[:, :, None] == np.arange(test.score.shape[2])).astype(float), None
 
 
-def _apply_thresholds(val: _Part, test: _Part, settings: dict) -> tuple[np.ndarray, np.ndarray]:
+def _apply_thresholds(
+    val: _Part, test: _Part, settings: AuditSettings
+) -> tuple[np.ndarray, np.ndarray]:
     rule = settings["evaluation"]["threshold"]
     threshold = np.full((test.score.shape[0], test.score.shape[2]), np.nan)
     for s, t in np.ndindex(*threshold.shape):

@@ -1,16 +1,20 @@
-"""The images of one task and seed, sorted once by score, and the terms they add to sums."""
+"""The images of one task and seed, sorted once by score, and what each image adds to a sum."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from scipy.special import expit
 
+from medaudit.metrics.bootstrap_kernels import Images
 from medaudit.metrics.calibration import fit_calibration, logit
+
+Summands = tuple[np.ndarray, int, list[np.ndarray]]
 
 
 @dataclass(frozen=True)
-class Plan:
+class SortedScores:
     """Images of one task and seed in ascending order of score.
 
     Parameters
@@ -41,11 +45,11 @@ class Plan:
     bins: int
 
     @cached_property
-    def ends(self) -> np.ndarray:
-        """Ends of the runs of equal scores."""
-        if not self.score.size:
-            return np.empty(0, int)
-        return np.append(np.flatnonzero(np.diff(self.score) != 0) + 1, self.score.size)
+    def images(self) -> Images:
+        """What the compiled loops take."""
+        ends = np.append(np.flatnonzero(np.diff(self.score) != 0) + 1, self.score.size)
+        ends = ends if self.score.size else np.empty(0, int)
+        return Images(ends, self.group, self.positive, self.factor, self.unit)
 
     @cached_property
     def weighted(self) -> bool:
@@ -54,59 +58,73 @@ class Plan:
 
     @cached_property
     def by_unit(self) -> np.ndarray:
-        """The images in the order of their units, which is fast to walk where order is free."""
+        """Images in the order of their units: sums that need no order of scores are faster so."""
         return np.argsort(self.unit, kind="stable")
 
     @cached_property
     def fit(self) -> np.ndarray:
-        """Calibration of each group: intercept and slope, and intercept at slope 1."""
+        """Calibration of each group (`fit_calibration`), shape (groups, 3)."""
+        parts = (self.score, self.positive, self.factor)
         fits = [
-            fit_calibration(
-                *(part[self.group == g] for part in (self.score, self.positive)),
-                self.factor[self.group == g],
-            )
+            fit_calibration(*(part[self.group == g] for part in parts))
             for g in range(self.n_groups)
         ]
         return np.array(fits).reshape(self.n_groups, 3)
 
-    def keep(self, group: np.ndarray, n_groups: int) -> "Plan":
-        """Return the same images cut into other groups; those with a negative group are left."""
+    def regroup(self, group: np.ndarray, n_groups: int) -> "SortedScores":
+        """Return the same images in other groups; those with a negative group are left out."""
         kept = group >= 0
-        decision = None if self.decision is None else self.decision[kept]
         return replace(
             self,
+            unit=self.unit[kept],
             group=group[kept].astype(np.int32),
             n_groups=n_groups,
-            decision=decision,
-            **{name: getattr(self, name)[kept] for name in ("unit", "positive", "score", "factor")},
+            positive=self.positive[kept],
+            score=self.score[kept],
+            decision=None if self.decision is None else self.decision[kept],
+            factor=self.factor[kept],
         )
 
+    def merge_groups(self) -> "SortedScores":
+        """Return the same images in one group."""
+        return self.regroup(np.zeros_like(self.group), 1)
 
-def make_plan(unit, group, n_groups, positive, score, decision, factor, bins) -> Plan:
+
+def sort_images(
+    *,
+    unit: np.ndarray,
+    group: np.ndarray,
+    n_groups: int,
+    positive: np.ndarray,
+    score: np.ndarray,
+    decision: np.ndarray | None,
+    factor: np.ndarray,
+    bins: int,
+) -> SortedScores:
     """Sort images by score; those with a negative group or no weight are left out.
 
-    Parameters are those of `Plan`, in any order of images.
+    Parameters are those of `SortedScores`, the images in any order.
     """
     kept = np.flatnonzero((group >= 0) & (factor > 0))
     order = kept[np.argsort(score[kept], kind="stable")]
-    return Plan(
-        unit[order].astype(np.int32),
-        group[order].astype(np.int32),
-        n_groups,
-        positive[order].astype(bool),
-        score[order].astype(float),
-        None if decision is None else decision[order].astype(bool),
-        factor[order].astype(float),
-        bins,
+    return SortedScores(
+        unit=unit[order].astype(np.int32),
+        group=group[order].astype(np.int32),
+        n_groups=n_groups,
+        positive=positive[order].astype(bool),
+        score=score[order].astype(float),
+        decision=None if decision is None else decision[order].astype(bool),
+        factor=factor[order].astype(float),
+        bins=bins,
     )
 
 
-def features(plan: Plan, need: str) -> tuple[np.ndarray, int, np.ndarray]:
+def summands(scores: SortedScores, need: str) -> tuple[np.ndarray, int, np.ndarray]:
     """Return what each image adds to a sum that does not depend on the order of scores.
 
     Parameters
     ----------
-    plan : Plan
+    scores : SortedScores
         The images.
     need : {"label", "confusion", "brier", "absolute", "bins", "calibration"}
         Which sum.
@@ -114,54 +132,54 @@ def features(plan: Plan, need: str) -> tuple[np.ndarray, int, np.ndarray]:
     Returns
     -------
     slot : ndarray of int, shape (n,)
-        Where within its group an image adds.
+        Where an image adds within its group.
     slots : int
-        Number of slots of a group.
+        Number of slots per group.
     coefficient : ndarray of float, shape (n, k)
-        What it adds there; the k columns are sums of their own.
+        What it adds there, in k separate sums.
     """
-    slot, slots, columns = _FEATURES[need](plan)
+    slot, slots, columns = _SUMMANDS[need](scores)
     return slot, slots, np.ascontiguousarray(np.stack(columns, axis=1))
 
 
-def _label(plan: Plan):
-    return plan.positive.astype(np.int64), 2, [plan.factor]
+def _label(scores: SortedScores) -> Summands:
+    return scores.positive.astype(np.int64), 2, [scores.factor]
 
 
-def _confusion(plan: Plan):
-    return plan.positive * 2 + plan.decision, 4, [plan.factor]
+def _confusion(scores: SortedScores) -> Summands:
+    return scores.positive * 2 + scores.decision, 4, [scores.factor]
 
 
-def _nowhere(plan: Plan) -> np.ndarray:
-    return np.zeros(plan.unit.size, np.int64)
+def _one_slot(scores: SortedScores) -> np.ndarray:
+    return np.zeros(scores.unit.size, np.int64)
 
 
-def _brier(plan: Plan):
-    return _nowhere(plan), 1, [plan.factor * (plan.score - plan.positive) ** 2]
+def _brier(scores: SortedScores) -> Summands:
+    return _one_slot(scores), 1, [scores.factor * (scores.score - scores.positive) ** 2]
 
 
-def _absolute(plan: Plan):
-    return _nowhere(plan), 1, [plan.factor * np.abs(plan.score - plan.positive)]
+def _absolute(scores: SortedScores) -> Summands:
+    return _one_slot(scores), 1, [scores.factor * np.abs(scores.score - scores.positive)]
 
 
-def _bins(plan: Plan):
-    place = np.minimum((plan.score * plan.bins).astype(np.int64), plan.bins - 1)
-    columns = [plan.factor, plan.factor * plan.score, plan.factor * plan.positive]
-    return place, plan.bins, columns + ([plan.factor**2] if plan.weighted else [])
+def _bins(scores: SortedScores) -> Summands:
+    place = np.minimum((scores.score * scores.bins).astype(np.int64), scores.bins - 1)
+    columns = [scores.factor, scores.factor * scores.score, scores.factor * scores.positive]
+    return place, scores.bins, columns + ([scores.factor**2] if scores.weighted else [])
 
 
-def _calibration(plan: Plan):
-    x = logit(plan.score)
-    a, b, level = plan.fit[plan.group].T
+def _calibration(scores: SortedScores) -> Summands:
+    x = logit(scores.score)
+    a, b, level = scores.fit[scores.group].T
     p = expit(a + b * x)
     p_level = expit(level + x)
-    spread, residual = p * (1 - p), plan.positive - p
+    spread, residual = p * (1 - p), scores.positive - p
     columns = [residual, residual * x, spread, spread * x, spread * x * x]
-    columns += [plan.positive - p_level, p_level * (1 - p_level)]
-    return _nowhere(plan), 1, [plan.factor * column for column in columns]
+    columns += [scores.positive - p_level, p_level * (1 - p_level)]
+    return _one_slot(scores), 1, [scores.factor * column for column in columns]
 
 
-_FEATURES = {
+_SUMMANDS: dict[str, Callable[[SortedScores], Summands]] = {
     "label": _label,
     "confusion": _confusion,
     "brier": _brier,

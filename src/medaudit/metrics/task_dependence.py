@@ -1,4 +1,4 @@
-"""The dependence between tasks that independent permutations lose."""
+"""Give means over tasks the dependence between tasks, which independent permutations lose."""
 
 import numpy as np
 
@@ -6,8 +6,8 @@ import numpy as np
 def restore_dependence(mean: np.ndarray, tasks: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     """Give the null of a mean over tasks the spread that dependent tasks give it.
 
-    Each task has permutations of its own, so the permuted values of a patient's tasks are
-    independent, where those of a true sample are not, and their mean varies too little. Its
+    Tasks are permuted independently of each other. The permuted values of a patient's tasks are
+    therefore independent, unlike those of a true sample, and their mean varies too little. Its
     deviations are scaled so that its variance is ``sum_tu s_t s_u r_tu / T^2``, with s the tasks'
     standard deviations under permutation and r the correlations of their bootstrap replicates.
 
@@ -16,7 +16,7 @@ def restore_dependence(mean: np.ndarray, tasks: np.ndarray, drawn: np.ndarray) -
     mean : ndarray, shape (..., permutations)
         Means over tasks.
     tasks : ndarray, shape (tasks, ..., permutations)
-        What they are means of.
+        The values that they are means of.
     drawn : ndarray, shape (tasks, ..., draws)
         Bootstrap replicates of the same quantities; a draw in which one is undefined does not
         count.
@@ -24,7 +24,7 @@ def restore_dependence(mean: np.ndarray, tasks: np.ndarray, drawn: np.ndarray) -
     Returns
     -------
     ndarray, shape (..., permutations)
-        The scaled means; as given where no replicate is defined.
+        The scaled means; `mean` itself where no replicate is defined.
     """
     kept = np.isfinite(drawn).all(axis=0)
     count = kept.sum(axis=-1).clip(1)
@@ -43,10 +43,10 @@ def restore_dependence(mean: np.ndarray, tasks: np.ndarray, drawn: np.ndarray) -
 
 
 def couple_tasks(tasks: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """Return means over tasks of null draws put in the order that dependent tasks give them.
+    """Return means over tasks of null draws, reordered so that tasks depend on each other.
 
-    Each task keeps the distribution of its null; which draws of the tasks stand together follows
-    the ranks of bootstrap replicates of the same quantities (the Schaake shuffle of Clark et al.
+    Each task keeps the distribution of its null. Which draws of the tasks go together follows the
+    ranks of bootstrap replicates of the same quantities (the Schaake shuffle of Clark et al.
     2004).
 
     Parameters
@@ -59,11 +59,13 @@ def couple_tasks(tasks: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray
-        One mean for each replicate that counts; the means as they are where none does.
+        One mean per replicate that counts; the means of the draws as given where none does.
     """
     kept = drawn[:, np.isfinite(drawn).all(axis=0)]
     if not kept.size:
         return tasks.mean(axis=0)
+    # The largest replicate of a task gets the largest null draw of that task, and so on down: the
+    # tasks then rise and fall together as they do from sample to sample.
     ranks = kept.argsort(axis=1, kind="stable").argsort(axis=1)
     shares = (ranks + 0.5) / kept.shape[1]
     found = [_quantiles(row[np.isfinite(row)], q) for row, q in zip(tasks, shares, strict=True)]
@@ -71,7 +73,7 @@ def couple_tasks(tasks: np.ndarray, drawn: np.ndarray) -> np.ndarray:
 
 
 def _quantiles(values: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Interpolated quantiles; many at once cost no more than one sort."""
+    """Return interpolated quantiles, all from one sort."""
     if not values.size:
         return np.full(shares.shape, np.nan)
     return np.interp(shares * (values.size - 1), np.arange(values.size), np.sort(values))

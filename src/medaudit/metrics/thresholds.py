@@ -1,4 +1,4 @@
-"""Thresholds chosen on validation; a score decides 1 when it is at or above its threshold."""
+"""Thresholds chosen on the validation split; a score at or above its threshold decides 1."""
 
 import numpy as np
 
@@ -13,38 +13,45 @@ def choose_threshold(
     Parameters
     ----------
     score : ndarray of float, shape (n,)
-        Validation scores; unused by ``fixed``.
+        Validation scores; ``fixed`` does not use them.
     positive : ndarray of bool, shape (n,)
         Labels.
     rule : {"best_f1", "youden", "fpr", "fixed"}
-        ``best_f1`` maximises F1, ``youden`` the difference of true and false positive rate, ``fpr``
-        takes the lowest threshold whose false-positive rate is at most `value`, ``fixed`` is
-        `value` itself. Ties go to the highest threshold.
+        ``best_f1`` maximises F1. ``youden`` maximises the true minus the false positive rate.
+        ``fpr`` takes the lowest threshold whose false positive rate is at most `value`. ``fixed``
+        is `value` itself. Ties go to the highest threshold.
     value : float, optional
         Needed by ``fpr`` and ``fixed``, in [0, 1].
 
     Returns
     -------
     float
-        One of the scores; for ``fpr`` and ``youden`` possibly just above the highest score, which
-        selects nobody. NaN where validation lacks a class that the rule needs.
+        One of the scores, or just above the highest, which selects nobody. NaN where the
+        validation split lacks a class.
+
+    Raises
+    ------
+    MedauditError
+        The rule is unknown, or lacks its value.
     """
-    if rule == "fixed":
-        return float(value)
-    if rule not in _RULES:
+    if rule not in (*_RULES, "fixed"):
         raise MedauditError(f"threshold rule {rule!r} is unknown; known: {[*_RULES, 'fixed']}")
+    if rule in ("fixed", "fpr") and value is None:
+        raise MedauditError(f"the threshold rule {rule} needs a `value` in [0, 1]")
+    if value is not None and rule == "fixed":
+        return float(value)
     n_pos, n_neg = int(positive.sum()), int((~positive).sum())
     if not n_pos or not n_neg:
         return float("nan")
     order = np.argsort(-score, kind="stable")
-    last = np.append(np.diff(score[order]) != 0, True)
+    last = np.append(np.diff(score[order]) != 0, True)  # equal scores are decided alike
     tp = np.append(0, np.cumsum(positive[order])[last])
     fp = np.append(0, np.cumsum(~positive[order])[last])
     candidates = np.append(np.nextafter(score.max(), np.inf), score[order][last])
     return float(candidates[_RULES[rule](tp, fp, n_pos, n_neg, value)])
 
 
-def _best_f1(tp, fp, n_pos, n_neg, value) -> int:
+def _best_f1(tp: np.ndarray, fp: np.ndarray, n_pos: int, n_neg: int, value) -> int:
     return int(np.argmax(2 * tp / (tp + fp + n_pos)))
 
 

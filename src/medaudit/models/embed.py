@@ -1,14 +1,15 @@
-"""Stage `embed`: one vector an image from a frozen model, computed once for all that follows."""
+"""Stage `embed`: one vector per image from a frozen model, computed once for all later stages."""
 
 import logging
-import sys
 import time
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 from tqdm import tqdm
 
 from medaudit.core.embeddings import write_embeddings
+from medaudit.core.entry_types import ModelEntry
 from medaudit.core.errors import MedauditError
 from medaudit.core.stage import run
 from medaudit.data.image_store import open_store, usable_images
@@ -20,7 +21,17 @@ BATCH = 128
 log = logging.getLogger(__name__)
 
 
-def embed(settings: dict, *, cohort: Path, images: Path, output: Path, threads: int = 1) -> None:
+class EmbedSettings(TypedDict):
+    """Settings of the stage."""
+
+    cohort: str
+    model: str
+    entry: ModelEntry
+
+
+def embed(
+    settings: EmbedSettings, *, cohort: Path, images: Path, output: Path, threads: int = 1
+) -> None:
     """Embed every image of a cohort with one frozen model.
 
     Parameters
@@ -30,22 +41,23 @@ def embed(settings: dict, *, cohort: Path, images: Path, output: Path, threads: 
     cohort : Path
         The cohort's table.
     images : Path
-        The image store's folder. Images that it excluded have no embedding.
+        The image store's folder. Images that it excludes get no embedding.
     output : Path
-        Table of `medaudit.core.table_io.EMBEDDINGS`, in the cohort's order. Its footer holds ``spec``
-        (what the encoder says of itself), ``model``, ``cohort`` and ``phantom``.
+        Table of `medaudit.core.table_io.EMBEDDINGS`, in the cohort's order. Its footer has ``spec``
+        (the encoder's description), ``model``, ``cohort`` and ``phantom``.
     threads : int
-        Processor threads.
+        Processor threads that torch may use.
 
     Raises
     ------
     MedauditError
-        The store is of another cohort, the model cannot be built, or a vector is not finite.
+        The store belongs to another cohort, the model cannot be built, or a vector is not finite.
     """
     store = open_store(images)
     ids = usable_images(cohort, store)
     encoder = build({**settings["entry"], "name": settings["model"]})
-    limit_threads(threads)
+    if encoder.uses_torch:
+        limit_torch(threads)
     vectors = encode(encoder, store.images, store.rows(ids))
     check_finite(ids, vectors, settings["model"])
     write_embeddings(
@@ -60,7 +72,7 @@ def embed(settings: dict, *, cohort: Path, images: Path, output: Path, threads: 
 
 
 def encode(encoder: Encoder, pixels: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return the embeddings ``[len(rows), d]`` of some rows of the store, each encoded once."""
+    """Return the embeddings, float32 ``[len(rows), d]``, of these rows of the store's `pixels`."""
     started = time.perf_counter()
     vectors = None
     for start in tqdm(range(0, len(rows), BATCH), desc="embed", unit="batch", disable=None):
@@ -69,27 +81,30 @@ def encode(encoder: Encoder, pixels: np.ndarray, rows: np.ndarray) -> np.ndarray
             vectors = np.empty((len(rows), batch.shape[1]), np.float32)
         vectors[start : start + len(batch)] = batch
     if vectors is None:
-        raise MedauditError("embed: the image store holds no usable image")
+        raise MedauditError(
+            "embed: the image store has no readable image of this cohort; see its index.parquet"
+        )
     seconds = time.perf_counter() - started
     log.info("%d images in %.1f s: %.0f images/s", len(rows), seconds, len(rows) / seconds)
     return vectors
 
 
 def check_finite(ids: np.ndarray, vectors: np.ndarray, model: str) -> None:
-    """Raise a `MedauditError` that names the images whose embedding is not finite."""
+    """Raise a `MedauditError` naming the images whose embedding is not finite, if there are any."""
     broken = ids[~np.isfinite(vectors).all(axis=1)]
     if len(broken):
         raise MedauditError(
             f"model {model} gives NaN or infinite embeddings for {len(broken)} of {len(ids)} "
             f"images, e.g. {broken[:5].tolist()}: check the weights (overflow in half precision?) "
-            "and those images"
+            "and these images"
         )
 
 
-def limit_threads(threads: int) -> None:
-    """Let torch, if the model has imported it, use this many threads."""
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(threads)
+def limit_torch(threads: int) -> None:
+    """Let torch use this many processor threads."""
+    import torch  # not at the top: `pixels` needs no torch
+
+    torch.set_num_threads(threads)
 
 
 if __name__ == "__main__":

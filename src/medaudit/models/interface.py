@@ -1,38 +1,51 @@
-"""Foundation models behind one interface: one module a kind, found by name.
+"""The interface of all models (`Encoder`), and the preprocessing that a model asks for.
 
-A kind is a module ``medaudit.models.kinds.<kind>`` with ``build(settings) -> Encoder``, where `settings`
-is the model's catalogue entry; `medaudit.models.weights.files` finds its files. The encoder owns its
-preprocessing: it is handed uint8 pixels as the image store keeps them,
-grey ``[b, h, w]`` or colour ``[b, h, w, 3]`` of any size, and resizes and normalises them itself.
+A kind of model is a module ``medaudit.models.kinds.<kind>`` with ``build(settings) -> Encoder``,
+where `settings` is the model's catalogue entry; `medaudit.models.weights.files` finds its files.
+The encoder does its own preprocessing: it gets uint8 pixels as the image store keeps them, grey
+``[b, h, w]`` or colour ``[b, h, w, 3]`` of any size, and resizes and normalises them itself.
 
-An encoder made of torch (see `medaudit.models.torch_encoder`) also has ``module`` (its
+An encoder made of torch (`medaudit.models.torch_encoder`) also has ``module`` (its
 ``torch.nn.Module``), ``input`` (an `ImageInput`) and ``prepare(images) -> Tensor``, which
 fine-tuning reuses. Vision-language models add ``encode_texts``.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from medaudit.core.entry_types import ModelEntry
 from medaudit.core.errors import MedauditError
 
 INTERPOLATIONS = ("bicubic", "bilinear")
 
 
+class ModelSettings(ModelEntry, total=False):
+    """A model's catalogue entry as `medaudit.models.kinds.build` gets it."""
+
+    name: str
+    drop_path: float
+    """Rate of stochastic depth; set by fine-tuning, not in the catalogue."""
+
+
 class Encoder(Protocol):
-    """What every model answers to."""
+    """What every model offers."""
+
+    uses_torch: bool
+    """Whether it computes with torch, whose threads a job then limits."""
 
     def encode_images(self, images: np.ndarray) -> np.ndarray:
         """Return float32 ``[b, d]`` for uint8 ``[b, h, w]`` or ``[b, h, w, 3]``."""
 
     def spec(self) -> dict:
-        """Return what made the embeddings as JSON: weights, preprocessing, versions."""
+        """Return what the embeddings depend on, as JSON: weights, preprocessing, versions."""
 
 
 @dataclass(frozen=True)
 class ImageInput:
-    """A model's own preprocessing, the ``input`` of its catalogue entry.
+    """Preprocessing of a model: the ``input`` of its catalogue entry.
 
     Parameters
     ----------
@@ -41,10 +54,10 @@ class ImageInput:
     mean, std : tuple of float
         Per channel, for pixels scaled to [0, 1].
     channels : int
-        1 or 3. Grey images are repeated over three channels; colour images given to a model of
-        one channel become their mean.
+        1 or 3. A model with three channels gets grey images repeated; one with one channel gets
+        the mean over the channels of colour images.
     interpolation : str
-        ``bicubic`` or ``bilinear``, always with antialias.
+        ``bicubic`` or ``bilinear``, always antialiased.
     """
 
     size: int
@@ -57,16 +70,16 @@ class ImageInput:
         if self.channels not in (1, 3) or {len(self.mean), len(self.std)} != {self.channels}:
             raise MedauditError(
                 f"model input: channels is {self.channels}, with {len(self.mean)} means and "
-                f"{len(self.std)} stds; give 1 or 3 channels and one mean and std for each"
+                f"{len(self.std)} stds; give 1 or 3 channels, and one mean and one std per channel"
             )
         if self.interpolation not in INTERPOLATIONS:
             raise MedauditError(
-                f"model input: interpolation {self.interpolation!r} is none of {INTERPOLATIONS}"
+                f"model input: interpolation is {self.interpolation!r}; use one of {INTERPOLATIONS}"
             )
 
     @classmethod
-    def from_settings(cls, settings: dict) -> "ImageInput":
-        """Read the ``input`` of a catalogue entry."""
+    def from_settings(cls, settings: Mapping[str, Any]) -> "ImageInput":
+        """Return the ``input`` of a catalogue entry, checked."""
         given = {**settings["input"]}
         return cls(**{**given, "mean": tuple(given["mean"]), "std": tuple(given["std"])})
 

@@ -1,4 +1,4 @@
-"""What all frozen torch models share: device, preprocessing on the fly, inference."""
+"""Base class of all models made of torch: device, preprocessing, inference without gradients."""
 
 import numpy as np
 import torch
@@ -13,13 +13,15 @@ class TorchEncoder:
     Parameters
     ----------
     module : torch.nn.Module
-        Maps float ``[b, channels, size, size]`` to ``[b, d]``; moved to a GPU if there is one and
-        set to evaluation mode.
+        Maps float ``[b, channels, size, size]`` to ``[b, d]``. It is set to evaluation mode and
+        moved to the GPU if there is one.
     image_input : ImageInput
         Its preprocessing.
     description : dict
-        What `spec` says beside preprocessing, device and versions.
+        Further contents of `spec`, next to preprocessing, device and versions.
     """
+
+    uses_torch = True
 
     def __init__(self, module: torch.nn.Module, image_input: ImageInput, description: dict) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -29,7 +31,7 @@ class TorchEncoder:
         self.description = description
 
     def prepare(self, images: np.ndarray) -> torch.Tensor:
-        """Return pixels as the model wants them, see `prepare_images`."""
+        """Return pixels as the model expects them, see `prepare_images`."""
         return prepare_images(images, self.input, self.device)
 
     @torch.inference_mode()
@@ -55,11 +57,12 @@ class TorchEncoder:
         }
 
 
-def prepare_images(images: np.ndarray, image_input: ImageInput, device="cpu") -> torch.Tensor:
+def prepare_images(
+    images: np.ndarray, image_input: ImageInput, device: torch.device | str = "cpu"
+) -> torch.Tensor:
     """Resize and normalise uint8 pixels.
 
-    Grey images are resized before they are repeated. Bicubic overshoot is cut to [0, 255]; there
-    is no rounding to whole grey levels.
+    Resized values stay fractional: they are not rounded to whole grey levels.
 
     Parameters
     ----------
@@ -68,7 +71,7 @@ def prepare_images(images: np.ndarray, image_input: ImageInput, device="cpu") ->
     image_input : ImageInput
         The model's preprocessing.
     device : torch.device or str
-        Where to do it.
+        Device of the computation and the result.
 
     Returns
     -------
@@ -83,7 +86,8 @@ def prepare_images(images: np.ndarray, image_input: ImageInput, device="cpu") ->
     size = (image_input.size, image_input.size)
     if pixels.shape[2:] != size:
         pixels = interpolate(pixels, size, mode=image_input.interpolation, antialias=True)
-        pixels = pixels.clamp_(0, 255)
+        pixels = pixels.clamp_(0, 255)  # bicubic interpolation overshoots at edges
+    # A grey image becomes three channels here, by broadcasting, so that it is resized only once.
     mean, std = (
         torch.tensor(values, device=device).view(1, -1, 1, 1)
         for values in (image_input.mean, image_input.std)

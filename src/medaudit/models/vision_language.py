@@ -1,21 +1,22 @@
-"""What all vision-language models share: two towers, one file, a way to score.
+"""Base of all vision-language models: two towers from one file, and how texts score an image.
 
 The image tower is always a timm network and a projection, so that fine-tuning finds the same
-names in every model (``trunk``, ``projection``). Weights are renamed from the owner's layout and
-loaded strictly as a whole.
+names in every model (``trunk``, ``projection``). Weights are renamed from the owner's layout, and
+both towers are loaded together: a key of the file that belongs to neither is an error.
 """
 
 import re
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 
 from medaudit.core.errors import MedauditError
-from medaudit.models.interface import ImageInput
+from medaudit.models.interface import ImageInput, ModelSettings
 from medaudit.models.torch_encoder import TorchEncoder
 from medaudit.models.weights.load import (
     check_golden,
@@ -47,15 +48,18 @@ class ImageTower(nn.Module):
 
 
 class Towers(nn.Module):
-    """Both towers, as one module to load a file into.
+    """Both towers as one module, into which a file is loaded.
 
     Parameters
     ----------
     image, text : torch.nn.Module
         The towers.
     scalars : tuple of str
-        Names of the scalars the owner's file holds, e.g. ``logit_scale``.
+        Names of the scalars in the owner's file, e.g. ``logit_scale``.
     """
+
+    logit_scale: torch.Tensor
+    logit_bias: torch.Tensor
 
     def __init__(self, image: nn.Module, text: nn.Module, scalars: Sequence[str] = ()) -> None:
         super().__init__()
@@ -65,10 +69,10 @@ class Towers(nn.Module):
 
 
 class VisionLanguageEncoder(TorchEncoder):
-    """An image tower with its preprocessing, and a text tower that shares its space.
+    """An image tower with its preprocessing, and a text tower with the same embedding space.
 
-    ``module`` is the image tower alone: it is what is fine-tuned. The text tower stays on the
-    CPU, since it only ever sees a few prompts.
+    ``module`` is only the image tower, which is what fine-tuning trains. The text tower stays on
+    the CPU, since it encodes no more than a few prompts.
 
     Parameters
     ----------
@@ -77,18 +81,19 @@ class VisionLanguageEncoder(TorchEncoder):
     tokenize : callable
         Maps a list of strings to the inputs of the text tower, a tuple of tensors.
     image_input : ImageInput
-        Preprocessing after the image is square.
+        Preprocessing once the image is square.
     description : dict
-        For `spec`.
+        Further contents of `spec`.
     logit_scale, logit_bias : float
-        A score is ``logit_scale * cosine + logit_bias``; the scale is not a logarithm.
+        A score is ``logit_scale * cosine + logit_bias``. Files store the logarithm of the scale;
+        this is the scale itself.
     link : str
-        ``softmax`` over classes, or ``sigmoid`` for each class, whichever the model was trained
-        with.
+        ``softmax`` over classes or ``sigmoid`` for each class, as the model was trained.
     texts_at_once : int or None
-        Texts in one pass of the text tower; None for all, where they depend on each other.
+        Texts per pass of the text tower; None passes all together, for a model in which the
+        embedding of a text depends on the others.
     square : str
-        ``crop`` (to the middle), ``pad`` (with black) or ``stretch``: what the owner does to
+        ``crop`` (the middle), ``pad`` (with black) or ``stretch``: what the owner's code does to
         images that are not square.
     """
 
@@ -112,7 +117,7 @@ class VisionLanguageEncoder(TorchEncoder):
         self.texts_at_once = texts_at_once
 
     def prepare(self, images: np.ndarray) -> torch.Tensor:
-        """Return pixels as the model wants them, float32 ``[b, 3, size, size]``."""
+        """Return pixels as the model expects them, float32 ``[b, 3, size, size]``."""
         return super().prepare(make_square(images, self.square))
 
     @torch.inference_mode()
@@ -122,7 +127,7 @@ class VisionLanguageEncoder(TorchEncoder):
         Raises
         ------
         MedauditError
-            The vocabulary is not there, or a text leaves nothing to encode.
+            The vocabulary file is missing, or a text has no word that the model reads.
         """
         step = self.texts_at_once or len(texts)
         batches = [texts[start : start + step] for start in range(0, len(texts), step)]
@@ -135,8 +140,11 @@ class VisionLanguageEncoder(TorchEncoder):
         return {**super().spec(), "square": self.square, "scoring": scoring}
 
 
+E = TypeVar("E", bound=VisionLanguageEncoder)
+
+
 def make_square(images: np.ndarray, how: str) -> np.ndarray:
-    """Crop ``[b, h, w, ...]`` to its middle or pad it with zeros, as `VisionLanguageEncoder` says."""
+    """Make ``[b, h, w, ...]`` square: ``crop`` the middle, ``pad`` with zeros, or ``stretch`` (later)."""
     height, width = images.shape[1:3]
     if height == width or how == "stretch":
         return images
@@ -144,13 +152,13 @@ def make_square(images: np.ndarray, how: str) -> np.ndarray:
         side = min(height, width)
         top, left = (height - side) // 2, (width - side) // 2
         return images[:, top : top + side, left : left + side]
-    lacking = [max(height, width) - length for length in (height, width)]
-    sides = [(0, 0), *((gap // 2, gap - gap // 2) for gap in lacking)]
+    missing = [max(height, width) - length for length in (height, width)]
+    sides = [(0, 0), *((gap // 2, gap - gap // 2) for gap in missing)]
     return np.pad(images, [*sides, (0, 0)][: images.ndim])
 
 
-def open_weights(settings: dict) -> tuple[dict[str, torch.Tensor], Path, dict]:
-    """Return the tensors of an entry's file, its path, and the start of the model's description."""
+def open_weights(settings: ModelSettings) -> tuple[dict[str, torch.Tensor], Path, dict]:
+    """Return the tensors of a model's file, the file's path, and what `spec` says about it."""
     path = resolve_weights(settings)
     state = read_state(path, settings.get("sha256"))
     description = {
@@ -163,35 +171,41 @@ def open_weights(settings: dict) -> tuple[dict[str, torch.Tensor], Path, dict]:
     return state, path, description
 
 
-def choice(settings: dict, field: str, known: Iterable[str]) -> str:
-    """Return a field of an entry that names one of several things."""
-    if settings.get(field) not in known:
+def check_choice(settings: ModelSettings, field: str, value: str, known: Iterable[str]) -> str:
+    """Return `value` if it is one of `known`; otherwise the error names the model and the field."""
+    if value not in known:
         raise MedauditError(
-            f"model {settings.get('name', settings['kind'])}: {field} {settings.get(field)!r} is "
-            f"none of {sorted(known)}"
+            f"model {settings.get('name', settings['kind'])}: {field} is {value!r}; use one of "
+            f"{sorted(known)}"
         )
-    return settings[field]
+    return value
 
 
-def fill(towers: Towers, state: dict, settings: dict, path: Path, allow_extra=()) -> None:
-    """Load a renamed state into both towers strictly; the error names model and file."""
+def load_towers(
+    towers: Towers,
+    state: dict[str, torch.Tensor],
+    settings: ModelSettings,
+    path: Path,
+    allow_extra: Iterable[str] = (),
+) -> None:
+    """Load renamed weights into both towers strictly; an error names the model and the file."""
     what = f"model {settings.get('name', settings['kind'])} ({path})"
     load_strict(towers, state, what, allow_extra=allow_extra)
 
 
-def finish(encoder: VisionLanguageEncoder, settings: dict) -> VisionLanguageEncoder:
-    """Check the golden image, if the entry has one, and return the encoder."""
+def with_golden_check(encoder: E, settings: ModelSettings) -> E:
+    """Return the encoder, after comparing its golden embedding if the entry has one."""
     check_golden(encoder, settings)
     return encoder
 
 
-def rename(state: dict[str, torch.Tensor], rules: Sequence[tuple[str, str]]) -> dict:
-    """Apply regular expressions to every key, one after the other, from the key's start.
+def rename_keys(state: dict[str, torch.Tensor], rules: Sequence[tuple[str, str]]) -> dict:
+    """Rename every key by regular expressions, applied in order, each at the start of the key.
 
     Raises
     ------
     MedauditError
-        Two keys become one.
+        Two keys get the same name.
     """
     renamed: dict[str, torch.Tensor] = {}
     for key, value in state.items():
@@ -199,13 +213,19 @@ def rename(state: dict[str, torch.Tensor], rules: Sequence[tuple[str, str]]) -> 
         for pattern, replacement in rules:
             name = re.sub(f"^{pattern}", replacement, name)
         if name in renamed:
-            raise MedauditError(f"the weights hold {name} twice: two layouts in one file?")
+            raise MedauditError(
+                f"two keys of the weights file (one is {key}) both become {name}: the file mixes "
+                "two layouts; get the owner's original file"
+            )
         renamed[name] = value
     return renamed
 
 
-def fuse(state: dict[str, torch.Tensor], parts: Sequence[str], whole: str) -> dict:
-    """Join layers, e.g. query, key and value to qkv, in that order, where all are there."""
+def join_layers(state: dict[str, torch.Tensor], parts: Sequence[str], whole: str) -> dict:
+    """Concatenate layers, e.g. query, key and value to qkv, in the order of `parts`.
+
+    Layers of which a part is missing stay as they are, so that strict loading reports them.
+    """
     fused = dict(state)
     for key in state:
         if f".{parts[0]}." not in key:
@@ -217,8 +237,8 @@ def fuse(state: dict[str, torch.Tensor], parts: Sequence[str], whole: str) -> di
     return fused
 
 
-def transpose(state: dict[str, torch.Tensor], key: str, name: str) -> dict:
-    """Rename `key` to `name` and turn it over, where it is there."""
+def transpose_key(state: dict[str, torch.Tensor], key: str, name: str) -> dict:
+    """Rename `key` to `name` and transpose its matrix, if the file has it."""
     if key not in state:
         return state
     rest = {other: value for other, value in state.items() if other != key}

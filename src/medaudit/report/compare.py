@@ -38,7 +38,7 @@ def compare(
         ``study`` (name), ``entry`` (title, cohorts, models, methods, ``also``, and ``tables`` and
         ``figures`` beside the standard ones), ``evaluation``, and perhaps ``methods`` (by name:
         ``kind``, ``head``, ``tune``, ``lora``, ``format``) and ``models`` (by name:
-        `medaudit.config.jobs.model_facts`).
+        `medaudit.config.model_facts.model_facts`).
     metrics, gaps : list of Path
         One file each a run; beside ``<x>.csv`` of the metrics lies ``<x>.replicates.npy``.
     cards : list of Path

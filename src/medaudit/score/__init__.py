@@ -1,15 +1,15 @@
-"""Audit any model from a file of its predictions; needs neither images, torch nor Snakemake.
+"""Audit any model from a file of its predictions, without images, torch or Snakemake.
 
 ``medaudit score predictions.csv --groups patients.csv`` on the command line, `score` in a
-notebook. Both call the functions of the workflow, so their numbers are the workflow's.
+notebook. Both call the functions that the workflow calls, so the numbers are the same.
 
-In:  a file of predictions, and perhaps one of patients and their groups.
+In:  a file of predictions, and optionally a file of patients and their groups.
 Out: metrics, gaps, figures and a report, as the workflow makes them.
 May import: `medaudit.core`, `medaudit.data`, `medaudit.metrics`, `medaudit.adapt`,
      `medaudit.audit`, `medaudit.report`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,13 @@ from medaudit.audit.dialects.rankings import rank_measures
 from medaudit.audit.disparity import find_gaps
 from medaudit.audit.lint import check_cohort, check_predictions
 from medaudit.audit.lint.problems import Finding, as_json, fail_on_errors
+from medaudit.core.entry_types.evaluation import (
+    Evaluation,
+    EvaluationMinimum,
+    EvaluationThreshold,
+)
 from medaudit.core.errors import MedauditError
+from medaudit.metrics.audit_settings import AuditSettings
 from medaudit.metrics.group_audit import audit
 from medaudit.score.assemble import Study, assemble
 
@@ -35,27 +41,27 @@ METRICS = (
     "selection_rate",
 )
 GAPS = ("max_min", "worst_rest")
-MINIMUM = {"n": 10, "n_pos": 3, "n_neg": 3}
+MINIMUM: EvaluationMinimum = {"n": 10, "n_pos": 3, "n_neg": 3}
 
 
 @dataclass
 class Result:
-    """An audit.
+    """The tables of an audit, with the study that was audited.
 
     Parameters
     ----------
     study : Study
-        What was audited, and how the files were read (``study.detected``).
+        The audited cohort and predictions; ``study.detected`` says how the files were read.
     metrics, gaps, dialects, rankings : pandas.DataFrame
         Tables of `medaudit.core.table_io`: ``METRICS``, ``GAPS``, ``DIALECTS``, ``RANKINGS``.
     lint : pandas.DataFrame
-        Findings: check, severity, message, count, where.
+        Findings of the protocol lint: check, severity, message, count, where.
     evaluation : dict
         The evaluation settings.
     replicates : dict of (str, str) to numpy.ndarray
-        Bootstrap replicates of each model's and method's rows of `metrics`.
+        Bootstrap replicates of the rows of `metrics`, by model and method.
     nulls : dict of (str, str) to numpy.ndarray
-        Permuted gaps of each model's and method's summing rows of `gaps`.
+        Permuted gaps of the summary rows of `gaps`, by model and method.
     """
 
     study: Study
@@ -64,7 +70,7 @@ class Result:
     dialects: pd.DataFrame
     rankings: pd.DataFrame
     lint: pd.DataFrame
-    evaluation: dict
+    evaluation: Evaluation
     replicates: dict[tuple[str, str], np.ndarray]
     nulls: dict[tuple[str, str], np.ndarray]
 
@@ -85,57 +91,69 @@ def score(
     scores: str = "auto",
     task_type: str = "auto",
     positive: str | None = None,
-    threshold: dict | None = None,
+    threshold: EvaluationThreshold | None = None,
     metrics: tuple[str, ...] = METRICS,
     draws: int = 1000,
-    minimum: dict | None = None,
+    minimum: EvaluationMinimum | None = None,
     threads: int = 1,
 ) -> Result:
-    """Audit predictions by group.
+    """Audit predictions by group and return metrics, gaps, dialects and lint findings.
 
     Parameters
     ----------
     predictions : str, Path or pandas.DataFrame
-        CSV, TSV or Parquet, long (columns label and score, perhaps task and model) or wide
+        CSV, TSV or Parquet; long (columns label and score, optionally task and model) or wide
         (``label_x`` and ``score_x`` for each task; or one label and a score for each class or
         model).
     groups : str, Path or pandas.DataFrame, optional
-        One row an image or a patient; else the other columns of `predictions`.
+        One row per image or patient. Default: the other columns of `predictions`.
     columns : dict, optional
-        Columns where names do not tell: ``id``, ``patient``, ``split``, ``label``, ``score``,
-        ``model``, ``method``, ``task``, ``seed``.
+        Column of each role that is not recognised by its name: ``id``, ``patient``, ``split``,
+        ``label``, ``score``, ``model``, ``method``, ``task``, ``seed``.
     attributes : list of str, optional
-        Groups to compare; intersections as ``sex & age_group``. Default: every column with 2 to
-        20 levels.
+        Attributes to compare; intersections as ``sex & age_group``. Default: every column with
+        2 to 20 levels.
     age_threshold : float
-        Years at which ages become ``age_group``.
+        Age in years at which ``age_group`` is cut.
     scores : str
         ``auto``, ``probabilities`` or ``logits``.
     task_type : str
         ``auto``, ``multilabel`` or ``multiclass``; one task is binary.
     positive : str, optional
-        The label's value that counts as 1.
+        The label value that counts as 1.
     threshold : dict, optional
-        ``{"rule": "best_f1"}`` (default where there are validation rows), ``youden``, ``fpr``
-        with ``value``, or ``{"rule": "fixed", "value": 0.5}`` (default where there are none).
+        ``{"rule": "best_f1"}`` (default if there are validation rows), ``youden``, ``fpr`` with
+        ``value``, or ``{"rule": "fixed", "value": 0.5}`` (default if there are none).
     metrics : tuple of str
         Names of `medaudit.metrics.definitions.METRICS`.
     draws : int
-        Bootstrap draws and permutations.
+        Number of bootstrap draws and of permutations.
     minimum : dict, optional
-        ``n``, ``n_pos``, ``n_neg`` of a group that is estimated.
+        ``n``, ``n_pos``, ``n_neg`` that a group must reach to be estimated.
     threads : int
-        Changes no number.
+        Number of threads; does not change any number.
 
     Returns
     -------
     Result
-        Undefined numbers are missing, with a status that says why.
+        Undefined values are missing, with a status that says why.
 
     Raises
     ------
     MedauditError
-        The files do not say what is needed, or a finding of the lint is an error.
+        The files lack something that is needed, or the protocol lint finds an error.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"id": range(80), "sex": ["female", "male"] * 40})
+    >>> frame["label"] = [0, 0, 1, 1] * 20
+    >>> frame["score"] = [0.2, 0.4, 0.9, 0.3] * 20
+    >>> table = score(frame, draws=50).metrics.set_index(["metric", "attribute", "group", "seed"])
+    >>> float(table.loc[("auc", "sex", "female", "mean"), "value"])
+    1.0
+    >>> float(table.loc[("auc", "sex", "male", "mean"), "value"])
+    0.0
     """
     study = assemble(
         Path(predictions) if isinstance(predictions, str) else predictions,
@@ -149,47 +167,38 @@ def score(
             "positive": positive,
         },
     )
-    evaluation = {
+    evaluation: Evaluation = {
         "metrics": list(metrics),
         "gaps": list(GAPS),
         "threshold": threshold or _default_threshold(study),
         "bootstrap": {"draws": _at_least_two(draws), "level": 0.95, "method": "percentile"},
         "null": {"draws": draws},
-        "minimum": {**MINIMUM, **(minimum or {})},
+        "minimum": {**MINIMUM, **(minimum or MINIMUM)},
         "ece_bins": 15,
     }
     return _audit(study, evaluation, threads)
 
 
-def _default_threshold(study: Study) -> dict:
+def _default_threshold(study: Study) -> EvaluationThreshold:
     return {"rule": "best_f1"} if study.has_validation else {"rule": "fixed", "value": 0.5}
 
 
 def _at_least_two(draws: int) -> int:
     if draws < 2:
-        raise MedauditError(f"{draws} bootstrap draws give no interval; give at least 2")
+        raise MedauditError(f"{draws} bootstrap draws give no interval; use at least 2 (--draws)")
     return draws
 
 
-def _audit(study: Study, evaluation: dict, threads: int) -> Result:
+def _audit(study: Study, evaluation: Evaluation, threads: int) -> Result:
     findings = lint_study(study, evaluation)
     fail_on_errors(findings, study.name)
-    tables, replicates = {"metrics": [], "gaps": [], "dialects": []}, {}
-    nulls = {}
-    for (model, method), rows in study.predictions.items():
-        settings = {
-            "cohort": study.name,
-            "model": model,
-            "method": method,
-            "task_type": study.task_type,
-            "tasks": study.tasks,
-            "attributes": study.attributes,
-            "evaluation": evaluation,
-        }
+    tables: dict[str, list[pd.DataFrame]] = {"metrics": [], "gaps": [], "dialects": []}
+    replicates, nulls = {}, {}
+    for run, rows in study.predictions.items():
+        settings = _settings(study, *run, evaluation)
         metrics, drawn = audit(rows, study.cohort, settings, threads)
         gaps, null = find_gaps(rows, study.cohort, settings, metrics, drawn, threads)
-        replicates[model, method] = drawn
-        nulls[model, method] = null
+        replicates[run], nulls[run] = drawn, null
         tables["metrics"].append(metrics)
         tables["gaps"].append(gaps)
         tables["dialects"].append(score_dialects(metrics, drawn, study.task_type))
@@ -205,17 +214,29 @@ def _audit(study: Study, evaluation: dict, threads: int) -> Result:
     )
 
 
-def lint_study(study: Study, evaluation: dict) -> list[Finding]:
-    """Return the protocol lint's findings on a study, those on predictions by model."""
+def _settings(study: Study, model: str, method: str, evaluation: Evaluation) -> AuditSettings:
+    return {
+        "cohort": study.name,
+        "model": model,
+        "method": method,
+        "task_type": study.task_type,
+        "tasks": study.tasks,
+        "attributes": study.attributes,
+        "evaluation": evaluation,
+    }
+
+
+def lint_study(study: Study, evaluation: Evaluation) -> list[Finding]:
+    """Return the findings of the protocol lint on the cohort and on each model's predictions."""
     found = check_cohort(study.cohort, study.attributes, evaluation["minimum"], study.tasks)
     if not study.has_patients:
         message = (
-            "no column says which images are of one patient: each counts as a patient of their "
-            "own, and intervals are too narrow where patients have several"
+            "no column identifies patients, so each image counts as a patient; intervals are too "
+            "narrow if patients have several images. Name the column with --patient"
         )
         found.append(Finding("no_patients", "warning", message, len(study.cohort), "patient"))
     for (model, method), rows in study.predictions.items():
+        prefix = f"{model} / {method}: " if len(study.predictions) > 1 else ""
         for one in check_predictions(rows, study.cohort, study.task_type, evaluation["threshold"]):
-            where = f"{model} / {method}: {one.where}" if len(study.predictions) > 1 else one.where
-            found.append(Finding(one.check, one.severity, one.message, one.count, where))
+            found.append(replace(one, where=f"{prefix}{one.where}"))
     return found

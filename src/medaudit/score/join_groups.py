@@ -1,6 +1,4 @@
-"""The patients' groups: from the same file or a second one, joined by image or by patient."""
-
-import re
+"""Groups of patients: joined from a groups file by image or patient, and cut into attributes."""
 
 import numpy as np
 import pandas as pd
@@ -9,50 +7,32 @@ from medaudit.adapt.predictions.columns import find_role
 from medaudit.adapt.predictions.reading import Sheet, as_numbers
 from medaudit.adapt.predictions.shaping import as_text
 from medaudit.core.errors import MedauditError
+from medaudit.core.intersections import SEPARATOR
 from medaudit.data.group_levels import age_group, age_levels
 
 MOST_LEVELS = 20
-SEPARATOR = "&"
 
 
 def join_groups(sheet: Sheet, base: pd.DataFrame, given: dict[str, list[str]]) -> pd.DataFrame:
-    """Return the groups' columns in the rows' order of `base`.
+    """Return the columns of the groups file, one row per row of `base`.
 
     Parameters
     ----------
     sheet : Sheet
-        The groups file; notes are added.
+        The groups file; a note on the join is added to it.
     base : pandas.DataFrame
         ``image_id``, ``patient_id`` of each image.
     given : dict of str to list of str
-        ``id`` and ``patient``: columns the user named (used where this file has them).
+        ``id`` and ``patient``: columns that the user named (ignored if this file lacks them).
 
     Raises
     ------
     MedauditError
-        No id fits, or an id stands twice with different groups.
+        No id matches, or rows with the same id have different groups.
     """
-    names = list(sheet.frame.columns)
-    found = {}
-    for role in ("id", "patient"):
-        named = [c for c in given.get(role, []) if c in names]
-        found[role] = named[0] if named else find_role(names, role, set(found.values()))
-    found = {role: column for role, column in found.items() if column}
-    if not found:
-        raise MedauditError(
-            f"{sheet.where} has no id column among {names}; name it with --id or --patient"
-        )
-    column, own = _best_key(sheet, base, found)
-    keys = as_text(sheet.frame[column])
-    table = sheet.frame.assign(**{column: keys}).drop(columns=set(found.values()) - {column})
-    table = table[keys.notna()].drop_duplicates()
-    twice = table[column].duplicated(keep=False)
-    if twice.any():
-        first = table.loc[twice, column].iloc[0]
-        raise MedauditError(
-            f"{sheet.where}: {table.loc[twice, column].nunique()} ids in {column} stand in several "
-            f"rows that differ, e.g. {first!r}; give each one row"
-        )
+    columns = _id_columns(sheet, given)
+    column, own = _best_key(sheet, base, columns)
+    table = _one_row_per_id(sheet, column, set(columns) - {column})
     place = pd.Index(table[column]).get_indexer(base[own])
     rows = table.drop(columns=column).reset_index(drop=True)
     joined = rows.reindex(np.where(place < 0, len(rows), place)).reset_index(drop=True)
@@ -64,19 +44,48 @@ def join_groups(sheet: Sheet, base: pd.DataFrame, given: dict[str, list[str]]) -
     return joined
 
 
-def _best_key(sheet: Sheet, base: pd.DataFrame, found: dict[str, str]) -> tuple[str, str]:
+def _id_columns(sheet: Sheet, given: dict[str, list[str]]) -> list[str]:
+    names = list(sheet.frame.columns)
+    found: list[str] = []
+    for role in ("id", "patient"):
+        named = [c for c in given.get(role, []) if c in names]
+        column = named[0] if named else find_role(names, role, set(found))
+        if column is not None:
+            found.append(column)
+    if not found:
+        raise MedauditError(
+            f"{sheet.where} has no id column among {names}; name it with --id or --patient"
+        )
+    return found
+
+
+def _one_row_per_id(sheet: Sheet, column: str, others: set[str]) -> pd.DataFrame:
+    keys = as_text(sheet.frame[column])
+    table = sheet.frame.assign(**{column: keys}).drop(columns=list(others))
+    table = table[keys.notna()].drop_duplicates()
+    duplicate = table[column].duplicated(keep=False)
+    if duplicate.any():
+        first = table.loc[duplicate, column].iloc[0]
+        raise MedauditError(
+            f"{sheet.where}: duplicate ids in {column}: {table.loc[duplicate, column].nunique()} "
+            f"ids have several rows that differ, e.g. {first!r}; keep one row for each id"
+        )
+    return table
+
+
+def _best_key(sheet: Sheet, base: pd.DataFrame, columns: list[str]) -> tuple[str, str]:
+    """Return the pair (column of the groups file, id of `base`) that matches the most images."""
     hits = {
         (column, own): _hits(base[own], as_text(sheet.frame[column]))
-        for column in found.values()
+        for column in columns
         for own in ("image_id", "patient_id")
     }
-    best = max(hits, key=hits.get)
+    best = max(hits, key=lambda pair: hits[pair])
     if not hits[best]:
         raise MedauditError(
-            f"no id of {sheet.where} ({', '.join(found.values())}: "
-            f"{_some(sheet.frame[next(iter(found.values()))])}) is among the predictions' ids "
-            f"({_some(base['image_id'])}) or patients ({_some(base['patient_id'])}); name the "
-            "right columns with --id or --patient"
+            f"no id of {sheet.where} ({', '.join(columns)}: {_some(sheet.frame[columns[0]])}) is "
+            f"among the predictions' ids ({_some(base['image_id'])}) or patients "
+            f"({_some(base['patient_id'])}); name the right columns with --id or --patient"
         )
     return best
 
@@ -95,52 +104,58 @@ def choose_attributes(
     age_threshold: float,
     where: str,
     notes: list[str],
-) -> tuple[pd.DataFrame, list]:
+) -> tuple[pd.DataFrame, list[str | list[str]]]:
     """Return attribute columns (``age`` and ``a_<attribute>``) and the attributes to audit.
 
     Parameters
     ----------
     frame : pandas.DataFrame
-        Candidate columns, one row an image.
+        Candidate columns, one row per image.
     wanted : list of str, optional
-        Attributes, intersections written ``sex & age_group``. Without it every column with 2 to
-        20 levels; what is left out is noted.
+        Attributes, intersections written ``sex & age_group``. Default: every column with 2 to 20
+        levels; a note lists the others.
     age_threshold : float
         Years: a column of ages becomes ``age_group`` with ``<60`` and ``>=60``.
     where : str
         The file, for messages.
     notes : list of str
-        What was decided is added.
+        Notes on decisions are added to it.
 
     Raises
     ------
     MedauditError
-        A wanted attribute is not there, has more than 20 levels, or no column is usable.
+        A wanted attribute does not exist or has more than 20 levels, or no column is usable.
     """
-    attributes = pd.DataFrame({"age": np.full(len(frame), np.nan)})
-    candidates = frame.copy()
-    column = find_role(list(frame.columns), "age", set())
-    if column is not None:
-        attributes["age"] = _ages(frame[column], where)
-        candidates = candidates.drop(columns=column)
-        cut = {"age_threshold": age_threshold, "age_rule": "ge"}
-        candidates["age_group"] = age_group(attributes["age"], cut)
-        notes.append(f"{column} cut into age_group: {' and '.join(age_levels(cut))}")
-    names = _named(wanted) if wanted else _usable(candidates, notes)
+    age, candidates = _cut_ages(frame, age_threshold, where, notes)
+    names = _parse(wanted) if wanted else _usable(candidates, notes)
     single = list(
         dict.fromkeys(n for name in names for n in ([name] if isinstance(name, str) else name))
     )
     absent = [name for name in single if name not in candidates]
     if absent:
-        raise MedauditError(f"{where} has no attribute {absent}; it has {list(candidates.columns)}")
+        raise MedauditError(
+            f"{where} has no attribute {absent}; name some of {list(candidates.columns)}"
+        )
     if not single:
         raise MedauditError(
             f"{where}: no column gives groups to compare (2 to {MOST_LEVELS} levels) among "
             f"{list(frame.columns)}; give a groups file (--groups) or name columns (--attributes)"
         )
-    for name in single:
-        attributes[f"a_{name}"] = _levels(candidates[name], name, where)
-    return attributes, names
+    columns = {f"a_{name}": _levels(candidates[name], name, where) for name in single}
+    return pd.DataFrame({"age": age, **columns}), names
+
+
+def _cut_ages(
+    frame: pd.DataFrame, age_threshold: float, where: str, notes: list[str]
+) -> tuple[pd.Series, pd.DataFrame]:
+    """Return the ages, and the candidates with ``age_group`` instead of the column of ages."""
+    column = find_role(list(frame.columns), "age", set())
+    if column is None:
+        return pd.Series(np.full(len(frame), np.nan)), frame
+    age = _ages(frame[column], where)
+    cut = {"age_threshold": age_threshold, "age_rule": "ge"}
+    notes.append(f"{column} cut into age_group: {' and '.join(age_levels(cut))}")
+    return age, frame.drop(columns=column).assign(age_group=age_group(age, cut))
 
 
 def _ages(column: pd.Series, where: str) -> pd.Series:
@@ -150,13 +165,15 @@ def _ages(column: pd.Series, where: str) -> pd.Series:
     return as_numbers(text, "the age", where).reset_index(drop=True)
 
 
-def _named(wanted: list[str]) -> list:
-    parts = [[p.strip() for p in re.split(SEPARATOR, name)] for name in wanted]
+def _parse(wanted: list[str]) -> list[str | list[str]]:
+    """Return the names, and the parts of each intersection; spaces around the ``&`` may lack."""
+    parts = [[p.strip() for p in name.split(SEPARATOR.strip())] for name in wanted]
     return [p[0] if len(p) == 1 else p for p in parts]
 
 
-def _usable(candidates: pd.DataFrame, notes: list[str]) -> list[str]:
-    usable, left = [], []
+def _usable(candidates: pd.DataFrame, notes: list[str]) -> list[str | list[str]]:
+    usable: list[str | list[str]] = []
+    left = []
     for name in candidates.columns:
         levels = candidates[name].nunique()
         if 2 <= levels <= MOST_LEVELS:
@@ -167,7 +184,7 @@ def _usable(candidates: pd.DataFrame, notes: list[str]) -> list[str]:
             )
             left.append(f"{name} ({only})")
     if left:
-        notes.append(f"not taken as groups: {', '.join(left)}")
+        notes.append(f"not used as groups: {', '.join(left)}")
     return usable
 
 
@@ -175,7 +192,7 @@ def _levels(column: pd.Series, name: str, where: str) -> pd.Series:
     text = as_text(column).str.strip()
     if text.nunique() > MOST_LEVELS:
         raise MedauditError(
-            f"{where}: {name} has {text.nunique()} levels, e.g. {_some(text.dropna())}; groups "
-            f"need at most {MOST_LEVELS}: bin it first"
+            f"{where}: {name} has {text.nunique()} levels, e.g. {_some(text.dropna())}; an "
+            f"attribute may have at most {MOST_LEVELS}: bin it first"
         )
     return text.reset_index(drop=True)

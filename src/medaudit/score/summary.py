@@ -1,4 +1,8 @@
-"""What `medaudit score` prints: how the files were read, findings, and a table of groups."""
+"""What `medaudit score` prints: how the files were read, lint findings, groups and gaps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from rich.console import Console
@@ -8,12 +12,15 @@ from rich.table import Table
 from medaudit.metrics.group_metrics import ALL
 from medaudit.report.wording.phrases import plural
 
+if TYPE_CHECKING:  # `medaudit.score` imports nothing that prints
+    from medaudit.score import Result
+
 SHOWN = ("auc", "tpr", "fpr", "ece")
 COLOURS = {"error": "red", "warning": "yellow", "info": "dim"}
 
 
-def show(result, console: Console) -> None:
-    """Print a `medaudit.score.Result`: columns detected, lint, metrics of groups, gaps."""
+def show(result: Result, console: Console) -> None:
+    """Print an audit: detected columns, lint findings, metrics by group, gaps."""
     show_detected(result.study.detected, console)
     show_lint(result.lint, console)
     for model, method in result.study.predictions:
@@ -25,7 +32,7 @@ def show(result, console: Console) -> None:
 
 
 def show_detected(detected: list[tuple[str, str]], console: Console) -> None:
-    """Print which column was taken as what."""
+    """Print the role that was found for each column."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for what, taken in detected:
         table.add_row(f"[bold]{escape(what)}[/bold]", escape(taken))
@@ -33,7 +40,7 @@ def show_detected(detected: list[tuple[str, str]], console: Console) -> None:
 
 
 def show_lint(lint: pd.DataFrame, console: Console) -> None:
-    """Print errors and warnings, and how many remarks there are."""
+    """Print errors and warnings, and the number of remarks."""
     serious = lint[lint["severity"] != "info"]
     for row in serious.itertuples():
         colour = COLOURS[row.severity]
@@ -46,40 +53,38 @@ def show_lint(lint: pd.DataFrame, console: Console) -> None:
         console.print(f"[dim]{remarks} in the lint[/dim]")
 
 
-def show_decisions(result, console: Console) -> None:
-    """Print where decisions come from."""
-    rule = result.evaluation["threshold"]
+def show_decisions(result: Result, console: Console) -> None:
+    """Print how scores become decisions: a threshold, or the most probable class."""
+    threshold = result.evaluation["threshold"]
     if result.study.task_type == "multiclass":
         text = "Decisions are the most probable class."
-    elif rule["rule"] == "fixed":
+    elif threshold["rule"] == "fixed":
+        why = (
+            "" if result.study.has_validation else ", as there are no validation rows to choose on"
+        )
         text = (
-            f"TPR and FPR are at a threshold fixed at {rule['value']:g}"
-            + (
-                ""
-                if result.study.has_validation
-                else ": there are no validation rows to choose one"
-            )
-            + ". AUC does not depend on it."
+            f"TPR and FPR use a threshold fixed at {threshold['value']:g}{why}. "
+            "AUC does not depend on it."
         )
     else:
-        text = f"Thresholds were chosen on the validation rows ({rule['rule']})."
+        text = f"Thresholds were chosen on the validation rows ({threshold['rule']})."
     console.print(text)
 
 
-def group_table(result, model: str, method: str, title: str) -> Table:
+def group_table(result: Result, model: str, method: str, title: str) -> Table:
     """Return the table of groups: counts and metrics with intervals, averaged over tasks."""
-    rows = _summed(result.metrics, model, method)
+    rows = _summary_rows(result.metrics, model, method)
     metrics = [m for m in SHOWN if (rows["metric"] == m).any()]
     table = Table(title=title or None, title_justify="left")
     for name in ("attribute", "group"):
         table.add_column(name)
     for name in ("n", "positive", "patients", *metrics):
         table.add_column(name.upper() if name in SHOWN else name, justify="right")
-    last = None
+    last = ""
     for (attribute, group), part in rows.groupby(["attribute", "group"], sort=False):
         if group == ALL and attribute != ALL:
             continue
-        if last not in (None, attribute):
+        if last not in ("", attribute):
             table.add_section()
         by_metric = part.set_index("metric")
         counts = part.iloc[0]
@@ -93,9 +98,9 @@ def group_table(result, model: str, method: str, title: str) -> Table:
     return table
 
 
-def gap_table(result, model: str, method: str) -> Table:
-    """Return the table of the largest differences, with what a fair model would show."""
-    rows = _summed(result.gaps, model, method)
+def gap_table(result: Result, model: str, method: str) -> Table:
+    """Return the table of the gaps between groups, next to the gap that a fair model would show."""
+    rows = _summary_rows(result.gaps, model, method)
     rows = rows[(rows["gap"] == "max_min") & rows["metric"].isin(SHOWN)]
     table = Table()
     for name in ("attribute", "gap in"):
@@ -115,15 +120,15 @@ def gap_table(result, model: str, method: str) -> Table:
     return table
 
 
-def _summed(table: pd.DataFrame, model: str, method: str) -> pd.DataFrame:
-    """Keep the mean over seeds, and of several tasks the mean over tasks."""
+def _summary_rows(table: pd.DataFrame, model: str, method: str) -> pd.DataFrame:
+    """Return the rows of the mean over seeds and, with several tasks, of the mean over tasks."""
     own = (table["model"] == model) & (table["method"] == method) & (table["seed"] == "mean")
     rows = table[own]
     several = (rows["task"] == "mean").any()
-    return rows[rows["task"] == "mean"] if several else rows[~rows["task"].isin(["all"])]
+    return rows[rows["task"] == "mean"] if several else rows[rows["task"] != "all"]
 
 
-def _interval(row) -> str:
+def _interval(row: pd.Series | dict) -> str:
     if row["status"] != "ok":
         return f"[dim]{row['status']}[/dim]"
     return f"{_number(row['value'])} [dim]{_number(row['low'])} to {_number(row['high'])}[/dim]"

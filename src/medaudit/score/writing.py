@@ -1,17 +1,24 @@
-"""Write an audit as the workflow writes it: the same folders, tables, figures and report."""
+"""Write an audit into the folders, tables, figures and report that the workflow writes."""
+
+from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from medaudit.audit.lint.problems import SEVERITIES
 from medaudit.core import audit_tables, table_io
+from medaudit.core.entry_types import StudyEntry
 from medaudit.report.compare import compare
 from medaudit.report.report import report
 from medaudit.report.studies.evidence import null_of
 
+if TYPE_CHECKING:  # `Result.write` imports this module
+    from medaudit.score import Result
 
-def write(result, folder: Path) -> Path:
-    """Write a `medaudit.score.Result` below `folder`.
+
+def write(result: Result, folder: Path) -> Path:
+    """Write an audit below `folder` and return the path of its report.
 
     Parameters
     ----------
@@ -19,8 +26,8 @@ def write(result, folder: Path) -> Path:
         The audit.
     folder : Path
         Gets ``cohort``, ``predictions``, ``evaluate``, ``disparity``, ``dialects``, ``lint``,
-        ``compare``, ``tables``, ``figures``, ``report.html`` and ``run.json``; files of the same
-        names are replaced.
+        ``compare``, ``tables``, ``figures``, ``report.html`` and ``run.json``. Existing files of
+        these names are replaced.
 
     Returns
     -------
@@ -37,30 +44,32 @@ def write(result, folder: Path) -> Path:
     table_io.write_table(result.dialects, dialects / f"{name}.csv", audit_tables.DIALECTS)
     table_io.write_table(result.rankings, dialects / f"{name}.rankings.csv", audit_tables.RANKINGS)
     paths = [_write_run(result, folder, *key, stem) for key, stem in _stems(result).items()]
-    entry = {
+    entry: StudyEntry = {
         "title": f"Audit of {name}",
         "cohorts": [name],
         "models": list(dict.fromkeys(model for model, _ in study.predictions)),
         "methods": list(dict.fromkeys(method for _, method in study.predictions)),
     }
-    outputs = {
-        "output": folder / "compare" / f"{name}.csv",
-        "tables": folder / "tables" / name,
-        "figures": folder / "figures" / name,
-    }
+    facts, tables, figures = (
+        folder / "compare" / f"{name}.csv",
+        folder / "tables",
+        folder / "figures",
+    )
     compare(
         {"study": name, "entry": entry, "evaluation": result.evaluation},
         metrics=[path["evaluate"] for path in paths],
         gaps=[path["disparity"] for path in paths],
         cards=[card],
-        **outputs,
+        output=facts,
+        tables=tables / name,
+        figures=figures / name,
     )
     page = folder / "report.html"
     report(
         {"config": _config(result, entry)},
-        compare=[outputs["output"]],
-        tables=[outputs["tables"]],
-        figures=[outputs["figures"]],
+        compare=[facts],
+        tables=[tables / name],
+        figures=[figures / name],
         cards=[card, lint],
         predictions=[path["predictions"] for path in paths],
         output=page,
@@ -69,14 +78,14 @@ def write(result, folder: Path) -> Path:
     return page
 
 
-def _findings(result) -> dict:
+def _findings(result: Result) -> dict:
     findings = result.lint.to_dict("records")
     counts = {kind: sum(f["severity"] == kind for f in findings) for kind in SEVERITIES}
     return {"cohort": result.study.name, "findings": findings, "counts": counts}
 
 
-def _config(result, entry: dict) -> dict:
-    """Return what stands for the configuration of a run without one."""
+def _config(result: Result, entry: StudyEntry) -> dict:
+    """Return a configuration that describes the audit, for the report and ``run.json``."""
     study = result.study
     cohort = {"task_type": study.task_type, "tasks": study.tasks, "attributes": study.attributes}
     return {
@@ -89,8 +98,12 @@ def _config(result, entry: dict) -> dict:
     }
 
 
-def _stems(result) -> dict[tuple[str, str], str]:
-    """Return a file name for each model and method, different even where characters are lost."""
+def _stems(result: Result) -> dict[tuple[str, str], str]:
+    """Return a file name for each model and method.
+
+    Names that differ only in characters that a file name cannot hold, or in upper and lower case,
+    get different files.
+    """
     found: dict[tuple[str, str], str] = {}
     for model, method in result.study.predictions:
         parts = [
@@ -103,7 +116,7 @@ def _stems(result) -> dict[tuple[str, str], str]:
     return found
 
 
-def _write_run(result, folder: Path, model: str, method: str, stem: str) -> dict[str, Path]:
+def _write_run(result: Result, folder: Path, model: str, method: str, stem: str) -> dict[str, Path]:
     name = result.study.name
     paths = {
         "predictions": folder / "predictions" / name / f"{stem}.parquet",

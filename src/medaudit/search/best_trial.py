@@ -1,45 +1,64 @@
-"""Stage `select`: the best point of a search, its trials, and how sure the search is of each bit."""
+"""Stage `best_trial`: the best point of a search, its trials, and the certainty of each bit."""
 
 from pathlib import Path
+from typing import Any, TypedDict, cast
 
 import numpy as np
 import pandas as pd
 
+from medaudit.adapt.finetune_settings import SearchPoint
 from medaudit.core.audit_tables import SEARCH
+from medaudit.core.entry_types import MethodEntry
 from medaudit.core.errors import MedauditError
 from medaudit.core.stage import run
 from medaudit.core.table_io import REAL, read_json, write_json, write_table
-from medaudit.search.space import BITS, FURTHER
+from medaudit.search.space import MASK_SPACES, TRAINING_COORDINATES
 
 COUNTED = ("complete", "pruned")
-COORDINATES = ("mask", "learning_rate", *(name for names in FURTHER.values() for name in names))
+"""States of the trials that count towards the budget."""
+
+COORDINATES = (
+    "mask",
+    "learning_rate",
+    *(name for names in TRAINING_COORDINATES.values() for name in names),
+)
+"""Columns of a point; the mask is text, all others are numbers."""
 
 
-def best_trial(settings: dict, *, search: Path, output: Path, trials: Path) -> None:
-    """Choose the complete trial with the best objective; equal ones go to the earlier point.
+class BestTrialSettings(TypedDict):
+    """Settings of the stage `best_trial`."""
+
+    cohort: str
+    model: str
+    method: str
+    entry: MethodEntry
+
+
+def best_trial(settings: BestTrialSettings, *, search: Path, output: Path, trials: Path) -> None:
+    """Choose the complete trial with the best objective; between equal ones, the earlier point.
 
     Parameters
     ----------
     settings : dict
-        ``cohort``, ``model``, ``method`` (names), ``entry`` (the method's, without what concerns
-        the training of its best point).
+        ``cohort``, ``model``, ``method`` (names), ``entry`` (``kind``, ``space``, ``objective``,
+        ``trials`` and ``epochs`` of the method).
     search : Path
-        What a worker that saw the search's end wrote; the journal lies beside it.
+        Output of a worker that ran until the search ended; the journal is in the same folder.
     output : Path
-        JSON: ``point`` (``mask``, ``learning_rate``, and what else was searched), its ``number``
-        and ``value``; ``objective`` with ``direction`` and ``groups``; ``trials`` (complete,
-        pruned, undefined, lost); ``epochs`` (run, lost, without_pruning), ``seconds`` and
-        ``processor_seconds`` of the counted trials;
-        ``bits`` (see `medaudit.search.bit_importance.describe_bits`) and ``best`` (the best value after each
-        point) for the search's trajectory.
+        JSON: ``point`` (``mask``, ``learning_rate``, and other searched coordinates), its
+        ``number`` and ``value``; ``objective`` with ``direction`` and ``groups``; ``trials`` (number
+        of complete, pruned, undefined and lost ones); ``epochs`` (run, lost, without_pruning),
+        ``seconds`` and ``processor_seconds`` of the counted trials; ``bits`` (see
+        `medaudit.search.bit_importance.describe_bits`); and ``best``, the best value after each
+        point (the trajectory).
     trials : Path
-        Table `medaudit.core.audit_tables.SEARCH`: counted and undefined points in their order. All but its
-        last three columns is the same for every run with one worker.
+        Table `medaudit.core.audit_tables.SEARCH`: counted and undefined points in the order of the
+        search. All but its last three columns are the same in every run with a single worker.
 
     Raises
     ------
     MedauditError
-        The search has not ended, or none of its trials is complete.
+        The search has not ended, or no trial is complete.
     """
     import optuna
 
@@ -55,9 +74,9 @@ def best_trial(settings: dict, *, search: Path, output: Path, trials: Path) -> N
     table = tabulate(everything)
     ranked = rank(table, direction)
     _check(ranked, entry["trials"], journal)
-    names = {key: settings[key] for key in ("cohort", "model", "method")}
+    names = {"cohort": settings["cohort"], "model": settings["model"], "method": settings["method"]}
     best = ranked.iloc[0]
-    result = {
+    result: dict[str, Any] = {
         **names,
         "point": point_of(best),
         "number": int(best["number"]),
@@ -71,7 +90,7 @@ def best_trial(settings: dict, *, search: Path, output: Path, trials: Path) -> N
         "best": _trajectory(table, direction),
         "bits": [],
     }
-    if entry["space"] in BITS:
+    if entry["space"] in MASK_SPACES:
         result["layout"] = study.user_attrs["layout"]
         result["bits"] = describe_bits(
             ranked["mask"].tolist(),
@@ -84,19 +103,19 @@ def best_trial(settings: dict, *, search: Path, output: Path, trials: Path) -> N
     write_json(result, output)
 
 
-def point_of(trial: pd.Series) -> dict:
-    """Return the point of a trial of `medaudit.core.audit_tables.SEARCH`."""
+def point_of(trial: pd.Series) -> SearchPoint:
+    """Return the point of a row of `medaudit.core.audit_tables.SEARCH`."""
     numbers = {key: float(trial[key]) for key in COORDINATES[1:] if pd.notna(trial[key])}
-    return {"mask": trial["mask"], **numbers}
+    return cast(SearchPoint, {"mask": trial["mask"], **numbers})
 
 
 def tabulate(everything: list) -> pd.DataFrame:
-    """Return the points of a search in their order, each once, with how they ended."""
-    from medaudit.search.trials import PLACE, POINT, WORKER, is_lost
+    """Return all points of a search as a table: one row per point, without lost trials."""
+    from medaudit.search.trials import POINT, POSITION, WORKER, is_lost
 
     rows = [
         {
-            "number": trial.user_attrs[PLACE],
+            "number": trial.user_attrs[POSITION],
             "state": _state(trial),
             "value": trial.value,
             **{key: trial.user_attrs[POINT].get(key) for key in COORDINATES},
@@ -114,12 +133,13 @@ def tabulate(everything: list) -> pd.DataFrame:
 
 
 def _state(trial) -> str:
+    """Return a trial's state; a failed trial that is not lost is ``undefined``."""
     name = trial.state.name.lower()
     return name if name in COUNTED else "undefined"
 
 
 def rank(table: pd.DataFrame, direction: str) -> pd.DataFrame:
-    """Return the counted trials, the best first: complete ones, then by how far they came."""
+    """Return the counted trials, best first: complete ones, then pruned ones by their epochs."""
     counted = table[table["state"].isin(COUNTED)]
     order = counted.assign(
         early=counted["state"] != "complete",
@@ -130,7 +150,7 @@ def rank(table: pd.DataFrame, direction: str) -> pd.DataFrame:
 
 
 def summarize(table: pd.DataFrame, everything: list, epochs: int) -> dict:
-    """Return numbers of trials and what they cost."""
+    """Return the number of trials in each state, and their epochs and seconds."""
     from medaudit.search.trials import is_lost
 
     states = table["state"].value_counts()
@@ -150,20 +170,23 @@ def summarize(table: pd.DataFrame, everything: list, epochs: int) -> dict:
 
 
 def _trajectory(table: pd.DataFrame, direction: str) -> list[float | None]:
-    """Return the best value of a complete trial so far, after each point."""
+    """Return the best value of all complete trials up to each point; None before the first."""
     value = table["value"].where(table["state"] == "complete")
     best = value.cummax() if direction == "maximize" else value.cummin()
     return [None if np.isnan(one) else float(one) for one in best.ffill()]
 
 
 def _check(ranked: pd.DataFrame, trials: int, journal: Path) -> None:
+    """Raise a `MedauditError` if the search has not ended or has no complete trial."""
     if len(ranked) < trials:
         raise MedauditError(
-            f"{journal} has {len(ranked)} of {trials} trials: the search has not ended; run it on"
+            f"{journal} has {len(ranked)} of {trials} trials, so the search has not ended: run the "
+            "same `medaudit` or `snakemake` command again to continue it"
         )
     if ranked.iloc[0]["state"] != "complete":
         raise MedauditError(
-            f"{journal}: no trial ran to its end; set pruning.first lower or ask for more trials"
+            f"{journal}: all {len(ranked)} trials were pruned, none is complete: raise `trials`, or "
+            "lower `pruning.factor`"
         )
 
 

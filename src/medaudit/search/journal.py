@@ -1,8 +1,8 @@
 """One Optuna journal file for all workers of a search, on a file system that they share.
 
-Every write is a whole line under a lock file. A holder that is killed leaves the lock behind; it
-is broken after `GRACE` seconds. A line that a kill has cut off is removed by the next holder, so
-that it never joins another's.
+Each write appends whole lines while a lock file is held. A worker that is killed leaves its lock
+behind; others break it after `GRACE_SECONDS`. If the kill cut a line short, the next holder removes
+it: otherwise its own line would be appended to the fragment, and Optuna could read neither.
 """
 
 import logging
@@ -11,66 +11,70 @@ from pathlib import Path
 
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalStorage
 
-from medaudit.training.stop import leave
+from medaudit.training.preemption import requeue_and_exit
 
-GRACE = 30
-"""Seconds without a sign of its holder after which a lock is broken."""
+GRACE_SECONDS = 30
+"""Seconds without a sign of life from its holder after which a lock is broken."""
+
+SAVED = "the running trial is returned to the search"
+"""Message of the log after SIGTERM."""
 
 
-LEFT = "the trial that runs is given back to the search"
-"""Said at SIGTERM."""
+class JournalLock(JournalFileOpenLock):
+    """The lock of a journal, for one thread; its holder may take it again.
 
+    Optuna locks each write by itself. The workers need several reads and writes to be one step
+    (requeue lost trials, count, ask for the next point), so they hold the lock around all of them,
+    and Optuna's own locking inside only counts the depth.
 
-class Lock(JournalFileOpenLock):
-    """The journal's lock, for one thread; taken again by its holder it only counts.
-
-    SIGTERM while it is held ends the process when it is given back (`medaudit.training.stop`).
+    If SIGTERM arrives while the lock is held, the process exits when it is released: exiting within
+    a write would leave the lock and half a line behind.
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(str(path), grace_period=GRACE)
-        self.path, self.depth, self.asked = path, 0, False
+        super().__init__(str(path), grace_period=GRACE_SECONDS)
+        self.path, self.depth, self.preempted = path, 0, False
 
     def acquire(self) -> bool:
-        """Wait for the lock, and remove what a killed holder left half written."""
+        """Wait for the lock, then remove a line that a killed holder left incomplete."""
         if self.depth == 0:
             super().acquire()
-            _drop_torn_line(self.path)
+            _remove_incomplete_line(self.path)
         self.depth += 1
         return True
 
     def release(self) -> None:
-        """Give the lock back; or break another's, as Optuna does while it waits for one."""
+        """Release the lock; Optuna also calls this at depth 0, to break a lock it waits for."""
         if self.depth <= 1:
             super().release()
         self.depth = max(self.depth - 1, 0)
-        if self.depth == 0 and self.asked:
-            leave(LEFT)
+        if self.depth == 0 and self.preempted:
+            requeue_and_exit(SAVED)
 
-    def __enter__(self) -> "Lock":
+    def __enter__(self) -> "JournalLock":
         self.acquire()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.release()
 
-    def stop(self, *_: object) -> None:
-        """End the process, at once or when the lock is given back; a handler of signals."""
-        again, self.asked = self.asked, True
+    def handle_sigterm(self, *_: object) -> None:
+        """Exit at once, or when the lock is released; a signal handler."""
+        again, self.preempted = self.preempted, True
         if self.depth == 0 and not again:
-            leave(LEFT)
+            requeue_and_exit(SAVED)
 
 
-def open_journal(path: Path) -> tuple[JournalStorage, Lock]:
-    """Open a journal, or begin it; return the storage and the lock of its writes."""
+def open_journal(path: Path) -> tuple[JournalStorage, JournalLock]:
+    """Open a journal or create it; return the storage and the lock of its writes."""
     logging.getLogger("optuna").setLevel(logging.WARNING)
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = Lock(path)
+    lock = JournalLock(path)
     with lock:
         return JournalStorage(JournalFileBackend(str(path), lock_obj=lock)), lock
 
 
-def _drop_torn_line(path: Path) -> None:
+def _remove_incomplete_line(path: Path) -> None:
     if not path.exists() or not (size := path.stat().st_size):
         return
     with path.open("rb+") as stream:

@@ -1,8 +1,8 @@
-"""Stage `search`: one worker of the search for what to tune, beside any number of others.
+"""Stage `search`: one worker of a search for the parameters to tune; any number may run at once.
 
-All workers of a search share one Optuna journal, named after everything its trials depend on. A
-worker may come and go at any time: the trial of one that was killed is given back, and a worker
-that finds the search ended ends at once.
+All workers of a search share one Optuna journal, named after everything that its trials depend on. A
+worker may start and stop at any time: the trial of a killed worker is requeued, and a worker that
+starts after the search has ended exits at once.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ import shutil
 import signal
 from pathlib import Path
 
+from medaudit.adapt.finetune_settings import FinetuneSettings
 from medaudit.core.code_version import code_version
 from medaudit.core.stage import run
 from medaudit.core.table_io import write_json
@@ -18,19 +19,26 @@ from medaudit.models.weights.files import file_sha256, resolve_weights
 
 
 def search(
-    settings: dict, *, cohort: Path, images: Path, output: Path, worker: int, threads: int = 1
+    settings: FinetuneSettings,
+    *,
+    cohort: Path,
+    images: Path,
+    output: Path,
+    worker: int,
+    threads: int = 1,
 ) -> None:
-    """Run trials of a search until it has as many as it is to have.
+    """Run trials until the search has as many as its method asks for.
 
     Parameters
     ----------
     settings : dict
-        ``cohort``, ``model``, ``method`` (names), ``model_entry`` and ``entry`` (catalogue entries
-        of model and method), ``tasks``, ``task_type``.
+        ``cohort``, ``model``, ``method`` (names), ``model_entry`` and ``entry`` (entries of model
+        and method in the catalogue), ``tasks``, ``task_type``.
     cohort, images : Path
         The cohort's table and its image store.
     output : Path
-        What this worker did (JSON), and the name of the journal, which lies beside it.
+        JSON: how many trials this worker finished, and the name of the journal, which is in the
+        same folder.
     worker : int
         Number of this worker; the trials do not depend on it.
     threads : int
@@ -39,7 +47,7 @@ def search(
     Raises
     ------
     MedauditError
-        The objective has no value on this validation split, or for too many points.
+        The objective is undefined on this validation split, or at too many points.
     """
     from medaudit.adapt.objective import direction_of
     from medaudit.search.journal import open_journal
@@ -48,6 +56,7 @@ def search(
     from medaudit.search.worker_leases import Leases
 
     def make_runner():
+        # Late: a worker that starts after the end of the search does not import torch.
         from medaudit.search.trial_runner import TrialRunner
 
         return TrialRunner(settings, cohort=cohort, images=images, threads=threads, scratch=scratch)
@@ -56,18 +65,21 @@ def search(
     journal = output.with_name(f"{name}.journal")
     scratch = journal.with_suffix(".scratch")
     storage, lock = open_journal(journal)
-    signal.signal(signal.SIGTERM, lock.stop)
+    signal.signal(signal.SIGTERM, lock.handle_sigterm)
     direction = direction_of(settings["entry"]["objective"]["metric"])
     study = open_study(storage, lock, name, settings["entry"], direction)
-    seed = " ".join(settings[key] for key in ("cohort", "model", "method"))
     with Leases(journal.with_suffix(".workers")) as leases:
-        finished = Worker(study, lock, leases, {**settings, "seed": seed}, make_runner).work()
+        finished = Worker(study, lock, leases, settings, make_runner).work()
     shutil.rmtree(scratch, ignore_errors=True)
     write_json({"worker": worker, "trials": finished, "journal": journal.name}, output)
 
 
-def fingerprint(settings: dict, cohort: Path, images: Path) -> str:
-    """Return a hash of all that a search's trials depend on: settings, data, weights and code."""
+def fingerprint(settings: FinetuneSettings, cohort: Path, images: Path) -> str:
+    """Return a hash of everything that the trials depend on: settings, data, weights and code.
+
+    The code includes modules that `code_version` cannot find by following imports, because they
+    are chosen by name at run time: the trainer and the kind of model.
+    """
     kind = settings["model_entry"]["kind"]
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     modules = (

@@ -1,4 +1,4 @@
-"""The part of the training images that a search on a large cohort looks at."""
+"""Subset of the training images for a search on a large cohort."""
 
 import numpy as np
 import pandas as pd
@@ -10,11 +10,11 @@ from medaudit.metrics.attributes import read_attributes
 def balanced_subset(
     train: pd.DataFrame, attribute: str | list[str], share: float, name: str
 ) -> np.ndarray:
-    """Draw a share of the training images, equally many of each group.
+    """Draw a fraction of the training images with equal numbers from each group.
 
-    A group that has fewer images than its part gives all of them, and the others share the rest.
-    Images whose group is not known take no part. (Dutt et al. 2024 say "sensitive-attribute
-    balanced" in section 4.1 and "maintaining the ratios" in appendix A.5; this is the former.)
+    A group with fewer images than its part contributes all of them, and the other groups share the
+    rest. Images of unknown group are left out. (Dutt et al. 2024 say "sensitive-attribute balanced"
+    in section 4.1 and "maintaining the ratios" in appendix A.5; this is the former.)
 
     Parameters
     ----------
@@ -23,9 +23,10 @@ def balanced_subset(
     attribute : str or list of str
         The attribute, or the names of an intersection.
     share : float
-        Part of all training images, in (0, 1].
+        Fraction of all training images, in (0, 1].
     name : str
-        The cohort: the draw depends on it alone, so it is the same in all trials and workers.
+        Name of the cohort; it alone determines the draw, so that all trials and workers of a search
+        use the same images.
 
     Returns
     -------
@@ -33,11 +34,12 @@ def balanced_subset(
         Positions in `train`, ascending.
     """
     codes = read_attributes(train, np.ones(len(train), bool), [attribute])[1].codes
-    wanted = round(share * len(train))
+    total = round(share * len(train))
     rng = generator("subset", name)
     groups = [rng.permutation(np.flatnonzero(codes == g)) for g in np.unique(codes[codes >= 0])]
     chosen: list[np.ndarray] = []
+    # Smallest group first: what it cannot contribute is divided among the larger ones.
     for number, group in enumerate(sorted(groups, key=len)):
-        part = (wanted - sum(map(len, chosen))) // (len(groups) - number)
+        part = (total - sum(map(len, chosen))) // (len(groups) - number)
         chosen.append(group[:part])
     return np.sort(np.concatenate(chosen))

@@ -1,47 +1,57 @@
-"""The trials of a search: which point comes next, whose trial is lost, what counts.
+"""Trials of a search: the next point, requeueing of lost trials, and which trials count.
 
-Each point has a place in the search's sequence. What is drawn for it depends on the search's seed,
-its place and the trials before it, so that one worker, however often it is killed, goes through
-the same points. All functions that change a study are called by a holder of the journal's lock,
-which makes each of them one step for all workers.
+Each point has a position in the search's sequence. Its random draws depend on the search's seed, the
+position and the trials before it, so that a search with one worker proposes the same points however
+often the worker is killed. Functions that change a study must be called while the journal's lock is
+held, which makes each call one step for all workers.
 """
 
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from medaudit.adapt.finetune_settings import SearchPoint, TrainingEntry
+from medaudit.core.entry_types import MethodEntry
 from medaudit.core.seeds import derive_seed
 from medaudit.search.halving import Halving
-from medaudit.search.journal import Lock
+from medaudit.search.journal import JournalLock
 
-LIVES = 4
-"""Attempts at a point whose worker is killed each time, before it is given up."""
+MAX_ATTEMPTS = 4
+"""Attempts at a point whose worker is killed each time; then the point is given up."""
 
-STARTUP = 10
+STARTUP_TRIALS = 10
 """Random trials before TPE (Optuna's default), or a quarter of the budget if that is less."""
 
-PLACE, WORKER, POINT, ATTEMPT, UNDEFINED = "place", "worker", "point", "attempt", "undefined"
-"""Attributes of a trial."""
+POSITION, WORKER, POINT, ATTEMPT = "position", "worker", "point", "attempt"
+UNDEFINED = "undefined"
+"""User attributes of a trial; `UNDEFINED` is the reason why the objective has no value."""
 
 COUNTED = (TrialState.COMPLETE, TrialState.PRUNED)
-"""What the budget is made of."""
+"""States of the trials that count towards the budget."""
+
+
+class SearchEntry(TrainingEntry, total=False):
+    """Entry of a search's method with the text that seeds the search."""
+
+    seed: str
 
 
 @dataclass(frozen=True)
-class Tally:
-    """Numbers of trials.
+class TrialCounts:
+    """Numbers of trials of a search.
 
     Parameters
     ----------
     counted : int
-        Complete and pruned: what the budget is made of.
+        Complete and pruned trials, which count towards the budget.
     running, waiting : int
-        With a worker, and given back by one that was killed.
+        Trials in training, and trials requeued after their worker was killed.
     undefined : int
-        Points without a value, and points given up.
+        Points at which the objective is undefined, and points that were given up.
     """
 
     counted: int
@@ -50,11 +60,11 @@ class Tally:
     undefined: int
 
 
-def tally(study: optuna.Study) -> Tally:
-    """Count the trials of a study."""
+def count_trials(study: optuna.Study) -> TrialCounts:
+    """Return the numbers of trials of a study."""
     trials = study.get_trials(deepcopy=False)
     states = [trial.state for trial in trials]
-    return Tally(
+    return TrialCounts(
         counted=sum(state in COUNTED for state in states),
         running=states.count(TrialState.RUNNING),
         waiting=states.count(TrialState.WAITING),
@@ -69,28 +79,31 @@ def is_lost(trial: FrozenTrial) -> bool:
 
 
 def _is_given_up(trial: FrozenTrial) -> bool:
-    return POINT in trial.user_attrs and trial.user_attrs.get(ATTEMPT, 1) >= LIVES
+    return POINT in trial.user_attrs and trial.user_attrs.get(ATTEMPT, 1) >= MAX_ATTEMPTS
 
 
-def return_lost(study: optuna.Study, alive: Callable[[str], bool]) -> None:
-    """Give the points of killed workers back, each once and in its place.
+def requeue_lost_trials(study: optuna.Study, alive: Callable[[str], bool]) -> None:
+    """Requeue the points of killed workers, each once and at its old position.
 
     Parameters
     ----------
     study : optuna.Study
-        Changed: a lost trial fails, and its point waits for the next worker.
+        Changed: a lost trial is marked as failed, and its point waits for the next worker.
     alive : callable
-        Whether the worker of a token lives.
+        Returns whether the worker of a token is alive.
     """
     trials = study.get_trials(deepcopy=False)
-    heirs = {(t.user_attrs.get(PLACE), t.user_attrs.get(ATTEMPT)) for t in trials}
+    requeued = {(t.user_attrs.get(POSITION), t.user_attrs.get(ATTEMPT)) for t in trials}
     for trial in trials:
         attrs = trial.user_attrs
         if trial.state != TrialState.RUNNING or (WORKER in attrs and alive(attrs[WORKER])):
             continue
         if POINT in attrs and not _is_given_up(trial):
-            kept = {PLACE: attrs[PLACE], ATTEMPT: attrs.get(ATTEMPT, 1) + 1, POINT: attrs[POINT]}
-            if (kept[PLACE], kept[ATTEMPT]) not in heirs:
+            attempt = attrs.get(ATTEMPT, 1) + 1
+            # A worker may be killed between the next two writes. The trial then still runs and is
+            # found here again, but its point must not be queued twice.
+            if (attrs[POSITION], attempt) not in requeued:
+                kept = {POSITION: attrs[POSITION], ATTEMPT: attempt, POINT: attrs[POINT]}
                 params = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
                 study.enqueue_trial(params, user_attrs=kept)
         study.tell(trial.number, state=TrialState.FAIL)
@@ -98,65 +111,74 @@ def return_lost(study: optuna.Study, alive: Callable[[str], bool]) -> None:
 
 def next_trial(
     study: optuna.Study,
-    settings: dict,
+    entry: SearchEntry,
     worker: str,
-    suggest: Callable[[optuna.Trial], dict],
-) -> tuple[optuna.Trial, dict]:
-    """Begin the next trial: a point that was given back, or a new one.
+    suggest: Callable[[optuna.Trial], SearchPoint],
+) -> tuple[optuna.Trial, SearchPoint]:
+    """Start the next trial, at a requeued point or a new one; return trial and point.
 
     Parameters
     ----------
     study : optuna.Study
-        Without lost trials (see `return_lost`).
-    settings : dict
-        ``seed`` (text of the search's seed), ``sampler``, ``trials``.
+        Without lost trials (see `requeue_lost_trials`).
+    entry : dict
+        ``seed`` (text that seeds the search), ``sampler``, ``space``, ``trials``.
     worker : str
         Token of this worker.
     suggest : callable
         Asks a trial for a point.
     """
-    place = _next_place(study)
-    study.sampler = make_sampler(settings, place)
+    position = _next_position(study)
+    study.sampler = make_sampler(entry, position)
     trial = study.ask()
-    if PLACE not in trial.user_attrs:
-        trial.set_user_attr(PLACE, place)
+    if POSITION not in trial.user_attrs:
+        trial.set_user_attr(POSITION, position)
     trial.set_user_attr(WORKER, worker)
     point = suggest(trial)
+    # Last: a trial that has its point can be requeued; one killed before this line just fails, and
+    # its position is free again.
     trial.set_user_attr(POINT, point)
     return trial, point
 
 
-def _next_place(study: optuna.Study) -> int:
+def _next_position(study: optuna.Study) -> int:
+    """Return the first position that no trial has, apart from lost ones."""
     taken = {
-        trial.user_attrs.get(PLACE)
+        trial.user_attrs.get(POSITION)
         for trial in study.get_trials(deepcopy=False)
         if not is_lost(trial)
     }
-    return next(place for place in range(len(taken) + 1) if place not in taken)
+    return next(position for position in range(len(taken) + 1) if position not in taken)
 
 
-def make_sampler(settings: dict, place: int) -> optuna.samplers.BaseSampler:
-    """Return the sampler of one point, seeded by the search and the point's place."""
-    seed = derive_seed("search", settings["seed"], place)
-    if settings["sampler"] == "random":
+def make_sampler(entry: SearchEntry, position: int) -> optuna.samplers.BaseSampler:
+    """Return the sampler of one point, seeded by the search and the point's position."""
+    seed = derive_seed("search", entry["seed"], position)
+    if entry["sampler"] == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.samplers.TPESampler(
-            n_startup_trials=min(STARTUP, settings["trials"] // 4),
+            n_startup_trials=min(STARTUP_TRIALS, entry["trials"] // 4),
             multivariate=True,
-            group=settings["space"] == "depth_first36",
+            # In the depth-first space, points have different coordinates.
+            group=entry["space"] == "depth_first36",
+            # Running trials count as bad ones, so that workers do not all try the same region.
             constant_liar=True,
             seed=seed,
         )
 
 
 def open_study(
-    storage: optuna.storages.BaseStorage, lock: Lock, name: str, entry: dict, direction: str
+    storage: optuna.storages.BaseStorage,
+    lock: JournalLock,
+    name: str,
+    entry: MethodEntry,
+    direction: Literal["maximize", "minimize"],
 ) -> optuna.Study:
-    """Open a search's study, or begin it."""
+    """Return the study of a search, created if it does not exist."""
     pruning = entry["pruning"]
-    pruner = optuna.pruners.NopPruner()
+    pruner: optuna.pruners.BasePruner = optuna.pruners.NopPruner()
     if pruning:
         pruner = Halving(pruning["first"], pruning["factor"], entry["epochs"])
     with lock:

@@ -1,8 +1,8 @@
-"""Signs of life: each worker of a search keeps a small file fresh for as long as it lives.
+"""Leases: each worker of a search touches a small file regularly for as long as it lives.
 
-A worker is lost if its file is gone, or has not been touched for `lost_seconds`, or names a process
-of this machine that no longer runs. Times are those of the shared file system, so clocks of
-machines need not agree.
+A worker is lost if its lease is gone, was not touched for `lost_seconds`, or names a process of this
+machine that no longer runs. Times are those of the shared file system, so the clocks of the machines
+need not agree.
 """
 
 import json
@@ -16,11 +16,11 @@ from pathlib import Path
 from medaudit.core.table_io import read_json, write_json
 
 BEATS = 12
-"""Touches within the time after which a worker counts as lost."""
+"""Number of touches within `lost_seconds`: a few may come late without the worker being lost."""
 
 
 def lost_seconds() -> float:
-    """Return after how many silent seconds a worker is lost: ``$MEDAUDIT_LOST_SECONDS`` or 180."""
+    """Return the age at which a lease expires: ``$MEDAUDIT_LOST_SECONDS``, or 180 s."""
     return float(os.environ.get("MEDAUDIT_LOST_SECONDS", 180))
 
 
@@ -30,7 +30,7 @@ class Leases:
     Parameters
     ----------
     folder : Path
-        Beside the journal.
+        Next to the journal.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -47,7 +47,7 @@ class Leases:
         self._path(self.token).unlink(missing_ok=True)
 
     def alive(self, token: str) -> bool:
-        """Return whether the worker of this token lives."""
+        """Return whether the worker with this token is alive."""
         own, other = self._path(self.token), self._path(token)
         try:
             lease, touched = read_json(other), other.stat().st_mtime
@@ -55,6 +55,7 @@ class Leases:
             return False
         if lease["machine"] == _machine() and not _runs(lease["process"]):
             return False
+        # Touch the own lease to ask the file system for its current time.
         os.utime(own)
         return own.stat().st_mtime - touched < lost_seconds()
 
@@ -68,15 +69,16 @@ class Leases:
 
 
 def _machine() -> str:
-    """Name what numbers processes: the machine, and the container if there is one."""
+    """Return the name of the machine and of the container: process ids are unique within both."""
     try:
-        space = Path("/proc/self/ns/pid").readlink()
+        namespace = str(Path("/proc/self/ns/pid").readlink())
     except OSError:
-        space = ""
-    return f"{socket.gethostname()} {space}"
+        namespace = ""
+    return f"{socket.gethostname()} {namespace}"
 
 
 def _runs(process: int) -> bool:
+    """Return whether a process of this id runs; signal 0 only asks."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -1,6 +1,7 @@
-"""Training machinery that pretraining and fine-tuning share.
+"""Training code that pretraining and fine-tuning share.
 
 In:  image stores, settings.
-Out: batches, augmentation, schedules, processes, checkpoints, resuming after a signal.
+Out: batches, augmentation, learning-rate schedules, distributed processes, checkpoints, and
+     resuming after preemption (SIGTERM).
 May import: `medaudit.core`, `medaudit.data`.
 """

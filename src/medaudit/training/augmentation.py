@@ -1,8 +1,8 @@
-"""Random resized crop, flip and rotation as one resampling of a batch of tensors.
+"""Random resized crop, flip and rotation in one resampling of a batch.
 
-The three of them are one affine map of each image, so an image is interpolated once (bicubic,
-border pixels repeated) instead of three times. Corners that a rotation turns in show what lies
-beside the crop, not black.
+Together they are one affine map per image, so an image is interpolated once (bicubic, border
+pixels repeated) instead of three times. Corners that a rotation exposes show the image around the
+crop instead of black.
 """
 
 from dataclasses import dataclass
@@ -10,24 +10,26 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-TRIES = 10  # as torchvision's RandomResizedCrop; then the whole image
+TRIES = 10
+"""Crops drawn per image until one fits, as in torchvision; if none fits, the whole image."""
+
 _ANGLE, _FLIP, _LEFT, _TOP = range(4)
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is drawn for each image.
+    """Ranges of the random crop, flip and rotation of each image.
 
     Parameters
     ----------
     scale : tuple of float
-        Smallest and largest share of the image's area that a crop covers.
+        Smallest and largest fraction of the image's area in a crop.
     ratio : tuple of float
-        Smallest and largest width/height of a crop.
+        Smallest and largest width / height of a crop.
     flip : float
         Probability of a horizontal flip.
     rotation : float
-        Largest rotation in degrees, either way.
+        Largest rotation in degrees, in both directions.
     """
 
     scale: tuple[float, float] = (0.2, 1.0)
@@ -44,19 +46,19 @@ def draw_views(
     Parameters
     ----------
     rng : numpy.random.Generator
-        Gives the same number of draws whatever they turn out to be.
+        Consumes the same number of draws whatever their values, see `TRIES`.
     count : int
-        Images.
+        Number of images.
     side : int
-        Their side in pixels.
+        Side of the images in pixels.
     augmentation : Augmentation
         Ranges and probabilities.
 
     Returns
     -------
     numpy.ndarray
-        float32 [count, 2, 3]: for each image the map from coordinates of the view to coordinates
-        of the image, both from -1 to 1, as `torch.nn.functional.affine_grid` takes it.
+        float32 [count, 2, 3]: the map from coordinates of the view to coordinates of the image,
+        both from -1 to 1, as `torch.nn.functional.affine_grid` takes it.
     """
     uniform = rng.random((count, 4))
     box = _draw_boxes(rng, uniform, side, augmentation)
@@ -72,14 +74,14 @@ def draw_views(
 
 
 def apply_views(images: torch.Tensor, matrices: torch.Tensor, side: int) -> torch.Tensor:
-    """Cut views out of images.
+    """Return the views of images: one bicubic resampling for each image.
 
     Parameters
     ----------
     images : torch.Tensor
         uint8 [n, channels, h, w].
     matrices : torch.Tensor
-        float32 [n, 2, 3] of `draw_views`, on the device of `images`.
+        float32 [n, 2, 3] from `draw_views`, on the device of `images`.
     side : int
         Side of the views in pixels.
 
@@ -99,7 +101,9 @@ def apply_views(images: torch.Tensor, matrices: torch.Tensor, side: int) -> torc
 def _draw_boxes(
     rng: np.random.Generator, uniform: np.ndarray, side: int, augmentation: Augmentation
 ) -> np.ndarray:
-    """Return left, top, width and height in pixels, one row an image."""
+    """Return left, top, width and height of each crop in pixels: [count, 4]."""
+    # All tries are drawn at once: drawing until one fits would make the draws of an image depend
+    # on those of the images before it, and so on how a batch is divided over processes.
     tries = rng.random((2, len(uniform), TRIES))
     low, high = augmentation.scale
     area = side**2 * (low + (high - low) * tries[0])

@@ -1,7 +1,8 @@
-"""From image stores to batches: order and randomness of an epoch follow from names alone.
+"""Batches from image stores; seed and epoch determine the order of the images.
 
-Nothing here has state: the order of an epoch is a function of (seed, epoch), what is drawn for a
-step one of (seed, step). So a resumed run, on any number of processes, sees the same data.
+Nothing here has state: the order of an epoch is a function of (seed, epoch), and the random views
+of a step are a function of (seed, step). A resumed run, on any number of processes, sees the same
+data.
 """
 
 from collections import deque
@@ -15,18 +16,19 @@ import torch
 from medaudit.core.seeds import generator
 
 Result = TypeVar("Result")
-AHEAD = 3  # batches read while the model works, at least; one a thread where there are more
+AHEAD = 3
+"""Smallest number of batches to read ahead while the model trains; one per thread if more."""
 
 
 class ImageRows:
-    """Rows of one or more image arrays as one sequence.
+    """Rows of one or several image arrays as one sequence.
 
     Parameters
     ----------
     arrays : list of numpy.ndarray
-        uint8 [n, s, s] (grey) or [n, s, s, 3], usually memory maps, all of one side.
+        uint8 [n, s, s] (grey) or [n, s, s, 3], usually memory maps, all of the same size.
     rows : list of numpy.ndarray
-        For each array the rows that belong to the sequence, in order.
+        The rows of each array that belong to the sequence, in order.
     """
 
     def __init__(self, arrays: list[np.ndarray], rows: list[np.ndarray]) -> None:
@@ -43,7 +45,7 @@ class ImageRows:
         return self.arrays[0].shape[1]
 
     def take(self, positions: np.ndarray) -> torch.Tensor:
-        """Read images as uint8 [len(positions), channels, s, s]."""
+        """Return the images at `positions`: uint8 [len(positions), channels, s, s]."""
         images = np.empty((len(positions), *self.arrays[0].shape[1:]), np.uint8)
         for number, array in enumerate(self.arrays):
             here = np.flatnonzero(self.store[positions] == number)
@@ -54,12 +56,12 @@ class ImageRows:
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
-    """Return the order in which an epoch sees `count` images: int64 [count]."""
+    """Return the random order of `count` images in an epoch: int64 [count]."""
     return generator("order", seed, epoch).permutation(count)
 
 
 def read_ahead(jobs: Iterable[Callable[[], Result]], workers: int = 2) -> Iterator[Result]:
-    """Run `jobs` in threads, some of them before they are asked for, in order."""
+    """Run `jobs` in threads ahead of the consumer, and yield their results in order."""
     ahead = max(AHEAD, workers)
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque = deque()

@@ -1,7 +1,8 @@
 """Checkpoints that survive a kill at any moment.
 
-A checkpoint is written to a temporary file, flushed and renamed; the last two are kept. The state
-belongs to a fingerprint of everything that determines the result: another one is started anew.
+A checkpoint is written to a temporary file, flushed and renamed; the last two are kept. It carries
+a fingerprint of everything that determines the result; a run with another fingerprint does not
+load it and starts from the beginning.
 """
 
 import logging
@@ -16,6 +17,8 @@ import torch
 from medaudit.core.table_io import atomic
 
 KEPT = 2
+"""Checkpoints to keep: if the newest cannot be read, the run resumes from the one before."""
+
 log = logging.getLogger(__name__)
 
 
@@ -30,9 +33,9 @@ class Checkpoints:
     Parameters
     ----------
     folder : Path
-        Holds nothing else; on a file system that all processes of the run see.
+        Contains only these checkpoints; on a file system that all processes of the run share.
     fingerprint : str
-        Of settings, data and code. Checkpoints with another one are not used.
+        Hash of settings, data and code; checkpoints with another fingerprint are ignored.
     """
 
     def __init__(self, folder: Path, fingerprint: str) -> None:
@@ -46,12 +49,12 @@ class Checkpoints:
             try:
                 state = torch.load(path, map_location=device, weights_only=True)
             except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-                log.warning("cannot read checkpoint %s (%s): trying an older one", path, error)
+                log.warning("cannot read checkpoint %s (%s): trying the one before", path, error)
                 continue
             if state["fingerprint"] == self.fingerprint:
                 log.info("resuming from %s", path)
                 return state
-            log.warning("%s is of other settings, data or code: not used", path)
+            log.warning("%s belongs to other settings, data or code: ignored", path)
         return None
 
     def due(self) -> bool:
@@ -59,7 +62,7 @@ class Checkpoints:
         return time.monotonic() - self.written >= interval()
 
     def save(self, step: int, state: dict) -> None:
-        """Write the state after `step` steps and delete all but the last two."""
+        """Write the state after `step` steps, then delete all but the last two checkpoints."""
         with atomic(self.folder / f"step_{step:010d}.pt") as temporary:
             torch.save({**state, "fingerprint": self.fingerprint}, temporary)
         for path in self._paths()[:-KEPT]:
@@ -67,7 +70,7 @@ class Checkpoints:
         self.written = time.monotonic()
 
     def discard(self) -> None:
-        """Delete everything, for a run that has ended."""
+        """Delete all checkpoints; call it when the run has ended."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _paths(self) -> list[Path]:

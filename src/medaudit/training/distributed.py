@@ -1,7 +1,8 @@
-"""Several processes by torchrun or srun: one GPU each, or CPU processes that talk by gloo.
+"""Training on several processes started by torchrun or srun: one GPU each (nccl), or CPUs (gloo).
 
-Gradients are averaged once an optimizer step over one flat buffer, so that accumulation and
-losses over the whole batch (`medaudit.models.pretrain.step`) need no hooks.
+Gradients are averaged explicitly, once per optimizer step. DistributedDataParallel would average
+them in every backward pass, but gradient accumulation and contrastive losses over the whole batch
+(`medaudit.models.pretrain.gradient_accumulation`) need several backward passes before the gradient is complete.
 """
 
 import os
@@ -16,20 +17,20 @@ import torch
 import torch.distributed as dist
 from torch.distributed.nn.functional import all_reduce
 
-from medaudit.training.launch import name_by_slurm
-from medaudit.training.stop import STOPPED, leave
+from medaudit.training.launch import set_torch_env_from_slurm
+from medaudit.training.preemption import EXIT_PREEMPTED, requeue_and_exit
 
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among all of them.
+    """This process's place among all processes of the run.
 
     Parameters
     ----------
     rank, world : int
-        Number of this process, and how many there are.
+        Number of this process (from 0), and the number of processes.
     device : torch.device
-        Where it computes.
+        The device that this process computes on.
     """
 
     rank: int
@@ -37,15 +38,15 @@ class Processes:
     device: torch.device
 
     def share(self, count: int) -> slice:
-        """Return this process's part of `count` items, which `world` divides."""
+        """Return this process's part of `count` items; `count` must be a multiple of `world`."""
         part = count // self.world
         return slice(self.rank * part, (self.rank + 1) * part)
 
 
 @contextmanager
 def join_processes() -> Iterator[Processes]:
-    """Join the processes that torchrun or srun started; alone, be the only one."""
-    name_by_slurm()
+    """Join the processes that torchrun or srun started, or run as a single process."""
+    set_torch_env_from_slurm()
     world = int(os.environ.get("WORLD_SIZE", 1))
     gpu = torch.cuda.is_available()
     local = int(os.environ.get("LOCAL_RANK", 0))
@@ -68,15 +69,16 @@ def world_size() -> int:
 
 
 def process_rank() -> int:
-    """Return the number of this process."""
+    """Return the number of this process, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def average_gradients(parameters: list[torch.nn.Parameter]) -> None:
-    """Replace each gradient by its mean over the processes."""
+    """Replace each gradient by its mean over all processes."""
     if world_size() == 1:
         return
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    # One message for all gradients: the latency of hundreds of small ones would dominate.
     flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
     dist.all_reduce(flat)
     flat /= world_size()
@@ -87,7 +89,7 @@ def average_gradients(parameters: list[torch.nn.Parameter]) -> None:
 
 @torch.no_grad()
 def average_buffers(module: torch.nn.Module) -> None:
-    """Replace the floating-point buffers (running statistics) by their mean over the processes."""
+    """Replace floating-point buffers (running statistics) by their mean over all processes."""
     buffers = [buffer for buffer in module.buffers() if buffer.is_floating_point()]
     if world_size() == 1 or not buffers:
         return
@@ -100,7 +102,7 @@ def average_buffers(module: torch.nn.Module) -> None:
 
 
 def gather_arrays(array: np.ndarray) -> np.ndarray:
-    """Concatenate the rows of all processes in their order; they may hold different numbers."""
+    """Return the rows of all processes, in the order of ranks; their numbers may differ."""
     if world_size() == 1:
         return array
     parts: list = [None] * world_size()
@@ -109,7 +111,7 @@ def gather_arrays(array: np.ndarray) -> np.ndarray:
 
 
 def average(value: float, device: torch.device) -> float:
-    """Return the mean of a number over the processes."""
+    """Return the mean of a number over all processes."""
     if world_size() == 1:
         return value
     total = torch.tensor(value, dtype=torch.float64, device=device)
@@ -117,7 +119,7 @@ def average(value: float, device: torch.device) -> float:
     return total.item() / world_size()
 
 
-def anywhere(flag: bool, device: torch.device) -> bool:
+def any_process(flag: bool, device: torch.device) -> bool:
     """Return whether `flag` is set in any process."""
     if world_size() == 1:
         return flag
@@ -126,21 +128,22 @@ def anywhere(flag: bool, device: torch.device) -> bool:
     return bool(seen.item())
 
 
-def leave_together(kept: str, processes: Processes) -> NoReturn:
-    """End all processes after a SIGTERM; the first asks SLURM, and the others wait for it.
+def exit_all_processes(saved: str, processes: Processes) -> NoReturn:
+    """Exit from all processes after SIGTERM: rank 0 requeues the SLURM job, the others wait.
 
-    Whatever started them kills the rest once one has ended.
+    They wait because torchrun and srun kill all processes as soon as one of them has ended, which
+    could be before rank 0 has requeued the job.
     """
     try:
         if processes.rank == 0:
-            leave(kept)
+            requeue_and_exit(saved)
     finally:
-        anywhere(True, processes.device)
-    sys.exit(STOPPED)
+        any_process(True, processes.device)
+    sys.exit(EXIT_PREEMPTED)
 
 
 def gather_rows(tensor: torch.Tensor) -> torch.Tensor:
-    """Concatenate a tensor's rows over the processes in their order; carries no gradient."""
+    """Return a tensor's rows of all processes, in the order of ranks, without gradient."""
     if world_size() == 1:
         return tensor.detach()
     parts = [torch.empty_like(tensor) for _ in range(world_size())]
@@ -149,13 +152,14 @@ def gather_rows(tensor: torch.Tensor) -> torch.Tensor:
 
 
 class GlobalBatchNorm(torch.nn.BatchNorm1d):
-    """BatchNorm1d whose statistics are those of the batch of all processes.
+    """BatchNorm1d with the statistics of the whole batch, over all processes.
 
-    As torch's SyncBatchNorm, which has no CPU version. All processes hold equally many rows.
+    The same as torch's SyncBatchNorm, which has no CPU version. All processes must have the same
+    number of rows.
     """
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        """Normalise [n, features]."""
+        """Return the rows [n, features], normalised."""
         if not self.training or world_size() == 1:
             return super().forward(rows)
         rows = rows.float()
@@ -169,4 +173,5 @@ class GlobalBatchNorm(torch.nn.BatchNorm1d):
     def _track(self, mean: torch.Tensor, variance: torch.Tensor, count: int) -> None:
         self.num_batches_tracked += 1
         self.running_mean.lerp_(mean, self.momentum)
+        # As in torch: normalise by the biased variance, track the unbiased one.
         self.running_var.lerp_(variance * count / (count - 1), self.momentum)

@@ -1,4 +1,4 @@
-"""How far a training is: a bar on a terminal, lines in a log."""
+"""Progress of a training run: a bar on a terminal, lines in a log."""
 
 import logging
 import sys
@@ -8,21 +8,22 @@ from tqdm import tqdm
 
 log = logging.getLogger(__name__)
 LINE_SECONDS = 15.0
+"""Seconds between two lines of the log."""
 
 
 class Progress:
-    """Shows images a second and the time left.
+    """Shows images per second and the remaining time.
 
     Parameters
     ----------
     name : str
-        What is trained.
+        Name of the run.
     steps, done : int
-        All steps of the run, and those done before it was resumed.
+        Steps of the whole run, and steps done before it was resumed.
     images : int
-        Images of a step.
+        Images per step.
     shown : bool
-        False in all processes but the first.
+        True only in the process of rank 0.
     """
 
     def __init__(self, name: str, steps: int, done: int, images: int, shown: bool) -> None:
@@ -49,7 +50,7 @@ class Progress:
             log.info("%s: epoch %.1f, loss %.4f, %s", self.name, epoch, loss, self.pace())
 
     def pace(self) -> str:
-        """Return e.g. ``312 images/s, 0:45 left``."""
+        """Return speed and remaining time, e.g. ``312 images/s, 0:45 left``."""
         seconds = (time.monotonic() - self.start) / max(self.done - self.first, 1)
         minutes, rest = divmod(round(seconds * (self.steps - self.done)), 60)
         hours, minutes = divmod(minutes, 60)

@@ -1,8 +1,9 @@
-"""RandAugment: a few random operations an image, as timm's ``rand-m6-mstd0.5-inc1`` draws them.
+"""RandAugment: a few random operations per image, as in timm's ``rand-m6-mstd0.5-inc1``.
 
 Cubuk et al. 2020, "RandAugment: practical automated data augmentation with a reduced search
-space", arXiv 1909.13719. The operations on pixels are timm's; only their drawing is done here,
-since timm draws from Python's and NumPy's global generators, which threads would share.
+space", arXiv 1909.13719. The pixel operations are timm's. Only the random draws are made here:
+timm draws from the global generators of Python and NumPy, which the loader's threads share, so
+its draws would depend on the order in which threads run.
 """
 
 from collections.abc import Callable
@@ -12,23 +13,24 @@ import numpy as np
 from PIL import Image
 from timm.data.auto_augment import NAME_TO_OP
 
-HIGHEST = 10.0  # the magnitude at which an operation is at its strongest
+HIGHEST = 10.0
+"""Magnitude at which an operation has its full strength."""
 
 
 @dataclass(frozen=True)
 class RandAugment:
-    """What is drawn for each image.
+    """How many operations are drawn for each image, and how strong they are.
 
     Parameters
     ----------
     magnitude : float
         Mean strength of an operation, from 0 to 10.
     std : float
-        Standard deviation of the strength, which is cut to [0, 10].
+        Standard deviation of the strength, which is clipped to [0, 10].
     layers : int
-        Operations an image, drawn with replacement.
+        Operations per image, drawn with replacement.
     probability : float
-        Of each of them being applied.
+        Probability that a drawn operation is applied.
     """
 
     magnitude: float = 6.0
@@ -39,12 +41,12 @@ class RandAugment:
 
 @dataclass(frozen=True)
 class Operations:
-    """Operations of some images.
+    """Drawn operations of some images.
 
     Parameters
     ----------
     names : numpy.ndarray
-        int64 [n, layers], positions in `ARGUMENTS`; -1 where nothing is done.
+        int64 [n, layers], positions in `ARGUMENTS`; -1 for no operation.
     levels : numpy.ndarray
         float64 [n, layers], strengths from 0 to 1.
     signs : numpy.ndarray
@@ -55,8 +57,8 @@ class Operations:
     levels: np.ndarray
     signs: np.ndarray
 
-    def __getitem__(self, part: slice) -> "Operations":
-        """Return those of some of the images."""
+    def __getitem__(self, part: slice | np.ndarray) -> "Operations":
+        """Return the operations of some of the images."""
         return Operations(self.names[part], self.levels[part], self.signs[part])
 
 
@@ -89,14 +91,14 @@ ARGUMENTS: dict[str, Callable[[float, float], tuple]] = {
     "TranslateXRel": _up_to(0.45),
     "TranslateYRel": _up_to(0.45),
 }
-"""timm's operations, and what each makes of a strength from 0 to 1 and a sign.
+"""timm's operations; each function maps a strength from 0 to 1 and a sign to the arguments.
 
-At full strength timm posterizes to 0 bits, which Pillow refuses; here it is 1 bit.
+At full strength timm posterizes to 0 bits, which Pillow refuses; here the lowest is 1 bit.
 """
 
 
 def draw_operations(rng: np.random.Generator, count: int, policy: RandAugment) -> Operations:
-    """Draw the operations of `count` images."""
+    """Draw the random operations of `count` images."""
     shape = (count, policy.layers)
     names = rng.integers(len(ARGUMENTS), size=shape)
     applied = rng.random(shape) < policy.probability
@@ -106,22 +108,22 @@ def draw_operations(rng: np.random.Generator, count: int, policy: RandAugment) -
 
 
 def apply_operations(images: np.ndarray, operations: Operations, fill: list[int]) -> np.ndarray:
-    """Apply to each image its own operations, one after the other.
+    """Return the images after each one's own operations, applied in turn.
 
     Parameters
     ----------
     images : numpy.ndarray
         uint8 [n, h, w] (grey) or [n, h, w, 3].
     operations : Operations
-        Of these images.
+        Drawn for these images.
     fill : list of int
-        Grey level, or three, of what comes into view beside an image.
+        Grey level, or RGB colour, of the area that moves into view.
 
     Returns
     -------
     numpy.ndarray
-        As `images`. Pixels that move are interpolated bicubically. ``ColorIncreasing`` leaves
-        grey pixels as they are.
+        Shape and type of `images`. Geometric operations interpolate bicubically.
+        ``ColorIncreasing`` does not change grey pixels.
     """
     changed = images.copy()
     colour = tuple(fill) if images.ndim == 4 else fill[0]

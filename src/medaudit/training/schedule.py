@@ -1,4 +1,4 @@
-"""Learning rates over training and over layers."""
+"""Learning-rate schedules over time, and layer-wise learning-rate decay."""
 
 import math
 
@@ -15,15 +15,16 @@ def learning_rate(
     minimum: float = 0.0,
     schedule: str = "cosine",
 ) -> float:
-    """Return the learning rate at a point of training.
+    """Return the learning rate after `epoch` epochs.
 
-    Linear from 0 to `peak` over the warm-up, then half a cosine down to `minimum` at the last
-    epoch, or constant. As MAE's ``util/lr_sched.py`` and MoCo v3's ``main_moco.py``.
+    It rises linearly from 0 to `peak` during warm-up, then falls as half a cosine to `minimum` at
+    the last epoch, or stays constant; as in MAE's ``util/lr_sched.py`` and MoCo v3's
+    ``main_moco.py``.
 
     Parameters
     ----------
     epoch : float
-        Epochs done, with fractions; both papers set the rate at every step.
+        Epochs done, a fraction within an epoch: both papers set the rate at every step.
     peak, minimum : float
         Highest and last rate.
     epochs, warmup : float
@@ -40,7 +41,7 @@ def learning_rate(
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Give every parameter group `rate`, times its ``lr_scale`` where it has one."""
+    """Set the rate of every parameter group to `rate` times its ``lr_scale`` (default 1)."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group.get("lr_scale", 1.0)
 
@@ -48,13 +49,12 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 def parameter_groups(
     model: torch.nn.Module, weight_decay: float, layer_decay: float | None = None
 ) -> list[dict]:
-    """Split the trainable parameters into groups for an optimizer.
+    """Return the trainable parameters as parameter groups for an optimizer.
 
-    Biases and one-dimensional parameters get no weight decay. With `layer_decay` a group also
-    has ``lr_scale`` = ``layer_decay`` to the number of layers above it (the head: 1), by timm's
-    layers, for ViTs and ResNets. timm counts a ViT's last ``norm`` with its last block, where
-    MAE's ``lr_decay.py`` counts it with the head; ``fc_norm`` (mean pooling) is with the head in
-    both.
+    Biases and one-dimensional parameters get no weight decay. With `layer_decay`, each group has an
+    ``lr_scale`` of ``layer_decay ** k`` for k layers above it (the head: 1). timm defines the
+    layers of ViTs and ResNets. It counts a ViT's last ``norm`` with its last block, where MAE's
+    ``lr_decay.py`` counts it with the head; both count ``fc_norm`` (mean pooling) with the head.
     """
     if layer_decay is None:
         return param_groups_weight_decay(model, weight_decay)

@@ -1,26 +1,30 @@
-"""Stage `finetune`: adapt a model's own weights end to end, one seed a job, every learning rate.
+"""Stage `finetune`: adapt a model's own weights; one job per seed trains all learning rates.
 
-The learning rates of the grid are trained one after the other; which one, and which epoch of it,
-is chosen on validation. A killed job goes on where it was and ends with the same bytes.
+The learning rates of the grid are trained one after the other. Learning rate and epoch are selected
+on the validation split. A job that is killed resumes from its last checkpoint and ends with the
+same bytes.
 """
 
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
-from medaudit.adapt.finetune.frozen_blocks_cache import stored_feed
-from medaudit.adapt.finetune.group_curves import watch_groups
+from medaudit.adapt.finetune.frozen_blocks_cache import open_cache
+from medaudit.adapt.finetune.group_curves import group_auc_measure
 from medaudit.adapt.finetune.inputs import Split, read_splits
-from medaudit.adapt.finetune.loader import ImageFeed
+from medaudit.adapt.finetune.loader import ImageLoader
 from medaudit.adapt.finetune.network import Network, build_network
-from medaudit.adapt.finetune.refit_point import objective_criterion, read_point
-from medaudit.adapt.finetune.trainer import find_criterion, predict_together
-from medaudit.adapt.finetune.training_loop import train_trial
-from medaudit.adapt.finetune.trial import Data, Trial
+from medaudit.adapt.finetune.refit_point import objective_criterion, settings_at_point
+from medaudit.adapt.finetune.trainer import find_criterion, predict_on_all_processes
+from medaudit.adapt.finetune.training_loop import GridState, train_trial
+from medaudit.adapt.finetune.trial import Trial, TrialData, TrialKey
+from medaudit.adapt.finetune_settings import FinetuneSettings
 from medaudit.adapt.logits import probabilities
 from medaudit.adapt.targets import predictions
 from medaudit.core.code_version import code_version
@@ -29,12 +33,12 @@ from medaudit.core.seeds import derive_seed
 from medaudit.core.table_io import PREDICTIONS, write_table
 from medaudit.data.image_store import Store, open_store, usable_images
 from medaudit.training.checkpoints import Checkpoints
-from medaudit.training.distributed import join_processes
-from medaudit.training.stop import catch_sigterm
+from medaudit.training.distributed import Processes, join_processes
+from medaudit.training.preemption import PreemptionSignal, catch_sigterm
 
 
 def finetune(
-    settings: dict,
+    settings: FinetuneSettings,
     *,
     cohort: Path,
     images: Path,
@@ -42,55 +46,50 @@ def finetune(
     point: Path | None = None,
     threads: int = 1,
 ) -> None:
-    """Fine-tune one model with one method and one seed, and predict validation and test.
+    """Fine-tune one model with one method and one seed; predict the validation and test splits.
 
     Parameters
     ----------
     settings : dict
         ``cohort``, ``model``, ``method`` (names), ``seed`` (index), ``model_entry`` and ``entry``
-        (catalogue entries of model and method), ``tasks``, ``task_type``.
+        (entries of model and method in the catalogue), ``tasks``, ``task_type``.
     cohort, images : Path
         The cohort's table and its image store.
     output : Path
-        Table of `medaudit.core.table_io.PREDICTIONS` of this seed; its footer holds the chosen
-        learning rate and epoch and the validation curves. Checkpoints lie in
-        ``<output>.partial``, stored outputs of frozen blocks in ``<output>.prefix`` until the job
-        has ended.
+        Table of `medaudit.core.table_io.PREDICTIONS` for this seed; its footer contains the
+        selected learning rate and epoch, and the validation curves. Until the job has ended,
+        checkpoints are in ``<output>.partial`` and outputs of frozen blocks in ``<output>.prefix``.
     point : Path or None
-        For a method of kind search the file that holds what was found: ``{"point": {"mask": ...,
-        "learning_rate": ...}}``. It is trained as in the search, and its best epoch by the
-        search's objective is kept.
+        For a method of kind search, the result of `best_trial`: ``{"point": {"mask": ...,
+        "learning_rate": ...}}``. The point is trained as in the search, and the epoch with the best
+        value of the search's objective is kept.
     threads : int
         Processor threads.
 
     Raises
     ------
     MedauditError
-        Training diverged for every learning rate, a split is empty, or the model cannot be built.
+        Training diverged at every learning rate, a split is empty, or the model cannot be built.
     """
-    import torch
-
     torch.set_num_threads(threads)
-    settings = read_point(settings, point)
+    settings = settings_at_point(settings, point)
     store = open_store(images)
     ids = usable_images(cohort, store)
     splits, frame = read_splits(cohort, ids, store.rows(ids), settings)
-    seed = derive_seed("finetune", *(settings[k] for k in ("cohort", "model", "method", "seed")))
-    with join_processes() as processes, catch_sigterm() as stop:
+    names = (settings["cohort"], settings["model"], settings["method"])
+    seed = derive_seed("finetune", *names, settings["seed"])
+    partial, prefix = (output.with_name(f"{output.name}.{end}") for end in ("partial", "prefix"))
+    checkpoints = Checkpoints(partial, fingerprint(settings, ids))
+    with join_processes() as processes, catch_sigterm() as preemption:
         network = build_network(settings, seed, processes.device)
-        checkpoints = Checkpoints(
-            output.with_name(f"{output.name}.partial"), fingerprint(settings, ids)
-        )
-        prefix = output.with_name(f"{output.name}.prefix")
-        plain = ImageFeed(store.images, network.encoder, settings["entry"])
-        feed = stored_feed(prefix, network, plain, splits)
-        watch = watch_groups(settings, splits, frame, plain)
-        data = Data(feed, splits, criterion_of(settings, splits["val"], frame), watch)
-        trials = train_grid(network, settings, data, seed, checkpoints, processes, stop)
+        loader = ImageLoader(store.images, network.encoder, settings["entry"])
+        data = gather_data(settings, network, loader, splits, frame, prefix)
+        trials = train_grid(network, settings, data, seed, checkpoints, processes, preemption)
         best = choose(trials, settings)
         network.load_tuned(trials[best].state)
         kept = splits["val"] | splits["test"]
-        logits = predict_together(network, plain, kept.rows)
+        # From pixels through the whole network: the cache lacks the test images.
+        logits = predict_on_all_processes(network, loader, kept.rows)
         if processes.rank == 0:
             scores = probabilities(logits.astype(np.float64), settings["task_type"] == "multiclass")
             table = predictions(frame.iloc[kept.positions], scores[None], settings["tasks"])
@@ -104,25 +103,51 @@ def finetune(
             shutil.rmtree(prefix, ignore_errors=True)
 
 
-def criterion_of(settings: dict, val: Split, frame: pd.DataFrame) -> Callable[[np.ndarray], float]:
-    """Return what is minimised on validation: by ``select``, or a search's objective."""
+def gather_data(
+    settings: FinetuneSettings,
+    network: Network,
+    images: ImageLoader,
+    splits: dict[str, Split],
+    frame: pd.DataFrame,
+    scratch: Path,
+) -> TrialData:
+    """Return the data of all trials; outputs of frozen blocks are stored in `scratch`."""
+    cache = open_cache(scratch, network, images, splits, settings["entry"].get("cache"))
+    return TrialData(
+        cache.loader() if cache else images,
+        splits,
+        criterion_of(settings, splits["val"], frame),
+        group_auc_measure(settings, splits, frame, images),
+    )
+
+
+def criterion_of(
+    settings: FinetuneSettings, val: Split, frame: pd.DataFrame
+) -> Callable[[np.ndarray], float]:
+    """Return the criterion to minimise on validation: that of ``select``, or an objective's."""
     if settings["entry"]["select"] == "objective":
         return objective_criterion(settings, frame.iloc[val.positions].reset_index(drop=True))
     multiclass = settings["task_type"] == "multiclass"
     return find_criterion(settings["entry"]["select"], val.y, multiclass)
 
 
-def train_grid(network, settings, data, seed, checkpoints, processes, stop) -> list[Trial]:
-    """Train every learning rate from the same start; finished ones come from the checkpoint."""
+def train_grid(
+    network: Network,
+    settings: FinetuneSettings,
+    data: TrialData,
+    seed: int,
+    checkpoints: Checkpoints,
+    processes: Processes,
+    preemption: PreemptionSignal,
+) -> list[Trial]:
+    """Train all learning rates from the same initial weights; resume from the last checkpoint."""
     state = checkpoints.load(network.device) or {"finished": [], "running": None}
     trials = [Trial.from_state(part) for part in state["finished"]]
     running = state["running"]
     for rate in sorted(settings["entry"]["learning_rates"])[len(trials) :]:
-        context = (checkpoints, [trial.to_state() for trial in trials])
-        trial = train_trial(
-            network, settings, data, (rate, seed), running, context, processes, stop
-        )
-        trials.append(trial)
+        grid = GridState(checkpoints, [trial.to_state() for trial in trials], running)
+        key = TrialKey(rate, seed)
+        trials.append(train_trial(network, settings, data, key, grid, processes, preemption))
         running = None
         if processes.rank == 0:
             done = [trial.to_state() for trial in trials]
@@ -130,29 +155,34 @@ def train_grid(network, settings, data, seed, checkpoints, processes, stop) -> l
     return trials
 
 
-def choose(trials: list[Trial], settings: dict) -> int:
-    """Return the trial with the lowest criterion; equal ones go to the smaller learning rate."""
+def choose(trials: list[Trial], settings: FinetuneSettings) -> int:
+    """Return the position of the trial with the lowest criterion; the smaller rate if equal."""
     values = [trial.criterion for trial in trials]
+    entry = settings["entry"]
     if not np.isfinite(values).any():
         raise MedauditError(
-            f"finetune {settings['model']} {settings['method']}: {settings['entry']['select']} was "
-            f"never finite for the learning rates {settings['entry']['learning_rates']}: lower "
-            "them, or check that the validation split has labels of both classes"
+            f"finetune {settings['model']} {settings['method']}: {entry['select']} was not finite in "
+            f"any epoch at learning rates {entry['learning_rates']}. Lower `learning_rates` "
+            "(training diverged), or check that the validation split has labels of both classes"
         )
     return int(np.nanargmin(values))
 
 
-def fingerprint(settings: dict, ids: np.ndarray) -> str:
-    """Return what a checkpoint must agree with: settings, images and code."""
+def fingerprint(settings: FinetuneSettings, ids: np.ndarray) -> str:
+    """Return a hash of what a checkpoint depends on: settings, images and code."""
     return (
         f"{derive_seed(json.dumps(settings, sort_keys=True), code_version('adapt.finetune'), *ids)}"
     )
 
 
-def footer(settings: dict, trials: list[Trial], best: int, network: Network, store: Store) -> dict:
-    """Return what the predictions say of how they came about."""
+def footer(
+    settings: FinetuneSettings, trials: list[Trial], best: int, network: Network, store: Store
+) -> dict[str, Any]:
+    """Return the footer of the predictions: model, phantom, selected trial and all curves."""
     return {
-        **{name: settings[name] for name in ("cohort", "model", "method")},
+        "cohort": settings["cohort"],
+        "model": settings["model"],
+        "method": settings["method"],
         "spec": network.spec(),
         "phantom": store.card["phantom"],
         "runs": {

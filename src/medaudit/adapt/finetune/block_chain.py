@@ -1,6 +1,7 @@
-"""An image tower cut into its stem, its blocks (or stages) and what follows them.
+"""An image tower as a chain: stem, blocks (of a ViT) or stages (of a ResNet), and what follows.
 
-So that blocks that nothing is tuned in need to be run once only, see `medaudit.adapt.finetune.frozen_blocks_cache`.
+The chain lets the outputs of frozen blocks be computed once and stored, see
+`medaudit.adapt.finetune.frozen_blocks_cache`.
 """
 
 from collections.abc import Callable
@@ -15,23 +16,25 @@ from torch import nn
 from medaudit.models.vision_language import ImageTower
 
 AFTER = {"norm", "fc_norm", "attn_pool", "global_pool", "head_drop", "head", "fc", "projection"}
-"""Children of a tower that come after its blocks; other children outside them come before."""
+"""Children of a tower that run after its blocks; all other children run before them."""
 
 
 @dataclass(frozen=True)
-class Stages:
-    """A tower as a chain of steps.
+class BlockChain:
+    """An image tower as a chain of steps with a numbered level between any two of them.
+
+    Level 0 is the pixels, level k the output of the first k units, and level `end` the features.
 
     Parameters
     ----------
     stem : callable
-        Pixels to the input of the first unit.
+        Maps pixels to the input of the first unit.
     units : tuple of torch.nn.Module
-        Blocks of a ViT, stages of a ResNet.
+        Blocks of a ViT, or stages of a ResNet.
     finish : callable
-        Output of the last unit to features [b, d].
+        Maps the output of the last unit to features [b, d].
     tower : torch.nn.Module
-        What it was cut from.
+        The whole tower.
     """
 
     stem: Callable[[torch.Tensor], torch.Tensor]
@@ -41,14 +44,11 @@ class Stages:
 
     @property
     def end(self) -> int:
-        """The level of the features: all units and what follows them are done."""
+        """Level of the features, after all units and what follows them."""
         return len(self.units) + 1
 
     def run(self, x: torch.Tensor, start: int = 0, stop: int | None = None) -> torch.Tensor:
-        """Go from one level to another.
-
-        Level 0 is the pixels, level k the output of the first k units, level `end` the features.
-        """
+        """Return the values of level `stop` (default: the features) from those of level `start`."""
         stop = self.end if stop is None else stop
         if start == 0 and stop > 0:
             x = self.stem(x)
@@ -56,33 +56,39 @@ class Stages:
             x = unit(x)
         return self.finish(x) if start < self.end <= stop else x
 
-    def frozen(self) -> int:
-        """Return the highest level below which nothing is tuned."""
+    def frozen_level(self) -> int:
+        """Return the highest level below which no parameter is tuned."""
         tuned = {id(p) for p in self.tower.parameters() if p.requires_grad}
         inside = {id(p): k for k, unit in enumerate(self.units) for p in unit.parameters()}
-        after = {id(p) for p in _after(self.tower)}
+        after = {id(p) for p in _parameters_after_blocks(self.tower)}
+        # A parameter outside the units that is not known to come after them (a patch or position
+        # embedding) counts as the stem's: level 0 is always safe.
         levels = [
             inside[i] if i in inside else (len(self.units) if i in after else 0) for i in tuned
         ]
         return min(levels, default=self.end)
 
 
-def cut_stages(tower: nn.Module) -> Stages | None:
-    """Cut a tower; None for an architecture whose forward pass is not known to be such a chain."""
+def cut_into_blocks(tower: nn.Module) -> BlockChain | None:
+    """Return a tower as a chain; None if its forward pass is not known to be one.
+
+    The types are compared exactly: a subclass (a timm model with distillation, say) may have another
+    forward pass, and then the chain would silently compute something else.
+    """
     if isinstance(tower, ImageTower) and type(tower).forward is ImageTower.forward:
-        inner = cut_stages(tower.trunk)
-        return inner and Stages(
+        inner = cut_into_blocks(tower.trunk)
+        return inner and BlockChain(
             inner.stem, inner.units, lambda x: tower.projection(inner.finish(x)), tower
         )
     if type(tower) is VisionTransformer:
-        return Stages(
+        return BlockChain(
             lambda x: _embed(tower, x), tuple(tower.blocks), lambda x: _pool(tower, x), tower
         )
     if type(tower) is ResNet:
         units = (tower.layer1, tower.layer2, tower.layer3, tower.layer4)
-        return Stages(lambda x: _resnet_stem(tower, x), units, tower.forward_head, tower)
+        return BlockChain(lambda x: _resnet_stem(tower, x), units, tower.forward_head, tower)
     if type(tower) is ResNetV2:
-        return Stages(tower.stem, tuple(tower.stages), lambda x: _pool(tower, x), tower)
+        return BlockChain(tower.stem, tuple(tower.stages), lambda x: _pool(tower, x), tower)
     return None
 
 
@@ -98,7 +104,7 @@ def _resnet_stem(tower: ResNet, x: torch.Tensor) -> torch.Tensor:
     return tower.maxpool(tower.act1(tower.bn1(tower.conv1(x))))
 
 
-def _after(tower: nn.Module) -> list[nn.Parameter]:
+def _parameters_after_blocks(tower: nn.Module) -> list[nn.Parameter]:
     trunk = getattr(tower, "trunk", tower)
     parts = {**dict(tower.named_children()), **dict(trunk.named_children())}
     return [p for name in AFTER & parts.keys() for p in parts[name].parameters()]

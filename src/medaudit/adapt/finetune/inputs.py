@@ -1,13 +1,16 @@
-"""Rows of a cohort that a fine-tuning reads, and batches made of them."""
+"""Rows of a cohort for fine-tuning, and augmented images of these rows."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
+from medaudit.adapt.finetune_settings import FinetuneSettings, TrainingEntry
 from medaudit.adapt.targets import check_splits, targets
+from medaudit.core.entry_types.methods import MethodEntryObjective
 from medaudit.core.seeds import generator
 from medaudit.core.table_io import COHORT, read_table
 from medaudit.metrics.attributes import read_attributes
@@ -18,20 +21,20 @@ from medaudit.training.randaugment import RandAugment, apply_operations, draw_op
 
 @dataclass(frozen=True)
 class Split:
-    """Images of a split.
+    """Images of one split, with their targets and groups.
 
     Parameters
     ----------
     positions : numpy.ndarray
-        int64 [n], rows of the cohort's table.
+        int64 [n], positions in the table of the images that the store contains.
     rows : numpy.ndarray
         int64 [n], rows of the image store.
     y : numpy.ndarray
-        float32 [n, tasks]: 1, 0 or NaN; NaN throughout for the test split, whose labels training
-        never sees.
-    groups: numpy.ndarray or None
-        Text [n], the group that a fairness-aware training puts each image in; empty where the
-        owner says nothing, and for the test split. None where the method names no attribute.
+        float32 [n, tasks]: 1, 0 or NaN. All NaN for the test split, so that training cannot use
+        its labels.
+    groups : numpy.ndarray or None
+        Text [n], the group of each image for a fairness-aware trainer; empty if it is unknown,
+        and for the test split. None if the method names no attribute.
     """
 
     positions: np.ndarray
@@ -40,12 +43,12 @@ class Split:
     groups: np.ndarray | None = None
 
     def take(self, chosen: np.ndarray) -> "Split":
-        """Return some of the images, by their numbers within the split."""
+        """Return some of the images, by their positions within the split."""
         groups = None if self.groups is None else self.groups[chosen]
         return Split(self.positions[chosen], self.rows[chosen], self.y[chosen], groups)
 
     def __or__(self, other: "Split") -> "Split":
-        """Return both splits in the cohort's order, without their groups."""
+        """Return the images of both splits in the cohort's order, without groups."""
         positions = np.concatenate([self.positions, other.positions])
         order = positions.argsort(kind="stable")
         parts = (("rows", self.rows, other.rows), ("y", self.y, other.y))
@@ -54,9 +57,19 @@ class Split:
 
 
 def read_splits(
-    cohort: Path, ids: np.ndarray, rows: np.ndarray, settings: dict
+    cohort: Path, ids: np.ndarray, rows: np.ndarray, settings: FinetuneSettings
 ) -> tuple[dict[str, Split], pd.DataFrame]:
-    """Return the splits by name, and the table of the images that the store holds."""
+    """Return the splits by name, and the cohort's rows of the images that the store contains.
+
+    Parameters
+    ----------
+    cohort : Path
+        The cohort's table.
+    ids, rows : numpy.ndarray
+        Ids of the usable images, and their rows in the image store.
+    settings : dict
+        Settings of the stage.
+    """
     table = read_table(cohort, COHORT).set_index("image_id", drop=False)
     frame = table.loc[ids].reset_index(drop=True)
     y = targets(frame, settings["tasks"], settings["task_type"] == "multiclass")
@@ -69,49 +82,55 @@ def read_splits(
     return {name: whole.take(at) for name, at in positions.items()}, frame
 
 
-def read_groups(frame: pd.DataFrame, objective: dict | None, test: np.ndarray) -> np.ndarray | None:
-    """Return each image's group by a search's objective, see `Split`; None without an attribute."""
+def read_groups(
+    frame: pd.DataFrame, objective: MethodEntryObjective | None, test: np.ndarray
+) -> np.ndarray | None:
+    """Return each image's group by the objective's attribute, see `Split`; None without one."""
     if not objective or not objective["attribute"]:
         return None
     everybody = np.ones(len(frame), bool)
     attribute = read_attributes(frame, everybody, [objective["attribute"]])[1]
+    # Code -1 (unknown) picks the last name, the empty one.
     return np.where(test, "", np.array([*attribute.levels, ""])[attribute.codes])
 
 
-def training_batch(
+def load_training_images(
     pixels: np.ndarray,
     rows: np.ndarray,
     encoder: TorchEncoder,
-    entry: dict,
+    entry: TrainingEntry,
     key: tuple,
     part: slice | np.ndarray = slice(None),
 ) -> torch.Tensor:
-    """Return images as the model wants them, augmented if the method says so.
+    """Return training images, augmented as the method says and preprocessed for the model.
 
-    Random views are cut out of the stored pixels and keep their size, so that a model's own
-    preprocessing is the same for training and for prediction. RandAugment follows the views.
+    Random views are resampled to the size of the stored images, so that the model's own
+    preprocessing is the same for training and for prediction. RandAugment comes after the views.
 
     Parameters
     ----------
     pixels : numpy.ndarray
         The image store, uint8.
     rows : numpy.ndarray
-        Rows of it, of the whole batch.
+        Rows of the image store in the whole batch.
     encoder : TorchEncoder
         Its `prepare` is the model's preprocessing.
     entry : dict
-        The method's entry; ``augmentation`` is null for the plain images.
+        The method's entry; with ``augmentation: null`` images are not augmented.
     key : tuple
-        What the random views are a function of: seed and step.
+        Names the random stream of the views: seed and step.
     part : slice or numpy.ndarray
-        Which of the batch to return: what is drawn for an image does not depend on it.
+        Positions of the batch to return; the draws of an image do not depend on it.
     """
     images = pixels[rows[part]]
-    if not entry.get("augmentation"):
+    augmentation = entry.get("augmentation")
+    if not augmentation:
         return encoder.prepare(images)
-    given = {**entry["augmentation"]}
+    given: dict[str, Any] = {**augmentation}
     policy = given.pop("randaugment", None)
-    ranges = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+    ranges: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+    # Draw for the whole batch, then take a part: the views of an image must not depend on the
+    # number of processes.
     rng = generator("views", *key)
     matrices = draw_views(rng, len(rows), pixels.shape[1], Augmentation(**ranges))
     views = cut_views(images, matrices[part])
@@ -122,7 +141,7 @@ def training_batch(
 
 
 def cut_views(images: np.ndarray, matrices: np.ndarray) -> np.ndarray:
-    """Cut views (`medaudit.training.augmentation.draw_views`) out of uint8 images."""
+    """Return views (`medaudit.training.augmentation.draw_views`) of uint8 images, as uint8."""
     grey = images.ndim == 3
     channels = torch.from_numpy(images if grey else np.moveaxis(images, 3, 1))
     channels = channels[:, None] if grey else channels
@@ -132,6 +151,6 @@ def cut_views(images: np.ndarray, matrices: np.ndarray) -> np.ndarray:
 
 
 def fill_of(encoder: TorchEncoder, grey: bool) -> list[int]:
-    """Return the model's mean as grey level or colour: what RandAugment puts beside an image."""
+    """Return the model's mean grey level or colour, with which RandAugment fills empty areas."""
     levels = [round(255 * value) for value in encoder.input.mean]
     return [round(sum(levels) / len(levels))] if grey else (levels * 3)[:3]

@@ -1,4 +1,4 @@
-"""Loss of a fine-tuning batch: weights say how much each target counts."""
+"""Loss of a fine-tuning batch, with a weight for each target."""
 
 import numpy as np
 import torch
@@ -6,17 +6,17 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 
 def class_weights(y: np.ndarray, multiclass: bool, kind: str | None) -> np.ndarray:
-    """Return what a 0 and a 1 of each task count: float32 [2, tasks].
+    """Return the weights of the targets 0 and 1 of each task: float32 [2, tasks].
 
     Parameters
     ----------
     y : numpy.ndarray
         [n, tasks] training targets: 1, 0 or NaN; one-hot if `multiclass`.
     multiclass : bool
-        A class weighs by its rows; a 0 says nothing then and its weight is not used.
+        The weight of a class depends on its number of rows; the weights of 0 are not used.
     kind : str or None
-        ``balanced``: known targets / (classes * those of the class), as scikit-learn's
-        ``compute_class_weight``; a class that does not occur weighs 1. None: all weigh 1.
+        ``balanced``: known targets / (classes * targets of the class), as in scikit-learn's
+        ``compute_class_weight``; a class that does not occur has weight 1. None: all weights are 1.
     """
     if kind is None:
         return np.ones((2, y.shape[1]), np.float32)
@@ -27,11 +27,14 @@ def class_weights(y: np.ndarray, multiclass: bool, kind: str | None) -> np.ndarr
 
 
 def target_weights(y: np.ndarray, weights: np.ndarray, multiclass: bool) -> np.ndarray:
-    """Return what each target of a batch adds to its loss: float32 [n, tasks].
+    """Return the weight of each target in the loss of a batch: float32 [n, tasks].
 
-    The weights of `class_weights` over the number of rows (multi-class) or known targets; missing
-    targets add nothing. So `batch_loss` of any part of a batch is a summand of the whole.
+    The weights of `class_weights`, divided by the number of rows (multi-class) or of known targets
+    in the whole batch; 0 for missing targets.
     """
+    # Divide here, by the count of the whole batch. A mean within each process would weight targets
+    # unequally, because processes may get different numbers of images and of known targets. With
+    # these weights the losses of the processes' parts add up to the loss of the batch.
     known = np.isfinite(y)
     count = len(y) if multiclass else max(int(known.sum()), 1)
     return np.where(known, np.where(y == 1, weights[1], weights[0]) / np.float32(count), 0)
@@ -40,16 +43,16 @@ def target_weights(y: np.ndarray, weights: np.ndarray, multiclass: bool) -> np.n
 def batch_loss(
     logits: torch.Tensor, y: torch.Tensor, weights: torch.Tensor, multiclass: bool
 ) -> torch.Tensor:
-    """Return weighted cross-entropy of one-hot rows, or binary cross-entropy of known targets.
+    """Return the weighted sum of cross-entropies (one-hot rows) or binary cross-entropies.
 
     Parameters
     ----------
     logits, y : torch.Tensor
         [n, tasks]; `y` is 1, 0 or NaN.
     weights : torch.Tensor
-        [n, tasks] of `target_weights`. Terms are summed, so they make it a mean.
+        [n, tasks] from `target_weights`, which make the sum a mean over the batch.
     multiclass : bool
-        Softmax cross-entropy; the weight of a row is that of its class.
+        Softmax cross-entropy; a row has the weight of its class.
     """
     if multiclass:
         terms = cross_entropy(logits, y, reduction="none")

@@ -1,13 +1,14 @@
-"""Masks over the parts of an image tower: one bit a component of each block.
+"""Masks of the tuned parts of an image tower: one bit per component of each block.
 
-A ViT has three components a block, as Dutt et al. 2024 (FairTune, section 4.1) cut it: both layer
-norms, the attention (qkv and output projection), the MLP (both layers). A ResNet has two a stage:
-its norms and its convolutions. Bits stand block by block, the first block first, the components
-in this order. What lies outside the blocks (patch, class and position embedding, the last norm,
-layer scales) no bit reaches: only `full`, `layernorm` and `bitfit` tune some of it.
+A ViT has three components per block, as in Dutt et al. 2024 (FairTune, section 4.1): both layer
+norms, the attention (qkv and output projection), the MLP (both layers). A ResNet has two per stage:
+its norms and its convolutions. Bits are ordered by block from the input on, then by component in
+this order. No bit covers parameters outside the blocks (patch, class and position embedding, the
+last norm, layer scales): only `full`, `layernorm` and `bitfit` tune some of them.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import nn
@@ -27,16 +28,16 @@ _STAGE = re.compile(r"(.*\.)?(layer\d+|stages\.\d+)")
 
 @dataclass(frozen=True)
 class Layout:
-    """What the bits of a tower's masks stand for.
+    """Meaning of the bits of a tower's masks.
 
     Parameters
     ----------
     units : tuple of str
-        Names of the blocks or stages, from the image upwards.
+        Names of the blocks or stages, from the input on.
     components : tuple of str
-        Components of each unit.
+        Names of the components of each unit.
     parts : dict of str to int
-        For each parameter inside a component the number of its bit.
+        Number of the bit of each parameter that is part of a component.
     """
 
     units: tuple[str, ...]
@@ -49,22 +50,22 @@ class Layout:
         return len(self.units) * len(self.components)
 
     def check(self, mask: str) -> str:
-        """Return `mask`, or raise a `MedauditError` that says what is wrong with it."""
+        """Return `mask`, or raise a `MedauditError` if it does not fit the tower."""
         if set(mask) - {"0", "1"} or len(mask) != self.length:
             raise MedauditError(
                 f"mask {mask!r} has {len(mask)} characters; this model takes {self.length} bits "
-                f"(0 or 1): {', '.join(self.components)} of each of {len(self.units)} units"
+                f"(0 or 1): {', '.join(self.components)} for each of {len(self.units)} units"
             )
         return mask
 
 
 def find_layout(tower: nn.Module) -> Layout:
-    """Return the blocks of a ViT (also Swin's) or the stages of a ResNet.
+    """Return the layout of a ViT's (or Swin's) blocks or of a ResNet's stages.
 
     Raises
     ------
     MedauditError
-        The tower has neither.
+        The tower has neither blocks nor stages.
     """
     modules = dict(tower.named_modules())
     blocks = [n for n, m in modules.items() if {"attn", "mlp"} <= dict(m.named_children()).keys()]
@@ -78,7 +79,7 @@ def find_layout(tower: nn.Module) -> Layout:
         )
     raise MedauditError(
         f"{type(tower).__name__} has no transformer blocks and no ResNet stages to mask; it has "
-        f"{[n for n, _ in tower.named_children()]}: tune it with full, linear, bitfit or lora"
+        f"{[n for n, _ in tower.named_children()]}: set `tune` to full, linear, bitfit or lora"
     )
 
 
@@ -88,12 +89,12 @@ def tuned_parameters(tower: nn.Module, tune: str, mask: str | None = None) -> se
     Parameters
     ----------
     tower : torch.nn.Module
-        An image tower; the head on it is always tuned.
+        An image tower, without the head (which is always tuned).
     tune : str
         ``full``: all; ``linear``: none; ``attention``: the attention of every block (Touvron et
-        al. 2022, without the position embedding that their code tunes too); ``layernorm``: all
-        normalisation layers, the last one too (Basu et al. 2023); ``bitfit``: all biases
-        (Ben Zaken et al. 2022); ``mask``: the bits of `mask`.
+        al. 2022, without the position embedding that their code also tunes); ``layernorm``: all
+        normalisation layers including the last (Basu et al. 2023); ``bitfit``: all biases (Ben
+        Zaken et al. 2022); ``mask``: the parameters of the bits set in `mask`.
     mask : str or None
         Bits, see `Layout`.
 
@@ -117,13 +118,13 @@ def tuned_parameters(tower: nn.Module, tune: str, mask: str | None = None) -> se
     if tune == "attention":
         mask = widen("1" * len(layout.units), "attention", layout.components)
     if mask is None:
-        raise MedauditError(f"tune: mask needs `mask`, {layout.length} bits")
+        raise MedauditError(f"`tune: mask` needs `mask`, a text of {layout.length} bits")
     bits = layout.check(mask)
     return {name for name, bit in layout.parts.items() if bits[bit] == "1"}
 
 
 def widen(bits: str, component: str, components: tuple[str, ...] = VIT) -> str:
-    """Return the whole mask of a mask over one component, e.g. the 12-bit attention space.
+    """Return the full mask of a mask over one component, e.g. of the 12-bit attention space.
 
     Raises
     ------
@@ -131,11 +132,19 @@ def widen(bits: str, component: str, components: tuple[str, ...] = VIT) -> str:
         The model has no such component.
     """
     if component not in components:
-        raise MedauditError(f"this model has no {component} to tune; it has {list(components)}")
+        raise MedauditError(
+            f"the blocks of this model have no {component} to tune; they have {list(components)}"
+        )
     return "".join(bit if c == component else "0" for bit in bits for c in components)
 
 
-def _layout(tower: nn.Module, units: list[str], components: tuple, component_of) -> Layout:
+def _layout(
+    tower: nn.Module,
+    units: list[str],
+    components: tuple[str, ...],
+    component_of: Callable[[str, str], str | None],
+) -> Layout:
+    """Return a layout; `component_of` maps a name within a unit and in the tower to a component."""
     parts = {}
     for name, _ in tower.named_parameters():
         for number, unit in enumerate(units):
@@ -152,6 +161,7 @@ def _component_of_block(inside: str, _: str) -> str | None:
 
 
 def _norm_parameters(tower: nn.Module) -> set[str]:
+    """Return the parameters of normalisation layers of any type, by the name of their class."""
     return {
         f"{module_name}.{name}".removeprefix(".")
         for module_name, module in tower.named_modules()

@@ -1,38 +1,48 @@
-"""The network that is fine-tuned: a model's image tower, what of it is tuned, and a new head."""
+"""The network that is fine-tuned: a model's image tower and a new linear head."""
 
 import numpy as np
 import torch
 from torch import nn
 
-from medaudit.adapt.finetune.block_chain import cut_stages
-from medaudit.adapt.finetune.loader import Feed
+from medaudit.adapt.finetune.block_chain import cut_into_blocks
+from medaudit.adapt.finetune.loader import Loader
 from medaudit.adapt.finetune.tuning import apply_tuning, train_tuned
+from medaudit.adapt.finetune_settings import FinetuneSettings, TrainingEntry
 from medaudit.core.errors import MedauditError
 from medaudit.models.interface import ImageInput
 from medaudit.models.kinds import build
 from medaudit.models.torch_encoder import TorchEncoder
 
 BATCH = 128
+"""Images per forward pass of `predict_logits`."""
 
 
 class Network(nn.Module):
-    """Image tower and linear head.
+    """Image tower with a linear head; the head has one output per task.
 
     Parameters
     ----------
     encoder : TorchEncoder
         The model; its module is tuned in place.
     outputs : int
-        Tasks.
+        Number of tasks.
     entry : dict
         The method's entry; see `medaudit.adapt.finetune.tuning.apply_tuning`.
+
+    Attributes
+    ----------
+    chain : BlockChain or None
+        The tower as a chain of blocks, if its architecture is known to be one.
+    initial : dict of str to torch.Tensor, or None
+        Weights that each trial starts from, see `keep_initial`.
     """
 
-    def __init__(self, encoder: TorchEncoder, outputs: int, entry: dict) -> None:
+    def __init__(self, encoder: TorchEncoder, outputs: int, entry: TrainingEntry) -> None:
         super().__init__()
         self.encoder = encoder
         self.tower = apply_tuning(encoder.module, entry)
-        self.stages = cut_stages(self.tower)
+        self.chain = cut_into_blocks(self.tower)
+        self.initial: dict[str, torch.Tensor] | None = None
         self.head = nn.Linear(self._dimension(), outputs)
         nn.init.trunc_normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
@@ -41,7 +51,7 @@ class Network(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """The device that the network computes on."""
         return self.encoder.device
 
     @property
@@ -55,40 +65,69 @@ class Network(nn.Module):
         Parameters
         ----------
         x : torch.Tensor
-            Pixels as the encoder prepares them, or what `medaudit.adapt.finetune.block_chain.Stages` has at
-            the level `start`.
+            Preprocessed pixels, or outputs of the first blocks: the values at level `start` of
+            `medaudit.adapt.finetune.block_chain.BlockChain`.
         start : int
-            0 for pixels.
+            Level of `x`, 0 for pixels.
         """
         return self.head(self.features(x, start))
 
     def features(self, x: torch.Tensor, start: int = 0) -> torch.Tensor:
-        """Return what the head is given, [b, d]; see `forward`."""
-        return self.stages.run(x, start) if start else self.tower(x)
+        """Return the features [b, d], the input of the head; see `forward`."""
+        if start == 0:
+            return self.tower(x)
+        assert self.chain is not None  # outputs of blocks exist only for towers that are a chain
+        return self.chain.run(x, start)
 
-    def retune(self, entry: dict) -> None:
-        """Choose anew what of the tower is tuned: a mask, no adapters."""
+    def retune(self, entry: TrainingEntry) -> None:
+        """Set again which parameters of the tower are tuned: by a mask, not by adapters."""
         apply_tuning(self.tower, entry)
         self.eval()
 
     def train(self, mode: bool = True) -> "Network":
-        """Switch to training; what is frozen stays in evaluation mode."""
+        """Set training mode; frozen parts stay in evaluation mode."""
         self.training = mode
         self.head.train(mode)
         train_tuned(self.tower, mode)
         return self
 
     def tuned(self) -> dict[str, torch.Tensor]:
-        """Return copies of what training changes: tuned parameters and buffers."""
+        """Return copies of everything that training changes: tuned parameters, and buffers."""
         names = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
         names |= {name for name, _ in self.named_buffers()}
         return {k: v.detach().clone() for k, v in self.state_dict().items() if k in names}
 
     def load_tuned(self, state: dict[str, torch.Tensor]) -> None:
-        """Put back what `tuned` returned."""
-        wrong = self.load_state_dict(state, strict=False).unexpected_keys
-        if wrong:
-            raise MedauditError(f"the checkpoint holds unknown parameters {wrong[:5]}")
+        """Load parameters and buffers that `tuned` returned.
+
+        Raises
+        ------
+        MedauditError
+            The network has no parameter of a name in `state`.
+        """
+        unknown = self.load_state_dict(state, strict=False).unexpected_keys
+        if unknown:
+            raise MedauditError(
+                f"the checkpoint has {len(unknown)} parameters that the network lacks, e.g. "
+                f"{unknown[:5]}: delete the checkpoint and run again"
+            )
+
+    def keep_initial(self, *, everything: bool = False) -> None:
+        """Keep copies of the current weights as those that each trial starts from.
+
+        Parameters
+        ----------
+        everything : bool
+            Also weights that are not tuned now: a search tunes other ones in each trial.
+        """
+        kept = self.state_dict() if everything else self.tuned()
+        self.initial = {name: value.detach().clone() for name, value in kept.items()}
+
+    def restore_initial(self) -> None:
+        """Load the weights of `keep_initial`."""
+        if self.initial is None:
+            raise RuntimeError("no initial weights were kept: call keep_initial first")
+        self.load_tuned(self.initial)
 
     def spec(self) -> dict:
         """Return model, preprocessing and the number of tuned parameters as JSON."""
@@ -103,36 +142,37 @@ class Network(nn.Module):
         return self.tower.eval()(pixels).shape[1]
 
 
-def build_network(settings: dict, seed: int, device: torch.device) -> Network:
-    """Build the network; head and adapters start from `seed` alone."""
+def build_network(settings: FinetuneSettings, seed: int, device: torch.device) -> Network:
+    """Return the network; `seed` determines the initial weights of head and adapters."""
     encoder = build({**settings["model_entry"], "name": settings["model"], **_drop_path(settings)})
     if not isinstance(encoder, TorchEncoder):
         raise MedauditError(
             f"model {settings['model']} of kind {settings['model_entry']['kind']!r} has no weights "
-            f"to fine-tune: take {settings['method']} out of its study"
+            f"to fine-tune: remove {settings['model']} or {settings['method']} from the study"
         )
     torch.manual_seed(seed)
     return Network(encoder, len(settings["tasks"]), settings["entry"]).to(device)
 
 
-def _drop_path(settings: dict) -> dict:
-    """Return the rate of stochastic depth as the model's builder takes it."""
+def _drop_path(settings: FinetuneSettings) -> dict[str, float]:
+    """Return the rate of stochastic depth as an argument of the model's builder."""
     rate, kind = settings["entry"].get("drop_path", 0.0), settings["model_entry"]["kind"]
     if rate and kind != "timm":
         raise MedauditError(
-            f"method {settings['method']} has drop_path {rate}, which models of kind 'timm' take, "
-            f"and {settings['model']} is of kind {kind!r}: set it to 0, for this model by by_model"
+            f"method {settings['method']} has drop_path {rate}, which only models of kind 'timm' "
+            f"support, but {settings['model']} is of kind {kind!r}: set `drop_path: 0`, for this "
+            "model in `by_model`"
         )
     return {"drop_path": rate} if rate else {}
 
 
 @torch.inference_mode()
-def predict_logits(network: Network, feed: Feed, rows: np.ndarray) -> np.ndarray:
-    """Return float32 logits [len(rows), outputs] in evaluation mode."""
+def predict_logits(network: Network, loader: Loader, rows: np.ndarray) -> np.ndarray:
+    """Return float32 logits [len(rows), outputs] of images without augmentation."""
     network.eval()
     parts = []
     for start in range(0, len(rows), BATCH):
-        batch = feed.plain(rows[start : start + BATCH]).to(network.device)
+        batch = loader.plain_batch(rows[start : start + BATCH]).to(network.device)
         with torch.autocast(network.device.type, torch.bfloat16, network.device.type == "cuda"):
-            parts.append(network(batch, feed.level).float().cpu())
+            parts.append(network(batch, loader.level).float().cpu())
     return torch.cat(parts).numpy()

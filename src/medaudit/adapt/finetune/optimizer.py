@@ -1,28 +1,35 @@
-"""AdamW over what is tuned, with one learning rate a layer where the method says so."""
+"""AdamW over the tuned parameters, with layer-wise learning-rate decay if the method sets it."""
 
 import torch
 
 from medaudit.adapt.finetune.network import Network
+from medaudit.adapt.finetune_settings import TrainingEntry
 from medaudit.core.errors import MedauditError
 from medaudit.training.schedule import parameter_groups
 
 
-def make_optimizer(network: Network, entry: dict) -> torch.optim.Optimizer:
-    """Return AdamW over the tuned parameters; biases and norms are not decayed.
+def make_optimizer(network: Network, entry: TrainingEntry) -> torch.optim.Optimizer:
+    """Return AdamW over the tuned parameters; biases and norms get no weight decay.
+
+    With ``layer_decay`` d, the learning rate of a layer is d times that of the layer above it, and
+    the head has the full rate (Clark et al. 2020, ELECTRA; Bao et al. 2022, BEiT): early layers
+    carry general features and should change less.
 
     Raises
     ------
     MedauditError
-        ``layer_decay`` is set for a tower whose layers timm does not know.
+        ``layer_decay`` is set and timm does not know the layers of the tower.
     """
-    decay, layers = entry["weight_decay"], entry.get("layer_decay")
+    decay, layer_decay = entry["weight_decay"], entry.get("layer_decay")
     trunk = getattr(network.tower, "trunk", network.tower)
-    if layers is not None and not hasattr(trunk, "group_matcher"):
+    if layer_decay is not None and not hasattr(trunk, "group_matcher"):
         raise MedauditError(
-            f"layer_decay {layers} needs a timm model, not {type(trunk).__name__}: set it to null"
+            f"layer_decay {layer_decay} needs a timm model, but this model is a "
+            f"{type(trunk).__name__}: set `layer_decay: null`, for this model in `by_model`"
         )
-    groups = parameter_groups(trunk, decay, layers) + parameter_groups(network.head, decay)
+    groups = parameter_groups(trunk, decay, layer_decay) + parameter_groups(network.head, decay)
     if trunk is not network.tower:
+        # A projection above the trunk is a layer next to the head: the full rate.
         inside = {id(parameter) for parameter in trunk.parameters()}
         above = [p for p in network.tower.parameters() if p.requires_grad and id(p) not in inside]
         groups.append({"params": above, "weight_decay": decay})

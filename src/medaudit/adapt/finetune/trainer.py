@@ -1,16 +1,19 @@
-"""State of one fine-tuning run: network, optimizer, best epoch."""
+"""The trainer of one trial: its network, optimizer and best epoch."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
 
-from medaudit.adapt.finetune.loader import Feed
+from medaudit.adapt.finetune.inputs import Split
+from medaudit.adapt.finetune.loader import Loader
 from medaudit.adapt.finetune.losses import batch_loss, class_weights, target_weights
 from medaudit.adapt.finetune.network import Network, predict_logits
 from medaudit.adapt.finetune.optimizer import make_optimizer
-from medaudit.adapt.finetune.trial import Data, Trial
+from medaudit.adapt.finetune.trial import Trial, TrialData, TrialKey
+from medaudit.adapt.finetune_settings import TrainingEntry
 from medaudit.adapt.logits import loss as whole_loss
 from medaudit.adapt.logits import mean_auc
 from medaudit.core.seeds import derive_seed
@@ -26,43 +29,55 @@ from medaudit.training.distributed import (
 )
 from medaudit.training.schedule import learning_rate, set_learning_rate
 
+Batch = tuple[torch.Tensor, ...]
+
 
 class Trainer:
-    """State of one trial: network, optimizer, best epoch.
+    """Trains a network at one learning rate by the mean loss over images, and keeps the best epoch.
+
+    Subclasses change the loss, the batches or what happens after an epoch, see
+    `medaudit.adapt.finetune.trainers`.
 
     Parameters
     ----------
     network : Network
+        Its current weights are the initial ones, unless it keeps others.
     entry : dict
         The method's entry: ``epochs``, ``batch_size``, ``weight_decay``, ``betas``,
         ``warmup_epochs``, ``schedule``, ``layer_decay``, ``augmentation``, ``class_weights``,
-        ``learning_rate_per`` (the learning rate is for so many images a step), ``select``.
+        ``learning_rate_per`` (see `peak_rate`), ``select``.
     multiclass : bool
         Softmax cross-entropy, else binary cross-entropy over the known targets.
-    key : tuple
+    key : TrialKey
         Learning rate and seed.
     """
 
-    def __init__(self, network: Network, entry: dict, multiclass: bool, key: tuple) -> None:
+    optimizer: torch.optim.Optimizer
+    """Made by `start` or `restore`, after the initial weights are loaded."""
+
+    def __init__(
+        self, network: Network, entry: TrainingEntry, multiclass: bool, key: TrialKey
+    ) -> None:
         self.network, self.entry, self.multiclass = network, entry, multiclass
         self.rate, self.seed = key
         self.trial = Trial(self.rate)
-        self.initial = getattr(network, "initial", None) or network.tuned()
-        network.initial = self.initial
-        self.optimizer = self.weights = None
+        # The trainers of a grid share the network: only the first one sees its initial weights.
+        if network.initial is None:
+            network.keep_initial()
+        self._weights: np.ndarray | None = None
 
     def start(self) -> int:
-        """Begin from the initial weights; return step 0."""
-        self.network.load_tuned(self.initial)
+        """Start from the initial weights; return 0, the number of steps done."""
+        self.network.restore_initial()
         self.optimizer = self.make_optimizer()
         return 0
 
     def make_optimizer(self) -> torch.optim.Optimizer:
-        """Return an optimizer over all that is trained."""
+        """Return an optimizer over all parameters that are trained."""
         return make_optimizer(self.network, self.entry)
 
     def restore(self, state: dict) -> int:
-        """Go on from a checkpoint; return its step."""
+        """Resume from the state of a checkpoint; return the number of steps done."""
         self.network.load_tuned(state["network"])
         self.optimizer = self.make_optimizer()
         self.optimizer.load_state_dict(state["optimizer"])
@@ -70,12 +85,13 @@ class Trainer:
         return state["step"]
 
     def save(self, step: int, checkpoints: Checkpoints, finished: list[dict]) -> None:
-        """Write a checkpoint after `step` steps."""
+        """Write a checkpoint after `step` steps, together with the states of finished trials."""
         running = {**self.state(), "step": step}
+        # Checkpoints are ordered by number: a later trial must sort after all steps of earlier ones.
         checkpoints.save(10**9 * len(finished) + step, {"finished": finished, "running": running})
 
     def state(self) -> dict:
-        """Return what a checkpoint keeps for `restore`."""
+        """Return the state that `restore` resumes from."""
         return {
             "network": self.network.tuned(),
             "optimizer": self.optimizer.state_dict(),
@@ -83,41 +99,63 @@ class Trainer:
         }
 
     def per_epoch(self, images: int) -> int:
-        """Return the steps of an epoch; the last batch may be smaller."""
+        """Return the number of steps per epoch; the last batch may be smaller."""
         return math.ceil(images / self.entry["batch_size"])
 
     def steps(self, images: int) -> int:
-        """Return all steps of the trial."""
+        """Return the number of steps of the trial."""
         return self.entry["epochs"] * self.per_epoch(images)
 
     def epoch_of(self, step: int, images: int) -> float:
-        """Return the epochs done after `step` steps."""
+        """Return the number of epochs done after `step` steps, with fractions."""
         return step / self.per_epoch(images)
 
     def epoch_ended(self, step: int, images: int) -> bool:
-        """Return whether `step` steps are whole epochs."""
+        """Return whether `step` steps are a whole number of epochs."""
         return step % self.per_epoch(images) == 0
 
-    def batches(self, feed: Feed, train, first: int, last: int, processes: Processes):
-        """Yield functions that make this process's part of each batch."""
+    def batches(
+        self, loader: Loader, train: Split, first: int, last: int, processes: Processes
+    ) -> Iterator[Callable[[], Batch]]:
+        """Yield a function for each step that loads this process's part of the batch."""
         for step in range(first, last):
-            yield lambda step=step: self._batch(feed, train, step, processes)
+            yield partial(self._batch, loader, train, step, processes)
 
-    def _batch(self, feed: Feed, train, step: int, processes: Processes) -> tuple:
-        """Return images, targets and their weights of this process's part of a step.
-
-        A process that gets no image of a small last batch takes one that counts nothing.
-        """
+    def _batch(self, loader: Loader, train: Split, step: int, processes: Processes) -> Batch:
+        """Return images, targets and target weights of this process's part of a step."""
         epoch, chosen, part = self.choose(len(train.rows), step, processes)
         y = train.y[chosen]
         weights = target_weights(y, self._class_weights(train.y), self.multiclass)
         if not len(part):
+            # The last batch may have fewer images than processes. One without an image still has
+            # to take part in the averaging of gradients: it gets an image of weight 0.
             part, weights = np.arange(1), np.zeros_like(weights)
-        x = feed.training(train.rows[chosen], part, (self.seed, step), epoch)
+        x = loader.training_batch(train.rows[chosen], part, (self.seed, step), epoch)
         return x, torch.from_numpy(y[part]), torch.from_numpy(weights[part])
 
-    def choose(self, count: int, step: int, processes: Processes) -> tuple:
-        """Return a step's epoch, its images of `count`, and this process's part of them."""
+    def choose(
+        self, count: int, step: int, processes: Processes
+    ) -> tuple[int, np.ndarray, np.ndarray]:
+        """Return the images of a step.
+
+        Parameters
+        ----------
+        count : int
+            Number of training images.
+        step : int
+            Number of the step, from 0.
+        processes : Processes
+            This process among all.
+
+        Returns
+        -------
+        epoch : int
+            From 0.
+        chosen : numpy.ndarray
+            Positions of the batch's images among the training images.
+        part : numpy.ndarray
+            Positions in `chosen` that are this process's part.
+        """
         size = self.entry["batch_size"]
         epoch, within = divmod(step, self.per_epoch(count))
         chosen = epoch_order(count, self.seed, epoch)[within * size : (within + 1) * size]
@@ -125,12 +163,26 @@ class Trainer:
         return epoch, chosen, part
 
     def _class_weights(self, y: np.ndarray) -> np.ndarray:
-        if self.weights is None:
-            self.weights = class_weights(y, self.multiclass, self.entry.get("class_weights"))
-        return self.weights
+        """Return the class weights of all training targets, which every process knows."""
+        if self._weights is None:
+            self._weights = class_weights(y, self.multiclass, self.entry.get("class_weights"))
+        return self._weights
 
-    def update(self, batch: tuple, step: int, images: int, level: int = 0) -> float:
-        """Take one step; return the batch's loss (of several processes: this one's share)."""
+    def update(self, batch: Batch, step: int, images: int, level: int = 0) -> float:
+        """Take one step; return the loss of this process's part of the batch.
+
+        Parameters
+        ----------
+        batch : tuple of torch.Tensor
+            A batch of `batches`.
+        step : int
+            Number of steps done before.
+        images : int
+            Number of training images.
+        level : int
+            Level at which the batch enters the network, see
+            `medaudit.adapt.finetune.loader.Loader`.
+        """
         batch = tuple(part.to(self.network.device) for part in batch)
         if not self.network.training:
             self.network.train()
@@ -142,6 +194,7 @@ class Trainer:
             schedule=self.entry.get("schedule", "cosine"),
         )
         set_learning_rate(self.optimizer, rate)
+        # Seed dropout and drop path by the step: a resumed run draws what the whole run would.
         torch.manual_seed(derive_seed("step", self.seed, step, process_rank()))
         value = self.loss(batch, level)
         self.optimizer.zero_grad(set_to_none=True)
@@ -150,20 +203,22 @@ class Trainer:
         self.optimizer.step()
         return value.item()
 
-    def loss(self, batch: tuple, level: int) -> torch.Tensor:
-        """Return the loss of a batch of `batches`, so that the processes' mean is the whole's."""
+    def loss(self, batch: Batch, level: int) -> torch.Tensor:
+        """Return the loss of this process's part of a batch, times the number of processes."""
         x, y, weights = batch
         with torch.autocast(x.device.type, torch.bfloat16, x.device.type == "cuda"):
             logits = self.network(x, level)
+        # The parts' losses add up to that of the batch (`target_weights`), but gradients are
+        # averaged over processes; the factor turns their mean into the sum.
         return batch_loss(logits.float(), y, weights, self.multiclass) * world_size()
 
-    def validate(self, data: Data) -> np.ndarray:
+    def validate(self, data: TrialData) -> np.ndarray:
         """Return the logits of the validation split."""
         average_buffers(self.network)
-        return predict_together(self.network, data.feed, data.splits["val"].rows)
+        return predict_on_all_processes(self.network, data.loader, data.splits["val"].rows)
 
-    def note(self, logits: np.ndarray, data: Data) -> None:
-        """Note the validation loss of this epoch, and keep the weights if they are the best."""
+    def record_epoch(self, logits: np.ndarray, data: TrialData) -> None:
+        """Record this epoch's validation loss; keep the weights if the criterion is the lowest."""
         loss = float(whole_loss(logits, data.splits["val"].y, self.multiclass))
         self.trial.curve.append(loss)
         criterion = data.criterion(logits) if math.isfinite(loss) else math.inf
@@ -174,22 +229,26 @@ class Trainer:
 
 
 def find_criterion(select: str, y: np.ndarray, multiclass: bool) -> Callable[[np.ndarray], float]:
-    """Return what is minimised on validation targets `y`: the loss, or minus the mean AUC."""
+    """Return the criterion to minimise on validation targets `y`: the loss, or minus the AUC."""
     if select == "val_auc":
         return lambda logits: -float(mean_auc(np.nan_to_num(logits), y, multiclass))
     return lambda logits: float(whole_loss(logits, y, multiclass))
 
 
-def peak_rate(rate: float, entry: dict) -> float:
-    """Return the learning rate after the warm-up; with ``learning_rate_per`` it grows with the
-    batch (Goyal et al. 2017, arXiv 1706.02677, linear scaling rule)."""
+def peak_rate(rate: float, entry: TrainingEntry) -> float:
+    """Return the learning rate after warm-up.
+
+    With ``learning_rate_per: 256``, `rate` is the base rate for a batch of 256 images and grows in
+    proportion to the batch size, as the linear scaling rule demands: k times more images per step
+    mean k times fewer steps (Goyal et al. 2017, arXiv 1706.02677). MAE states its rates this way.
+    """
     per = entry.get("learning_rate_per")
     return rate * entry["batch_size"] / per if per else rate
 
 
-def predict_together(network: Network, feed: Feed, rows: np.ndarray) -> np.ndarray:
-    """Return float32 logits [len(rows), outputs], each process having made a part of them."""
+def predict_on_all_processes(network: Network, loader: Loader, rows: np.ndarray) -> np.ndarray:
+    """Return float32 logits [len(rows), outputs]; each process predicts a part of the images."""
     part = np.array_split(rows, world_size())[process_rank()]
     outputs = network.head.out_features
-    logits = predict_logits(network, feed, part) if len(part) else np.empty((0, outputs))
+    logits = predict_logits(network, loader, part) if len(part) else np.empty((0, outputs))
     return gather_arrays(logits.astype(np.float32))

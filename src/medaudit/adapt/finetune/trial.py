@@ -1,56 +1,75 @@
-"""What a trial works on, and what it leaves: the best epoch of one learning rate."""
+"""Inputs and result of one training run (trial): one learning rate of a fine-tuning or search."""
 
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from medaudit.adapt.finetune.inputs import Split
-from medaudit.adapt.finetune.loader import Feed
+from medaudit.adapt.finetune.loader import Loader
 
 
-@dataclass(frozen=True)
-class Data:
-    """What a trial is trained and chosen on.
+class TrialKey(NamedTuple):
+    """Learning rate and random seed of a trial.
 
     Parameters
     ----------
-    feed : Feed
-        Images.
+    learning_rate : float
+        Before the linear scaling rule, see `medaudit.adapt.finetune.trainer.peak_rate`.
+    seed : int
+        Determines the order of images, random views, dropout and drop path.
+    """
+
+    learning_rate: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class TrialData:
+    """Data that a trial is trained and selected on.
+
+    Parameters
+    ----------
+    loader : Loader
+        Batches of the images.
     splits : dict of str to Split
         ``train`` and ``val``.
     criterion : callable
-        Validation logits [n_val, tasks] to the number that the best epoch has least of.
-    watch : callable or None
-        What is noted of each epoch beside (`medaudit.adapt.finetune.group_curves`).
+        Maps validation logits [n_val, tasks] to the value to minimise; the epoch with the lowest
+        value is kept.
+    group_aucs : callable or None
+        Computes per-group AUCs to record after each epoch (`medaudit.adapt.finetune.group_curves`);
+        they do not affect the selection.
     """
 
-    feed: Feed
+    loader: Loader
     splits: dict[str, Split]
     criterion: Callable[[np.ndarray], float]
-    watch: Callable[[object, np.ndarray], dict] | None = None
+    group_aucs: Callable[[Any, np.ndarray], dict] | None = None
 
 
 @dataclass
 class Trial:
-    """One learning rate and the best epoch of it.
+    """Result of training at one learning rate: its curve and its best epoch.
 
     Parameters
     ----------
     learning_rate : float
     criterion : float
-        What was minimised on validation: the loss, or minus the AUC; infinite if never finite.
+        Lowest value of the criterion on validation; infinite if it was never finite.
     epoch : int
-        Epoch of the best value, counted from 1.
+        Epoch of this value, counted from 1.
     curve : list of float
         Validation loss after each epoch.
-    groups : list of dict
-        What was noted after each epoch of each group (`medaudit.adapt.finetune.group_curves`), or nothing.
     state : dict
-        The tuned parameters of that epoch.
+        Tuned parameters at that epoch.
+    groups : list of dict
+        AUC of each group after each epoch (`medaudit.adapt.finetune.group_curves`); empty if not
+        recorded.
     facts : dict
-        What else a training says of that epoch.
+        Further facts that the trainer reports on that epoch.
     """
 
     learning_rate: float
@@ -62,21 +81,21 @@ class Trial:
     facts: dict = field(default_factory=dict)
 
     def to_state(self) -> dict:
-        """Return it as a checkpoint keeps it."""
+        """Return the trial as a checkpoint stores it."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     @classmethod
     def from_state(cls, state: dict) -> "Trial":
-        """Restore it from a checkpoint."""
+        """Return the trial of a checkpoint."""
         return cls(**state)
 
     def summary(self) -> dict:
-        """Return it as JSON, without parameters; what is not finite is null."""
+        """Return the trial as JSON, without parameters; values that are not finite are null."""
         values = asdict(Trial(self.learning_rate, self.criterion, self.epoch, self.curve))
         del values["state"], values["facts"], values["groups"]
         values["curve"] = [_plain(value) for value in self.curve]
-        noted = {"groups": [_rounded(epoch) for epoch in self.groups]} if self.groups else {}
-        return {**values, "criterion": _plain(self.criterion), **noted, **self.facts}
+        recorded = {"groups": [_rounded(epoch) for epoch in self.groups]} if self.groups else {}
+        return {**values, "criterion": _plain(self.criterion), **recorded, **self.facts}
 
 
 def _rounded(epoch: dict) -> dict:
@@ -87,4 +106,5 @@ def _rounded(epoch: dict) -> dict:
 
 
 def _plain(value: float) -> float | None:
+    """Return a number as JSON: 6 significant digits, null if it is not finite."""
     return float(f"{value:.6g}") if math.isfinite(value) else None

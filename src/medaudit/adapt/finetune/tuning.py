@@ -1,15 +1,17 @@
-"""What is tuned of an image tower: parts of it, or low-rank adapters beside frozen parts."""
+"""Select what is tuned in an image tower: parts of it, or low-rank adapters (LoRA)."""
 
 import re
 
 from torch import nn
 
 from medaudit.adapt.finetune.masks import tuned_parameters
+from medaudit.adapt.finetune_settings import TrainingEntry
+from medaudit.core.entry_types.methods import MethodEntryLora
 from medaudit.core.errors import MedauditError
 
 
-def apply_tuning(tower: nn.Module, entry: dict) -> nn.Module:
-    """Choose what of an image tower is tuned.
+def apply_tuning(tower: nn.Module, entry: TrainingEntry) -> nn.Module:
+    """Set which parameters of an image tower are tuned; return the tower.
 
     Parameters
     ----------
@@ -18,12 +20,12 @@ def apply_tuning(tower: nn.Module, entry: dict) -> nn.Module:
     entry : dict
         ``tune``: ``lora`` (adapters of rank ``lora.rank``, scaled by ``lora.alpha`` / rank, at
         ``lora.targets``; Hu et al. 2022, equation 3), or one of the masks of
-        `medaudit.adapt.finetune.masks.tuned_parameters`, with ``mask`` where it is ``mask``.
+        `medaudit.adapt.finetune.masks.tuned_parameters`; ``mask`` if ``tune`` is ``mask``.
 
     Returns
     -------
     torch.nn.Module
-        The tower; what is not tuned has no gradient.
+        The tower; parameters that are not tuned require no gradient.
     """
     if entry["tune"] == "lora":
         tower.requires_grad_(False)
@@ -35,11 +37,12 @@ def apply_tuning(tower: nn.Module, entry: dict) -> nn.Module:
 
 
 def train_tuned(module: nn.Module, mode: bool) -> None:
-    """Set training mode where something is tuned, evaluation mode where nothing is.
+    """Set training mode where parameters are tuned, and evaluation mode elsewhere.
 
-    So a frozen batch norm keeps its statistics, and a frozen block drops nothing. Modules without
-    parameters (dropout, drop path) follow the module around them; of an adapted layer only the
-    adapter trains.
+    A frozen batch norm then keeps its statistics, and a frozen block drops nothing; otherwise the
+    output of frozen blocks would change from step to step and could not be stored. Modules without
+    parameters (dropout, drop path) get the mode of the module around them. In a layer with an
+    adapter, only the adapter is in training mode.
     """
     if any("lora_" in name for name, _ in module.named_parameters()):
         module.eval()
@@ -51,7 +54,7 @@ def train_tuned(module: nn.Module, mode: bool) -> None:
 
 
 def _train_parts(module: nn.Module, mode: bool) -> tuple[bool, bool]:
-    """Set the modes of a module and below; return whether it has parameters, and tuned ones."""
+    """Set the mode of a module and its children; return if it has parameters, and tuned ones."""
     own = [parameter.requires_grad for parameter in module.parameters(recurse=False)]
     parts = [(part, *_train_parts(part, mode)) for part in module.children()]
     tuned = any(own) or any(inside for _, _, inside in parts)
@@ -62,21 +65,21 @@ def _train_parts(module: nn.Module, mode: bool) -> tuple[bool, bool]:
     return bool(own) or any(holds for _, holds, _ in parts), tuned
 
 
-def add_lora(tower: nn.Module, settings: dict) -> nn.Module:
-    """Put peft's LoRA adapters into a frozen tower.
+def add_lora(tower: nn.Module, settings: MethodEntryLora) -> nn.Module:
+    """Return a frozen tower with peft's LoRA adapters.
 
     Parameters
     ----------
     tower : torch.nn.Module
         Changed in place.
     settings : dict
-        ``rank``, ``alpha``, ``dropout``, and ``targets``: ``auto`` or a regular expression that a
-        module's whole name must match.
+        ``rank``, ``alpha``, ``dropout``, and ``targets``: ``auto`` or a regular expression for
+        the full names of modules.
 
     Raises
     ------
     MedauditError
-        No module matches.
+        No module matches ``targets``.
     """
     from peft import LoraConfig, inject_adapter_in_model
 
@@ -97,8 +100,8 @@ def add_lora(tower: nn.Module, settings: dict) -> nn.Module:
 def find_targets(tower: nn.Module, targets: str) -> list[str]:
     """Return the names of the modules that get an adapter.
 
-    ``auto`` takes the attention projections (linear layers below a module named ``attn``, or
-    whole ``MultiheadAttention`` modules), and where there are none, as in a ResNet, every
+    ``auto`` selects the attention projections (linear layers inside a module named ``attn``, or
+    whole ``MultiheadAttention`` modules). If there are none, as in a ResNet, it selects every
     convolution.
     """
     modules = dict(tower.named_modules())
@@ -116,5 +119,7 @@ def find_targets(tower: nn.Module, targets: str) -> list[str]:
         names = whole + parts or [n for n, m in modules.items() if isinstance(m, nn.Conv2d)]
     if not names:
         known = sorted({type(m).__name__ for m in modules.values()})
-        raise MedauditError(f"lora.targets {targets!r} matches no module; the tower has {known}")
+        raise MedauditError(
+            f"lora.targets {targets!r} matches no module name; the tower has modules of the types {known}"
+        )
     return names

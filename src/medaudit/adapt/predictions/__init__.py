@@ -1,17 +1,22 @@
-"""Stage `predictions`: a stranger's scores as the predictions of a model in the catalogue.
+"""Stage `predictions`: external scores become the predictions of a model of the catalogue.
 
-So that a model nobody can load, or that was run elsewhere, stands beside ours in every table.
+For a model whose weights are not available, or that was run elsewhere: it then appears next to the
+other models in every table.
 """
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
 
 from medaudit.adapt.predictions.columns import find_columns
+from medaudit.adapt.predictions.probabilities import as_probabilities
 from medaudit.adapt.predictions.reading import read_sheet
-from medaudit.adapt.predictions.shaping import as_probabilities, tidy
+from medaudit.adapt.predictions.shaping import tidy
+from medaudit.core.entry_types import ModelEntry
 from medaudit.core.errors import MedauditError
 from medaudit.core.files import data_root, sha256
 from medaudit.core.table_io import COHORT, PREDICTIONS, read_table, write_table
@@ -19,78 +24,108 @@ from medaudit.core.table_io import COHORT, PREDICTIONS, read_table, write_table
 log = logging.getLogger(__name__)
 
 
-def predictions(settings: dict, *, cohort: Path, output: Path, threads: int = 1) -> None:
-    """Turn a file of scores into predictions on a cohort.
+class PredictionsSettings(TypedDict):
+    """Settings of the stage."""
+
+    cohort: str
+    model: str
+    method: str
+    tasks: list[str]
+    task_type: str
+    entry: ModelEntry
+
+
+def predictions(settings: PredictionsSettings, *, cohort: Path, output: Path) -> None:
+    """Turn a file of external scores into predictions on a cohort.
 
     Parameters
     ----------
     settings : dict
         ``cohort``, ``model``, ``method`` (names), ``tasks``, ``task_type`` (the cohort's) and
         ``entry``, the model's catalogue entry: ``file`` (absolute or below the data root), and
-        perhaps ``columns`` (see `medaudit.score.score`), ``scores`` (``auto``, ``probabilities``,
-        ``logits``), ``positive``, ``rename`` (tasks of the file to those of the cohort). Where the
-        file has a column of models or of methods with more than one value, the rows named as the
-        catalogue's model or as the method are taken.
+        optionally ``columns`` (see `medaudit.score.score`), ``scores`` (``auto``,
+        ``probabilities``, ``logits``), ``positive``, ``rename`` (task in the file to task of the
+        cohort). If the file holds several models or methods, only the rows named like the
+        catalogue's model or method are used.
     cohort : Path
-        The cohort's table: splits and labels are its own.
+        The cohort's table, which decides splits and labels.
     output : Path
-        Table of `medaudit.core.table_io.PREDICTIONS`. Its footer holds the file's name and sha256, how
-        scores were read, and how many of its images are not in the cohort.
-    threads : int
-        Not used.
+        Table of `medaudit.core.table_io.PREDICTIONS`. Its footer holds the file's name and
+        SHA-256, how the scores were read, and how many images are not in the cohort.
 
     Raises
     ------
     MedauditError
-        No id fits, a validation or test image of the cohort has no score while others of its
-        split have, a label differs from the cohort's, a task is missing.
+        No id matches; a validation or test image has no score although others of its split have
+        one; a label differs from the cohort's; a task is missing.
     """
     entry, table = settings["entry"], read_table(cohort, COHORT)
     path = data_root() / entry["file"]
     frame, notes = read_scores(path, settings)
-    matched, strange = match(frame, table, settings["tasks"], str(path))
-    footer = {name: settings[name] for name in ("cohort", "model", "method")}
-    footer |= {"file": path.name, "sha256": sha256(path), "read_as": notes, "unknown_ids": strange}
-    write_table(matched, output, PREDICTIONS, **footer)
+    matched, unknown = match(frame, table, settings["tasks"], str(path))
+    write_table(
+        matched,
+        output,
+        PREDICTIONS,
+        cohort=settings["cohort"],
+        model=settings["model"],
+        method=settings["method"],
+        file=path.name,
+        sha256=sha256(path),
+        read_as=notes,
+        unknown_ids=unknown,
+    )
 
 
-def read_scores(path: Path, settings: dict) -> tuple[pd.DataFrame, list[str]]:
-    """Return the model's rows of a file, tasks named as the cohort's, and how it was read."""
+def read_scores(path: Path, settings: PredictionsSettings) -> tuple[pd.DataFrame, list[str]]:
+    """Return the model's rows, with the cohort's task names, and notes on how they were read."""
     entry = settings["entry"]
     given = {k: [v] if isinstance(v, str) else v for k, v in entry.get("columns", {}).items()}
     sheet = read_sheet(path)
     found = find_columns(list(sheet.frame.columns), given, str(path), needs_label=False)
-    frame = tidy(sheet, found, entry.get("positive"))
-    for role in ("model", "method"):
-        frame = _chosen(frame, role, settings[role], str(path))
-    tasks = settings["tasks"]
-    if len(tasks) == 1 and frame["task"].nunique() == 1:
-        frame["task"] = tasks[0]
-    frame["task"] = frame["task"].replace(entry.get("rename", {}))
-    frame = frame[frame["task"].isin(tasks)].reset_index(drop=True)
-    lacking = [task for task in tasks if not (frame["task"] == task).any()]
-    if lacking:
-        raise MedauditError(
-            f"{path} has no scores for the tasks {lacking}; name its own in the model's `rename`"
-        )
+    tidied = tidy(sheet, found, entry.get("positive"))
+    frame = _rows_named(tidied.frame, "model", settings["model"], str(path))
+    frame = _rows_named(frame, "method", settings["method"], str(path))
+    frame = _with_tasks_of_cohort(frame, settings, str(path))
     multiclass = settings["task_type"] == "multiclass"
     frame["score"], read = as_probabilities(frame, entry.get("scores", "auto"), multiclass)
-    return frame, [*sheet.notes, f"scores are {read}"]
+    return frame, [*sheet.notes, *tidied.notes, f"scores are {read}"]
 
 
-def _chosen(frame: pd.DataFrame, role: str, name: str, where: str) -> pd.DataFrame:
+def _rows_named(frame: pd.DataFrame, role: str, name: str, where: str) -> pd.DataFrame:
     names = frame[role].unique()
     if len(names) == 1:
         return frame
     if name not in names:
-        raise MedauditError(f"{where} has the {role}s {sorted(names)[:5]} and none named {name!r}")
+        raise MedauditError(
+            f"{where} has the {role}s {sorted(names)[:5]} and none named {name!r}; give the "
+            f"catalogue's {role} one of these names, or rename it in the file"
+        )
     return frame[frame[role] == name]
+
+
+def _with_tasks_of_cohort(
+    frame: pd.DataFrame, settings: PredictionsSettings, where: str
+) -> pd.DataFrame:
+    tasks = settings["tasks"]
+    # With one task on both sides there is nothing to mix up, whatever the file calls it.
+    if len(tasks) == 1 and frame["task"].nunique() == 1:
+        frame = frame.assign(task=tasks[0])
+    frame = frame.assign(task=frame["task"].replace(settings["entry"].get("rename", {})))
+    frame = frame[frame["task"].isin(tasks)].reset_index(drop=True)
+    lacking = [task for task in tasks if not (frame["task"] == task).any()]
+    if lacking:
+        raise MedauditError(
+            f"{where} has no scores for the tasks {lacking}; map the file's task names to them "
+            "in the model's `rename`"
+        )
+    return frame
 
 
 def match(
     frame: pd.DataFrame, cohort: pd.DataFrame, tasks: list[str], where: str
 ) -> tuple[pd.DataFrame, int]:
-    """Return the rows of the cohort's validation and test images, and how many ids are strange.
+    """Return the rows of the validation and test images, and the number of unknown image ids.
 
     Parameters
     ----------
@@ -99,7 +134,7 @@ def match(
     cohort : pandas.DataFrame
         Columns of `medaudit.core.table_io.COHORT`.
     tasks : list of str
-        Every one is needed.
+        Every one of them must be there.
     where : str
         The file, for messages.
     """
@@ -110,50 +145,56 @@ def match(
             f"({_some(cohort['image_id'])}); give the cohort's image_id, or name the column in "
             "the model's `columns: {id: ...}`"
         )
-    strange = frame.loc[place < 0, "image_id"].unique()
-    if len(strange):
-        log.warning("%s: %d images are not in the cohort: %s", where, len(strange), _some(strange))
+    unknown = frame.loc[place < 0, "image_id"].unique()
+    if len(unknown):
+        log.warning("%s: %d images are not in the cohort: %s", where, len(unknown), _some(unknown))
     frame, place = frame[place >= 0], place[place >= 0]
     frame = frame.assign(split=cohort["split"].to_numpy()[place])
     for task, rows in frame.groupby("task").indices.items():
-        _compare_labels(frame, rows, cohort[f"y_{task}"].to_numpy(float)[place], task, where)
-        frame.iloc[rows, frame.columns.get_loc("y")] = cohort[f"y_{task}"].to_numpy(float)[
-            place[rows]
-        ]
+        labels = cohort[f"y_{task}"].to_numpy(float)[place]
+        _compare_labels(frame, rows, labels, str(task), where)
+        frame.iloc[rows, frame.columns.get_loc("y")] = labels[rows]
     scored = frame[frame["split"] != "train"]
     _check_complete(scored, cohort, tasks, where)
     kept = scored[list(PREDICTIONS.columns)].sort_values(
         ["task", "seed", "image_id"], kind="stable"
     )
-    return kept.reset_index(drop=True), len(strange)
+    return kept.reset_index(drop=True), len(unknown)
 
 
-def _compare_labels(frame, rows: np.ndarray, owner: np.ndarray, task: str, where: str) -> None:
-    given, own = frame["y"].to_numpy(float)[rows], owner[rows]
-    differ = (given != own) & ~np.isnan(given) & ~np.isnan(own)
+def _compare_labels(
+    frame: pd.DataFrame, rows: np.ndarray, labels: np.ndarray, task: str, where: str
+) -> None:
+    given, expected = frame["y"].to_numpy(float)[rows], labels[rows]
+    differ = (given != expected) & ~np.isnan(given) & ~np.isnan(expected)
     if differ.any():
         raise MedauditError(
             f"{where}: {int(differ.sum())} labels of {task} differ from the cohort's, e.g. of "
-            f"{frame['image_id'].iloc[rows[differ][0]]!r}; are these the same images, is 1 the "
-            "same class (`positive`)?"
+            f"{frame['image_id'].iloc[rows[differ][0]]!r}; check that the images are the same and "
+            "that 1 means the same class (`positive`)"
         )
 
 
-def _check_complete(scored: pd.DataFrame, cohort: pd.DataFrame, tasks: list[str], where) -> None:
+def _check_complete(
+    scored: pd.DataFrame, cohort: pd.DataFrame, tasks: list[str], where: str
+) -> None:
     for split in ("val", "test"):
         ids = cohort.loc[cohort["split"] == split, "image_id"]
         rows = scored[scored["split"] == split]
         wanted = len(ids) * len(tasks) * scored["seed"].nunique()
         if split == "val" and rows.empty:
-            log.warning("%s scores no validation image: only a fixed threshold can be used", where)
+            log.warning(
+                "%s has no score for any validation image: only a fixed threshold can be used",
+                where,
+            )
         elif len(rows) != wanted:
             absent = ids[pd.Index(rows["image_id"].unique()).get_indexer(ids) < 0]
             raise MedauditError(
                 f"{where} has {len(rows)} of {wanted} scores (images x tasks x seeds) of the "
-                f"{split} split; {len(absent)} images have none, e.g. {_some(absent)}: who is left "
-                "out may decide the gap, so all are needed"
+                f"{split} split; {len(absent)} images have none, e.g. {_some(absent)}. Add them: "
+                "leaving images out can create or hide a gap"
             )
 
 
-def _some(values) -> str:
+def _some(values: Iterable) -> str:
     return ", ".join(map(repr, pd.Series(values).drop_duplicates().head(3)))

@@ -1,4 +1,4 @@
-"""Which column is what: detected by name, or named by the user, and always shown."""
+"""Find the role of each column of a predictions file: by its name, or as the user says."""
 
 import re
 from dataclasses import dataclass, field
@@ -26,18 +26,18 @@ OPTIONS = ("id", "patient", "split", "label", "score", "model", "method", "task"
 
 @dataclass
 class Columns:
-    """Where everything stands in a predictions file.
+    """The role of each column of a predictions file.
 
     Parameters
     ----------
     roles : dict of str to str
-        Column of each of `OPTIONS` that is a single column.
+        The column of each role in `OPTIONS` that has a single column.
     tasks : dict of str to (str or None, str)
         Label and score column of each task of a wide file.
     label : str or None
-        The one label column beside several score columns.
+        The only label column, if there are several score columns.
     scores : dict of str to str
-        Score columns beside one label, by the class or model that they are named for.
+        Score columns that share one label column, by the class or model that they are named for.
     """
 
     roles: dict[str, str] = field(default_factory=dict)
@@ -49,7 +49,8 @@ class Columns:
     def taken(self) -> set[str]:
         """Columns that have a role."""
         pairs = {column for pair in self.tasks.values() for column in pair}
-        return {*self.roles.values(), *pairs, *self.scores.values(), self.label} - {None}
+        named = {*self.roles.values(), *pairs, *self.scores.values(), self.label}
+        return {column for column in named if column is not None}
 
 
 def plain(name: str) -> str:
@@ -59,7 +60,7 @@ def plain(name: str) -> str:
 
 
 def find_role(names: list[str], role: str, taken: set[str]) -> str | None:
-    """Return the free column with the best name for `role`, or None."""
+    """Return the column not yet taken with the best name for `role`, or None."""
     known = {plain(name): name for name in reversed(names) if name not in taken}
     return next((known[word] for word in SYNONYMS[role].split() if word in known), None)
 
@@ -74,21 +75,21 @@ def find_columns(
     names : list of str
         Its columns.
     given : dict of str to list of str
-        Columns the user named, by `OPTIONS`; ``label`` and ``score`` may hold several, as many
-        of each (tasks), or one label and several scores (classes or models).
+        Columns that the user named, by role (`OPTIONS`). ``label`` and ``score`` may have several:
+        equally many (tasks), or one label and several scores (classes or models).
     where : str
         The file, for messages.
     needs_label : bool
-        Without it the score columns alone will do.
+        Whether a file without labels is an error.
 
     Raises
     ------
     MedauditError
-        A named column is not there, or no label or score column is found.
+        A named column does not exist, or no label or score column is found.
     """
     absent = [column for chosen in given.values() for column in chosen if column not in names]
     if absent:
-        raise MedauditError(f"{where} has no column {absent}; it has {names}")
+        raise MedauditError(f"{where} has no column {absent}; name one of {names}")
     found = Columns({role: chosen[0] for role, chosen in given.items() if len(chosen) == 1})
     for role in ("id", "patient", "split", "model", "method", "seed"):
         _detect(found, names, role)
@@ -105,7 +106,7 @@ def _detect(found: Columns, names: list[str], role: str) -> None:
         found.roles[role] = column
 
 
-def _pair_given(found: Columns, given: dict, where: str) -> None:
+def _pair_given(found: Columns, given: dict[str, list[str]], where: str) -> None:
     labels, scores = given.get("label", []), given.get("score", [])
     for role in ("label", "score"):
         found.roles.pop(role, None)
@@ -118,19 +119,22 @@ def _pair_given(found: Columns, given: dict, where: str) -> None:
     else:
         raise MedauditError(
             f"{where}: {len(labels)} label columns and {len(scores)} score columns do not pair; "
-            "give as many of each, or one label and several scores"
+            "name equally many of each, or one label and several scores"
         )
 
 
 def _find_layout(found: Columns, names: list[str], where: str, needs_label: bool) -> None:
     for role in ("label", "score", "task"):
         _detect(found, names, role)
+    # A plain score column decides the layout: columns such as score_edema are then attributes.
     if "score" in found.roles and ("label" in found.roles or not needs_label):
         return
     free = [name for name in names if name not in found.taken or name == found.roles.get("label")]
     scores = {stem: n for n in free if (stem := _stem(n, SCORES))}
     labels = {stem: n for n in free if n not in scores.values() and (stem := _stem(n, LABELS))}
-    pairs = {stem: (labels[stem], scores[stem]) for stem in labels if stem in scores}
+    pairs: dict[str, tuple[str | None, str]] = {
+        stem: (labels[stem], scores[stem]) for stem in labels if stem in scores
+    }
     if pairs:
         found.tasks = pairs
         found.roles.pop("label", None)
@@ -143,12 +147,12 @@ def _find_layout(found: Columns, names: list[str], where: str, needs_label: bool
         lacking = [role for role in ("label", "score") if role not in found.roles]
         raise MedauditError(
             f"{where}: found no {' and no '.join(lacking)} column among {names}; name them with "
-            "--label and --score (several of each for several tasks)"
+            "--label and --score (for several tasks, several of each)"
         )
 
 
 def _stem(name: str, words: str) -> str | None:
-    """Return what is left of a column name such as ``score_edema`` or ``edema_score``."""
+    """Return the name without one of the `words`: ``edema`` for ``score_edema``, ``edema_score``."""
     match = re.fullmatch(rf"(?:{words})[_ .:-]+(.+)", name, re.IGNORECASE)
     match = match or re.fullmatch(rf"(.+?)[_ .:-]+(?:{words})", name, re.IGNORECASE)
     return match.group(1) if match else None

@@ -1,4 +1,4 @@
-"""Read a stranger's table as text: CSV, TSV, Parquet, whatever its delimiter and encoding."""
+"""Read an external table as text: CSV, TSV or Parquet, whatever its delimiter and encoding."""
 
 import csv
 import io
@@ -24,16 +24,16 @@ BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-
 
 @dataclass
 class Sheet:
-    """A table as it stands in its file.
+    """A table as its file holds it.
 
     Parameters
     ----------
     frame : pandas.DataFrame
-        Text, or numbers where a Parquet file says so; blanks are missing.
+        Text, or numbers if the Parquet file has numbers; blanks are missing.
     where : str
         The file, for messages.
     notes : list of str
-        What was detected: delimiter, encoding.
+        What was detected while reading: delimiter, encoding.
     """
 
     frame: pd.DataFrame
@@ -47,30 +47,36 @@ def read_sheet(source: Path | pd.DataFrame, where: str = "the table") -> Sheet:
     Parameters
     ----------
     source : Path or pandas.DataFrame
-        ``.parquet`` (or a file that starts like one), else delimited text: the delimiter (comma,
-        semicolon, tab, bar) and the encoding (UTF-8, UTF-16 with a mark, else Windows-1252) are
-        detected. A frame is taken as it is.
+        Parquet (by suffix or by its first bytes), otherwise delimited text, whose delimiter
+        (comma, semicolon, tab, bar) and encoding (UTF-8, UTF-16 with a byte-order mark, otherwise
+        Windows-1252) are detected. A data frame is used as it is.
     where : str
-        Names a frame in messages.
+        Name of a data frame in messages.
 
     Raises
     ------
     MedauditError
-        There is no such file, it is empty or broken, it has no rows, or a column stands twice.
+        The file does not exist, is empty or broken, has no rows, or has a duplicate column.
     """
     if isinstance(source, pd.DataFrame):
         sheet = Sheet(source.reset_index(drop=True), where)
     else:
         sheet = _read_file(Path(source))
     names = [re.sub(_CONTROLS, " ", str(name)).strip() for name in sheet.frame.columns]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise MedauditError(f"{sheet.where}: the columns {twice} stand twice; rename or drop one")
-    sheet.frame.columns = names
+    _check_unique(names, sheet.where)
+    sheet.frame.columns = pd.Index(names)
     _drop_controls(sheet.frame)
     if sheet.frame.empty:
-        raise MedauditError(f"{sheet.where} has a header ({', '.join(names)}) and no rows")
+        raise MedauditError(
+            f"{sheet.where} has a header ({', '.join(names)}) and no rows; export it again"
+        )
     return sheet
+
+
+def _check_unique(names: list[str], where: str) -> None:
+    duplicate = sorted({name for name in names if names.count(name) > 1})
+    if duplicate:
+        raise MedauditError(f"{where}: duplicate columns {duplicate}; rename or drop one of each")
 
 
 def _read_file(path: Path) -> Sheet:
@@ -89,45 +95,43 @@ def _read_file(path: Path) -> Sheet:
 
 
 def _read_parquet(data: bytes) -> pd.DataFrame:
-    """Read the columns as they are; what pandas noted about them is left unread."""
+    """Read the columns without the metadata of pandas: a named index is a column like the others."""
     file = pq.ParquetFile(pa.BufferReader(data))
     rows, columns = file.metadata.num_rows, file.metadata.num_columns
     if rows * columns > MOST_CELLS:
         raise pa.ArrowInvalid(f"it claims {rows:,} rows of {columns} columns")
     table = file.read().replace_schema_metadata(None)
-    table.validate(full=True)  # texts too: Arrow hands on what is no UTF-8
+    table.validate(full=True)  # full: Arrow would otherwise hand on text that is not UTF-8
     frame = table.to_pandas()
     return frame.drop(columns=[name for name in frame.columns if _UNNAMED.fullmatch(name)])
 
 
 def _read_text(data: bytes, path: Path) -> Sheet:
     if b"\x00" in data[:4096] and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise MedauditError(f"{path} is not text and not Parquet; give CSV, TSV or Parquet")
+        raise MedauditError(f"{path} is not text and not Parquet; export it as CSV, TSV or Parquet")
     data, encoding = _as_utf8(data)
     header = _header_line(data)
     delimiter = max(DELIMITERS, key=_unquoted(header).count)
     names = _split(header, delimiter)
-    if len(names) > len(set(names)):
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise MedauditError(f"{path}: the columns {twice} stand twice; rename or drop one")
+    _check_unique(names, str(path))  # Arrow would fail without saying which
     table = pa_csv.read_csv(
         io.BytesIO(data),
         read_options=pa_csv.ReadOptions(column_names=names, skip_rows=_lines_before(data, header)),
         parse_options=pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=b'"' in data),
         convert_options=pa_csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()),
+            column_types=dict.fromkeys(names, pa.string()),  # ids keep their zeros: 007
             null_values=BLANKS,
             strings_can_be_null=True,
             quoted_strings_can_be_null=True,
         ),
     )
     table = pa.table({name: _trimmed(table.column(name)) for name in names})
-    said = {"\t": "tab"}.get(delimiter, delimiter)
-    return Sheet(table.to_pandas(), str(path), [f"delimiter {said!r}, {encoding}"])
+    shown = {"\t": "tab"}.get(delimiter, delimiter)
+    return Sheet(table.to_pandas(), str(path), [f"delimiter {shown!r}, {encoding}"])
 
 
 def _drop_controls(frame: pd.DataFrame) -> None:
-    """Put a space for control characters and line ends: texts end in pictures and documents."""
+    """Replace control characters and line ends by spaces, since texts appear in figures and LaTeX."""
     for name in frame.columns:
         if pd.api.types.is_string_dtype(frame[name]):
             text = frame[name].astype("str")
@@ -171,12 +175,12 @@ def _split(line: str, delimiter: str) -> list[str]:
 
 
 def as_numbers(column: pd.Series, what: str, where: str) -> pd.Series:
-    """Return a column as float64; decimal commas are read where every value has that form.
+    """Return a column as float64; decimal commas are read if every number is written that way.
 
     Raises
     ------
     MedauditError
-        A value that is not missing is no number; the message shows the first ones.
+        A value is neither missing nor a number; the message shows the first ones.
     """
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return column.astype(float)
@@ -189,13 +193,13 @@ def as_numbers(column: pd.Series, what: str, where: str) -> pd.Series:
         shown = ", ".join(map(repr, column[bad].unique()[:3]))
         raise MedauditError(
             f"{where}: {int(bad.sum())} values of {what} are not numbers, e.g. {shown} (row "
-            f"{int(bad.to_numpy().argmax()) + 1}); is this the right column?"
+            f"{int(bad.to_numpy().argmax()) + 1}); correct them, or name another column"
         )
     return numbers.astype(float)
 
 
 def has_decimal_commas(column: pd.Series) -> bool:
-    """Return whether text numbers are written like ``0,25``: all of them, or whole."""
+    """Return whether numbers are written like ``0,25``, except whole ones."""
     if not pd.api.types.is_string_dtype(column):
         return False
     text = column.dropna()

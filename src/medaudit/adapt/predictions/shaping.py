@@ -1,6 +1,6 @@
-"""From a stranger's columns to tidy predictions: model, image, task, seed, y, score."""
+"""From an external table to tidy predictions: model, image, task, seed, y, score."""
 
-import re
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -16,84 +16,151 @@ SPLITS = {
     "val": "val valid validation dev tune tuning",
     "test": "test testing tst holdout hold_out evaluation",
 }
-KINDS = ("auto", "probabilities", "logits")
 KEY = ["model", "method", "seed", "image_id", "task"]
 
 
-def tidy(sheet: Sheet, columns: Columns, positive: str | None) -> pd.DataFrame:
-    """Return one row a model, method, seed, image and task.
+@dataclass
+class TidyPredictions:
+    """Predictions with one row per model, method, seed, image and task.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        ``image_id``, ``patient_id`` (the image id without a patient column), ``split``, ``model``,
+        ``method``, ``seed``, ``task``, ``y`` (1, 0 or missing), ``score`` (as given), ``row`` (of
+        the file, from 0).
+    multiclass : bool
+        Whether one label column names the class of each image, so that the tasks are classes that
+        exclude each other.
+    notes : list of str
+        What was decided while reading, for the user.
+    """
+
+    frame: pd.DataFrame
+    multiclass: bool
+    notes: list[str]
+
+
+@dataclass
+class _Reader:
+    """A sheet, its columns, the user's positive label, and the notes taken while reading."""
+
+    sheet: Sheet
+    columns: Columns
+    positive: str | None
+    notes: list[str] = field(default_factory=list)
+
+
+def tidy(sheet: Sheet, columns: Columns, positive: str | None) -> TidyPredictions:
+    """Return the predictions of a table in long form, whatever its layout.
 
     Parameters
     ----------
     sheet : Sheet
-        The file; notes on what was decided are added to it.
+        The table.
     columns : Columns
-        Where everything stands.
+        The role of each column.
     positive : str, optional
-        The label's value that counts as 1.
-
-    Returns
-    -------
-    pandas.DataFrame
-        image_id, patient_id (the image where no column says), split, model, method, seed, task,
-        y (1, 0 or missing), score (as given), row (of the file).
+        The label value that counts as 1.
 
     Raises
     ------
     MedauditError
-        Labels are not two-valued, scores are no finite numbers, a split is unknown, a row stands
-        twice.
+        A label is neither positive nor negative, a score is not a finite number, a split is
+        unknown, or two rows have the same model, method, seed, image and task.
     """
-    base = _base(sheet, columns)
-    frame = pd.concat(_layout(sheet, columns, base, positive), ignore_index=True)
+    reader = _Reader(sheet, columns, positive)
+    base = _base(reader)
+    multiclass = _names_classes(sheet, columns)
+    parts = _classes(reader, base) if multiclass else _layout(reader, base)
+    frame = pd.concat(parts, ignore_index=True)
+    _check_unique(frame, sheet.where)
+    return TidyPredictions(frame, multiclass, reader.notes)
+
+
+def find_task_type(predictions: TidyPredictions, wanted: str) -> str:
+    """Return ``binary``, ``multilabel`` or ``multiclass``; a single task is always binary.
+
+    With ``wanted="auto"``, several tasks are multi-class if one label column names the class, or
+    if every image has exactly one positive label and probabilities that sum to 1 within 0.001.
+    """
+    frame = predictions.frame
+    tasks = frame["task"].nunique()
+    if tasks == 1:
+        return "binary"
+    if wanted != "auto":
+        return wanted
+    if predictions.multiclass:
+        return "multiclass"
+    images = frame.groupby(["model", "method", "seed", "image_id"], sort=False)
+    one = (images["y"].sum() == 1) & (images["y"].count() == tasks)
+    sums = (images["score"].sum() - 1).abs() < 1e-3
+    return "multiclass" if (one & sums).all() else "multilabel"
+
+
+def _check_unique(frame: pd.DataFrame, where: str) -> None:
+    # Columns that hold one value cannot distinguish rows; leaving them out saves time and memory.
     varying = [k for k in KEY if k == "image_id" or (frame[k] != frame[k].iloc[0]).any()]
-    twice = frame.duplicated(varying, keep=False)
-    if twice.any():
-        shown = frame.loc[twice, KEY].iloc[0].to_dict()
+    duplicate = frame.duplicated(varying, keep=False)
+    if duplicate.any():
+        shown = frame.loc[duplicate, KEY].iloc[0].to_dict()
         raise MedauditError(
-            f"{sheet.where}: {int(twice.sum())} rows share model, image and task, e.g. {shown}; "
-            "drop the repeats, or name the column that tells them apart (--id, --task, --model, "
-            "--seed)"
+            f"{where}: {int(duplicate.sum())} rows share model, image and task, e.g. {shown}; "
+            "drop the duplicates, or name the column that distinguishes them (--id, --task, "
+            "--model, --seed)"
         )
-    return frame
 
 
-def _base(sheet: Sheet, columns: Columns) -> pd.DataFrame:
-    frame, roles = sheet.frame, columns.roles
-    base = pd.DataFrame({"row": np.arange(len(frame))})
-    if "id" in roles:
-        base["image_id"] = _text(sheet, roles["id"], "id")
-    else:
-        several = [role for role in ("model", "method", "task", "seed") if role in roles]
-        if several:
-            raise MedauditError(
-                f"{sheet.where} has a column of {several[0]}s and no image id, so rows cannot be "
-                "matched; name the id column with --id"
-            )
-        base["image_id"] = "row " + (base["row"] + 1).astype("str")
-        sheet.notes.append("no image id: rows are numbered")
+def _base(reader: _Reader) -> pd.DataFrame:
+    """Return row, image_id, patient_id, split, model, method and seed of each row of the file."""
+    sheet, roles = reader.sheet, reader.columns.roles
+    base = pd.DataFrame({"row": np.arange(len(sheet.frame))})
+    base["image_id"] = _image_ids(reader, base["row"])
     base["patient_id"] = (
         _text(sheet, roles["patient"], "patient") if "patient" in roles else base["image_id"]
     )
     base["split"] = _splits(sheet, roles["split"]) if "split" in roles else "test"
     for role, default in (("model", "model"), ("method", "given")):
         base[role] = _text(sheet, roles[role], role) if role in roles else default
-    base["seed"] = pd.factorize(frame[roles["seed"]], sort=True)[0] if "seed" in roles else 0
+    seeds = roles.get("seed")
+    base["seed"] = pd.factorize(sheet.frame[seeds], sort=True)[0] if seeds else 0
     return base
+
+
+def _image_ids(reader: _Reader, row: pd.Series) -> pd.Series:
+    sheet, roles = reader.sheet, reader.columns.roles
+    if "id" in roles:
+        return _text(sheet, roles["id"], "id")
+    several = [role for role in ("model", "method", "task", "seed") if role in roles]
+    if several:
+        raise MedauditError(
+            f"{sheet.where} has a column of {several[0]}s and no image id, so rows cannot be "
+            "matched; name the id column with --id"
+        )
+    reader.notes.append("no image id: rows are numbered")
+    return "row " + (row + 1).astype("str")
 
 
 def _text(sheet: Sheet, column: str, what: str) -> pd.Series:
     values = sheet.frame[column]
     if values.isna().any():
         raise MedauditError(
-            f"{sheet.where}: {int(values.isna().sum())} rows have no {what} ({column}), first row "
-            f"{int(values.isna().to_numpy().argmax()) + 1}"
+            f"{sheet.where}: {int(values.isna().sum())} rows have no {what} ({column}); the first "
+            f"is row {_first(values.isna())}. Fill the column, or drop these rows"
         )
     return as_text(values)
 
 
+def _first(rows: pd.Series) -> int:
+    """Return the number, from 1, of the first row that is true."""
+    return int(rows.to_numpy().argmax()) + 1
+
+
 def as_text(values: pd.Series) -> pd.Series:
-    """Return ids and levels as text; whole numbers lose the ``.0`` that a float gave them."""
+    """Return ids and levels as text; whole numbers lose the ``.0`` that a float column gave them.
+
+    pandas reads a column of whole numbers with a missing value as floats.
+    """
     if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
         values = values.astype("Int64")
     return values.astype("str").where(values.notna(), None).astype("str")
@@ -109,185 +176,120 @@ def _splits(sheet: Sheet, column: str) -> pd.Series:
             f"splits are {sorted(known)}; rename them, or leave the column out to score every row"
         )
     if not (found == "test").any():
-        raise MedauditError(f"{sheet.where}: {column} names no test row; nothing to audit")
+        raise MedauditError(
+            f"{sheet.where}: {column} has no test row, so there is nothing to audit; add test rows, "
+            "or leave the column out to score every row"
+        )
     return found
 
 
-def _layout(sheet: Sheet, columns: Columns, base: pd.DataFrame, positive) -> list[pd.DataFrame]:
-    roles = columns.roles
+def _names_classes(sheet: Sheet, columns: Columns) -> bool:
+    """Return whether the label column holds the names of more than two score columns."""
+    if columns.label is None or len(columns.scores) <= 2:
+        return False
+    return _levels(sheet, columns.label) <= set(columns.scores)
+
+
+def _levels(sheet: Sheet, column: str) -> set[str]:
+    return set(as_text(sheet.frame[column]).dropna().unique())
+
+
+def _layout(reader: _Reader, base: pd.DataFrame) -> list[pd.DataFrame]:
+    sheet, columns, roles = reader.sheet, reader.columns, reader.columns.roles
     if columns.tasks:
         return [
-            base.assign(task=task, y=_labels(sheet, y, positive), score=_scores(sheet, score))
+            base.assign(task=task, y=_labels(reader, y), score=_scores(reader, score))
             for task, (y, score) in columns.tasks.items()
         ]
-    if columns.scores:
-        return _one_label(sheet, columns, base, positive)
+    if columns.label is not None:
+        return _one_label(reader, base, columns.label)
     task = _text(sheet, roles["task"], "task") if "task" in roles else "label"
-    y = _labels(sheet, roles.get("label"), positive)
-    return [base.assign(task=task, y=y, score=_scores(sheet, roles["score"]))]
+    y = _labels(reader, roles.get("label"))
+    return [base.assign(task=task, y=y, score=_scores(reader, roles["score"]))]
 
 
-def _one_label(sheet, columns: Columns, base: pd.DataFrame, positive) -> list[pd.DataFrame]:
+def _classes(reader: _Reader, base: pd.DataFrame) -> list[pd.DataFrame]:
+    """Return one task per class, its label 1 where the label column names that class."""
+    sheet, columns = reader.sheet, reader.columns
     truth = as_text(sheet.frame[columns.label])
-    levels, names = set(truth.dropna().unique()), set(columns.scores)
-    if names == {"0", "1"} and levels <= names:
-        y, score = _labels(sheet, columns.label, positive), _scores(sheet, columns.scores["1"])
-        sheet.notes.append(f"two classes: {columns.scores['1']} is the score of label 1")
-        return [base.assign(task="label", y=y, score=score)]
-    if levels <= names and len(names) > 2:
-        if truth.isna().any():
-            raise MedauditError(
-                f"{sheet.where}: {int(truth.isna().sum())} rows have no class in {columns.label}"
-            )
-        sheet.notes.append(f"multi-class: {columns.label} names one of {len(names)} classes")
-        return [
-            base.assign(task=name, y=(truth == name).astype(float), score=_scores(sheet, column))
-            for name, column in columns.scores.items()
-        ]
-    if "model" in columns.roles:
+    if truth.isna().any():
         raise MedauditError(
-            f"{sheet.where}: {columns.label} holds {sorted(levels)[:5]} and the score columns are "
-            f"named for {sorted(names)[:5]}; for classes they must be the same"
+            f"{sheet.where}: {int(truth.isna().sum())} rows have no class in {columns.label}; fill "
+            "it, or drop these rows"
         )
-    y = _labels(sheet, columns.label, positive)
-    sheet.notes.append(f"{len(names)} models, one a score column")
+    reader.notes.append(f"multi-class: {columns.label} names one of {len(columns.scores)} classes")
     return [
-        base.assign(model=name, task="label", y=y, score=_scores(sheet, column))
+        base.assign(task=name, y=(truth == name).astype(float), score=_scores(reader, column))
         for name, column in columns.scores.items()
     ]
 
 
-def _labels(sheet: Sheet, column: str | None, positive: str | None) -> pd.Series:
+def _one_label(reader: _Reader, base: pd.DataFrame, label: str) -> list[pd.DataFrame]:
+    """Return one binary task: score columns are the two classes, or one column per model."""
+    sheet, columns = reader.sheet, reader.columns
+    levels, names = _levels(sheet, label), set(columns.scores)
+    if names == {"0", "1"} and levels <= names:
+        reader.notes.append(f"two classes: {columns.scores['1']} is the score of label 1")
+        y, score = _labels(reader, label), _scores(reader, columns.scores["1"])
+        return [base.assign(task="label", y=y, score=score)]
+    if "model" in columns.roles:
+        raise MedauditError(
+            f"{sheet.where}: {label} holds {sorted(levels)[:5]} and the score columns are "
+            f"named for {sorted(names)[:5]}; name the score columns after the classes in {label}"
+        )
+    y = _labels(reader, label)
+    reader.notes.append(f"{len(names)} models, one per score column")
+    return [
+        base.assign(model=name, task="label", y=y, score=_scores(reader, column))
+        for name, column in columns.scores.items()
+    ]
+
+
+def _labels(reader: _Reader, column: str | None) -> pd.Series:
+    """Return labels as 1, 0 or missing; without a column all are missing."""
+    sheet = reader.sheet
     if column is None:
         return pd.Series(np.nan, index=sheet.frame.index)
     text = as_text(sheet.frame[column]).str.strip()
     levels = sorted(text.dropna().unique())
-    if positive is not None:
-        yes = {positive}
-        if positive not in levels or len(levels) > 2:
-            raise MedauditError(
-                f"{sheet.where}: {column} holds {levels[:5]}; --positive {positive} must be one "
-                "of two values"
-            )
-    else:
-        yes = {level for level in levels if level.casefold() in POSITIVE}
-        strange = [x for x in levels if x not in yes and x.casefold() not in NEGATIVE]
-        if strange:
-            raise MedauditError(
-                f"{sheet.where}: labels in {column} must be 0 and 1 (or yes and no); found "
-                f"{strange[:5]}. Leave uncertain ones blank, or say --positive LEVEL"
-            )
-    no = [level for level in levels if level not in yes]
+    positive = _positive_levels(reader, column, levels)
+    negative = [level for level in levels if level not in positive]
     blank = int(text.isna().sum())
-    said = f"{column}: 1 is {sorted(yes)}, 0 is {no}" + (f", {blank} blank" if blank else "")
-    if said not in sheet.notes:
-        sheet.notes.append(said)
-    return text.isin(yes).astype(float).where(text.notna())
+    note = f"{column}: 1 is {sorted(positive)}, 0 is {negative}"
+    note += f", {blank} blank" if blank else ""
+    if note not in reader.notes:
+        reader.notes.append(note)
+    return text.isin(positive).astype(float).where(text.notna())
 
 
-def _scores(sheet: Sheet, column: str) -> pd.Series:
-    values = sheet.frame[column]
-    scores = as_numbers(values, f"the score {column}", sheet.where)
+def _positive_levels(reader: _Reader, column: str, levels: list[str]) -> set[str]:
+    where, wanted = reader.sheet.where, reader.positive
+    if wanted is not None:
+        if wanted not in levels or len(levels) > 2:
+            raise MedauditError(
+                f"{where}: {column} holds {levels[:5]}; --positive {wanted} must be one of two "
+                "values"
+            )
+        return {wanted}
+    positive = {level for level in levels if level.casefold() in POSITIVE}
+    unknown = [x for x in levels if x not in positive and x.casefold() not in NEGATIVE]
+    if unknown:
+        raise MedauditError(
+            f"{where}: labels in {column} must be 0 and 1 (or yes and no); found {unknown[:5]}. "
+            "Leave uncertain labels blank, or name the positive value with --positive LEVEL"
+        )
+    return positive
+
+
+def _scores(reader: _Reader, column: str) -> pd.Series:
+    where, values = reader.sheet.where, reader.sheet.frame[column]
+    scores = as_numbers(values, f"the score {column}", where)
     for bad, what in ((scores.isna(), "missing (NaN)"), (np.isinf(scores), "infinite")):
         if bad.any():
             raise MedauditError(
-                f"{sheet.where}: {int(bad.sum())} of {len(bad)} scores in {column} are {what}, "
-                f"first in row {int(bad.to_numpy().argmax()) + 1}; a score cannot be guessed: "
-                "predict these images or drop their rows"
+                f"{where}: {int(bad.sum())} of {len(bad)} scores in {column} are {what}; the first "
+                f"is in row {_first(bad)}. Predict these images, or drop their rows"
             )
     if has_decimal_commas(values):
-        sheet.notes.append(f"{column} has decimal commas")
+        reader.notes.append(f"{column} has decimal commas")
     return scores
-
-
-def as_probabilities(frame: pd.DataFrame, kind: str, multiclass: bool) -> tuple[pd.Series, str]:
-    """Return the scores in [0, 1] and how they were read.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        See `tidy`.
-    kind : str
-        ``probabilities``, ``logits`` or ``auto``: probabilities where all lie in [0, 1], logits
-        where some are negative. Each model is judged for itself.
-    multiclass : bool
-        Logits go through a softmax over the classes of an image, else through a sigmoid.
-
-    Raises
-    ------
-    MedauditError
-        Scores fit neither, or class probabilities do not sum to 1.
-    """
-    if kind not in KINDS:
-        raise MedauditError(f"scores must be one of {KINDS}, not {kind!r}")
-    found, said = frame["score"].copy(), {}
-    for model, rows in frame.groupby("model", sort=False):
-        read = kind if kind != "auto" else _guess(rows["score"], str(model))
-        said[model] = read
-        if read == "logits":
-            found[rows.index] = _softmax(rows) if multiclass else _sigmoid(rows["score"])
-        elif not rows["score"].between(0, 1).all():
-            low, high = rows["score"].min(), rows["score"].max()
-            raise MedauditError(f"{model}: probabilities must lie in [0, 1]; {low:g} to {high:g}")
-    if multiclass:
-        _check_sums(frame.assign(score=found))
-    used = sorted(set(said.values()))
-    squash = "softmax" if multiclass else "sigmoid"
-    text = {"logits": f"logits, through a {squash}", "probabilities": "probabilities"}
-    return found, "; ".join(
-        text[u] + ("" if len(used) == 1 else f" ({', '.join(m for m in said if said[m] == u)})")
-        for u in used
-    )
-
-
-def _guess(score: pd.Series, model: str) -> str:
-    low, high = score.min(), score.max()
-    if low >= 0 and high <= 1:
-        return "probabilities"
-    if low < 0:
-        return "logits"
-    raise MedauditError(
-        f"{model}: scores lie in {low:g} to {high:g}: neither probabilities nor plainly logits "
-        "(none is negative). Say --scores logits if they are; divide percentages by 100"
-    )
-
-
-def _sigmoid(score: pd.Series) -> pd.Series:
-    return 0.5 * (1 + np.tanh(0.5 * score))
-
-
-def _softmax(rows: pd.DataFrame) -> pd.Series:
-    keys = [rows[name] for name in ("method", "seed", "image_id")]
-    high = rows["score"].groupby(keys, sort=False).transform("max")
-    power = np.exp(rows["score"] - high)
-    return power / power.groupby(keys, sort=False).transform("sum")
-
-
-def _check_sums(frame: pd.DataFrame) -> None:
-    total = frame.groupby(["model", "method", "seed", "image_id"], sort=False)["score"].sum()
-    off = total[(total - 1).abs() > 1e-3]
-    if len(off):
-        raise MedauditError(
-            f"class probabilities of {len(off)} images do not sum to 1, e.g. {off.iloc[0]:.4g} for "
-            f"{off.index[0][-1]!r}; give softmax outputs, --scores logits, or --task-type multilabel"
-        )
-
-
-def find_task_type(frame: pd.DataFrame, wanted: str, notes: list[str]) -> str:
-    """Return ``binary``, ``multilabel`` or ``multiclass``; one task is always binary.
-
-    Without a wish, several tasks are multi-class where each image has exactly one positive and
-    its probabilities sum to 1 within 0.001, or where the file says so (one label column that
-    names the class).
-    """
-    tasks = frame["task"].nunique()
-    if tasks == 1:
-        return "binary"
-    if wanted != "auto":
-        return wanted
-    if any(re.match("multi-class", note) for note in notes):
-        return "multiclass"
-    images = frame.groupby(["model", "method", "seed", "image_id"], sort=False)
-    one = (images["y"].sum() == 1) & (images["y"].count() == tasks)
-    sums = (images["score"].sum() - 1).abs() < 1e-3
-    return "multiclass" if (one & sums).all() else "multilabel"

@@ -1,54 +1,66 @@
-"""Stage `probe`: a small head on frozen embeddings, every learning rate and seed in one job.
+"""Stage `probe`: a small head on frozen embeddings, all learning rates and seeds in one job.
 
-All in NumPy: a head's training costs less than importing torch. Results are a function of the
-settings alone; the number of threads of the linear algebra library (OpenBLAS) does not change
-them on one kind of processor, another processor may differ in the last digits.
+Everything is NumPy: training a head takes less time than importing torch. Results are a function
+of the settings. The number of threads of the linear algebra library (OpenBLAS) does not change
+them; another kind of processor may change the last digits.
 """
 
 import logging
 from pathlib import Path
+from typing import Any, TypedDict
 
 import numpy as np
 
 from medaudit.adapt.logits import probabilities
 from medaudit.adapt.probe.heads import find_head
-from medaudit.adapt.probe.sweep import Sweep, predict, train_sweep
+from medaudit.adapt.probe.sweep import Examples, Sweep, predict, train_sweep
 from medaudit.adapt.targets import CONSTANT, check_splits, join_embeddings, predictions, targets
+from medaudit.core.entry_types import MethodEntry
 from medaudit.core.seeds import generator
 from medaudit.core.table_io import PREDICTIONS, read_metadata, write_table
 
 log = logging.getLogger(__name__)
 
 
+class ProbeSettings(TypedDict):
+    """Settings of the stage `probe`."""
+
+    cohort: str
+    model: str
+    method: str
+    entry: MethodEntry
+    tasks: list[str]
+    task_type: str
+
+
 def probe(
-    settings: dict, *, cohort: Path, embeddings: Path, output: Path, threads: int = 1
+    settings: ProbeSettings, *, cohort: Path, embeddings: Path, output: Path, threads: int = 1
 ) -> None:
-    """Train a probe on a cohort's embeddings and predict validation and test.
+    """Train a probe on a cohort's embeddings and predict the validation and test splits.
 
     The labels of the test split are copied to the output and used for nothing else.
 
     Parameters
     ----------
     settings : dict
-        ``cohort``, ``model``, ``method`` (names); ``entry``, the method's catalogue entry (see
-        `medaudit.adapt.probe.sweep.train_sweep`); ``tasks``; ``task_type`` (``multiclass``: softmax,
-        else a sigmoid for each task).
+        ``cohort``, ``model``, ``method`` (names); ``entry``, the method's entry in the catalogue
+        (see `medaudit.adapt.probe.sweep.train_sweep`); ``tasks``; ``task_type`` (``multiclass``:
+        softmax, else one sigmoid per task).
     cohort : Path
         The cohort's table.
     embeddings : Path
-        Its embeddings. Rows without one are left out and counted.
+        Embeddings of its images. Rows without an embedding are left out and counted in a note.
     output : Path
-        Table of `medaudit.core.table_io.PREDICTIONS`. Its footer holds ``runs`` (chosen learning rate
-        and epoch of each seed, validation curves), ``spec`` of the embeddings, ``phantom``,
-        ``rows`` of each split and ``notes``.
+        Table of `medaudit.core.table_io.PREDICTIONS`. Its footer contains ``runs`` (see `summary`),
+        ``spec`` of the embeddings, ``phantom``, the number of ``rows`` per split, and ``notes``.
     threads : int
         Processor threads.
 
     Raises
     ------
     MedauditError
-        Tables do not belong together, a split is empty, classes are not exclusive, or training
-        diverged for every learning rate.
+        The tables do not belong together, a split is empty, classes are not exclusive, or training
+        diverged at every learning rate.
     """
     from threadpoolctl import threadpool_limits
 
@@ -62,7 +74,9 @@ def probe(
         predictions(frame[~splits["train"]], scores, settings["tasks"]),
         output,
         PREDICTIONS,
-        **{name: settings[name] for name in ("cohort", "model", "method")},
+        cohort=settings["cohort"],
+        model=settings["model"],
+        method=settings["method"],
         **{key: read_metadata(embeddings).get(key) for key in ("spec", "phantom")},
         runs=runs,
         rows={name: int(mask.sum()) for name, mask in splits.items()},
@@ -70,19 +84,30 @@ def probe(
     )
 
 
-def fit(settings: dict, x: np.ndarray, y: np.ndarray, splits: dict) -> tuple[dict, np.ndarray]:
+def fit(
+    settings: ProbeSettings, x: np.ndarray, y: np.ndarray, splits: dict[str, np.ndarray]
+) -> tuple[dict, np.ndarray]:
     """Train on ``train``, choose on ``val``, and score all rows outside ``train``.
+
+    Parameters
+    ----------
+    settings : dict
+        Settings of the stage.
+    x, y : numpy.ndarray
+        Standardised embeddings ``[n, d]`` and targets ``[n, k]``.
+    splits : dict of str to numpy.ndarray
+        Boolean masks of the rows of each split.
 
     Returns
     -------
     runs : dict
         See `summary`.
     scores : numpy.ndarray
-        float64 probabilities ``[S, rows, tasks]``.
+        Probabilities, float64 ``[seeds, rows, k]``.
     """
     entry, multiclass = settings["entry"], settings["task_type"] == "multiclass"
     head = find_head(entry["head"])
-    train, val = ((x[splits[name]], y[splits[name]]) for name in ("train", "val"))
+    train, val = (Examples(x[splits[name]], y[splits[name]]) for name in ("train", "val"))
     sweep = train_sweep(head, entry, train, val, run_generators(settings), multiclass)
     logits = predict(head, entry, sweep.parameters, x[~splits["train"]])[:, 0]
     runs = summary(sweep, entry)
@@ -98,20 +123,29 @@ def standardise(x: np.ndarray, train: np.ndarray) -> np.ndarray:
     """Return `x` with mean 0 and variance 1 on the training rows; constant columns become 0."""
     mean = x[train].mean(axis=0, dtype=np.float64)
     scale = x[train].std(axis=0, dtype=np.float64)
+    # Rounding leaves a constant column a tiny deviation; dividing by it would amplify noise.
     scale[scale <= CONSTANT * np.abs(mean)] = np.inf
     x = x - mean.astype(np.float32)
     x /= scale.astype(np.float32)
     return x
 
 
-def run_generators(settings: dict) -> list[np.random.Generator]:
-    """Return one generator a seed, from the names of cohort, model and method."""
-    names = [settings[name] for name in ("cohort", "model", "method")]
+def run_generators(settings: ProbeSettings) -> list[np.random.Generator]:
+    """Return one random generator per seed, from the names of cohort, model and method."""
+    names = (settings["cohort"], settings["model"], settings["method"])
     return [generator("probe", *names, seed) for seed in range(settings["entry"]["seeds"])]
 
 
-def summary(sweep: Sweep, entry: dict) -> dict:
-    """Return how each seed's run was chosen, as JSON; what is not finite is null."""
+def summary(sweep: Sweep, entry: MethodEntry) -> dict[str, Any]:
+    """Return how each seed's learning rate and epoch were chosen, as JSON.
+
+    Returns
+    -------
+    dict
+        ``select``, ``learning_rates``, and ``chosen``: for each seed its ``learning_rate``,
+        ``epoch`` (from 1), ``val_loss``, ``val_loss_by_epoch`` and the criterion's
+        ``best_by_learning_rate``. Values that are not finite are null.
+    """
     rates = sorted(entry["learning_rates"])
     seeds = range(len(sweep.rate))
     chosen = [
@@ -129,5 +163,6 @@ def summary(sweep: Sweep, entry: dict) -> dict:
 
 
 def _plain(values: np.ndarray):
+    """Return a number or array as JSON: 6 significant digits, null where it is not finite."""
     rounded = [float(f"{value:.6g}") if np.isfinite(value) else None for value in np.ravel(values)]
     return rounded if np.ndim(values) else rounded[0]

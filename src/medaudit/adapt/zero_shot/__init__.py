@@ -1,7 +1,8 @@
-"""Stage `zero_shot`: stored image embeddings against prompts; no image is encoded again."""
+"""Stage `zero_shot`: compare stored image embeddings with text prompts; no image is encoded."""
 
 import logging
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
@@ -9,43 +10,56 @@ from medaudit.adapt.logits import probabilities
 from medaudit.adapt.targets import join_embeddings, predictions, targets
 from medaudit.adapt.zero_shot.prompts import ClassPrompts, make_prompts
 from medaudit.adapt.zero_shot.scoring import Scoring, class_logits
+from medaudit.core.entry_types import MethodEntry, ModelEntry
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import PREDICTIONS, read_metadata, write_table
 
 POOLINGS = {"clip": "vector", "gloria": "max", "cxrclip": "mean"}
-"""How the owner of a format makes one score a class of several prompts."""
+"""How the authors of a format pool the prompts of a class into one score."""
 
 log = logging.getLogger(__name__)
 
 
+class ZeroShotSettings(TypedDict):
+    """Settings of the stage `zero_shot`."""
+
+    cohort: str
+    model: str
+    method: str
+    entry: MethodEntry
+    model_entry: ModelEntry
+    tasks: list[str]
+    task_type: str
+
+
 def zero_shot(
-    settings: dict, *, cohort: Path, embeddings: Path, output: Path, threads: int = 1
+    settings: ZeroShotSettings, *, cohort: Path, embeddings: Path, output: Path, threads: int = 1
 ) -> None:
-    """Classify a cohort's images by the similarity of their embeddings to prompts.
+    """Classify a cohort's images by the similarity of their embeddings to text prompts.
 
     Parameters
     ----------
     settings : dict
-        ``cohort``, ``model``, ``method`` (names); ``entry``, the method's catalogue entry
-        (``format`` and what `medaudit.adapt.zero_shot.prompts.make_prompts` reads; ``pooling``, see
-        `medaudit.adapt.zero_shot.scoring.class_logits`, by default the format owner's); ``model_entry``,
-        the model's; ``tasks``; ``task_type``.
+        ``cohort``, ``model``, ``method`` (names); ``entry``, the method's entry in the catalogue
+        (see `medaudit.adapt.zero_shot.prompts.make_prompts`; ``pooling``, see
+        `medaudit.adapt.zero_shot.scoring.class_logits`, defaults to that of the format's authors);
+        ``model_entry``, the model's entry; ``tasks``; ``task_type``.
     cohort : Path
         The cohort's table.
     embeddings : Path
         The model's embeddings of its images.
     output : Path
-        Table of `medaudit.core.table_io.PREDICTIONS` with seed 0. Its footer holds ``prompts`` (the
-        words and whose they are), ``scoring`` (scale, bias, link, pooling), ``spec`` and
-        ``phantom`` of the embeddings, ``rows`` of each split and ``notes``.
+        Table of `medaudit.core.table_io.PREDICTIONS` with seed 0. Its footer contains ``prompts``
+        (text and source), ``scoring`` (scale, bias, link, pooling), ``spec`` and ``phantom`` of the
+        embeddings, the number of ``rows`` per split, and ``notes``.
     threads : int
         Processor threads.
 
     Raises
     ------
     MedauditError
-        The model has no text tower, the embeddings were made with other weights, or the format
-        cannot answer the cohort's tasks.
+        The model has no text tower, the embeddings were made with other weights, or the prompt
+        format has no prompts for a task.
     """
     entry, multiclass = settings["entry"], settings["task_type"] == "multiclass"
     frame, images, notes = join_embeddings(cohort, embeddings)
@@ -66,7 +80,9 @@ def zero_shot(
         predictions(frame[kept], scores[None], settings["tasks"]),
         output,
         PREDICTIONS,
-        **{name: settings[name] for name in ("cohort", "model", "method")},
+        cohort=settings["cohort"],
+        model=settings["model"],
+        method=settings["method"],
         **{key: read_metadata(embeddings).get(key) for key in ("spec", "phantom")},
         prompts=[part.spec() for part in prompts],
         scoring=scoring.spec(),
@@ -76,16 +92,20 @@ def zero_shot(
 
 
 def encode_prompts(encoder, prompts: list[ClassPrompts]) -> dict[str, np.ndarray]:
-    """Return the embedding of every prompt, a class at a time as MedCLIP's owner does it."""
-    texts = {}
+    """Return the embedding of every prompt.
+
+    Each class is encoded as one batch, as in MedCLIP's own code: MedCLIP's text pooling depends on
+    the other prompts in the batch.
+    """
+    texts: dict[str, np.ndarray] = {}
     for words in (words for part in prompts for words in (part.positive, part.negative) if words):
         texts |= dict(zip(words, encoder.encode_texts(list(words)), strict=True))
     log.info("%d prompts", len(texts))
     return texts
 
 
-def _text_encoder(settings: dict, spec: dict, threads: int):
-    """Build the model and check that it is the one that made the embeddings."""
+def _text_encoder(settings: ZeroShotSettings, spec: dict, threads: int):
+    """Return the model, after a check that its weights made the embeddings."""
     import torch
 
     from medaudit.models.kinds import build
@@ -95,12 +115,12 @@ def _text_encoder(settings: dict, spec: dict, threads: int):
     if not hasattr(encoder, "encode_texts"):
         raise MedauditError(
             f"model {settings['model']} of kind {settings['model_entry']['kind']!r} has no text "
-            f"tower: take {settings['method']} out of its study"
+            f"tower: remove {settings['model']} or {settings['method']} from the study"
         )
     here = encoder.spec()
     if here.get("sha256") != spec.get("sha256"):
         raise MedauditError(
             f"the embeddings of {settings['model']} were made with weights {spec.get('sha256')}, "
-            f"now they are {here.get('sha256')}: delete the embeddings and run again"
+            f"but the weights are now {here.get('sha256')}: delete the embeddings and run again"
         )
     return encoder

@@ -1,11 +1,12 @@
-"""Stage `origin`: does the embedding itself tell the groups apart, before any head is trained?
+"""Stage `attribute_probes`: does the frozen embedding itself tell the groups apart?
 
-A gap can enter with the encoder or with what is trained on top. This stage asks the first: can a
-patient's group be read from the frozen embedding (probes), and do the groups lie apart on its
-main axes (marginals)? `medaudit.audit.gap_decomposition` asks the second of the predictions.
+A gap can enter with the encoder or with what is trained on top. This stage looks at the encoder:
+can a patient's group be predicted from the frozen embedding (probes), and are the groups apart on
+its main axes (marginals)? `medaudit.audit.gap_decomposition` looks at the predictions.
 """
 
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -16,41 +17,52 @@ from medaudit.audit.attribute_probes.marginals import (
     projections,
 )
 from medaudit.audit.attribute_probes.probes import linear_shares, neighbour_shares
-from medaudit.audit.patient_bootstrap import auc_draws, patient_weights, permuted_labels
 from medaudit.core.audit_tables import MARGINALS, PROBES
+from medaudit.core.entry_types import Evaluation
 from medaudit.core.seeds import derive_seed, generator
 from medaudit.core.table_io import EMBEDDINGS, read_audited, read_table, write_table
+from medaudit.metrics.engine import group_values
+from medaudit.metrics.rank_auc import rank_auc
+from medaudit.metrics.resampling import draw_rows, permute_labels
+from medaudit.metrics.sorted_scores import sort_images
 
 TRAIN_IMAGES = 20_000
 
 
+class ProbeSettings(TypedDict, total=False):
+    """Settings of the stage: names, attributes, and of the evaluation the draws and the minimum."""
+
+    cohort: str
+    model: str
+    attributes: list[str | list[str]]
+    evaluation: Evaluation
+
+
 def attribute_probes(
-    settings: dict,
+    settings: ProbeSettings,
     *,
     cohort: Path,
+    groups: Path | None = None,
     embeddings: Path,
     output: Path,
     marginals: Path,
-    groups: Path | None = None,
-    threads: int = 1,
 ) -> None:
     """Probe a model's embeddings for each attribute and compare the groups' marginals.
 
     Parameters
     ----------
-    settings : dict
-        ``cohort``, ``model`` (names), ``attributes`` (intersections are passed over) and
-        ``evaluation`` (its ``bootstrap``, ``null`` and ``minimum``).
+    settings : ProbeSettings
+        ``cohort``, ``model`` (names), ``attributes`` (intersections are skipped) and
+        ``evaluation``: ``bootstrap`` (``draws``, ``level``), ``null`` (``draws``), ``minimum``
+        (``n``).
     cohort, embeddings : Path
         Tables of that cohort and model.
     groups : Path, optional
         Groups of the cohort's images (`medaudit.core.table_io.read_audited`).
     output : Path
-        Table of `medaudit.core.audit_tables.PROBES`.
+        Table `medaudit.core.audit_tables.PROBES`.
     marginals : Path
-        Table of `medaudit.core.audit_tables.MARGINALS`.
-    threads : int
-        Not used.
+        Table `medaudit.core.audit_tables.MARGINALS`.
     """
     table, vectors = _joined(cohort, groups, embeddings)
     attributes = [a for a in settings["attributes"] if isinstance(a, str)]
@@ -78,9 +90,9 @@ def probe_attributes(
     vectors: np.ndarray,
     attributes: list[str],
     cohort: str,
-    evaluation: dict,
+    evaluation: Evaluation,
 ) -> pd.DataFrame:
-    """Return how well each group can be told from the others by its embeddings.
+    """Return how well the embeddings tell each group from the others.
 
     Parameters
     ----------
@@ -89,20 +101,20 @@ def probe_attributes(
     vectors : numpy.ndarray
         Embeddings ``[rows, d]``.
     attributes : list of str
-        Attributes (``a_`` columns without the prefix); missing values are left out.
+        Attributes (``a_`` columns without the prefix); rows with a missing value are left out.
     cohort : str
-        Seeds the draws: all models of a cohort share the patients drawn.
-    evaluation : dict
+        Seeds the draws: all models of a cohort share the draws of patients.
+    evaluation : Evaluation
         ``bootstrap`` (``draws``, ``level``), ``null`` (``draws``), ``minimum`` (``n``).
 
     Returns
     -------
     pandas.DataFrame
-        One row an attribute, group and probe (``linear``, ``knn``): AUC on the test split of the
+        One row per attribute, group and probe (``linear``, ``knn``): AUC on the test split of the
         group against all others, fitted on at most 20,000 training images; a patient-wise
-        bootstrap interval; mean, 95 % quantile and one-sided p value under labels shuffled
-        between patients. With two groups the first one stands for both. ``too_few`` where a
-        group has fewer than the minimum of test rows or no training row.
+        bootstrap interval; mean, 95 % quantile and one-sided p-value under labels permuted
+        between patients. With two groups only the first is listed: the second has the same AUC.
+        ``too_few`` where a group has fewer test rows than the minimum, or no training row.
     """
     rows = []
     for attribute in attributes:
@@ -119,7 +131,10 @@ def probe_attributes(
     return pd.DataFrame(rows, columns=list(PROBES.columns))
 
 
-def _shares(table, vectors, values: pd.Series, cohort: str) -> tuple[dict, list[str]]:
+def _shares(
+    table: pd.DataFrame, vectors: np.ndarray, values: pd.Series, cohort: str
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Return P(level) of each test row by both probes, and the levels, which training rows have."""
     known = values.notna().to_numpy()
     part = {s: np.flatnonzero(known & (table["split"] == s)) for s in ("train", "val", "test")}
     levels = sorted(values.iloc[part["train"]].unique())
@@ -148,7 +163,17 @@ def _standard(vectors: np.ndarray, reference: np.ndarray, rows: np.ndarray) -> n
     return (vectors[rows] - mean) / np.where(spread > 0, spread, 1)
 
 
-def _estimate(scored: pd.DataFrame, score, group: str, name: tuple, evaluation: dict) -> dict:
+def _estimate(
+    scored: pd.DataFrame,
+    score: np.ndarray | None,
+    group: str,
+    name: tuple[str, str],
+    evaluation: Evaluation,
+) -> dict:
+    """Return the AUC of one group's score, its interval and its permutation test.
+
+    `name`, cohort and attribute, names the random streams.
+    """
     positive = (scored["level"] == group).to_numpy()
     patients, sizes = scored["patient_id"].to_numpy(), (positive.sum(), (~positive).sum())
     counts = {
@@ -158,17 +183,15 @@ def _estimate(scored: pd.DataFrame, score, group: str, name: tuple, evaluation: 
     }
     if score is None or min(sizes) < max(1, evaluation["minimum"]["n"]):
         return {**counts, "status": "too_few"}
-    one = np.ones((len(scored), 1))
-    value = auc_draws(score, positive, one)[0]
-    draws, level = evaluation["bootstrap"]["draws"], evaluation["bootstrap"]["level"]
-    strata = scored["level"].to_numpy()
-    weights = patient_weights(patients, strata, draws, generator("origin", *name, "bootstrap"))
-    low, high = np.nanquantile(
-        auc_draws(score, positive, weights), [(1 - level) / 2, (1 + level) / 2]
-    )
-    random = generator("origin", *name, group, "null")
-    labels = permuted_labels(positive, patients, evaluation["null"]["draws"], random)
-    null = auc_draws(score, labels, one)
+    value = float(rank_auc(score, positive))
+    bootstrap = evaluation["bootstrap"]
+    stream = " ".join(("attribute probes", *name))
+    weights = draw_rows(patients, scored["level"].to_numpy(), stream, bootstrap["draws"])
+    tails = [(1 - bootstrap["level"]) / 2, (1 + bootstrap["level"]) / 2]
+    low, high = np.nanquantile(_drawn_auc(score, positive, weights), tails)
+    streams = ("attribute probes", *name, group)
+    labels = permute_labels(positive, patients, streams, evaluation["null"]["draws"])
+    null = rank_auc(score, labels)
     return {
         **counts,
         "value": value,
@@ -181,13 +204,28 @@ def _estimate(scored: pd.DataFrame, score, group: str, name: tuple, evaluation: 
     }
 
 
+def _drawn_auc(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the AUC of each draw of the rows, ``[draws]``; NaN where a class is not drawn."""
+    rows = sort_images(
+        unit=np.arange(score.size),
+        group=np.zeros(score.size, int),
+        n_groups=1,
+        positive=positive,
+        score=score,
+        decision=None,
+        factor=np.ones(score.size),
+        bins=1,
+    )
+    return group_values(rows, ["auc"], weights)[0, 0]
+
+
 def marginal_tests(
     table: pd.DataFrame, vectors: np.ndarray, attributes: list[str], cohort: str, minimum: int
 ) -> pd.DataFrame:
-    """Return the tests of `compare_marginals` on one test image of each patient.
+    """Return the tests of `compare_marginals` on one test image per patient.
 
-    The axes of the PCA are those of the training split (at most 20,000 images); t-SNE lays out at
-    most 1,000 test patients. Which image stands for a patient is drawn from the cohort's seed.
+    The PCA is fitted to the training split (at most 20,000 images); t-SNE shows at most 1,000 test
+    patients. The image of each patient is drawn at random, from the cohort's seed.
     """
     random = generator("origin", cohort, "marginals")
     test = random.permutation(np.flatnonzero(table["split"] == "test"))

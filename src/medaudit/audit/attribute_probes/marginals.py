@@ -18,8 +18,8 @@ def projections(train: np.ndarray, test: np.ndarray, seed: int) -> dict[str, np.
     Parameters
     ----------
     train, test : numpy.ndarray
-        Standardised embeddings; of `test` one row a patient, at most `TSNE_IMAGES` of which
-        (the first ones: shuffle before) are laid out by t-SNE.
+        Standardised embeddings; `test` has one row per patient. t-SNE takes its first
+        `TSNE_IMAGES` rows, so shuffle them before.
     seed : int
         Seed of both.
 
@@ -52,8 +52,8 @@ def compare_marginals(
     projected : dict of str to numpy.ndarray
         See `projections`.
     levels : dict of str to pandas.Series
-        Group of each projected row by attribute; missing is in no group. Of an attribute with
-        two levels the first is compared with the second, once.
+        Group of each projected row by attribute; a missing one is in no group. An attribute with
+        two levels has one comparison, of the first with the second.
     minimum : int
         Fewest rows of a group (and of the others); below it the status is ``too_few``.
 
@@ -62,7 +62,7 @@ def compare_marginals(
     pandas.DataFrame
         attribute, group, projection, component (from 1), statistic (largest difference of the
         two distribution functions, in [0, 1]), p_value, p_adjusted (Benjamini-Yekutieli over all
-        rows: the tests depend on each other), n, n_rest, status.
+        rows, because the tests depend on each other), n, n_rest, status.
     """
     rows = [
         {"attribute": attribute, "group": group, "projection": name, "component": axis + 1}

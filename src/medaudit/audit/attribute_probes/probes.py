@@ -1,4 +1,4 @@
-"""How well an embedding tells an attribute: linear and nearest-neighbour probes."""
+"""Linear and nearest-neighbour probes, which predict an attribute from an embedding."""
 
 import warnings
 
@@ -19,13 +19,13 @@ def linear_shares(
     train, val, test : numpy.ndarray
         Standardised embeddings, ``[rows, d]``.
     levels, val_levels : numpy.ndarray
-        Whole numbers 0 .. k - 1.
+        Codes 0 to k - 1.
 
     Returns
     -------
     numpy.ndarray
-        ``[test rows, k]``. The penalty has the lowest log loss on `val` (0.01 where `val` is
-        empty); the test rows choose nothing.
+        ``[test rows, k]``. The penalty is the one with the lowest log loss on `val` (0.01 where
+        `val` is empty); the test rows choose nothing.
     """
     fitted = [_fit(train, levels, c) for c in (PENALTIES if len(val) else (0.01,))]
     if len(fitted) > 1:
@@ -50,7 +50,7 @@ def neighbour_shares(train: np.ndarray, levels: np.ndarray, test: np.ndarray) ->
     Returns
     -------
     numpy.ndarray
-        ``[test rows, k]``; fewer neighbours (the square root of the rows) in a small training set.
+        ``[test rows, k]``. A small training set has fewer neighbours: the square root of its rows.
     """
     k = max(1, min(NEIGHBOURS, int(np.sqrt(len(train)))))
     known, one_hot = _unit(train), np.eye(levels.max() + 1)[levels]

@@ -1,37 +1,38 @@
-"""Stage `dialects`: the same predictions scored in each paper's definition of fairness.
+"""Stage `dialects`: the same predictions measured by each paper's definition of fairness.
 
 The words are the same and the numbers are not: "equalised odds" is a maximum in one paper, a mean
-in the next and one minus it in a third. This stage computes them side by side, with intervals and
-null references; `medaudit.audit.dialects.rankings` says which models change places with the definition.
+in the next, and 1 minus that mean in a third. This stage computes them side by side, with
+intervals and permutation tests; `medaudit.audit.dialects.rankings` finds the runs whose order
+changes with the definition.
 """
 
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from medaudit.audit.dialects.catalogue import ARGMAX, FAIRTUNE, METRICS_NEEDED
+from medaudit.audit.dialects.catalogue import ARGMAX_METRICS, METRICS_NEEDED
 from medaudit.audit.dialects.cube import Cube
 from medaudit.audit.dialects.dialect_rows import average_seeds, summarise
-from medaudit.audit.dialects.measures import measure_everybody, measure_groups
-from medaudit.audit.dialects.null import null_replicates
+from medaudit.audit.dialects.measures import argmax_measures, group_measures, overall_measures
 from medaudit.core.audit_tables import DIALECTS
 from medaudit.core.errors import MedauditError
-from medaudit.core.table_io import (
-    PREDICTIONS,
-    read_audited,
-    read_table,
-    write_array,
-    write_table,
-)
-from medaudit.metrics.group_audit import audit
+from medaudit.core.table_io import PREDICTIONS, read_audited, read_table, write_array, write_table
+from medaudit.metrics.audit_settings import AuditSettings, check_evaluation
+from medaudit.metrics.group_metrics import ALL
+from medaudit.metrics.metrics_table import rows_of, tabulate
+from medaudit.metrics.permutation import permuted_values
+from medaudit.metrics.replicates import bootstrap_metrics
+from medaudit.metrics.sample import Sample, read_sample
 
-EVEN = {"rule": "fixed", "value": 0.5}
-"""The largest of two scores decides."""
+Measures = Callable[[Cube, str], Iterator[dict]]
 
 
 def dialects(
-    settings: dict,
+    settings: AuditSettings,
     *,
     predictions: Path,
     cohort: Path,
@@ -40,53 +41,80 @@ def dialects(
     replicates: Path,
     threads: int = 1,
 ) -> None:
-    """Score one model and method on a cohort in every dialect.
+    """Measure one model and method on a cohort in every dialect.
 
     Parameters
     ----------
-    settings : dict
-        As those of `medaudit.audit.evaluate`; the metrics computed are those that the dialects need,
-        whatever ``evaluation.metrics`` says.
+    settings : AuditSettings
+        As for `medaudit.audit.evaluate`; of ``evaluation``: ``threshold``, ``bootstrap``
+        (``draws``, ``level``), ``null`` (``draws``), ``minimum``, ``ece_bins``. The metrics are
+        those that the dialects need, so no other list of metrics reruns this stage.
     predictions, cohort : Path
-        The tables of the run.
+        Tables `medaudit.core.table_io.PREDICTIONS` and `COHORT`.
     groups : Path, optional
         Groups and weights of the cohort's images (`medaudit.core.table_io.read_audited`).
     output, replicates : Path
-        Table `medaudit.core.audit_tables.DIALECTS` and, row by row, its bootstrap replicates (``.npy``).
-        They come from the patient weights of `medaudit.audit.evaluate`, so runs of one cohort are paired.
+        Table `medaudit.core.audit_tables.DIALECTS` and, row by row, its bootstrap replicates
+        (``.npy``). They come from the same draws of patients as those of
+        `medaudit.audit.evaluate`, so runs of one cohort are paired.
     threads : int
-        Changes no number.
+        Blocks of replicates computed at once; changes no number.
     """
-    tables = read_table(predictions, PREDICTIONS), read_audited(cohort, groups)
-    scored, moved = _score(*tables, settings, {"metrics": list(METRICS_NEEDED)}, threads)
-    if settings["task_type"] != "multiclass":
-        change = {"metrics": ["tpr", "fpr", "selection_rate"], "threshold": EVEN}
-        again, drawn = _score(*tables, settings, change, threads)
-        kept = again["dialect"].eq(FAIRTUNE) & again["measure"].isin(ARGMAX)
-        named = again[kept].assign(measure=again["measure"].map(ARGMAX))
-        scored = pd.concat([scored, named], ignore_index=True)
-        moved = np.concatenate([moved, drawn[kept.to_numpy()]])
+    table = read_audited(cohort, groups)
+    sample = read_sample(read_table(predictions, PREDICTIONS), table, settings)
+    found = [_measure(sample, settings, METRICS_NEEDED, group_measures, threads)]
+    if not sample.multiclass:  # there, the largest score decides anyway
+        by_argmax = replace(sample, decision=(sample.score >= 0.5).astype(float))
+        found.append(_measure(by_argmax, settings, ARGMAX_METRICS, argmax_measures, threads))
+    scored = pd.concat([frame for frame, _ in found], ignore_index=True)
     write_table(scored, output, DIALECTS)
-    write_array(moved, replicates)
+    write_array(np.concatenate([drawn for _, drawn in found]), replicates)
 
 
-def _score(
-    predictions: pd.DataFrame, cohort: pd.DataFrame, settings: dict, change: dict, threads: int
+def _measure(
+    sample: Sample,
+    settings: AuditSettings,
+    metrics: Sequence[str],
+    measures: Measures,
+    threads: int,
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Audit a run with a changed evaluation, and score it in every dialect."""
-    evaluation = {**settings["evaluation"], **change}
-    evaluation["bootstrap"] = {**evaluation["bootstrap"], "method": "percentile"}
+    """Compute `metrics` of all groups, with replicates and permutations, and the measures."""
+    evaluation = check_evaluation(
+        {**settings, "evaluation": {**settings["evaluation"], "metrics": list(metrics)}}
+    )
     settings = {**settings, "evaluation": evaluation}
-    metrics, drawn = audit(predictions, cohort, settings, threads)
-    null = null_replicates(predictions, cohort, settings, metrics, threads)
-    level = evaluation["bootstrap"]["level"]
-    return score_run(metrics, drawn, settings["task_type"], null, level)
+    tables, replicates, nulls = [], [], []
+    found = bootstrap_metrics(sample, evaluation, threads)
+    for attribute, (group_metrics, _) in zip(sample.attributes, found, strict=True):
+        null = np.full(
+            (*group_metrics.value.shape, evaluation["null"]["draws"]), np.nan, np.float32
+        )
+        if attribute.name != ALL:
+            own = permuted_values(group_metrics, sample, attribute, settings, threads, rest=False)
+            null[:-1], null[-1] = own[0], group_metrics.value[-1, ..., None]
+        table, place = tabulate(group_metrics)
+        tables.append(table)
+        replicates.append(rows_of(place, group_metrics.replicates))
+        nulls.append(rows_of(place, null))
+    run = Run(settings["cohort"], settings["model"], settings["method"], settings["task_type"])
+    frame = pd.concat(tables, ignore_index=True)
+    drawn, permuted = np.concatenate(replicates), np.concatenate(nulls)
+    return _score(frame, drawn, permuted, run, measures, evaluation["bootstrap"]["level"])
+
+
+class Run(NamedTuple):
+    """Names of what was measured, and its task type."""
+
+    cohort: str
+    model: str
+    method: str
+    task_type: str
 
 
 def score_dialects(
     metrics: pd.DataFrame, replicates: np.ndarray, task_type: str, level: float = 0.95
 ) -> pd.DataFrame:
-    """Score one run in every dialect, without null references; see `score_run`."""
+    """Measure one run in every dialect, without permutation tests; see `score_run`."""
     return score_run(metrics, replicates, task_type, None, level)[0]
 
 
@@ -97,7 +125,7 @@ def score_run(
     null: np.ndarray | None,
     level: float,
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Score one run in every dialect.
+    """Measure one run in every dialect.
 
     Parameters
     ----------
@@ -108,19 +136,19 @@ def score_run(
     task_type : str
         ``binary``, ``multilabel`` or ``multiclass``.
     null : numpy.ndarray or None
-        ``[rows, permutations]``, the same with group labels permuted; None: no null reference.
+        ``[rows, permutations]``, the same with group labels permuted; None: no permutation test.
     level : float
-        Of the intervals, e.g. 0.95.
+        Confidence level of the intervals, e.g. 0.95.
 
     Returns
     -------
     pandas.DataFrame
         Columns of `medaudit.core.audit_tables.DIALECTS`. Tasks are averaged as the paper does (task
         ``mean``); seed ``mean`` is the mean of the seeds' values, its interval and null reference
-        those of that mean. ``se`` is the standard deviation over the bootstrap draws. Intervals
-        see `medaudit.audit.dialects.dialect_rows.summarise`. ``n_estimable`` of the ``n_groups`` took part.
-        Status ``missing`` where a metric was not evaluated, ``too_few`` where fewer than two
-        groups can be estimated; then all numbers are missing.
+        those of that mean. ``se`` is the standard deviation over the bootstrap draws. For
+        intervals see `medaudit.audit.dialects.dialect_rows.summarise`. ``n_estimable`` of the
+        ``n_groups`` took part. Status ``missing`` where a metric was not evaluated, ``too_few``
+        where fewer than two groups can be estimated; then all numbers are missing.
     numpy.ndarray
         Replicates, float32 ``[rows, draws]``, NaN where undefined.
 
@@ -129,17 +157,32 @@ def score_run(
     MedauditError
         `metrics` are of more than one run.
     """
-    if metrics[["cohort", "model", "method"]].drop_duplicates().shape[0] != 1:
-        raise MedauditError("score_dialects takes the metrics of one cohort, model and method")
-    identity = metrics[["cohort", "model", "method"]].iloc[0].to_dict()
-    metrics = metrics.reset_index(drop=True)
+    names = metrics[["cohort", "model", "method"]].drop_duplicates()
+    if len(names) != 1:
+        raise MedauditError(
+            f"score_dialects takes the metrics of one run, not of {len(names)}: call it once per "
+            "cohort, model and method"
+        )
     null = np.empty((len(metrics), 0), np.float32) if null is None else null
+    cohort, model, method = names.iloc[0]
+    run = Run(cohort, model, method, task_type)
+    return _score(metrics.reset_index(drop=True), replicates, null, run, group_measures, level)
+
+
+def _score(
+    metrics: pd.DataFrame,
+    replicates: np.ndarray,
+    null: np.ndarray,
+    run: Run,
+    measures: Measures,
+    level: float,
+) -> tuple[pd.DataFrame, np.ndarray]:
     found = []
     for attribute, part in metrics.groupby("attribute", sort=False):
         for seed in [s for s in part["seed"].unique() if s != "mean"]:
-            cube = Cube(part[part["seed"] == seed], replicates, null, task_type == "multiclass")
-            measure = measure_everybody if attribute == "all" else measure_groups
+            cube = Cube(part[part["seed"] == seed], replicates, null, run.task_type == "multiclass")
             head = {"seed": seed, "attribute": attribute}
-            found += [{**head, **row} for row in measure(cube, task_type)]
-    draws = replicates.shape[1]
-    return summarise([*found, *average_seeds(found)], identity, draws, level)
+            rows = (overall_measures if attribute == ALL else measures)(cube, run.task_type)
+            found += [{**head, **row} for row in rows]
+    identity = {"cohort": run.cohort, "model": run.model, "method": run.method}
+    return summarise([*found, *average_seeds(found)], identity, replicates.shape[1], level)

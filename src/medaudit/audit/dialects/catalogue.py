@@ -1,9 +1,9 @@
 """The measures of each paper: what they need, how tasks are averaged, and which way is fair."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from medaudit.metrics import fairness_definitions as d
+from medaudit.metrics import fairness_definitions as definitions
 
 CLIP_NIH, HOW_FAIR, FAIRTUNE = "CLIP on NIH 6x200", "How fair", "FairTune"
 TEXTBOOK = "textbook"
@@ -26,13 +26,13 @@ class Measure:
     better : str
         ``higher`` or ``lower``.
     average : str
-        Over the tasks: ``before`` the groups are compared (gap of means) or ``after`` (mean of
-        gaps); ``whole`` takes the multi-class decision as one (task ``all``), and is ``after``
-        elsewhere.
+        When tasks are averaged: ``before`` the groups are compared (gap of means) or ``after``
+        (mean of gaps). ``whole`` takes the multi-class decision as a whole (task ``all``), and is
+        ``after`` in other task types.
     task_types : tuple of str
         Where it is defined.
     overall : bool
-        `compute` also takes the metrics over all groups together.
+        Whether `compute` also takes the metrics over all groups together.
     """
 
     dialect: str
@@ -48,29 +48,35 @@ class Measure:
 _RATES = ("tpr", "fpr")
 
 MEASURES = (
-    Measure(HOW_FAIR, "fairness gap (gap of means)", ("auc",), d.spread, average="before"),
-    Measure(HOW_FAIR, "fairness gap (mean of gaps)", ("auc",), d.spread),
-    Measure(FAIRTUNE, "min AUC", ("auc",), d.smallest, "higher", "before"),
-    Measure(FAIRTUNE, "gap AUC", ("auc",), d.spread, average="before"),
-    Measure(FAIRTUNE, "EOddsD (fairlearn)", _RATES, d.equalized_odds_difference),
-    Measure(FAIRTUNE, "DPD (fairlearn)", ("selection_rate",), d.spread),
-    Measure(CLIP_NIH, "EqOdds", _RATES, d.mean_odds_difference),
     Measure(
-        CLIP_NIH, "mean |p - y| delta (its ECE)", ("absolute_error",), d.spread, average="whole"
+        HOW_FAIR, "fairness gap (gap of means)", ("auc",), definitions.spread, average="before"
     ),
-    Measure(TEXTBOOK, "F1 delta", ("f1",), d.spread, average="before"),
-    Measure(TEXTBOOK, "EqOdds", _RATES, d.equalized_odds_difference),
-    Measure(TEXTBOOK, "ECE delta", ("ece",), d.spread, average="whole"),
-    Measure("MEDFAIR", "EqOdds score", _RATES, d.equalized_odds_score, "higher"),
-    Measure("FairMedFM", "eod", _RATES, d.equalized_odds_score, "higher"),
-    Measure("FairMedFM", "eo", ("tpr",), d.spread),
-    Measure("FairCLIP", "ES-AUC", ("auc",), d.equity_scaled, "higher", overall=True),
-    Measure("FairDisCo", "PQD", ("accuracy",), d.disparity_ratio, "higher", "whole"),
+    Measure(HOW_FAIR, "fairness gap (mean of gaps)", ("auc",), definitions.spread),
+    Measure(FAIRTUNE, "min AUC", ("auc",), definitions.smallest, "higher", "before"),
+    Measure(FAIRTUNE, "gap AUC", ("auc",), definitions.spread, average="before"),
+    Measure(FAIRTUNE, "EOddsD (fairlearn)", _RATES, definitions.equalized_odds_difference),
+    Measure(FAIRTUNE, "DPD (fairlearn)", ("selection_rate",), definitions.spread),
+    Measure(CLIP_NIH, "EqOdds", _RATES, definitions.mean_odds_difference),
+    Measure(
+        CLIP_NIH,
+        "mean |p - y| delta (its ECE)",
+        ("absolute_error",),
+        definitions.spread,
+        average="whole",
+    ),
+    Measure(TEXTBOOK, "F1 delta", ("f1",), definitions.spread, average="before"),
+    Measure(TEXTBOOK, "EqOdds", _RATES, definitions.equalized_odds_difference),
+    Measure(TEXTBOOK, "ECE delta", ("ece",), definitions.spread, average="whole"),
+    Measure("MEDFAIR", "EqOdds score", _RATES, definitions.equalized_odds_score, "higher"),
+    Measure("FairMedFM", "eod", _RATES, definitions.equalized_odds_score, "higher"),
+    Measure("FairMedFM", "eo", ("tpr",), definitions.spread),
+    Measure("FairCLIP", "ES-AUC", ("auc",), definitions.equity_scaled, "higher", overall=True),
+    Measure("FairDisCo", "PQD", ("accuracy",), definitions.disparity_ratio, "higher", "whole"),
     Measure(
         "FairDisCo",
         "DPM",
         ("selection_rate",),
-        d.demographic_parity_ratio,
+        definitions.demographic_parity_ratio,
         "higher",
         task_types=TWO_CLASSES,
     ),
@@ -78,24 +84,44 @@ MEASURES = (
         "FairDisCo",
         "DPM",
         ("selection_rate",),
-        d.disparity_ratio,
+        definitions.disparity_ratio,
         "higher",
         task_types=("multiclass",),
     ),
     Measure(
-        "FairDisCo", "EOM", _RATES, d.equal_opportunity_ratio, "higher", task_types=TWO_CLASSES
+        "FairDisCo",
+        "EOM",
+        _RATES,
+        definitions.equal_opportunity_ratio,
+        "higher",
+        task_types=TWO_CLASSES,
     ),
-    Measure("FairDisCo", "EOM", ("tpr",), d.disparity_ratio, "higher", task_types=("multiclass",)),
+    Measure(
+        "FairDisCo",
+        "EOM",
+        ("tpr",),
+        definitions.disparity_ratio,
+        "higher",
+        task_types=("multiclass",),
+    ),
 )
-ARGMAX = {
+_ARGMAX_NAMES = {
     "EOddsD (fairlearn)": "EOddsD (argmax)",
     "DPD (fairlearn)": "DPD (argmax)",
 }
-"""Measures of FairTune that are also scored with its decisions: the largest score, so 0.5 where a
-task has two answers, instead of the audit's threshold. Multi-class decisions are always so."""
+ARGMAX_MEASURES = tuple(
+    replace(measure, name=_ARGMAX_NAMES[measure.name])
+    for measure in MEASURES
+    if measure.dialect == FAIRTUNE and measure.name in _ARGMAX_NAMES
+)
+"""Measures of FairTune with the paper's own decisions: the largest score decides, so the threshold
+is 0.5 where a task has two answers. In multi-class tasks all decisions are made so."""
+
+ARGMAX_METRICS = tuple(dict.fromkeys(need for one in ARGMAX_MEASURES for need in one.needs))
 
 F1_DELTA, VAR_F1 = "F1 delta", "Var_F1"
 METRICS_NEEDED = (
     *("auc", "accuracy", "f1", "tpr", "fpr", "ece", "selection_rate"),
     "absolute_error",
 )
+"""Metrics of groups that the measures are made of."""

@@ -11,17 +11,17 @@ NO_GROUPS = ("all", "missing")
 class Cube:
     """Metrics of one attribute and seed as arrays ``[tasks, groups, 1 + draws + permutations]``.
 
-    The first of the last axis is the value itself, then come its bootstrap replicates, then its
-    values under permuted groups, so that one walk computes a measure for all of them.
+    Along the last axis the value itself comes first, then its bootstrap replicates, then its
+    values under permuted groups, so that one call computes a measure for all of them.
 
     Parameters
     ----------
     rows : pandas.DataFrame
         Rows of METRICS; their index is the row of `replicates` and `null`.
     replicates, null : numpy.ndarray
-        ``[rows, draws]`` and ``[rows, permutations]``.
+        ``[all rows, draws]`` and ``[all rows, permutations]``.
     joint : bool
-        Whether tasks share their permutations (classes do, tasks of a multi-label sample do not).
+        Whether tasks share their permutations: classes do, tasks of a multi-label sample do not.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Cube:
         self.has_whole = bool((rows["task"] == "all").any())
 
     def take(self, metric: str, groups: list[str], tasks: list[str]) -> np.ndarray | None:
-        """Return one metric; None where it was not evaluated."""
+        """Return one metric of some groups and tasks; None where it was not evaluated."""
         rows = self._rows[(self._rows["metric"] == metric) & self._rows["task"].isin(tasks)]
         rows = rows[rows["group"].isin(groups)]
         if rows.empty:
@@ -52,15 +52,15 @@ class Cube:
         return found
 
     def average(self, tasks: np.ndarray, alike: np.ndarray) -> np.ndarray:
-        """Return the mean over tasks of a metric, its null as wide as dependent tasks make it.
+        """Return the mean over tasks of a metric, with the null as wide as dependent tasks make it.
 
         Parameters
         ----------
         tasks : numpy.ndarray
             ``[tasks, groups, 1 + draws + permutations]``.
         alike : numpy.ndarray
-            The same where all groups are alike (see `recentre`): its replicates tell how the
-            tasks depend on each other.
+            The same if all groups were alike (see `recentre`): its replicates show how the tasks
+            depend on each other.
         """
         mean = tasks.mean(axis=0)
         if self._joint(tasks):
@@ -76,8 +76,8 @@ class Cube:
     def average_after(self, tasks: np.ndarray, alike: np.ndarray) -> np.ndarray:
         """Return the mean over tasks of a measure, ``[tasks, 1 + draws + permutations]``.
 
-        Where tasks are permuted apart, as many null values as replicates come back, in the order
-        that dependent tasks give them; NaN where a replicate is undefined.
+        Where tasks are permuted independently, the null has as many values as there are
+        replicates, reordered by `couple_tasks`; NaN where a replicate is undefined.
         """
         mean = tasks.mean(axis=0)
         if self._joint(tasks) or np.isnan(mean[0]):
@@ -90,6 +90,7 @@ class Cube:
         return np.append(mean[: 1 + self.draws], null)
 
     def _joint(self, tasks: np.ndarray) -> bool:
+        """Return whether there is no dependence between tasks to restore."""
         return self.joint or len(tasks) < 2 or tasks.shape[-1] == 1 + self.draws
 
     def recentre(self, values: np.ndarray, groups: np.ndarray) -> np.ndarray:

@@ -14,7 +14,8 @@ ROUNDING = 1e-6
 
 
 def average_seeds(records: list[dict]) -> list[dict]:
-    """Return the mean over seeds of each measure: of its values, replicates and null alike."""
+    """Return the mean over seeds of each measure: of its value, replicates and null."""
+    # `groupby` needs equal keys next to each other: sort by the place of each key's first record.
     order = {key: k for k, key in reversed(list(enumerate(map(_key, records))))}
     found = []
     for _, group in groupby(sorted(records, key=lambda r: order[_key(r)]), key=_key):
@@ -46,18 +47,18 @@ def summarise(
     draws : int
         Number of bootstrap replicates.
     level : float
-        Of the intervals.
+        Confidence level of the intervals.
 
     Returns
     -------
     tuple of (pandas.DataFrame, numpy.ndarray)
         A performance (accuracy, F1) has the percentile interval. A fairness measure is a maximum,
         or a sum of absolute values, so noise moves it away from its fair end, and resampling does
-        so once more; percentiles would miss a fair truth. Its distance from the fair end (the
-        value itself, or 1 less it where higher is fairer) has the interval of
-        `medaudit.metrics.intervals.inflated_interval`. The p-value is the share of permutations
-        at least as unfair, one added (Phipson and Smyth 2010); missing where no groups are
-        permuted.
+        so again; percentile intervals would miss a model that is truly fair. Its distance from
+        the fair end (the value itself, or 1 minus the value where higher is fairer) has the
+        interval of `medaudit.metrics.intervals.inflated_interval`. The p-value is the add-one
+        share of permutations at least as unfair (Phipson and Smyth 2010); missing where no groups
+        are permuted.
     """
     frame = pd.DataFrame([{**identity, **row} for row in records])
     moved = np.full((len(frame), draws), np.nan, np.float32)

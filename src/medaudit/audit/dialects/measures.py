@@ -1,4 +1,4 @@
-"""The measures of the catalogue computed on a `Cube`: one record a measure, draws and all.
+"""The measures of the catalogue computed on a `Cube`: one record per measure, with its draws.
 
 A record holds what identifies its row, ``n_estimable``, ``status``, whether noise alone moves the
 measure away from its fair end (``noisy``), and ``values``: the value, its replicates, its null.
@@ -8,24 +8,37 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from medaudit.audit.dialects.catalogue import CLIP_NIH, F1_DELTA, MEASURES, VAR_F1, Measure
+from medaudit.audit.dialects.catalogue import (
+    ARGMAX_MEASURES,
+    CLIP_NIH,
+    F1_DELTA,
+    MEASURES,
+    VAR_F1,
+    Measure,
+)
 from medaudit.audit.dialects.cube import Cube
-from medaudit.metrics.attributes import SEPARATOR
+from medaudit.core.intersections import split_name
 from medaudit.metrics.fairness_definitions import class_variance, crossed_difference
 
 
-def measure_groups(cube: Cube, task_type: str) -> Iterator[dict]:
-    """Give every measure of how groups of one attribute or crossing are treated."""
+def group_measures(cube: Cube, task_type: str) -> Iterator[dict]:
+    """Yield every measure of how the groups of an attribute or intersection are treated."""
     for measure in MEASURES:
         if task_type in measure.task_types:
             yield _measured(cube, measure)
-    names = cube.attribute.split(SEPARATOR)
+    names = split_name(cube.attribute)
     if len(names) == 2:
         yield from _crossed(cube, names)
 
 
-def measure_everybody(cube: Cube, task_type: str) -> Iterator[dict]:
-    """Give accuracy, macro-F1, and of a multi-class task each class's F1 and their variance."""
+def argmax_measures(cube: Cube, task_type: str) -> Iterator[dict]:
+    """Yield the measures of groups that FairTune computes with its own decisions."""
+    for measure in ARGMAX_MEASURES:
+        yield _measured(cube, measure)
+
+
+def overall_measures(cube: Cube, task_type: str) -> Iterator[dict]:
+    """Yield accuracy, macro-F1, and of a multi-class task each class's F1 and their variance."""
     whole = ["all"] if cube.has_whole else cube.tasks
     head = {**_head(CLIP_NIH, "", "higher", cube), "n_groups": 1, "noisy": False}
     accuracy = cube.take("accuracy", ["all"], whole)
@@ -49,18 +62,19 @@ def measure_everybody(cube: Cube, task_type: str) -> Iterator[dict]:
 def _measured(cube: Cube, measure: Measure) -> dict:
     whole = measure.average == "whole" and cube.has_whole
     tasks = ["all"] if whole else cube.tasks
-    arrays = [cube.take(metric, cube.groups, tasks) for metric in measure.needs]
-    overall = [cube.take(metric, ["all"], tasks) for metric in measure.needs if measure.overall]
+    found = [cube.take(metric, cube.groups, tasks) for metric in measure.needs]
+    whole_group = [cube.take(metric, ["all"], tasks) for metric in measure.needs if measure.overall]
+    arrays, overall = ([a for a in part if a is not None] for part in (found, whole_group))
     head = _head(measure.dialect, measure.name, measure.better, cube)
-    if any(array is None for array in (*arrays, *overall)):
+    if len(arrays) < len(found) or len(overall) < len(whole_group):
         return {**head, **_missing()}
     alike = [cube.recentre(a, a) for a in arrays]
     if measure.average == "before":
         means = [cube.average(*pair) for pair in zip(arrays, alike, strict=True)]
         return {**head, **_estimate(measure.compute(*means), means)}
-    level = arrays[0]
     values = measure.compute(*arrays, *(a[:, 0] for a in overall))
-    fair = measure.compute(*alike, *(cube.recentre(a, level)[:, 0] for a in overall))
+    # If groups were alike, everybody together would have the groups' mean as well.
+    fair = measure.compute(*alike, *(cube.recentre(a, arrays[0])[:, 0] for a in overall))
     return {**head, **_estimate(cube.average_after(values, fair), arrays)}
 
 
@@ -68,7 +82,7 @@ def _crossed(cube: Cube, names: list[str]) -> Iterator[dict]:
     f1 = cube.take("f1", cube.groups, cube.tasks)
     for place, name in enumerate(names):
         head = _head(CLIP_NIH, f"{F1_DELTA} {name}", "lower", cube)
-        levels = [group.split(SEPARATOR)[place] for group in cube.groups]
+        levels = [split_name(group)[place] for group in cube.groups]
         if f1 is None:
             yield {**head, **_missing()}
         else:

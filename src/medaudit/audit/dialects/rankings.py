@@ -1,4 +1,4 @@
-"""Where the ranking of models changes with the dialect."""
+"""Kendall's tau between the rankings of runs by each two measures, and the pairs that swap."""
 
 from itertools import combinations
 
@@ -19,11 +19,11 @@ def rank_measures(scored: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns of `medaudit.core.audit_tables.RANKINGS`: for each cohort, attribute and pair of measures
-        (those that some run defines) Kendall's tau-b over the runs (model / method) that both define, each turned so that
-        fairer is first; how many of the pairs of runs swap (strictly fairer by one, strictly less
-        fair by the other), and which. Status ``too_few`` below two runs, ``undefined:no_decision``
-        where all runs tie.
+        Columns of `medaudit.core.audit_tables.RANKINGS`, one row per cohort, attribute and pair of
+        measures (those that some run defines): Kendall's tau-b over the runs (model / method)
+        that have both, oriented so that fairer comes first; how many pairs of runs swap (strictly
+        fairer by one measure, strictly less fair by the other), and which. Status ``too_few``
+        below two runs, ``undefined:no_decision`` where all runs tie.
     """
     rows = scored[(scored["seed"] == "mean") & (scored["attribute"] != "all")].copy()
     rows["run"] = rows["model"] + " / " + rows["method"]

@@ -1,35 +1,39 @@
-"""Gaps between groups, with intervals, null references and smallest detectable differences."""
+"""Stage `disparity`: gaps between groups, with intervals, permutation tests, detectable gaps."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from medaudit.audit.disparity.rows import Cell, gap_rows
+from medaudit.audit.disparity.gap_rows import Cell, gap_rows
 from medaudit.core import table_io
-from medaudit.core.audit_tables import summing
+from medaudit.core.audit_tables import is_summary
 from medaudit.core.errors import MedauditError
+from medaudit.core.files import sha256
 from medaudit.metrics.attributes import Attribute
-from medaudit.metrics.definitions import applies
+from medaudit.metrics.audit_settings import AuditSettings, check_evaluation
 from medaudit.metrics.engine import rest_values
 from medaudit.metrics.gaps import GAPS, OTHERS, Parts
-from medaudit.metrics.group_audit import DIALECT, IDENTITY
-from medaudit.metrics.group_metrics import ALL, MEAN, Scores, make_plans, score_groups, tabulate
-from medaudit.metrics.permutation import permuted_values
-from medaudit.metrics.replicates import (
-    check_evaluation,
-    draw_replicates,
+from medaudit.metrics.group_audit import identify
+from medaudit.metrics.group_metrics import (
+    ALL,
+    MEAN,
+    GroupBlock,
+    GroupMetrics,
+    empty_metrics,
     group_names,
-    plan_attribute,
+    measure_groups,
+    sort_scores,
 )
+from medaudit.metrics.metrics_table import read_values
+from medaudit.metrics.permutation import permuted_values
+from medaudit.metrics.replicates import draw_replicates
 from medaudit.metrics.sample import Sample, read_sample
 from medaudit.metrics.task_dependence import restore_dependence
 
-KEY = ["seed", "task", "attribute", "group", "metric"]
-
 
 def disparity(
-    settings: dict,
+    settings: AuditSettings,
     *,
     predictions: Path,
     cohort: Path,
@@ -44,20 +48,33 @@ def disparity(
 
     Parameters
     ----------
-    settings : dict
-        See `medaudit.metrics.group_audit.audit`; here ``evaluation`` has ``gaps`` and ``null`` (``draws``)
-        too.
-    predictions, cohort, metrics, replicates : Path
-        What `medaudit.audit.evaluate.evaluate` read and wrote.
+    settings : AuditSettings
+        As for `medaudit.audit.evaluate`; ``evaluation`` also has ``gaps`` and ``null``
+        (``draws``).
+    predictions, cohort : Path
+        Tables `medaudit.core.table_io.PREDICTIONS` and `COHORT`.
     groups : Path, optional
         Groups and weights of the cohort's images (`medaudit.core.table_io.read_audited`).
+    metrics, replicates : Path
+        What `medaudit.audit.evaluate` made of them: ``values`` and ``replicates``.
     output : Path
         Table `medaudit.core.table_io.GAPS`.
     null : Path
-        Array: the gaps of the permutations, one row a row of `medaudit.core.audit_tables.summing` gaps.
+        Array: the gaps of the permutations, one row per row that
+        `medaudit.core.audit_tables.is_summary` keeps.
     threads : int
-        Changes no number.
+        Blocks of replicates computed at once; changes no number.
+
+    Raises
+    ------
+    MedauditError
+        See `find_gaps`.
     """
+    made_of = table_io.read_metadata(metrics).get("predictions")
+    if made_of != sha256(predictions):
+        raise MedauditError(
+            f"{metrics} was made from other predictions than {predictions}; run evaluate again"
+        )
     frame, permuted = find_gaps(
         table_io.read_table(predictions, table_io.PREDICTIONS),
         table_io.read_audited(cohort, groups),
@@ -73,7 +90,7 @@ def disparity(
 def find_gaps(
     predictions: pd.DataFrame,
     cohort: pd.DataFrame,
-    settings: dict,
+    settings: AuditSettings,
     metrics: pd.DataFrame,
     replicates: np.ndarray,
     threads: int = 1,
@@ -90,141 +107,151 @@ def find_gaps(
     Returns
     -------
     gaps : pandas.DataFrame
-        Columns of `medaudit.core.table_io.GAPS`. The task ``mean`` is the gap of the mean over tasks,
-        ``mean_of_gaps`` the mean of the tasks' gaps. A gap is over the groups that are estimable:
-        compare ``n_estimable`` with ``n_groups``.
-    null : ndarray of float32, shape (summing rows, draws)
-        The same gaps under permuted groups, of the rows that `medaudit.core.audit_tables.summing` keeps, in
-        their order; NaN where undefined. All runs on a cohort permute alike; those of a mean of
-        gaps are the first of its draws.
+        Columns of `medaudit.core.table_io.GAPS`. The task ``mean`` is the gap of the mean over
+        tasks, ``mean_of_gaps`` the mean of the tasks' gaps. A gap is over the groups that are
+        estimable: compare ``n_estimable`` with ``n_groups``.
+    null : ndarray of float32, shape (rows, draws)
+        The same gaps under permuted groups, of the rows that
+        `medaudit.core.audit_tables.is_summary` keeps, in their order; NaN where undefined. All runs
+        on a cohort are permuted alike. Of a mean of gaps, the first draws are kept.
 
     Raises
     ------
     MedauditError
-        An unknown gap, or metrics that were made from something else.
+        A gap is unknown, or the metrics were made from something else.
     """
     evaluation = check_evaluation(settings)
     unknown = [name for name in evaluation["gaps"] if name not in GAPS]
     if unknown:
         raise MedauditError(f"evaluation: gaps {unknown} are unknown; known: {list(GAPS)}")
     sample = read_sample(predictions, cohort, settings)
+    run = _Run(sample, {**settings, "evaluation": evaluation}, threads)
     rows = [
         {**row, "attribute": attribute.name}
         for attribute in sample.attributes
         if attribute.name != ALL
-        for row in _attribute_gaps(sample, attribute, settings, metrics, replicates, threads)
+        for row in run.attribute_gaps(attribute, metrics, replicates)
     ]
     nulls = [row.pop("null") for row in rows]
-    frame = pd.DataFrame(rows).assign(
-        dialect=DIALECT, **{name: settings[name] for name in IDENTITY}
-    )
-    frame = frame.reindex(columns=list(table_io.GAPS.columns))
-    kept = np.flatnonzero(summing(frame))
-    null = np.full((len(kept), evaluation["null"]["draws"]), np.nan, np.float32)
+    frame = identify(pd.DataFrame(rows), settings, table_io.GAPS)
+    return frame, _keep_nulls(frame, nulls, evaluation["null"]["draws"])
+
+
+def _keep_nulls(frame: pd.DataFrame, nulls: list[np.ndarray | None], draws: int) -> np.ndarray:
+    kept = np.flatnonzero(is_summary(frame))
+    null = np.full((len(kept), draws), np.nan, np.float32)
     for target, row in zip(null, kept, strict=True):
-        if nulls[row] is not None:
-            drawn = nulls[row][: target.size]
+        drawn = nulls[row]
+        if drawn is not None:
+            drawn = drawn[:draws]
             target[: drawn.size] = drawn
-    return frame, null
+    return null
 
 
-def _attribute_gaps(sample, attribute, settings, metrics, replicates, threads) -> list[dict]:
-    evaluation = check_evaluation(settings)
-    plans = plan_attribute(sample, attribute, evaluation)
-    scores = score_groups(sample, attribute, group_names(attribute), plans, evaluation)
-    _attach_replicates(scores, metrics, replicates)
-    with_rest = bool({"worst_rest", OTHERS} & set(evaluation["gaps"]))
-    rest = _score_rest(sample, attribute, settings, threads) if with_rest else None
-    null, null_rest = permuted_values(scores, sample, attribute, settings, threads, with_rest)
-    if scores.tasks[-1] == MEAN and not sample.multiclass:
-        _restore_means(scores, null)
-        if with_rest:
-            _restore_means(rest, null_rest)
-    rows = []
-    for s, m in np.ndindex(len(scores.seeds), len(scores.metrics)):
-        tasks = [t for t in range(len(scores.tasks)) if scores.status[0, s, t, m] != ""]
-        cells = [
-            _cut(scores, rest, null, null_rest, sample.multiclass, (slice(None), s, t, m))
-            for t in tasks
+class _Run:
+    """The gaps of one run, attribute by attribute."""
+
+    def __init__(self, sample: Sample, settings: AuditSettings, threads: int) -> None:
+        self.sample, self.settings, self.threads = sample, settings, threads
+        self.evaluation = settings["evaluation"]
+        self.needs_rest = bool({"worst_rest", OTHERS} & set(self.evaluation["gaps"]))
+
+    def attribute_gaps(
+        self, attribute: Attribute, table: pd.DataFrame, replicates: np.ndarray
+    ) -> list[dict]:
+        """Return the rows of one attribute; see `gap_rows`."""
+        names, wanted = group_names(attribute), self.evaluation["metrics"]
+        metrics = empty_metrics(self.sample, attribute, names, wanted)
+        read_values(metrics, table, replicates)
+        rest = self._measure_rest(attribute) if self.needs_rest else None
+        null, null_rest = permuted_values(
+            metrics, self.sample, attribute, self.settings, self.threads, self.needs_rest
+        )
+        if metrics.tasks[-1] == MEAN and not self.sample.multiclass:
+            _restore_means(metrics, null)
+            if rest is not None and null_rest is not None:
+                _restore_means(rest, null_rest)
+        cells = _Cells(metrics, rest, null, null_rest, self.sample.multiclass)
+        return [
+            row
+            for s, m in np.ndindex(len(metrics.seeds), len(metrics.metrics))
+            for row in gap_rows(cells.of(s, m), self.evaluation)
         ]
-        rows += gap_rows(cells, evaluation)
-    return rows
+
+    def _measure_rest(self, attribute: Attribute) -> GroupMetrics:
+        """Measure, for each group, all other groups together, with the same draws of patients."""
+        sample, codes = self.sample, attribute.codes
+        bins, size = self.evaluation["ece_bins"], len(attribute.levels)
+        blocks = []
+        for g in range(size):
+            others = np.where((codes == g) | (codes < 0), -1, 0)
+            blocks.append(GroupBlock(g, sort_scores(sample, attribute, others, 1, bins)))
+        metrics = measure_groups(sample, attribute, attribute.levels, blocks, self.evaluation)
+        whole = sort_scores(sample, attribute, codes, size, bins)
+
+        def compute(target: np.ndarray, weights: np.ndarray) -> None:
+            for (s, t), scores in whole.items():
+                places, names = metrics.metrics_of(t)
+                others = [block.scores[s, t] for block in blocks]
+                found = rest_values(scores, others, names, weights)
+                target[:, s, t, places] = np.moveaxis(found, 0, 1)
+
+        draws = self.evaluation["bootstrap"]["draws"]
+        draw_replicates([metrics], [compute], sample, draws, self.threads)
+        return metrics
 
 
-def _restore_means(scores: Scores, null: np.ndarray) -> None:
+def _restore_means(metrics: GroupMetrics, null: np.ndarray) -> None:
     """Make the null of the means over tasks as wide as dependent tasks make it, in place."""
-    drawn = scores.replicates[: len(null), :, :-1]
+    drawn = metrics.replicates[: len(null), :, :-1]
     null[:, :, -1] = restore_dependence(
         null[:, :, -1], np.moveaxis(null[:, :, :-1], 2, 0), np.moveaxis(drawn, 2, 0)
     )
 
 
-def _cut(scores: Scores, rest: Scores | None, null, null_rest, joint: bool, place) -> Cell:
-    levels = len(scores.groups) - 1
-    none = np.full(levels, np.nan)
-    drawn = scores.replicates[place]
-    whole = scores.value[place][-1]
-    no_rest = np.broadcast_to(none[:, None], (levels, 1))
-    return Cell(
-        seed=scores.seeds[place[1]],
-        task=scores.tasks[place[2]],
-        metric=scores.metrics[place[3]],
-        groups=scores.groups[:-1],
-        status=scores.status[place][:-1],
-        rest_status=scores.status[place][:-1] if rest is None else rest.status[place],
-        value=Parts(scores.value[place][:-1], none if rest is None else rest.value[place], whole),
-        drawn=Parts(drawn[:-1], no_rest if rest is None else rest.replicates[place], drawn[-1]),
-        null=Parts(null[place], no_rest if null_rest is None else null_rest[place], whole),
-        joint=joint,
-    )
+class _Cells:
+    """Cuts the metrics of an attribute, of the rests and of the permutations into `Cell`s."""
 
+    def __init__(
+        self,
+        metrics: GroupMetrics,
+        rest: GroupMetrics | None,
+        null: np.ndarray,
+        null_rest: np.ndarray | None,
+        joint: bool,
+    ) -> None:
+        self.metrics, self.rest, self.joint = metrics, rest, joint
+        self.null, self.null_rest = null, null_rest
 
-def _attach_replicates(scores: Scores, metrics: pd.DataFrame, replicates: np.ndarray) -> None:
-    """Put the replicates of a metrics table beside the scores they belong to."""
-    frame, place = tabulate(scores)
-    rows = np.flatnonzero((metrics["attribute"] == scores.attribute).to_numpy())
-    given = metrics.iloc[rows]
-    same = len(rows) == len(frame) and len(metrics) == len(replicates)
-    same = same and all((given[key].to_numpy() == frame[key].to_numpy()).all() for key in KEY)
-    if not same or not np.allclose(
-        given["value"].to_numpy(float), frame["value"], rtol=1e-4, atol=1e-8, equal_nan=True
-    ):
-        raise MedauditError(
-            f"the metrics of the attribute {scores.attribute} were made from other predictions, "
-            "another cohort or other settings; run evaluate again"
+    def of(self, s: int, m: int) -> list[Cell]:
+        """Return the cells of one seed and metric, one per task that it applies to."""
+        tasks = range(len(self.metrics.tasks))
+        return [self._cut(s, t, m) for t in tasks if self.metrics.status[0, s, t, m] != ""]
+
+    def _cut(self, s: int, t: int, m: int) -> Cell:
+        metrics, place = self.metrics, (slice(None), s, t, m)
+        value, status, drawn = (
+            a[place] for a in (metrics.value, metrics.status, metrics.replicates)
         )
-    scores.replicates = np.full((scores.value.size, replicates.shape[1]), np.nan, np.float32)
-    scores.replicates[place[place >= 0]] = replicates[rows[place >= 0]]
-    scores.replicates = scores.replicates.reshape(*scores.value.shape, -1)
-
-
-def _score_rest(sample: Sample, attribute: Attribute, settings: dict, threads: int) -> Scores:
-    """Score, for each group, all other groups together, with the same draws of patients."""
-    evaluation = check_evaluation(settings)
-    codes = attribute.codes
-    plans = [
-        (
-            g,
-            make_plans(
-                sample,
-                attribute,
-                np.where((codes == g) | (codes < 0), -1, 0),
-                1,
-                evaluation["ece_bins"],
+        rest_value, rest_drawn = self._none(1)[:, 0], self._none(1)
+        if self.rest is not None:
+            rest_value, rest_drawn = self.rest.value[place], self.rest.replicates[place]
+        return Cell(
+            seed=metrics.seeds[s],
+            task=metrics.tasks[t],
+            metric=metrics.metrics[m],
+            groups=metrics.groups[:-1],
+            status=status[:-1],
+            rest_status=status[:-1] if self.rest is None else self.rest.status[place],
+            value=Parts(value[:-1], rest_value, value[-1]),
+            drawn=Parts(drawn[:-1], rest_drawn, drawn[-1]),
+            null=Parts(
+                self.null[place],
+                self._none(1) if self.null_rest is None else self.null_rest[place],
+                value[-1],
             ),
+            joint=self.joint,
         )
-        for g in range(len(attribute.levels))
-    ]
-    scores = score_groups(sample, attribute, attribute.levels, plans, evaluation)
-    whole = make_plans(sample, attribute, codes, len(plans), evaluation["ece_bins"])
 
-    def compute(target: np.ndarray, weights: np.ndarray) -> None:
-        for (s, t), plan in whole.items():
-            others = [some[s, t] for _, some in plans]
-            index = [m for m, name in enumerate(scores.metrics) if applies(name, scores.tasks[t])]
-            names = [scores.metrics[m] for m in index]
-            found = rest_values(plan, others, names, weights)
-            target[:, s, t, index] = np.moveaxis(found, 0, 1)
-
-    draw_replicates([scores], [compute], sample, settings, threads)
-    return scores
+    def _none(self, width: int) -> np.ndarray:
+        return np.full((len(self.metrics.groups) - 1, width), np.nan)

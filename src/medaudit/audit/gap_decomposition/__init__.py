@@ -1,7 +1,7 @@
-"""Stage `decompose`: ranking, calibration and threshold parts of gaps in TPR and FPR.
+"""Stage `gap_decomposition`: ranking, calibration and threshold parts of gaps in TPR and FPR.
 
-Where `medaudit.audit.attribute_probes` looks at the frozen embedding, this stage looks at the decisions and asks
-what would mend a gap: a better ranking, a calibration for each group, or another threshold.
+`medaudit.audit.attribute_probes` looks at the frozen embedding. This stage looks at the decisions
+and asks what would close a gap: a better ranking, a calibration per group, or another threshold.
 """
 
 from dataclasses import dataclass
@@ -10,55 +10,71 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medaudit.audit.gap_decomposition.split_gap import METRICS, Side, draw_platt, split_gap
-from medaudit.audit.gap_decomposition.split_gap import PARTS as NAMES
-from medaudit.audit.patient_bootstrap import patient_weights
+from medaudit.audit.gap_decomposition.split_gap import (
+    METRICS,
+    PART_NAMES,
+    Side,
+    draw_platt,
+    split_gap,
+)
 from medaudit.core.audit_tables import PARTS
-from medaudit.core.seeds import generator
+from medaudit.core.entry_types import Evaluation
+from medaudit.core.entry_types.evaluation import EvaluationMinimum
 from medaudit.core.table_io import PREDICTIONS, read_audited, read_table, write_table
 from medaudit.metrics.attributes import Attribute, read_attributes
+from medaudit.metrics.audit_settings import AuditSettings
+from medaudit.metrics.calibration import EPSILON, logit
 from medaudit.metrics.intervals import percentile_interval
+from medaudit.metrics.resampling import draw_patients, draw_rows
 from medaudit.metrics.sample import Sample, read_sample
 
 MOST_DRAWS = 200
-EPSILON = 1e-6
+"""Bootstrap draws; each has ROC curves of its own, so more of them cost memory."""
 
 
 def gap_decomposition(
-    settings: dict,
+    settings: AuditSettings,
     *,
     predictions: Path,
     cohort: Path,
-    output: Path,
     groups: Path | None = None,
-    threads: int = 1,
+    output: Path,
 ) -> None:
     """Split the decision gaps of one model and method on a cohort.
 
     Parameters
     ----------
-    settings : dict
-        As those of `medaudit.audit.evaluate`: ``cohort``, ``model``, ``method``, ``task_type``,
-        ``attributes``, ``test_weights``, ``evaluation``.
+    settings : AuditSettings
+        As for `medaudit.audit.evaluate`; of ``evaluation``: ``threshold``, ``bootstrap``
+        (``draws``, ``level``), ``minimum``.
     predictions, cohort : Path
-        The tables; validation rows fit the calibrations, test rows are compared.
+        Tables `medaudit.core.table_io.PREDICTIONS` and `COHORT`. Validation rows fit the
+        calibrations, test rows are compared.
     groups : Path, optional
-        Groups of the cohort's images (`medaudit.core.table_io.read_audited`).
+        Groups and weights of the cohort's images (`medaudit.core.table_io.read_audited`).
     output : Path
-        Table of `medaudit.core.audit_tables.PARTS`.
-    threads : int
-        Not used.
+        Table `medaudit.core.audit_tables.PARTS`.
     """
     table, rows = read_audited(cohort, groups), read_table(predictions, PREDICTIONS)
-    found = decompose(rows, table, settings)
-    for name in ("cohort", "model", "method"):
-        found[name] = settings[name]
+    found = decompose(rows, table, settings).assign(
+        cohort=settings["cohort"], model=settings["model"], method=settings["method"]
+    )
     write_table(found[list(PARTS.columns)], output, PARTS)
 
 
 @dataclass(frozen=True)
 class _Margins:
-    """Margins ``[seeds, rows, tasks]``, labels ``[rows, tasks]``, patients, and the cuts."""
+    """Scores on the scale that the decisions are made on.
+
+    Parameters
+    ----------
+    val, test : ndarray, shape (seeds, rows, tasks)
+        Margins of the validation and test rows.
+    val_y : ndarray, shape (rows, tasks)
+    val_patient : ndarray of int, shape (rows,)
+    cut : ndarray, shape (seeds, tasks)
+        A row is flagged at ``margin >= cut``.
+    """
 
     val: np.ndarray
     val_y: np.ndarray
@@ -67,40 +83,45 @@ class _Margins:
     cut: np.ndarray
 
 
-def decompose(predictions: pd.DataFrame, cohort: pd.DataFrame, settings: dict) -> pd.DataFrame:
-    """Return the parts of each group's gap from all others, see `medaudit.audit.gap_decomposition.split_gap`.
+def decompose(
+    predictions: pd.DataFrame, cohort: pd.DataFrame, settings: AuditSettings
+) -> pd.DataFrame:
+    """Return the parts of each group's gap from all others, see `split_gap`.
 
     Parameters
     ----------
     predictions, cohort : pandas.DataFrame
         Columns of `medaudit.core.table_io.PREDICTIONS` and `COHORT`.
-    settings : dict
-        ``cohort`` (its name seeds the draws), ``task_type``, ``attributes``, ``evaluation``.
+    settings : AuditSettings
+        ``cohort`` (its name seeds the draws of validation rows), ``task_type``, ``attributes``,
+        ``evaluation``.
 
     Returns
     -------
     pandas.DataFrame
-        One row a seed (and ``mean``), task, attribute, group, metric (``tpr``, ``fpr``) and part
+        One row per seed (and ``mean``), task, attribute, group, metric (``tpr``, ``fpr``) and part
         (``gap``, ``ranking``, ``calibration``, ``threshold``), group minus all others, in
-        [-1, 1]. Of two groups the first stands for both. The interval is a patient-wise
-        percentile bootstrap of at most 200 draws, of the test rows and of the validation rows
-        that the calibrations are fitted to.
-        A multi-class decision is taken as class against best other class (a margin of log
-        probabilities, cut at 0). Status ``too_few`` below the minimum in either side,
-        ``undefined:no_decision`` without a threshold or where a side's validation rows allow no
-        rising calibration.
+        [-1, 1]. With two groups only the first is listed: the second differs in sign. The
+        interval is a patient-wise percentile bootstrap of at most 200 draws, of the test rows
+        (the draws of `medaudit.audit.evaluate`) and of the validation rows that the calibrations
+        are fitted to.
+        A multi-class decision is treated as class against best other class (a margin of log
+        probabilities, cut at 0). Status ``too_few`` below the minimum on either side,
+        ``undefined:no_decision`` without a threshold or where the calibration of a side's
+        validation rows does not rise with the score.
     """
     sample = read_sample(predictions, cohort, settings)
-    margins = _margins(sample, predictions, cohort, settings)
+    margins = _margins(sample, predictions, cohort)
     val = (cohort["split"] == "val").to_numpy()
     val_attributes = read_attributes(cohort, val, settings["attributes"])
     bootstrap = settings["evaluation"]["bootstrap"]
     draws = min(bootstrap["draws"], MOST_DRAWS)
-    stratum = sample.stratum[sample.patient]
-    weights = _draw(sample.identity[sample.patient], stratum, draws, settings["cohort"], "test")
+    patients = draw_patients(sample.stratum, sample.stream, slice(0, draws), sample.identity)
+    weights = _with_ones(patients[sample.patient])
     rows = []
     for attribute, own in zip(sample.attributes[1:], val_attributes[1:], strict=True):
-        drawn = _draw(margins.val_patient, own.codes, draws, settings["cohort"], attribute.name)
+        stream = f"{settings['cohort']} validation {attribute.name}"
+        drawn = _with_ones(draw_rows(margins.val_patient, own.codes, stream, draws))
         levels = attribute.levels[: 1 if len(attribute.levels) == 2 else None]
         for task in range(len(sample.tasks)):
             for group in range(len(levels)):
@@ -109,17 +130,15 @@ def decompose(predictions: pd.DataFrame, cohort: pd.DataFrame, settings: dict) -
     return pd.DataFrame(rows, columns=[c for c in PARTS.columns if c not in settings])
 
 
-def _draw(patient, stratum, draws: int, *names: str) -> np.ndarray:
-    """Return the weights of the rows, ``[rows, 1 + draws]``, the first column ones."""
-    ones = np.ones((len(patient), 1), np.uint8)
-    if not len(patient):
-        return np.ones((0, 1 + draws), np.uint8)
-    drawn = patient_weights(patient, stratum, draws, generator("decompose", *names))
-    return np.hstack([ones, drawn])
+def _with_ones(weights: np.ndarray) -> np.ndarray:
+    """Put a first column of ones, the rows themselves, before the draws, ``[rows, 1 + draws]``."""
+    return np.hstack([np.ones((len(weights), 1), np.uint8), weights])
 
 
 @dataclass(frozen=True)
 class _Contrast:
+    """One group against all others: its codes on test and validation rows, and their draws."""
+
     attribute: Attribute
     val: Attribute
     val_weights: np.ndarray
@@ -127,7 +146,7 @@ class _Contrast:
     task: int
 
 
-def _margins(sample: Sample, predictions, cohort, settings: dict) -> _Margins:
+def _margins(sample: Sample, predictions: pd.DataFrame, cohort: pd.DataFrame) -> _Margins:
     val = cohort[cohort["split"] == "val"]
     score = np.full((len(sample.seeds), len(val), len(sample.tasks)), np.nan)
     rows = predictions[(predictions["split"] == "val") & predictions["task"].isin(sample.tasks)]
@@ -140,16 +159,11 @@ def _margins(sample: Sample, predictions, cohort, settings: dict) -> _Margins:
     labels = np.full(score.shape[1:], np.nan)
     labels[at[1:]] = rows["y"].astype(float)
     patient = pd.factorize(val["patient_id"], sort=True)[0]
-    if sample.multiclass:
+    if sample.threshold is None:
         cut = np.zeros((len(sample.seeds), len(sample.tasks)))
         return _Margins(_lead(score), labels, patient, _lead(sample.score), cut)
-    test, cut = _logit(sample.score), _logit(sample.threshold)
-    return _Margins(_logit(score), labels, patient, test, cut)
-
-
-def _logit(score: np.ndarray) -> np.ndarray:
-    clipped = np.clip(score, EPSILON, 1 - EPSILON)
-    return np.log(clipped / (1 - clipped))
+    test, cut = logit(sample.score), logit(sample.threshold)
+    return _Margins(logit(score), labels, patient, test, cut)
 
 
 def _lead(score: np.ndarray) -> np.ndarray:
@@ -160,37 +174,40 @@ def _lead(score: np.ndarray) -> np.ndarray:
     return logs - np.where(logs == best, second, best)
 
 
-def _contrast(sample, margins: _Margins, weights, contrast: _Contrast, evaluation: dict):
-    task, group = contrast.task, contrast.group
+def _contrast(
+    sample: Sample,
+    margins: _Margins,
+    weights: np.ndarray,
+    contrast: _Contrast,
+    evaluation: Evaluation,
+) -> list[dict]:
+    task, codes = contrast.task, contrast.attribute.codes
     y = sample.y[:, task]
-    known = ~np.isnan(y) & (contrast.attribute.codes >= 0)
+    known = ~np.isnan(y) & (codes >= 0)
     factor = sample.weights.get((contrast.attribute.name, sample.tasks[task]))
     known &= True if factor is None else factor > 0
-    members = (
-        known & (contrast.attribute.codes == group),
-        known & (contrast.attribute.codes != group),
-    )
+    members = (known & (codes == contrast.group), known & (codes != contrast.group))
     counts = _counts([y[rows] for rows in members])
-    head = {
-        "task": sample.tasks[task],
-        "attribute": contrast.attribute.name,
-        "group": contrast.attribute.levels[group],
-        **counts,
-    }
     values = {}
     if _enough(counts, evaluation["minimum"]):
         drawn = weights if factor is None else weights * np.nan_to_num(factor)[:, None]
         for seed, name in enumerate(sample.seeds):
             margin = margins.test[seed, :, task]
-            fits = _calibrations(margins, contrast, seed)
-            sides = [
+            own, rest, pooled = _calibrations(margins, contrast, seed)
+            group, others = (
                 Side(margin[rows], y[rows] == 1, drawn[rows], fit)
-                for rows, fit in zip(members, fits[:2], strict=True)
-            ]
-            values[name] = split_gap(*sides, margins.cut[seed, task], fits[2])
+                for rows, fit in zip(members, (own, rest), strict=True)
+            )
+            values[name] = split_gap(group, others, margins.cut[seed, task], pooled)
         values["mean"] = {
             key: np.mean([found[key] for found in values.values()], axis=0) for key in _keys()
         }
+    head = {
+        "task": sample.tasks[task],
+        "attribute": contrast.attribute.name,
+        "group": contrast.attribute.levels[contrast.group],
+        **counts,
+    }
     level = evaluation["bootstrap"]["level"]
     return [
         {**head, "seed": seed, "metric": metric, "part": part}
@@ -201,16 +218,16 @@ def _contrast(sample, margins: _Margins, weights, contrast: _Contrast, evaluatio
 
 
 def _keys() -> list[tuple[str, str]]:
-    return [(metric, part) for metric in METRICS for part in NAMES]
+    return [(metric, part) for metric in METRICS for part in PART_NAMES]
 
 
-def _counts(labels: list[np.ndarray]) -> dict:
+def _counts(labels: list[np.ndarray]) -> dict[str, int]:
     names = (("n", "n_pos"), ("n_rest", "n_rest_pos"))
     sizes = zip(names, labels, strict=True)
     return {k: int(v) for name, y in sizes for k, v in zip(name, (len(y), y.sum()), strict=True)}
 
 
-def _enough(counts: dict, minimum: dict) -> bool:
+def _enough(counts: dict[str, int], minimum: EvaluationMinimum) -> bool:
     n = (counts["n"], counts["n_rest"])
     positive = (counts["n_pos"], counts["n_rest_pos"])
     negative = [a - b for a, b in zip(n, positive, strict=True)]

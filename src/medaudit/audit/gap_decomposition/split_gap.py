@@ -4,10 +4,10 @@ All groups share one threshold t. Let D be the difference of a group's TPR (or F
 the others at t. Two other pairs of operating points are compared with it:
 
 - *recalibrated*: each side's scores are replaced by their own calibrated risk (Platt 1999, fitted
-  on validation rows of that side alone), and the shared threshold by the risk that t has in the
+  on the validation rows of that side only), and the shared threshold by the risk that t has in the
   pooled calibration. D_c is the difference there.
 - *equal*: each side is cut where (TPR + FPR) / 2 has the same value, the mean of both sides at t.
-  That is the share flagged if half of each side had the disease, so prevalence plays no part.
+  That is the share flagged if half of each side had the disease, so prevalence has no influence.
   D_e is the difference there, on ROC curves with straight lines between their points.
 
 Then D = (D - D_c) + (D_c - D_e) + D_e, exactly:
@@ -15,16 +15,18 @@ Then D = (D - D_c) + (D_c - D_e) + D_e, exactly:
 - calibration, D - D_c: vanishes when scores mean the same risk on both sides;
 - threshold, D_c - D_e: one threshold puts sides of different risk at different operating points,
   even when both are calibrated and ranked equally well;
-- ranking, D_e: vanishes when the ROC curves coincide there; no threshold or calibration mends it.
+- ranking, D_e: vanishes when the ROC curves coincide there; no threshold or calibration removes it.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from medaudit.metrics.calibration import fit_platt, platt_targets
+
 BLOCK = 100
 METRICS = ("tpr", "fpr")
-PARTS = ("gap", "ranking", "calibration", "threshold")
+PART_NAMES = ("gap", "ranking", "calibration", "threshold")
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Side:
     positive : numpy.ndarray
         bool ``[n]``.
     weights : numpy.ndarray
-        ``[n, draws]``, the first column the rows' own weights.
+        ``[n, draws]``; the first column holds the rows' own weights.
     platt : numpy.ndarray
         Intercept and slope of the side's calibration, ``[2, draws]`` (see `draw_platt`).
     """
@@ -81,7 +83,7 @@ def split_gap(
         d, d_calibrated, d_equal = (difference[row] for difference in differences)
         values = (d, d_equal, d - d_calibrated, d_calibrated - d_equal)
         missing = ~np.isfinite(sum(values))
-        for part, value in zip(PARTS, values, strict=True):
+        for part, value in zip(PART_NAMES, values, strict=True):
             found[metric, part] = np.where(missing, np.nan, value)
     return found
 
@@ -101,7 +103,7 @@ def operating_point(side: Side, cut: float | np.ndarray) -> np.ndarray:
     side : Side
         The rows.
     cut : float or numpy.ndarray
-        One for all draws or one a draw; NaN gives NaN.
+        One for all draws, or one per draw; NaN gives NaN.
     """
     cut = np.broadcast_to(cut, side.weights.shape[1:])
     rates = []
@@ -150,25 +152,10 @@ def _ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
         return np.where(bottom > 0, top / bottom, np.nan)
 
 
-def fit_platt(margin: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
-    """Return intercept and slope of P(y = 1) = 1 / (1 + exp(-(intercept + slope * margin))).
-
-    Platt (1999): his targets keep the fit finite when the classes are separated; Newton's method
-    on standardised margins. NaN with one class only.
-    """
-    n1, n0 = positive.sum(), (~positive).sum()
-    spread = margin.std()
-    if not (n1 and n0) or spread == 0:
-        return np.nan, np.nan
-    x = np.column_stack([np.ones(len(margin)), (margin - margin.mean()) / spread])
-    slope = _newton(x, platt_targets(positive))
-    return float(slope[0] - slope[1] * margin.mean() / spread), float(slope[1] / spread)
-
-
 def draw_platt(margin: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return intercept and slope of `fit_platt` in each draw of the validation rows.
 
-    One Newton step from the fit to all rows towards the fit to the drawn ones, which has the same
+    One Newton step from the fit to all rows towards the fit to the drawn rows, which has the same
     distribution to first order (the one-step bootstrap).
 
     Parameters
@@ -183,7 +170,7 @@ def draw_platt(margin: np.ndarray, positive: np.ndarray, weights: np.ndarray) ->
     numpy.ndarray
         ``[2, draws]``; where all weights of a draw are 1, the fit itself.
     """
-    fit = fit_platt(margin, positive) if len(margin) else (np.nan, np.nan)
+    fit = fit_platt(margin, positive)
     if np.isnan(fit).any():
         return np.full((2, weights.shape[1]), np.nan)
     risk = 1 / (1 + np.exp(-np.clip(fit[0] + fit[1] * margin, -700, 700)))
@@ -193,27 +180,3 @@ def draw_platt(margin: np.ndarray, positive: np.ndarray, weights: np.ndarray) ->
     with np.errstate(invalid="ignore", divide="ignore"):
         steps = np.stack([h11 * g0 - h01 * g1, h00 * g1 - h01 * g0]) / (h00 * h11 - h01**2)
     return np.array(fit)[:, None] + steps
-
-
-def platt_targets(positive: np.ndarray) -> np.ndarray:
-    """Return Platt's targets (n1 + 1) / (n1 + 2) and 1 / (n0 + 2)."""
-    n1, n0 = positive.sum(), (~positive).sum()
-    return np.where(positive, (n1 + 1) / (n1 + 2), 1 / (n0 + 2))
-
-
-def _newton(x: np.ndarray, target: np.ndarray) -> np.ndarray:
-    def loss(beta):
-        return (np.logaddexp(0, x @ beta) - target * (x @ beta)).sum()
-
-    beta = np.array([np.log(target.mean() / (1 - target.mean())), 0.0])
-    for _ in range(100):
-        risk = 1 / (1 + np.exp(-np.clip(x @ beta, -700, 700)))
-        step = np.linalg.solve(
-            x.T @ (x * np.maximum(risk * (1 - risk), 1e-12)[:, None]), x.T @ (target - risk)
-        )
-        while loss(beta + step) > loss(beta) + 1e-12 and np.abs(step).max() > 1e-12:
-            step /= 2
-        beta = beta + step
-        if np.abs(step).max() < 1e-10:
-            break
-    return beta

@@ -1,6 +1,8 @@
-"""Protocol lint: what would make an audit wrong or misleading, found before anyone reads it."""
+"""Stage `lint`: checks of the protocol, which find what would make an audit wrong or misleading."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -9,19 +11,33 @@ from medaudit.audit.lint import cohort_checks
 from medaudit.audit.lint import prediction_checks as scored
 from medaudit.audit.lint.pretraining_overlap import overlaps
 from medaudit.audit.lint.problems import Finding, as_json, fail_on_errors
+from medaudit.core.entry_types import Evaluation, ModelEntry
+from medaudit.core.entry_types.evaluation import EvaluationMinimum, EvaluationThreshold
 from medaudit.core.table_io import IMAGES, PREDICTIONS, read_audited, read_table, write_json
 
-MINIMUM = {"n": 10, "n_pos": 3, "n_neg": 3}
-THRESHOLD = {"rule": "fixed", "value": 0.5}
+MINIMUM: EvaluationMinimum = {"n": 10, "n_pos": 3, "n_neg": 3}
+THRESHOLD: EvaluationThreshold = {"rule": "fixed", "value": 0.5}
+
+
+class LintSettings(TypedDict, total=False):
+    """Settings of the stage."""
+
+    cohort: str
+    dataset: str
+    task_type: str
+    tasks: list[str]
+    attributes: list[str | list[str]]
+    evaluation: Evaluation
+    models: dict[str, ModelEntry]
 
 
 def check_cohort(
     cohort: pd.DataFrame,
-    attributes: list,
-    minimum: dict | None = None,
+    attributes: Sequence[str | list[str]],
+    minimum: EvaluationMinimum | None = None,
     tasks: list[str] | None = None,
 ) -> list[Finding]:
-    """Check a cohort's splits, attribute coding, ages, repeated rows and sizes of groups.
+    """Check a cohort's splits, attribute coding, ages, repeated images and group sizes.
 
     Parameters
     ----------
@@ -30,9 +46,9 @@ def check_cohort(
     attributes : list of str or of list of str
         Attributes and intersections that will be audited.
     minimum : dict, optional
-        ``n``, ``n_pos``, ``n_neg`` of an estimable group.
+        ``n``, ``n_pos``, ``n_neg`` of a group that is estimated.
     tasks : list of str, optional
-        Tasks that will be audited; default all labels.
+        Tasks that will be audited; default: all labels.
     """
     labels = [c[2:] for c in cohort.columns if c.startswith("y_")] if tasks is None else tasks
     checks = (
@@ -51,7 +67,7 @@ def check_predictions(
     predictions: pd.DataFrame,
     cohort: pd.DataFrame,
     task_type: str,
-    threshold: dict | None = None,
+    threshold: EvaluationThreshold | None = None,
 ) -> list[Finding]:
     """Check predictions (columns of `medaudit.core.table_io.PREDICTIONS`) against their cohort.
 
@@ -62,7 +78,7 @@ def check_predictions(
     task_type : str
         ``binary``, ``multilabel`` or ``multiclass``.
     threshold : dict, optional
-        The rule of the evaluation settings, e.g. ``{"rule": "best_f1"}``.
+        Rule by which scores become decisions, e.g. ``{"rule": "best_f1"}``.
     """
     checks = (
         scored.identity(predictions, cohort),
@@ -85,53 +101,50 @@ def check_images(folder: Path, cohort: pd.DataFrame) -> list[Finding]:
     return near_duplicates(store, *columns)
 
 
-def check_overlap(models: dict[str, dict], dataset: str | None) -> list[Finding]:
+def check_overlap(models: Mapping[str, ModelEntry], dataset: str | None) -> list[Finding]:
     """Find models whose pretraining saw the audited dataset, or may have.
 
     Parameters
     ----------
     models : dict
-        Catalogue entries by name, of which ``pretraining_data`` is read.
+        Catalogue entries by name; only ``pretraining_data`` is read.
     dataset : str or None
         The audited dataset's name.
     """
     return [
-        Finding("pretraining_overlap", "warning", sentence, 1, sentence.split()[0].rstrip(":"))
-        for sentence in overlaps(models, [dataset] if dataset else [])
+        Finding("pretraining_overlap", "warning", sentence, 1, model)
+        for model, sentence in overlaps(models, [dataset] if dataset else [])
     ]
 
 
 def lint(
-    settings: dict,
+    settings: LintSettings,
     *,
     cohort: Path,
     groups: Path | None = None,
     output: Path,
     images: Path | None = None,
-    predictions: list[Path] = (),
-    threads: int = 1,
+    predictions: list[Path] = (),  # type: ignore[assignment]  # the parser asks for `list[Path]`
 ) -> None:
-    """Write the findings on a cohort, its images and its predictions; fail on errors.
+    """Write what the checks found on a cohort, its images and its predictions; fail on errors.
 
     Parameters
     ----------
-    settings : dict
-        ``cohort`` (name), ``task_type``, ``tasks``, ``attributes`` and ``evaluation`` (its
-        ``threshold`` and ``minimum``); ``dataset`` and ``models`` (entries with
-        ``pretraining_data``), for what models have seen.
+    settings : LintSettings
+        ``cohort`` (name), ``task_type``, ``tasks``, ``attributes`` and ``evaluation``
+        (``threshold`` and ``minimum``); ``dataset`` and ``models`` (entries with
+        ``pretraining_data``) for the check of pretraining data.
     cohort : Path
         The cohort's table.
     groups : Path, optional
         Groups and weights of the cohort's images (`medaudit.core.table_io.read_audited`).
     output : Path
         JSON: ``findings`` (check, severity, message, count, where; worst first) and ``counts``.
-        It is written before the run fails.
+        It is written also where a finding is an error.
     images : Path, optional
         Folder of the image store.
     predictions : list of Path, optional
         Predictions on this cohort.
-    threads : int
-        Not used.
 
     Raises
     ------

@@ -1,11 +1,13 @@
 """Checks of a cohort: splits, attribute coding, ages, repeated rows, sizes of groups."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
 from medaudit.audit.lint.problems import Finding, examples
+from medaudit.core.entry_types.evaluation import EvaluationMinimum
+from medaudit.core.intersections import join_names
 
 VAGUE = re.compile(r"^(?:not|non|no)[ _-]")
 NO_ANSWER = {"n/a", "na", "none", "nan", "null", "?", "not reported", "missing", "other/unknown"}
@@ -20,15 +22,15 @@ def patient_overlap(cohort: pd.DataFrame) -> Iterator[Finding]:
         yield Finding(
             "patient_overlap",
             "error",
-            f"{len(shared)} patients have images in more than one split: the test result is not "
-            "that of new patients; split by patient",
+            f"{len(shared)} patients have images in more than one split: the test result does not "
+            "hold for new patients; split by patient",
             len(shared),
             f"patients {examples(shared)}",
         )
 
 
 def repeated_rows(cohort: pd.DataFrame) -> Iterator[Finding]:
-    """Find image files that stand under several ids (error in the test split)."""
+    """Find image files with more than one id (error in the test split)."""
     for split, rows in cohort.groupby("split", sort=True):
         paths = rows.loc[rows["path"].duplicated(keep=False), "path"]
         if len(paths):
@@ -37,14 +39,14 @@ def repeated_rows(cohort: pd.DataFrame) -> Iterator[Finding]:
                 "error" if split == "test" else "warning",
                 f"{len(paths)} rows of the {split} split share {paths.nunique()} image files: "
                 "intervals of a set resampled with replacement are about half as wide as they "
-                "should be; keep each image once and give weights (w_ columns)",
+                "should be; keep each image once and add weights (w_ columns)",
                 len(paths),
                 f"paths {examples(paths.unique())}",
             )
 
 
 def attribute_coding(cohort: pd.DataFrame) -> Iterator[Finding]:
-    """Find levels that hide something: unknown, "not X", bare codes, spellings of one level."""
+    """Find unclear levels: unknown, "not X", bare codes, several spellings of one level."""
     for column in [c for c in cohort.columns if c.startswith("a_")]:
         attribute, values = column[2:], cohort[column]
         levels = sorted(values.dropna().unique())
@@ -65,19 +67,21 @@ def _levels(attribute: str, values: pd.Series, levels: list[str]) -> Iterator[Fi
     counts = values.value_counts()
     unknown = [level for level in levels if level.casefold() == "unknown"]
     texts = {
-        "info": [(unknown, "is a level of its own: recorded as unknown, not as any group")],
+        "info": [
+            (unknown, "is a level of its own: patients recorded as unknown are compared as a group")
+        ],
         "warning": [
             (
                 [level for level in levels if level.casefold().strip() in NO_ANSWER],
-                "reads like no answer: leave it blank (missing) or call it unknown",
+                "seems to mean that there is no answer: leave it blank (missing) or call it unknown",
             ),
             (
                 [level for level in levels if VAGUE.match(level.casefold())],
-                "holds everybody else, unknown too (the `sex != M` trap): name the groups",
+                "holds everybody else, also those whose value is unknown (as `sex != M` does): name the groups",
             ),
             (
                 [level for level in levels if re.fullmatch(r"-?\d+(\.0)?", level)],
-                "is a bare code: write what it means",
+                "is a bare code: write out its meaning",
             ),
         ],
     }
@@ -88,8 +92,8 @@ def _levels(attribute: str, values: pd.Series, levels: list[str]) -> Iterator[Fi
                 message = f"{attribute}: level {examples(named)} {text} ({count} rows)"
                 yield Finding("attribute_coding", severity, message, count, attribute)
     if len(levels) < 2:
-        said = f"only the level {levels[0]!r}" if levels else "no value at all"
-        message = f"{attribute} has {said}: there is nothing to compare"
+        found_levels = f"only the level {levels[0]!r}" if levels else "no value at all"
+        message = f"{attribute} has {found_levels}: there is nothing to compare"
         yield Finding("attribute_coding", "warning", message, len(levels), attribute)
 
 
@@ -97,38 +101,43 @@ def _spellings(attribute: str, levels: list[str]) -> Iterator[Finding]:
     folded = pd.Series(levels, dtype="str").groupby([x.casefold().strip() for x in levels])
     for _, same in folded:
         if len(same) > 1:
-            message = f"{attribute}: {', '.join(map(repr, same))} look like one level"
+            message = (
+                f"{attribute}: {', '.join(map(repr, same))} look like one level: spell it one way"
+            )
             yield Finding("attribute_coding", "warning", message, len(same), attribute)
 
 
 def ages(cohort: pd.DataFrame) -> Iterator[Finding]:
-    """Find ages that cannot be (error below 0 or over 120, warning over 100)."""
+    """Find impossible ages (error below 0 or over 120, warning over 100)."""
     age = cohort["age"]
     for wrong, severity in (
         ((age < 0) | (age > 120), "error"),
         ((age > OLDEST) & (age <= 120), "warning"),
     ):
         if wrong.any():
-            message = f"{int(wrong.sum())} ages lie outside 0 to {OLDEST}; set them to missing"
+            message = f"{int(wrong.sum())} ages are outside 0 to {OLDEST}; correct them, or set them to missing"
             where = f"age {examples(sorted(age[wrong].unique()))}"
             yield Finding("age_range", severity, message, int(wrong.sum()), where)
 
 
 def age_groups(cohort: pd.DataFrame) -> Iterator[Finding]:
-    """Find age groups that overlap (error): the same age must not fall in two groups."""
+    """Find age groups that overlap (error): one age must not belong to two groups."""
     if "a_age_group" not in cohort or cohort["age"].isna().all():
         return
     pairs = cohort[["age", "a_age_group"]].dropna().drop_duplicates()
     both = sorted(pairs.loc[pairs.duplicated("age"), "age"].unique())
     if both:
-        message = f"{len(both)} ages fall in more than one age group"
+        message = f"{len(both)} ages belong to more than one age group; correct `a_age_group`"
         yield Finding("attribute_coding", "error", message, len(both), f"ages {examples(both)}")
 
 
 def small_groups(
-    cohort: pd.DataFrame, tasks: list[str], attributes: list, minimum: dict
+    cohort: pd.DataFrame,
+    tasks: list[str],
+    attributes: Sequence[str | list[str]],
+    minimum: EvaluationMinimum,
 ) -> Iterator[Finding]:
-    """Find groups of the test split under the minimum; they are not estimated (``too_few``)."""
+    """Find groups of the test split below the minimum; they are not estimated (``too_few``)."""
     test = cohort[cohort["split"] == "test"]
     labels = test[[f"y_{task}" for task in tasks]]
     for names in (([a] if isinstance(a, str) else list(a)) for a in attributes):
@@ -139,13 +148,19 @@ def small_groups(
         short = (
             (n < minimum["n"]) | (positive < minimum["n_pos"]) | ((n - positive) < minimum["n_neg"])
         )
-        yield from _short(" & ".join(names), n, positive, short, minimum)
+        yield from _short(join_names(names), n, positive, short, minimum)
 
 
-def _short(attribute: str, n, positive, short, minimum: dict) -> Iterator[Finding]:
+def _short(
+    attribute: str,
+    n: pd.DataFrame,
+    positive: pd.DataFrame,
+    short: pd.DataFrame,
+    minimum: EvaluationMinimum,
+) -> Iterator[Finding]:
     for group in short.index[short.any(axis=1)]:
         tasks = [task for task in short.columns if short.loc[group, task]]
-        name = " & ".join(group) if isinstance(group, tuple) else group
+        name = join_names(group)
         first = tasks[0]
         message = (
             f"{attribute} = {name} is below the minimum {minimum} in {len(tasks)} tasks: its "
@@ -161,7 +176,7 @@ def splits(cohort: pd.DataFrame, tasks: list[str]) -> Iterator[Finding]:
     test = cohort[cohort["split"] == "test"]
     if test.empty:
         yield Finding(
-            "splits", "error", "there are no test rows: nothing can be audited", 0, "split"
+            "splits", "error", "there is no row with the split `test`: nothing to audit", 0, "split"
         )
     for column in [f"y_{task}" for task in tasks]:
         if not test.empty and test[column].nunique() < 2:
@@ -171,6 +186,7 @@ def splits(cohort: pd.DataFrame, tasks: list[str]) -> Iterator[Finding]:
             yield Finding("one_class", "warning", message, len(test), column[2:])
         if column.casefold().replace(" ", "_") in ("y_no_finding", "y_normal", "y_healthy"):
             message = (
-                f"a positive {column[2:]} means that there is no disease; TPR and FPR swap sense"
+                f"a positive {column[2:]} means that there is no disease: read its TPR as the share "
+                "of healthy patients who are recognised"
             )
             yield Finding("label_polarity", "info", message, len(test), column[2:])

@@ -1,4 +1,4 @@
-"""Near-duplicate images across splits, by perceptual hash of the image store."""
+"""Near-duplicate images across splits, found by perceptual hashes of the image store."""
 
 import numpy as np
 from PIL import Image
@@ -25,8 +25,8 @@ def perceptual_hashes(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        uint64 [rows]: the image is made grey and 32 x 32, its 8 x 8 lowest DCT coefficients are
-        compared with their median (Zauner 2010).
+        uint64 [rows]. The image is reduced to 32 x 32 in greyscale, and its 8 x 8 lowest DCT
+        coefficients are compared with their median (Zauner 2010).
     """
     hashes = np.empty(len(rows), np.uint64)
     for start in range(0, len(rows), BLOCK):
@@ -38,7 +38,7 @@ def perceptual_hashes(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def thumbnails(images: np.ndarray) -> np.ndarray:
-    """Return each image in grey at 32 x 32, uint8."""
+    """Return each image in greyscale at 32 x 32, uint8."""
     size = (SIDE, SIDE)
     grey = (Image.fromarray(_plane(image)).convert("L") for image in images)
     return np.stack([np.asarray(image.resize(size, Image.Resampling.LANCZOS)) for image in grey])
@@ -55,8 +55,8 @@ def _plane(image: np.ndarray) -> np.ndarray:
 def close_pairs(left: np.ndarray, right: np.ndarray, distance: int) -> np.ndarray:
     """Return the index pairs ``[pairs, 2]`` of hashes at most `distance` bits apart.
 
-    Every pair is compared, in blocks of bounded memory; the search ends after the block in which
-    the first 100,000 pairs were found (a store full of one picture has no use for the rest).
+    Every pair is compared, in blocks of bounded memory. The search stops after the block in which
+    it has found 100,000 pairs: a store full of one picture needs no longer list.
     """
     found, count = [], 0
     rows = max(1, 8_000_000 // max(1, len(right)))
@@ -79,7 +79,7 @@ def near_duplicates(
     distance: int = 2,
     grey_levels: float = 2.0,
 ) -> list[Finding]:
-    """Find images that stand in two splits, same patient or not.
+    """Find images that appear in two splits, of the same patient or not.
 
     Parameters
     ----------
@@ -90,13 +90,14 @@ def near_duplicates(
     distance : int
         Largest Hamming distance of two near-duplicates' hashes.
     grey_levels : float
-        Largest mean absolute difference of their 32 x 32 thumbnails, of 255: chest films are so
-        alike that the hash alone accuses the innocent.
+        Largest mean absolute difference of their 32 x 32 thumbnails, of 255. Chest radiographs
+        are so alike that different images can have the same hash.
 
     Returns
     -------
     list of Finding
-        Equal pixels are an error, near-equal ones a warning; count is pairs.
+        Identical images are an error, nearly identical ones a warning; ``count`` is the number of
+        pairs.
     """
     hashes = perceptual_hashes(images, rows)
     of = {split: np.flatnonzero(splits == split) for split in ("train", "val", "test")}
@@ -107,13 +108,21 @@ def near_duplicates(
     ]
     if not pairs:
         return []
-    pairs = np.concatenate(pairs)
-    alike, equal = _compare(images, rows[pairs], grey_levels)
+    together = np.concatenate(pairs)
+    alike, equal = _compare(images, rows[together], grey_levels)
     return [
-        _finding(ids, splits, pairs[chosen], severity, text)
+        _finding(ids, splits, together[chosen], severity, text)
         for chosen, severity, text in (
-            (equal, "error", "are pixel for pixel the same"),
-            (alike & ~equal, "warning", "look the same (perceptual hash and thumbnail)"),
+            (
+                equal,
+                "error",
+                "are identical, pixel for pixel: remove one of each, or put both in one split",
+            ),
+            (
+                alike & ~equal,
+                "warning",
+                "look the same (perceptual hash and thumbnail): check them",
+            ),
         )
         if chosen.any()
     ]

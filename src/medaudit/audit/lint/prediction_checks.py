@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from medaudit.audit.lint.problems import Finding, examples
+from medaudit.core.entry_types.evaluation import EvaluationThreshold
+from medaudit.metrics.rank_auc import rank_auc
 
 EXTREME_SHARE = 0.5
 NEEDS_VALIDATION = ("best_f1", "youden", "fpr")
@@ -14,27 +15,27 @@ DEVIATIONS = 3.0
 
 
 def identity(predictions: pd.DataFrame, cohort: pd.DataFrame) -> Iterator[Finding]:
-    """Find ids, splits and labels that differ from the cohort's (errors), test rows not scored."""
+    """Find ids, splits and labels that differ from the cohort's, and test images without a score."""
     ids = predictions["image_id"]
     place = pd.Index(cohort["image_id"]).get_indexer(ids)
     if (place < 0).any():
-        strange = ids[place < 0].unique()
-        message = f"{len(strange)} predicted images are not in the cohort"
-        yield Finding("unknown_id", "error", message, len(strange), f"ids {examples(strange)}")
+        unknown = ids[place < 0].unique()
+        message = f"{len(unknown)} predicted images are not in the cohort"
+        yield Finding("unknown_id", "error", message, len(unknown), f"ids {examples(unknown)}")
     split = cohort["split"].to_numpy()
     test = split == "test"
     absent = cohort["image_id"][test & (np.bincount(place[place >= 0], minlength=len(test)) == 0)]
     if len(absent):
         message = (
-            f"{len(absent)} of {test.sum()} test images have no prediction: who is left out may "
-            "decide the gap"
+            f"{len(absent)} of {test.sum()} test images have no prediction: a gap can come from "
+            "which images are left out"
         )
         yield Finding("missing_prediction", "warning", message, len(absent), examples(absent))
     moved = (split[place] != predictions["split"].to_numpy()) & (place >= 0)
     if moved.any():
         message = (
-            f"{int(moved.sum())} predictions name another split than the cohort: test images "
-            "may have chosen a threshold or a model"
+            f"{int(moved.sum())} predictions have another split than the cohort: test images "
+            "may have been used to choose a threshold or a model"
         )
         where = f"ids {examples(ids[moved].unique())}"
         yield Finding("test_touched", "error", message, int(moved.sum()), where)
@@ -59,7 +60,7 @@ def _labels(
 
 
 def scores(predictions: pd.DataFrame, task_type: str) -> Iterator[Finding]:
-    """Find scores that are no probabilities (error), constant or nearly all 0 and 1 (warning)."""
+    """Find scores outside [0, 1] (error), and constant or nearly all 0 and 1 (warning)."""
     score = predictions["score"]
     bad = ~((score >= 0) & (score <= 1))
     if bad.any():
@@ -73,7 +74,7 @@ def scores(predictions: pd.DataFrame, task_type: str) -> Iterator[Finding]:
             yield Finding("score_range", "warning", message, len(values), str(task))
         elif extreme > EXTREME_SHARE:
             message = (
-                f"{extreme:.0%} of the scores of {task} are 0 or 1: decisions rather than scores; "
+                f"{extreme:.0%} of the scores of {task} are 0 or 1: these are decisions, not scores; "
                 "ranking metrics and calibration mean little"
             )
             yield Finding("score_range", "warning", message, int(extreme * len(values)), str(task))
@@ -91,7 +92,7 @@ def _sums(predictions: pd.DataFrame) -> Iterator[Finding]:
 
 
 def polarity(predictions: pd.DataFrame) -> Iterator[Finding]:
-    """Find tasks whose AUC lies clearly below one half: labels or scores may be turned round."""
+    """Find tasks whose AUC is clearly below 0.5: labels or scores may be inverted."""
     for (task, seed), rows in predictions.groupby(["task", "seed"], sort=True):
         rows = rows[rows["y"].notna()]
         positive = rows["y"].to_numpy() == 1
@@ -109,16 +110,16 @@ def auc_with_error(score: np.ndarray, positive: np.ndarray) -> tuple[float, floa
     n1, n0 = int(positive.sum()), int((~positive).sum())
     if not (n1 and n0):
         return np.nan, np.nan
-    auc = (rankdata(score)[positive].sum() - n1 * (n1 + 1) / 2) / (n1 * n0)
+    auc = float(rank_auc(score, positive))
     q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
     variance = auc * (1 - auc) + (n1 - 1) * (q1 - auc**2) + (n0 - 1) * (q2 - auc**2)
-    return float(auc), float(np.sqrt(max(variance, 0) / (n1 * n0)))
+    return auc, float(np.sqrt(max(variance, 0) / (n1 * n0)))
 
 
 def threshold_source(
-    predictions: pd.DataFrame, task_type: str, threshold: dict
+    predictions: pd.DataFrame, task_type: str, threshold: EvaluationThreshold
 ) -> Iterator[Finding]:
-    """Say where the decisions come from; a rule that needs validation rows and has none fails."""
+    """Report where decisions come from; a rule that lacks its validation rows is an error."""
     if task_type == "multiclass":
         yield Finding("threshold_source", "info", "decisions are the most probable class", 0, "")
         return
@@ -127,7 +128,7 @@ def threshold_source(
     if rule in NEEDS_VALIDATION and not has_validation:
         message = (
             f"the threshold rule {rule} needs validation rows and there are none; a threshold "
-            "chosen on the test split flatters the result: give a val split or a fixed threshold"
+            "chosen on the test split is too optimistic: add a val split or fix the threshold"
         )
         yield Finding("threshold_source", "error", message, 0, "split")
     else:
@@ -136,7 +137,7 @@ def threshold_source(
 
 
 def repeated_predictions(predictions: pd.DataFrame, cohort: pd.DataFrame) -> Iterator[Finding]:
-    """Find images of one patient with equal scores in every task: rows drawn more than once."""
+    """Find images of one patient with equal scores in every task: perhaps resampled rows."""
     test = predictions[predictions["split"] == "test"]
     if test[["task", "seed"]].drop_duplicates().shape[0] > 1:
         wide = test.set_index(["image_id", "task", "seed"])["score"].unstack(["task", "seed"])
@@ -147,11 +148,11 @@ def repeated_predictions(predictions: pd.DataFrame, cohort: pd.DataFrame) -> Ite
         return
     place = pd.Index(cohort["image_id"]).get_indexer(wide.index)
     patient = pd.factorize(cohort["patient_id"])[0][place]
-    twice = wide.assign(patient=patient).duplicated(keep=False).to_numpy()
-    if twice.any():
+    repeated = wide.assign(patient=patient).duplicated(keep=False).to_numpy()
+    if repeated.any():
         message = (
-            f"{int(twice.sum())} test images share patient and every score with another: were "
-            "rows resampled with replacement? Intervals would be too narrow"
+            f"{int(repeated.sum())} test images share patient and every score with another image: "
+            "were rows resampled with replacement? Intervals would be too narrow"
         )
-        where = examples(wide.index[twice])
-        yield Finding("resampled_duplicates", "warning", message, int(twice.sum()), where)
+        where = examples(wide.index[repeated])
+        yield Finding("resampled_duplicates", "warning", message, int(repeated.sum()), where)

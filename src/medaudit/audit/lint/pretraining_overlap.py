@@ -1,22 +1,39 @@
 """Models that saw an audited dataset during pretraining."""
 
+from collections.abc import Mapping
+from typing import NamedTuple
 
-def overlaps(models: dict[str, dict], datasets: list[str]) -> list[str]:
-    """Return a sentence for each model that saw an audited dataset during pretraining.
+from medaudit.core.entry_types import ModelEntry
 
-    Names are compared without case, so ``pretraining_data: [CheXpert]`` meets ``chexpert``. A
-    model whose ``pretraining_data`` is unknown (null or lacking) gets a sentence as well.
+
+class Overlap(NamedTuple):
+    """A model that saw an audited dataset during pretraining, or may have."""
+
+    model: str
+    sentence: str
+
+
+def overlaps(models: Mapping[str, ModelEntry], datasets: list[str]) -> list[Overlap]:
+    """Return the models that saw an audited dataset during pretraining, or may have.
+
+    Names are compared without case, so ``pretraining_data: [CheXpert]`` matches ``chexpert``. A
+    model whose ``pretraining_data`` is unknown (null or absent) is returned as well.
     """
     audited = {dataset.casefold(): dataset for dataset in datasets}
-    sentences = []
+    found = []
     for name, entry in models.items():
         seen = entry.get("pretraining_data")
         both = [audited[item.casefold()] for item in seen or [] if item.casefold() in audited]
         if seen is None:
-            sentences.append(f"{name}: what it was pretrained on is not stated in the catalogue")
-        elif both:
-            sentences.append(
-                f"{name} was pretrained on {', '.join(both)}: "
-                "images of the audited test set may have been seen"
+            sentence = (
+                f"{name}: its pretraining data are unknown, so it may have seen test images; "
+                "state `pretraining_data` in config/models.yaml"
             )
-    return sentences
+            found.append(Overlap(name, sentence))
+        elif both:
+            sentence = (
+                f"{name} was pretrained on {', '.join(both)}: it may have seen images of the "
+                "audited test set"
+            )
+            found.append(Overlap(name, sentence))
+    return found

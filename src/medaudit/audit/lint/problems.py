@@ -1,5 +1,6 @@
-"""What a check found."""
+"""Findings: what a check found, how bad it is, and where."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from medaudit.core.errors import MedauditError
@@ -9,7 +10,7 @@ SEVERITIES = ("error", "warning", "info")
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing a reader of the audit must know.
+    """One problem, or one fact that a reader of the audit must know.
 
     Parameters
     ----------
@@ -20,7 +21,7 @@ class Finding:
     message : str
         What was found and what to do.
     count : int
-        How many (patients, rows, groups) are concerned.
+        How many patients, rows or groups are affected.
     where : str
         Table, column, group or examples.
     """
@@ -33,7 +34,7 @@ class Finding:
 
 
 def as_json(findings: list[Finding]) -> dict:
-    """Return the findings, worst first, with their number by severity."""
+    """Return the findings as JSON, worst first, with their number by severity."""
     ordered = sorted(findings, key=lambda f: (SEVERITIES.index(f.severity), f.check, f.where))
     numbers = {kind: sum(f.severity == kind for f in findings) for kind in SEVERITIES}
     return {"findings": [asdict(f) for f in ordered], "counts": numbers}
@@ -47,8 +48,8 @@ def fail_on_errors(findings: list[Finding], subject: str) -> None:
         raise MedauditError(f"the protocol lint of {subject} found {len(errors)} errors:\n{lines}")
 
 
-def examples(values: object, most: int = 5) -> str:
-    """Return the first values as text, for the ``where`` of a finding."""
+def examples(values: Iterable[object], most: int = 5) -> str:
+    """Return the first `most` values as text, for the ``where`` of a finding."""
     listed = [str(value) for value in values]
     more = f" and {len(listed) - most} more" if len(listed) > most else ""
     return ", ".join(listed[:most]) + more

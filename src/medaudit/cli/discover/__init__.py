@@ -1,6 +1,7 @@
-"""Write a commented configuration for the data and weights found below a folder."""
+"""Find datasets and weights below a folder and write a commented configuration for them."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,18 +9,19 @@ from medaudit.cli.discover.find_datasets import FoundDataset, find_datasets
 from medaudit.cli.discover.find_weights import FoundModel, find_models
 from medaudit.cli.discover.overlay import render
 from medaudit.config.validation import check_files
+from medaudit.core.entry_types import Config
 from medaudit.core.errors import MedauditError
 
 DEPTH = 4
-"""How many folders deep tables and weights are looked for."""
+"""Depth of folders in which tables and weights are searched for."""
 
 MANY = 20_000
-"""Files of a folder from which on it is a folder of pictures: those below it are not looked at."""
+"""A folder with at least this many files is a folder of images and is not searched."""
 
 
 @dataclass(frozen=True)
 class Discovery:
-    """What was found below ``root``, and sentences on what looked like it and cannot be used."""
+    """What was found below ``root``; ``problems`` are sentences on what cannot be used."""
 
     root: Path
     datasets: list[FoundDataset]
@@ -27,39 +29,39 @@ class Discovery:
     problems: list[str]
 
 
-def discover(root: Path, config: dict) -> Discovery:
-    """Look for the catalogue's datasets and weights below a folder.
+def discover(root: Path, config: Config) -> Discovery:
+    """Search a folder for the catalogue's datasets and weights.
 
     Parameters
     ----------
     root : Path
-        Looked through `DEPTH` folders deep; hidden folders and links to folders are left out.
+        Searched `DEPTH` folders deep; hidden folders and links to folders are skipped.
     config : dict
         The checked configuration.
 
     Raises
     ------
     MedauditError
-        There is no such folder, or nothing known is in it.
+        The folder does not exist, or nothing known is in it.
     """
     if not root.is_dir():
-        raise MedauditError(f"there is no folder {root}")
+        raise MedauditError(f"there is no folder {root}: give the folder where your data are")
     root = root.absolute()
     files = list_files(root)
     data, problems = find_datasets(config["datasets"], root, files)
     models, more = find_models(config["models"], files)
     if not data and not models:
-        reasons = "".join(f"\n- {problem}" for problem in [*problems, *more])
         raise MedauditError(
             f"found no dataset and no weights of the catalogue below {root}; known datasets: "
-            f"{', '.join(config['datasets'])}; config/models.yaml names the weights{reasons}"
+            f"{', '.join(config['datasets'])}; config/models.yaml names the weights",
+            [*problems, *more],
         )
     return Discovery(root, data, models, [*problems, *more])
 
 
 def list_files(root: Path) -> list[Path]:
     """Return the files below `root`, sorted, at most `DEPTH` folders deep."""
-    found = []
+    found: list[Path] = []
     for place, folders, names in os.walk(root):
         depth = len(Path(place).relative_to(root).parts)
         kept = sorted(name for name in folders if not name.startswith("."))
@@ -69,8 +71,14 @@ def list_files(root: Path) -> list[Path]:
     return found
 
 
-def write_overlay(found: Discovery, config: dict, output: Path, read, force: bool = False) -> None:
-    """Write the overlay, once it is known to be valid and its files to be there.
+def write_overlay(
+    found: Discovery,
+    config: Config,
+    output: Path,
+    read: Callable[[list[Path]], Config],
+    force: bool = False,
+) -> None:
+    """Write the configuration for a discovery, after checking that it is valid and its files exist.
 
     Parameters
     ----------
@@ -81,9 +89,9 @@ def write_overlay(found: Discovery, config: dict, output: Path, read, force: boo
     output : Path
         The YAML file.
     read : callable
-        Takes a list of overlays, returns the checked configuration with them.
+        Returns the checked configuration with a list of overlays.
     force : bool
-        Overwrite what stands at `output`.
+        Overwrite `output` if it exists.
 
     Raises
     ------
@@ -93,7 +101,9 @@ def write_overlay(found: Discovery, config: dict, output: Path, read, force: boo
     from medaudit.core.table_io import atomic
 
     if output.exists() and not force:
-        raise MedauditError(f"{output} exists: give another --output, or --force to overwrite it")
+        raise MedauditError(
+            f"{output} exists already: give another --output, or --force to overwrite it"
+        )
     with atomic(output) as temporary:
         temporary.write_text(render(found, config, output), encoding="utf-8")
         check_files(read([temporary]))

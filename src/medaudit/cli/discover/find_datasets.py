@@ -1,24 +1,26 @@
-"""Recognise datasets below a folder by their owners' tables, each with the loader that reads it."""
+"""Find datasets below a folder by their owners' tables, using the loader of each dataset."""
 
 import importlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from medaudit.core.entry_types import DatasetEntry
 from medaudit.core.errors import MedauditError
 from medaudit.data import datasets
 
 SAMPLE = 200
-"""Pictures that are looked for, evenly over the table."""
+"""Number of images whose files are looked for, spread evenly over the table."""
 
 LEVELS = 3
-"""A table's own folder and so many above it may be the dataset's folder."""
+"""Number of folders that may be the dataset's folder: the table's own and those above it."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +30,15 @@ class FoundDataset:
     Attributes
     ----------
     name, loader : str
-        Of the catalogue.
+        Of its entry in the catalogue.
     folder : Path
-        For the catalogue's ``folder``; absolute.
+        Absolute; the value of ``folder`` in its entry.
     images : int
         Rows of its table.
     seen, sampled : int
-        Of so many pictures sampled, so many files are there.
+        Number of images whose files exist, and number of images looked for.
     attributes : tuple of str
-        Those of the catalogue's that have a value; ``age_group`` where there are ages.
+        Attributes of its entry that have a value; ``age_group`` where there are ages.
     """
 
     name: str
@@ -49,21 +51,23 @@ class FoundDataset:
 
 
 def find_datasets(
-    catalogue: dict[str, dict], root: Path, files: list[Path]
+    catalogue: dict[str, DatasetEntry], root: Path, files: list[Path]
 ) -> tuple[list[FoundDataset], list[str]]:
-    """Return the datasets among `files`, and what looks like one and is none.
+    """Return the datasets among `files`, and sentences on what resembles one but is not.
 
     Parameters
     ----------
     catalogue : dict of str to dict
-        Entries of datasets; of several with the same loader the first is taken. A loader is known
-        by its ``TABLES``, patterns of the names of its owner's tables.
+        Entries of datasets; of several with the same loader, the first is used. A loader lists the
+        file names of its owner's tables in ``TABLES``, as patterns.
     root : Path
         Folders above it are not tried.
     files : list of Path
         Below `root`.
     """
-    found, problems, known = [], [], set()
+    found: list[FoundDataset] = []
+    problems: list[str] = []
+    known: set[str] = set()
     for name, entry in catalogue.items():
         loader = entry["loader"]
         if loader in known:
@@ -72,38 +76,40 @@ def find_datasets(
         module = importlib.import_module(f"medaudit.data.datasets.{loader}")
         patterns = getattr(module, "TABLES", ())
         tables = [path for path in files if any(fnmatch(path.name, kind) for kind in patterns)]
-        best, said = _best({**entry, "name": name}, root, tables)
+        best, more = _best({**entry, "name": name}, root, tables)
         found += best
-        problems += said
+        problems += more
     return found, problems
 
 
-def _best(entry: dict, root: Path, tables: list[Path]) -> tuple[list[FoundDataset], list[str]]:
-    """Return the fullest dataset that these tables belong to, and what is wrong with the others."""
-    read, problems = {}, []
+def _best(
+    entry: dict[str, Any], root: Path, tables: list[Path]
+) -> tuple[list[FoundDataset], list[str]]:
+    """Return the most complete dataset with these tables, and what is wrong with the others."""
+    read: dict[Path, FoundDataset] = {}
+    problems: list[str] = []
     for table in tables:
         places, error = _read_places(entry, root, table)
         read |= {place.folder: place for place in places}
-        problems += [f"{table} is not read as {entry['name']}: {error}"] if error else []
+        problems += [f"{table} cannot be read as {entry['name']}: {error}"] if error else []
     ordered = sorted(
         read.values(),
         key=lambda one: (-one.seen, -one.images, -len(one.folder.parts), str(one.folder)),
     )
     for other in ordered[1:]:
         if other.folder not in (*ordered[0].folder.parents, *_below(ordered[0].folder, read)):
-            problems.append(
-                f"{other.folder} holds {entry['name']} too; {ordered[0].folder} is taken"
-            )
+            problems.append(f"{other.folder} has {entry['name']} too; {ordered[0].folder} is used")
     return ordered[:1], problems
 
 
-def _below(folder: Path, others) -> list[Path]:
+def _below(folder: Path, others: Iterable[Path]) -> list[Path]:
     return [other for other in others if folder in other.parents]
 
 
-def _read_places(entry: dict, root: Path, table: Path) -> tuple[list[FoundDataset], str]:
-    """Read a table from its folder, then from those above, until all sampled pictures are there."""
-    places, error = [], ""
+def _read_places(entry: dict[str, Any], root: Path, table: Path) -> tuple[list[FoundDataset], str]:
+    """Read a table from its folder, then from those above, until all sampled images exist."""
+    places: list[FoundDataset] = []
+    error = ""
     above = [folder for folder in table.parents if folder == root or root in folder.parents]
     for folder in above[:LEVELS]:
         try:
@@ -116,8 +122,8 @@ def _read_places(entry: dict, root: Path, table: Path) -> tuple[list[FoundDatase
     return places, "" if places else error
 
 
-def _read(entry: dict, folder: Path) -> FoundDataset:
-    with _quiet():  # pictures that are not there are counted here
+def _read(entry: dict[str, Any], folder: Path) -> FoundDataset:
+    with _quiet():  # the loader would warn about each missing image; they are counted below
         frame = datasets.load({**entry, "folder": str(folder.absolute()), "table": None}).frame
     sample = np.unique(np.linspace(0, len(frame) - 1, min(SAMPLE, len(frame))).astype(int))
     files = frame["path"].iloc[sample].str.partition("#")[0]

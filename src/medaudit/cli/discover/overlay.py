@@ -1,30 +1,35 @@
-"""The text of a configuration overlay for what was found."""
+"""The text of the configuration that ``medaudit init`` writes."""
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader
 
 from medaudit.cli.discover.find_datasets import FoundDataset
+from medaudit.core.entry_types import CohortEntry, Config
+
+if TYPE_CHECKING:
+    from medaudit.cli.discover import Discovery
 
 STUDY = "found"
 CONTROL = "pixels"
 METHOD = "linear"
 SIDE = 256
-"""Pixels a side that are stored where a model found reads more than the cohort stores."""
+"""Least side in pixels of stored images if a model reads larger ones than the cohort stores."""
 
 
-def render(found, config: dict, output: Path) -> str:
-    """Return the YAML text, commented.
+def render(found: "Discovery", config: Config, output: Path) -> str:
+    """Return the YAML text, with comments.
 
     Parameters
     ----------
     found : medaudit.cli.discover.Discovery
-        Without datasets the first cohort of the catalogue stands in, with phantom images.
+        If it has no dataset, the first cohort of the catalogue is used, with phantom images.
     config : dict
         The checked configuration.
     output : Path
-        How the file is called in its first lines.
+        The file's name in its first lines.
     """
     environment = Environment(
         loader=PackageLoader("medaudit.cli.discover"),
@@ -46,8 +51,8 @@ def render(found, config: dict, output: Path) -> str:
     )
 
 
-def _cohort(dataset: FoundDataset, found, config: dict) -> dict:
-    """Return a dataset's first cohort, what must change in it, and the names of the others."""
+def _cohort(dataset: FoundDataset, found: "Discovery", config: Config) -> dict[str, Any]:
+    """Return a dataset's first cohort, the changes it needs, and the names of its other cohorts."""
     same = {name for name, e in config["datasets"].items() if e["loader"] == dataset.loader}
     names = [name for name, e in config["cohorts"].items() if e["dataset"] in same]
     entry = config["cohorts"][names[0]]
@@ -58,17 +63,20 @@ def _cohort(dataset: FoundDataset, found, config: dict) -> dict:
     }
 
 
-def _changes(entry: dict, dataset: FoundDataset, found, config: dict) -> list[dict]:
-    changes = []
-    sides = [config["models"][m.name].get("input", {}).get("size", 224) for m in found.models]
+def _changes(
+    entry: CohortEntry, dataset: FoundDataset, found: "Discovery", config: Config
+) -> list[dict[str, Any]]:
+    changes: list[dict[str, Any]] = []
+    inputs = [config["models"][model.name].get("input") for model in found.models]
+    sides = [given.get("size", 224) if given else 224 for given in inputs]
     if sides and max(sides) > entry["image_size"]:
-        why = f"pixels a side that are stored; the models found read {max(sides)}"
+        why = f"side of the stored images in pixels; the models found read {max(sides)}"
         changes.append({"key": "image_size", "value": max(SIDE, *sides), "why": why})
     there = [a for a in entry["attributes"] if set(_names(a)) <= set(dataset.attributes)]
     if there != entry["attributes"]:
         lost = sorted({n for a in entry["attributes"] for n in _names(a)} - {*dataset.attributes})
         value = json.dumps(there or list(dataset.attributes))
-        why = f"no value of {', '.join(lost)} is in these tables"
+        why = f"these tables have no value of {', '.join(lost)}"
         changes.append({"key": "attributes", "value": value, "why": why})
     return changes
 

@@ -1,13 +1,16 @@
-"""How many images the long jobs see: exact, from the settings and the cohorts' sizes."""
+"""How many images the long jobs process, from the settings and the cohorts' sizes, and how fast."""
+
+from collections.abc import Mapping
+from typing import Any
 
 from medaudit.config.entries import method_entry
-from medaudit.config.jobs import OFFICIAL
+from medaudit.core.entry_types import Config, PretrainingEntry
 
 LONG = ("images", "embed", "pretrain", "finetune", "search")
-"""Rules whose time is that of the images they see."""
+"""Rules whose time is proportional to the number of images they process."""
 
 SMALL_SIZE = 64
-"""Pixels a side up to which a model counts as small."""
+"""Largest side in pixels of the input of a model that counts as small."""
 
 SPEED = {
     ("images", True): 400,
@@ -22,13 +25,17 @@ SPEED = {
     ("train", False): 500,
     ("train_resnet", False): 60,
 }
-"""Images a second by work and whether the model is small. Small: 2 processor cores, measured while
-the default audit ran; images: phantoms drawn at 64 pixels by one of them; pretraining: CLIP.
-Large: images decoded on one core, assumed; else a ViT-B (or a ResNet-152x2) on one GPU, by arithmetic, not measured."""
+"""Images per second, by kind of work and whether the model is small.
+
+Small: measured on 2 processor cores while the default audit ran (images: phantoms drawn at 64
+pixels on one core; pretraining: CLIP). Large: not measured; images are assumed to be decoded on one
+core, all else is computed for a ViT-B (or a ResNet-152x2) on one GPU."""
 
 
-def images_seen(config: dict, rule: str, names: dict[str, str], sizes: dict[str, dict]) -> int:
-    """Return how many images a job sees, each as often as it sees it.
+def images_seen(
+    config: Config, rule: str, names: dict[str, str], sizes: dict[str, dict[str, int]]
+) -> int:
+    """Return how many images a job processes, counting an image once per pass.
 
     Parameters
     ----------
@@ -39,13 +46,14 @@ def images_seen(config: dict, rule: str, names: dict[str, str], sizes: dict[str,
     names : dict of str to str
         The job's wildcards.
     sizes : dict of str to dict
-        For each cohort its images by split, and of ``all``.
+        For each cohort its number of images by split, and of ``all``.
 
     Returns
     -------
     int
-        Passes over the training images alone; validation is a fraction of a pass. Of a search what
-        its first worker would do by itself, without pruning; 0 for its helpers, who share that.
+        Only passes over the training images count; validation is a fraction of a pass. A search's
+        first worker counts as if it did all trials by itself, without pruning; the other workers,
+        which share this work, count 0.
     """
     if rule in ("images", "embed"):
         return sizes[names["cohort"]]["all"]
@@ -59,22 +67,21 @@ def images_seen(config: dict, rule: str, names: dict[str, str], sizes: dict[str,
     return train * entry["epochs"] * len(entry.get("learning_rates", [0]))
 
 
-def _pretraining(entry: dict, sizes: dict[str, dict]) -> int:
-    entry = {**OFFICIAL, **entry}
+def _pretraining(entry: PretrainingEntry, sizes: dict[str, dict[str, int]]) -> int:
     images = sum(sizes[cohort]["train"] for cohort in entry["cohorts"])
-    images += (entry.get("procedural") or {}).get("images", 0)
+    procedural = entry.get("procedural")
+    images += procedural["images"] if procedural else 0
     return round(images * entry["fraction"] * entry["epochs"])
 
 
-def speed_of(config: dict, rule: str, names: dict[str, str]) -> int:
-    """Return the images a second that are assumed for a job (`SPEED`)."""
+def speed_of(config: Config, rule: str, names: dict[str, str]) -> int:
+    """Return the assumed speed of a job in images per second (`SPEED`)."""
     if rule == "images":
         return SPEED[rule, config["cohorts"][names["cohort"]]["image_size"] <= SMALL_SIZE]
     if rule == "pretrain":
-        entry = config["pretrainings"][names["pretraining"]]
-        small = _is_small(entry)
-        kind = "pretrain" if small or entry["algorithm"] == "mae" else entry["algorithm"]
-        return SPEED[kind, small]
+        pretraining = config["pretrainings"][names["pretraining"]]
+        small, algorithm = _is_small(pretraining), pretraining["algorithm"]
+        return SPEED["pretrain" if small or algorithm == "mae" else algorithm, small]
     entry = config["models"][names["model"]]
     small = _is_small(entry)
     if rule == "embed":
@@ -83,11 +90,11 @@ def speed_of(config: dict, rule: str, names: dict[str, str]) -> int:
     return SPEED["train_resnet" if resnet and not small else "train", small]
 
 
-def _is_small(entry: dict) -> bool:
+def _is_small(entry: Mapping[str, Any]) -> bool:
     return (entry.get("input") or {"size": SMALL_SIZE}).get("size", 224) <= SMALL_SIZE
 
 
-def store_bytes(config: dict, cohort: str, images: int) -> int:
-    """Return the bytes of the pixels of a cohort's image store: n x side^2 x channels."""
+def store_bytes(config: Config, cohort: str, images: int) -> int:
+    """Return the size in bytes of the pixels of a cohort's image store: n x side^2 x channels."""
     entry = config["cohorts"][cohort]
     return images * entry["image_size"] ** 2 * entry.get("channels", 1)

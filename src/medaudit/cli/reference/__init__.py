@@ -1,11 +1,12 @@
-"""What is written from the schemas: ``config/README.md`` and `medaudit.core.entry_types`.
+"""Write ``config/README.md`` and the types in `medaudit.core.entry_types` from the schemas.
 
-``python -m medaudit.cli.reference`` writes both again in a checkout.
+Run ``python -m medaudit.cli.reference`` in a checkout after a change of a schema.
 """
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -20,7 +21,7 @@ TYPES = Path("src", "medaudit", "core", "entry_types")
 
 
 def main() -> None:
-    """Write the page and the modules."""
+    """Write the page and the modules of types."""
     folder = checkout()
     schemas = folder / "workflow" / "schemas"
     written = {README: render(schemas)}
@@ -37,7 +38,7 @@ def types(schemas: Path) -> dict[str, str]:
 
 
 def render(schemas: Path) -> str:
-    """Return the text for the schemas in a folder: every key with type, default and meaning."""
+    """Return the text of the page: every key with its type, default and meaning."""
     environment = Environment(
         loader=PackageLoader("medaudit.cli.reference"),
         undefined=StrictUndefined,
@@ -56,12 +57,12 @@ def render(schemas: Path) -> str:
     )
 
 
-def _read(schemas: Path, name: str) -> dict:
+def _read(schemas: Path, name: str) -> dict[str, Any]:
     return yaml.safe_load((schemas / f"{name}.schema.yaml").read_text(encoding="utf-8"))
 
 
-def _kinds(schema: dict, key: str | None) -> Iterator[dict]:
-    """Yield name and rows of each kind of entry; one without a name where there are no kinds."""
+def _kinds(schema: dict[str, Any], key: str | None) -> Iterator[dict[str, Any]]:
+    """Yield name and rows of each kind of entry; without kinds, one without a name."""
     definitions = schema.get("$defs", {})
     if key is None:
         yield {"name": None, "rows": list(_rows(schema, definitions))}
@@ -71,8 +72,10 @@ def _kinds(schema: dict, key: str | None) -> Iterator[dict]:
             yield {"name": name, "rows": list(_rows(part, definitions))}
 
 
-def _rows(schema: dict, definitions: dict, prefix: str = "") -> Iterator[dict]:
-    """Yield one row a key, those of nested mappings behind their own."""
+def _rows(
+    schema: dict[str, Any], definitions: dict[str, Any], prefix: str = ""
+) -> Iterator[dict[str, str]]:
+    """Yield one row per key; the keys of a nested mapping follow it."""
     required = schema.get("required", [])
     for name, part in schema.get("properties", {}).items():
         resolved = {**_resolve(part, definitions), **{k: v for k, v in part.items() if k != "$ref"}}
@@ -86,16 +89,16 @@ def _rows(schema: dict, definitions: dict, prefix: str = "") -> Iterator[dict]:
             yield from _rows(resolved, definitions, f"{prefix}{name}.")
 
 
-def _resolve(part: dict, definitions: dict) -> dict:
+def _resolve(part: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     return definitions[part["$ref"].rsplit("/", 1)[-1]] if "$ref" in part else part
 
 
-def _types(part: dict) -> list[str]:
+def _types(part: dict[str, Any]) -> list[str]:
     found = part.get("type", [])
     return [found] if isinstance(found, str) else found
 
 
-def _values(part: dict) -> str:
+def _values(part: dict[str, Any]) -> str:
     if "const" in part:
         return f"`{part['const']}`"
     if "enum" in part:
@@ -108,7 +111,7 @@ def _values(part: dict) -> str:
     return ", ".join([kinds, *limits]) if kinds else ""
 
 
-def _default(name: str, part: dict, required: list[str]) -> str:
+def _default(name: str, part: dict[str, Any], required: list[str]) -> str:
     if "default" in part:
         return f"`{json.dumps(part['default'])}`"
     return "required" if name in required else ""

@@ -1,11 +1,12 @@
 """Python types of the configuration, written from its JSON schemas.
 
-The types let a type checker find a misspelt key of an entry. Kinds of one catalogue (methods of
-kind ``probe``, ``finetune`` ...) share one type, whose keys are those of all kinds.
+A type checker finds a misspelt key of an entry by them. The kinds of one catalogue (methods of kind
+``probe``, ``finetune`` ...) share one type, which has the keys of all kinds.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 HEADER = '''\
 """Types of {what}. Written from ``{schema}.schema.yaml``: do not edit.
@@ -14,6 +15,7 @@ HEADER = '''\
 """
 '''
 
+PACKAGE = "medaudit.core.entry_types"
 ENTRIES = {
     "datasets": "DatasetEntry",
     "cohorts": "CohortEntry",
@@ -22,48 +24,61 @@ ENTRIES = {
     "methods": "MethodEntry",
     "studies": "StudyEntry",
 }
-"""Catalogue to the name of its entries' type."""
+"""Catalogue to the name of the type of its entries."""
+
+Schema = dict[str, Any]
+Classes = dict[str, dict[str, set[str]]]
+"""Class to its keys, each with the types that its value may have."""
 
 _PLAIN = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 
 
-def render_types(schemas: dict[str, dict], keys: dict[str, str | None]) -> dict[str, str]:
-    """Return the modules of `medaudit.core.entry_types`: file name to text.
+def render_types(schemas: dict[str, Schema], keys: dict[str, str | None]) -> dict[str, str]:
+    """Return the modules of `medaudit.core.entry_types`, file name to text.
 
     Parameters
     ----------
     schemas : dict of str to dict
         The schema of each catalogue of `ENTRIES`, and ``config``.
     keys : dict of str to (str or None)
-        For each catalogue the property that tells its kinds apart, None where there are no kinds.
+        The property of each catalogue that distinguishes its kinds; None if it has no kinds.
     """
-    files = {}
-    for catalogue, name in ENTRIES.items():
-        schema, key = schemas[catalogue], keys[catalogue]
-        definitions = schema.get("$defs", {})
-        kinds = [part for part in definitions.values() if key in part.get("properties", {})]
-        classes: dict[str, dict[str, set[str]]] = {}
-        for part in kinds if key else [schema]:
-            _add_class(name, part, definitions, classes)
-        files[f"{catalogue}.py"] = _module(f"the entries of {catalogue}", catalogue, classes)
-    config = schemas["config"]
-    classes = {}
-    _add_class("Evaluation", config["properties"]["evaluation"], config.get("$defs", {}), classes)
-    whole = {"run": {"list[str]"}, "evaluation": {"Evaluation"}}
-    whole |= {catalogue: {f"dict[str, {name}]"} for catalogue, name in ENTRIES.items()}
-    imports = [f"from medaudit.core.entry_types.{c} import {n}" for c, n in ENTRIES.items()]
-    classes["Config"] = whole
-    files["evaluation.py"] = _module("the checked configuration", "config", classes, imports)
-    imports.append("from medaudit.core.entry_types.evaluation import Config, Evaluation")
-    names = "".join(
-        f'    "{name}",\n' for name in sorted([*ENTRIES.values(), "Config", "Evaluation"])
-    )
-    head = HEADER.format(what="the configuration's entries", schema="*")
-    files["__init__.py"] = "\n".join([head, *sorted(imports), "", f"__all__ = [\n{names}]\n"])
+    files = {f"{name}.py": _entry_module(name, schemas[name], keys[name]) for name in ENTRIES}
+    files["evaluation.py"] = _config_module(schemas["config"])
+    files["__init__.py"] = _package()
     return files
 
 
-def _module(what: str, schema: str, classes: dict, imports: list[str] = ()) -> str:
+def _entry_module(catalogue: str, schema: Schema, key: str | None) -> str:
+    definitions = schema.get("$defs", {})
+    kinds = [part for part in definitions.values() if key in part.get("properties", {})]
+    classes: Classes = {}
+    for part in kinds if key else [schema]:
+        _add_class(ENTRIES[catalogue], part, definitions, classes)
+    return _module(f"the entries of {catalogue}", catalogue, classes)
+
+
+def _config_module(schema: Schema) -> str:
+    classes: Classes = {}
+    _add_class("Evaluation", schema["properties"]["evaluation"], schema.get("$defs", {}), classes)
+    classes["Config"] = {"run": {"list[str]"}, "evaluation": {"Evaluation"}}
+    classes["Config"] |= {name: {f"dict[str, {entry}]"} for name, entry in ENTRIES.items()}
+    return _module("the checked configuration", "config", classes, _imports())
+
+
+def _package() -> str:
+    imports = [*_imports(), f"from {PACKAGE}.evaluation import Config, Evaluation"]
+    names = sorted([*ENTRIES.values(), "Config", "Evaluation"])
+    listed = "".join(f'    "{name}",\n' for name in names)
+    head = HEADER.format(what="the configuration's entries", schema="*")
+    return "\n".join([head, *sorted(imports), "", f"__all__ = [\n{listed}]\n"])
+
+
+def _imports() -> list[str]:
+    return [f"from {PACKAGE}.{module} import {name}" for module, name in ENTRIES.items()]
+
+
+def _module(what: str, schema: str, classes: Classes, imports: Sequence[str] = ()) -> str:
     rendered = [_render_class(*item) for item in classes.items()]
     text = "".join(rendered)
     used = ["Any", "TypedDict"] if "Any" in text else ["TypedDict"]
@@ -73,8 +88,8 @@ def _module(what: str, schema: str, classes: dict, imports: list[str] = ()) -> s
     return "\n".join([*lines, "", "", "\n\n".join(rendered)])
 
 
-def _add_class(name: str, part: dict, definitions: dict, classes: dict) -> None:
-    """Add the type of an object, after those of the objects inside it."""
+def _add_class(name: str, part: Schema, definitions: Schema, classes: Classes) -> None:
+    """Add the type of an object to `classes`, after the types of the objects inside it."""
     found = {
         key: set(_types(f"{name}_{key}", value, definitions, classes))
         for key, value in part.get("properties", {}).items()
@@ -85,8 +100,8 @@ def _add_class(name: str, part: dict, definitions: dict, classes: dict) -> None:
     classes[name] = fields
 
 
-def _types(name: str, part: dict, definitions: dict, classes: dict) -> Iterator[str]:
-    """Yield the Python types that a schema allows."""
+def _types(name: str, part: Schema, definitions: Schema, classes: Classes) -> Iterator[str]:
+    """Yield the Python types that a schema allows, adding those of nested objects to `classes`."""
     if "$ref" in part:
         part = {**definitions[part["$ref"].rsplit("/", 1)[-1]], **part}
     for choice in part.get("oneOf", []):

@@ -1,7 +1,7 @@
 """Pack a finished study as a Workflow Run RO-Crate: its results and how they were made.
 
-What goes in is listed by name, never by what lies in a folder: no image, no embedding, no
-prediction and no table with a row a patient.
+The files that go in are listed by name, never by globbing a results folder, so that no image, no
+embedding, no prediction and no table with one row per patient can slip in.
 """
 
 import csv
@@ -9,21 +9,32 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import yaml
 
 from medaudit.cli.rocrate.metadata import write_crate
 from medaudit.cli.shared_split import describe_split
-from medaudit.config.grids import named
+from medaudit.config.grids import names_of
+from medaudit.core.documents import CohortCard
+from medaudit.core.entry_types import Config
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import COHORT, atomic, read_json, read_table, write_json
 from medaudit.report.page.run_record import git_state
 
 PERSONAL = ("image_id", "patient_id", "path")
-"""Columns of tables that must not be handed on."""
+"""Columns of tables that must not be shared."""
 
 WORKFLOW = (
-    *("workflow/Snakefile", "workflow/rules/*.smk", "workflow/schemas/*.yaml", "config/*.yaml"),
+    *(
+        "Snakefile",
+        "config.yaml",
+        "workflow/Snakefile",
+        "workflow/rules/*.smk",
+        "workflow/schemas/*.yaml",
+        "config/*.yaml",
+    ),
     *("envs/*", "profiles/*/config.yaml", "LICENSE", "CITATION.cff"),
 )
 _PICTURE = re.compile(r"data:image/(?:png|jpe?g|webp|gif|avif);base64,[A-Za-z0-9+/=]{4000}")
@@ -31,7 +42,7 @@ _PICTURE = re.compile(r"data:image/(?:png|jpe?g|webp|gif|avif);base64,[A-Za-z0-9
 
 @dataclass(frozen=True)
 class Part:
-    """A file of the crate: where it lies, where it goes, and what it is."""
+    """A file of the crate: where it is, where it goes, and what it is."""
 
     source: Path
     target: str
@@ -40,7 +51,9 @@ class Part:
     """``workflow``, ``input`` or ``result``."""
 
 
-def pack(study: str, output: Path, results: Path, checkout: Path, made: Path, licence: str) -> dict:
+def pack(
+    study: str, output: Path, results: Path, checkout: Path, made: Path, licence: str
+) -> dict[str, Any]:
     """Write the crate of a study, or of ``all`` studies of the run.
 
     Parameters
@@ -52,21 +65,21 @@ def pack(study: str, output: Path, results: Path, checkout: Path, made: Path, li
     results : Path
         The results folder of a finished run.
     checkout : Path
-        Of the workflow.
+        Folder of the workflow.
     made : Path
-        For what is written on the way: the configuration and the split files.
+        Folder for files that are made for the crate: the configuration and the split files.
     licence : str
-        Of the results: an address, or a sentence.
+        Licence of the results: a web address, or a sentence.
 
     Returns
     -------
     dict
-        ``files`` (number) and ``remarks`` (sentences on what was not packed, and why).
+        ``files`` (their number) and ``remarks`` (sentences on what was left out, and why).
 
     Raises
     ------
     MedauditError
-        The run is not finished, has no such study, or a file has a row a patient.
+        The run is not finished, has no such study, or a file has one row per patient.
     """
     record = _read_record(results)
     studies = _studies(record["config"], study)
@@ -84,16 +97,16 @@ def pack(study: str, output: Path, results: Path, checkout: Path, made: Path, li
     return {"files": len(parts), "remarks": remarks}
 
 
-def _read_record(results: Path) -> dict:
+def _read_record(results: Path) -> dict[str, Any]:
     try:
         return read_json(results / "run.json")
     except (OSError, ValueError) as error:
         raise MedauditError(
-            f"{results / 'run.json'} cannot be read ({error}): a crate is made of a finished run"
+            f"{results / 'run.json'} cannot be read ({error}): finish the run first"
         ) from error
 
 
-def _studies(config: dict, study: str) -> list[str]:
+def _studies(config: Config, study: str) -> list[str]:
     if study == "all":
         return config["run"]
     if study not in config["run"]:
@@ -108,35 +121,41 @@ def _of_checkout(checkout: Path) -> Iterator[Part]:
             yield Part(path, target, "the workflow and its default configuration", "workflow")
 
 
-def _other_code(record: dict, checkout: Path) -> Iterator[str]:
+def _other_code(record: dict[str, Any], checkout: Path) -> Iterator[str]:
     ran, now = record["code"]["git"]["commit"], git_state(checkout)["commit"]
     if ran != now:
-        yield f"the workflow in it is of commit {now}, the run was of {ran}"
+        yield f"the crate has the workflow at commit {now}, but the run was made with commit {ran}"
 
 
-def _of_run(record: dict, studies: list[str], results: Path, made: Path) -> Iterator[Part]:
-    config = record["config"]
+def _of_run(
+    record: dict[str, Any], studies: list[str], results: Path, made: Path
+) -> Iterator[Part]:
+    config: Config = record["config"]
     merged = made / "configuration.yaml"
     merged.write_text(yaml.safe_dump(config, sort_keys=True, allow_unicode=True), encoding="utf-8")
     yield Part(merged, "configuration.yaml", "the configuration of the run, merged", "input")
     yield Part(results / "run.json", "results/run.json", "what the run was made of", "result")
     entries = [config["studies"][name] for name in studies]
-    for name in dict.fromkeys(cohort for entry in entries for cohort in named(entry, "cohorts")):
+    for name in dict.fromkeys(cohort for entry in entries for cohort in names_of(entry, "cohorts")):
         card, table = (results / "cohort" / f"{name}.{kind}" for kind in ("json", "parquet"))
-        _check_there(card, table)
+        groups = results / "groups" / f"{name}.json"
+        _check_there(card, table, groups)
         if read_json(card)["ids_sha256"] != record["cohorts"].get(name):
             raise MedauditError(
-                f"{card} is not of the run that {results / 'run.json'} describes: run again, so "
-                "that its report and record are of these cohorts"
+                f"{card} does not belong to the run that {results / 'run.json'} describes: run again, "
+                "so that the report and the record match the cohorts"
             )
         yield Part(card, f"results/cohort/{name}.json", f"card of cohort {name}", "result")
+        yield Part(groups, f"results/groups/{name}.json", f"groups of cohort {name}", "result")
         split = made / f"{name}.split.json"
-        write_json(_split(record, name, read_table(table, COHORT), read_json(card)), split)
+        write_json(_split(record, name, read_table(table, COHORT), read_json(groups)), split)
         yield Part(split, f"splits/{split.name}", f"split of cohort {name}, hashed", "input")
 
 
-def _split(record: dict, name: str, frame, card: dict) -> dict:
-    """Return a cohort's split with the code of the run, which may not be the code of today."""
+def _split(
+    record: dict[str, Any], name: str, frame: pd.DataFrame, card: CohortCard
+) -> dict[str, Any]:
+    """Return a cohort's split with the code hashes of the run, not those of today's code."""
     stages = record["code"]["stages"]
     made_by = {stage: stages[stage] for stage in ("manifest", "cohort") if stage in stages}
     packages = record["environment"]["packages"]
@@ -157,8 +176,10 @@ def _of_study(study: str, results: Path) -> Iterator[Part]:
             yield Part(folder / name, target, f"{kind} of study {study}", "result")
 
 
-def _report(record: dict, studies: list[str], results: Path, remarks: list[str]) -> Iterator[Part]:
-    """Return the report, unless it shows pictures of patients or studies that were not asked for."""
+def _report(
+    record: dict[str, Any], studies: list[str], results: Path, remarks: list[str]
+) -> Iterator[Part]:
+    """Yield the report, unless it shows images of patients or other studies."""
     path = results / "report.html"
     _check_there(path)
     others = [name for name in record["config"]["run"] if name not in studies]
@@ -166,11 +187,11 @@ def _report(record: dict, studies: list[str], results: Path, remarks: list[str])
     real = [card["name"] for card in cohorts if not card["phantom"]]
     if others:
         remarks.append(
-            f"report.html is not in it: it also shows {', '.join(others)}; pack `all` to have it"
+            f"report.html was left out: it also shows {', '.join(others)}; pack `all` to include it"
         )
     elif real and _PICTURE.search(path.read_text(encoding="utf-8")):
         remarks.append(
-            f"report.html is not in it: it shows pictures, and {', '.join(real)} is of patients"
+            f"report.html was left out: it shows images, and those of {', '.join(real)} are of patients"
         )
     else:
         yield Part(path, "results/report.html", "the report, opens offline", "result")
@@ -183,12 +204,12 @@ def _check_there(*paths: Path) -> None:
 
 
 def _check_table(path: Path) -> None:
-    """Fail on a file that is not there, or on a table with a row a patient or image."""
+    """Fail on a file that does not exist, or on a table with one row per patient or image."""
     _check_there(path)
     if path.suffix == ".parquet":
-        raise MedauditError(f"{path} is a table of the run and not to be handed on")
+        raise MedauditError(f"{path} has one row per patient or image: it must not be shared")
     if path.suffix == ".csv":
         with path.open(encoding="utf-8", newline="") as stream:
             found = [name for name in next(csv.reader(stream), []) if name in PERSONAL]
         if found:
-            raise MedauditError(f"{path} has the columns {found}: it is not to be handed on")
+            raise MedauditError(f"{path} has the columns {found}: it must not be shared")

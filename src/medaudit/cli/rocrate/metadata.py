@@ -1,10 +1,13 @@
-"""The metadata of a crate, after the profile Workflow Run Crate 0.5."""
+"""The metadata of a crate, in the profile Workflow Run Crate 0.5."""
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rocrate.model.dataentity import DataEntity
+    from rocrate.rocrate import ROCrate
+
     from medaudit.cli.rocrate import Part
 
 PROFILES = {
@@ -16,7 +19,7 @@ TERMS = "https://w3id.org/ro/terms/workflow-run/context"
 MAIN = "workflow/Snakefile"
 ENGINE = "snakemake"
 NAMED = (ENGINE, "medaudit", "numpy", "pandas", "scikit-learn", "scipy", "statsmodels", "torch")
-"""Packages that the metadata name with their versions; run.json has all."""
+"""Packages whose versions the metadata list; run.json lists all."""
 
 FORMATS = {
     ".csv": "text/csv",
@@ -31,20 +34,24 @@ FORMATS = {
 
 
 def write_crate(
-    parts: "Iterable[Part]", record: dict, studies: list[str], licence: str, output: Path
+    parts: "Iterable[Part]",
+    record: dict[str, Any],
+    studies: list[str],
+    licence: str,
+    output: Path,
 ) -> None:
-    """Write files and metadata as one zip file (RO-Crate 1.1).
+    """Write the files with their metadata as one zip file (RO-Crate 1.1).
 
     Parameters
     ----------
     parts : iterable of medaudit.cli.rocrate.Part
-        What goes in; one of them goes to `MAIN`.
+        The files; the target of one of them is `MAIN`.
     record : dict
-        ``run.json``.
+        The content of ``run.json``.
     studies : list of str
-        Names.
+        Names of the studies.
     licence : str
-        Of the results: an address or a sentence.
+        Licence of the results: a web address or a sentence.
     output : Path
         The zip file.
     """
@@ -81,7 +88,7 @@ def write_crate(
     crate.write_zip(output)
 
 
-def _describe(crate, record: dict, studies: list[str], licence: str) -> None:
+def _describe(crate: "ROCrate", record: dict[str, Any], studies: list[str], licence: str) -> None:
     titles = [record["config"]["studies"][name]["title"] for name in studies]
     crate.name = "; ".join(titles)
     crate.description = (
@@ -93,7 +100,7 @@ def _describe(crate, record: dict, studies: list[str], licence: str) -> None:
     crate.root_dataset["dateCreated"] = record["time"]
 
 
-def _add(crate, part: "Part", versions: dict):
+def _add(crate: "ROCrate", part: "Part", versions: dict[str, str]) -> "DataEntity":
     about = {"name": Path(part.target).name, "description": part.about}
     if part.target == MAIN:
         return crate.add_workflow(
@@ -110,5 +117,5 @@ def _add(crate, part: "Part", versions: dict):
     )
 
 
-def _application(name: str, version: str) -> dict:
+def _application(name: str, version: str) -> dict[str, str]:
     return {"@type": "SoftwareApplication", "name": name, "version": version}

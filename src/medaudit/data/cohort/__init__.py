@@ -4,51 +4,50 @@ import importlib
 import logging
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import pandas as pd
 
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import COHORT, MANIFEST, read_json, read_table, write_json, write_table
 from medaudit.data.cohort.card import describe
+from medaudit.data.cohort.selection import CohortSettings
 from medaudit.data.group_levels import age_group
 
 SPLITS = ("train", "val", "test")
+
 _log = logging.getLogger(__name__)
 
 
 def cohort(
-    settings: dict,
+    settings: CohortSettings,
     *,
     manifest: Path,
     manifest_card: Path,
     output: Path,
     card: Path,
-    threads: int = 1,
 ) -> None:
     """Build a cohort from a manifest and write it with its card.
 
     Parameters
     ----------
-    settings : dict
-        The cohort's catalogue entry plus ``name``. ``builder`` names a module
-        ``medaudit.data.cohort.<builder>`` with ``build(frame, settings) -> Selection``; its further
-        keys stand there. Read here: ``name``, ``builder``, ``task_type``, ``tasks``,
-        ``age_threshold``, ``age_rule``, ``seed``.
+    settings : CohortSettings
+        ``builder`` names a module ``medaudit.data.cohort.<builder>`` with ``build(frame, settings)
+        -> Selection``, which documents its own keys. Used here: ``name``, ``builder``,
+        ``task_type``, ``tasks``, ``age_threshold``, ``age_rule``, ``seed``.
     manifest, manifest_card : Path
         Written by the stage `medaudit.data.manifest`.
     output : Path
-        The cohort, `medaudit.core.table_io.COHORT`, in the manifest's order. It keeps all findings of
-        the manifest as ``y_`` columns; those to predict are ``tasks`` in the card.
+        Table `medaudit.core.table_io.COHORT`, in the manifest's order. It keeps all findings of the
+        manifest as ``y_`` columns; the ``tasks`` in the card are those to predict.
     card : Path
         JSON, see `medaudit.data.cohort.card.describe`.
-    threads : int
-        Not used.
 
     Raises
     ------
     MedauditError
-        An unknown builder or task; a cohort that cannot be filled; a patient in two
-        splits; an image that stands twice.
+        The builder or a task is unknown, the cohort cannot be filled, a patient is in two splits,
+        or an image is listed more than once.
     """
     frame = read_table(manifest, MANIFEST)
     if settings.get("age_threshold") is not None:
@@ -61,14 +60,14 @@ def cohort(
     _log.info("%s: %d images", settings["name"], len(selection.frame))
 
 
-def check(frame: pd.DataFrame, settings: dict) -> None:
-    """Fail on a cohort that must not be used.
+def check(frame: pd.DataFrame, settings: CohortSettings) -> None:
+    """Refuse a cohort whose splits, images or labels are wrong.
 
     Raises
     ------
     MedauditError
-        A split is empty or unknown, a patient is in two splits, an image file stands twice or a
-        multi-class row has not exactly one task.
+        A split is empty or unknown, a patient is in two splits, an image is listed more than once,
+        or a row of a multi-class cohort does not have exactly one of the tasks.
     """
     name = settings["name"]
     found = set(frame["split"].unique())
@@ -83,21 +82,23 @@ def check(frame: pd.DataFrame, settings: dict) -> None:
         )
     for column in ("image_id", "path"):
         if frame[column].duplicated().any():
-            twice = frame.loc[frame[column].duplicated(), column].iloc[0]
-            raise MedauditError(f"cohort {name}: {column} {twice!r} stands more than once")
+            first = frame.loc[frame[column].duplicated(), column].iloc[0]
+            raise MedauditError(f"cohort {name}: {column} {first!r} is listed more than once")
     tasks = frame[[f"y_{task}" for task in settings["tasks"]]]
     if settings["task_type"] == "multiclass" and not (tasks.sum(axis=1) == 1).all():
-        raise MedauditError(f"cohort {name}: a row has not exactly one of {settings['tasks']}")
+        raise MedauditError(
+            f"cohort {name}: a row does not have exactly one of {settings['tasks']}"
+        )
 
 
-def _check_names(frame: pd.DataFrame, settings: dict) -> None:
+def _check_names(frame: pd.DataFrame, settings: CohortSettings) -> None:
     known = [column[2:] for column in frame.columns if column.startswith("y_")]
     wrong = [task for task in settings["tasks"] if task not in known]
     if wrong:
         raise MedauditError(f"cohort {settings['name']}: unknown tasks {wrong}; known are {known}")
 
 
-def _builder(settings: dict):
+def _builder(settings: CohortSettings) -> ModuleType:
     module = f"{__name__}.{settings['builder']}"
     if find_spec(module) is None:
         raise MedauditError(

@@ -1,4 +1,4 @@
-"""Balance the training split over race and sex (Khan et al., How Fair, section 4.3)."""
+"""Balance race and sex in the training split (Khan et al., How Fair, section 4.3)."""
 
 import numpy as np
 import pandas as pd
@@ -8,18 +8,20 @@ from medaudit.data.cohort.selection import Selection
 
 
 def balance_race_sex(selection: Selection, rng: np.random.Generator) -> None:
-    """Undersample each race of the training split to the smallest, without replacement.
+    """Undersample each race in the training split to the size of the smallest race.
 
-    The smallest race stays whole. Of the largest race so many women and men are drawn that the
-    whole comes as near to 1:1 as that race allows; of the others images are drawn uniformly. The
-    paper states no seed, counts or finer rule. The other splits stay as they are.
+    All images of the smallest race are kept. From the largest race, numbers of women and men are
+    drawn that bring the whole split as close to 1:1 as this race allows; from the others, images
+    are drawn uniformly. The paper states no seed, no counts and no finer rule. The other splits are
+    not changed.
 
     Parameters
     ----------
     selection : Selection
-        Its frame loses rows; ``balance`` of its details gets the counts before and after.
+        Rows are removed from its frame; ``balance`` of its details gets the counts before and
+        after.
     rng : numpy.random.Generator
-        Draws.
+        Source of randomness.
 
     Raises
     ------
@@ -30,7 +32,8 @@ def balance_race_sex(selection: Selection, rng: np.random.Generator) -> None:
     sizes = train["a_race"].value_counts().sort_index()
     if len(sizes) < 2:
         raise MedauditError(
-            f"balance race_sex needs at least two races in train, not {list(sizes.index)}"
+            f"balance race_sex needs at least two races in the training split, which has "
+            f"{list(sizes.index)}; set `balance: none`"
         )
     n, largest = int(sizes.min()), sizes.idxmax()
     kept = [
@@ -54,8 +57,10 @@ def _draw(rows: pd.Index, n: int, rng: np.random.Generator) -> np.ndarray:
     return rng.permutation(rows.to_numpy())[:n]
 
 
-def _draw_evened(rows: pd.DataFrame, n: int, wanted: float, rng) -> list[np.ndarray]:
-    """Draw `n` rows with `wanted` women among them, or as near to that as there are."""
+def _draw_evened(
+    rows: pd.DataFrame, n: int, wanted: float, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """Draw `n` rows with `wanted` women among them, or as close to this number as possible."""
     female = rows["a_sex"] == "female"
     least, most = max(0, n - int((~female).sum())), min(n, int(female.sum()))
     women = int(np.clip(round(wanted), least, most))
@@ -66,5 +71,6 @@ def _draw_evened(rows: pd.DataFrame, n: int, wanted: float, rng) -> list[np.ndar
 
 
 def _count(train: pd.DataFrame) -> dict[str, int]:
+    """Return the number of images per race and sex."""
     counts = train.groupby(["a_race", "a_sex"]).size()
     return {f"{race} & {sex}": int(n) for (race, sex), n in counts.items()}

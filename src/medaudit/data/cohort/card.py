@@ -1,5 +1,8 @@
 """The card of a cohort: what is in it, what was left out and why."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from medaudit.core.files import sha256
 from medaudit.data.cohort.selection import Selection
 from medaudit.data.cohort_hash import hash_ids, hash_test
@@ -9,22 +12,22 @@ from medaudit.data.group_levels import known_attributes
 NO_FINDING = "No Finding"
 
 
-def describe(selection: Selection, settings: dict, manifest: dict) -> dict:
-    """Return the card.
+def describe(selection: Selection, settings: Mapping[str, Any], manifest: dict) -> dict:
+    """Return the card of a finished cohort.
 
     Parameters
     ----------
     selection : Selection
         The finished cohort.
     settings : dict
-        Of the stage.
+        Settings of the stage.
     manifest : dict
         The manifest's card.
 
     Returns
     -------
     dict
-        ``name``, ``dataset``, ``builder``, ``task_type``, ``tasks``, ``attributes``,
+        ``name``, ``dataset``, ``builder``, ``task_type``, ``tasks``, ``attributes`` (all known),
         ``age_threshold``, ``age_rule``, ``seed``, ``n_images``, ``n_patients``, ``counts`` (see
         `count_groups`), ``missing`` (attribute: images in no group), ``tables`` (role: file name
         and sha256), ``exclusions`` (of the dataset, then of the cohort, in order), ``notes``,
@@ -32,14 +35,15 @@ def describe(selection: Selection, settings: dict, manifest: dict) -> dict:
         ``test_sha256`` (`hash_test`), and what the builder adds.
     """
     frame = selection.frame
-    attributes = [(name,) for name in known_attributes(frame)]
+    known = known_attributes(frame)
+    attributes: list[tuple[str, ...]] = [(name,) for name in known]
     keys = ("name", "builder", "task_type", "tasks", "age_threshold", "age_rule")
     return {
         **{key: settings.get(key) for key in (*keys, "seed")},
         "dataset": manifest["dataset"],
         "n_images": len(frame),
         "n_patients": int(frame["patient_id"].nunique()),
-        "attributes": [name for (name,) in attributes],
+        "attributes": known,
         "counts": count_groups(frame, attributes, settings["tasks"]),
         "missing": count_missing(frame, attributes),
         "tables": manifest["tables"]
@@ -57,7 +61,7 @@ def describe(selection: Selection, settings: dict, manifest: dict) -> dict:
 
 
 def _notes_of_tasks(tasks: list[str]) -> list[str]:
-    """Say of the label `NO_FINDING` that it is no disease; it is trained and audited as the rest."""
+    """Return a warning that `NO_FINDING`, trained and audited like the others, is not a disease."""
     if NO_FINDING not in tasks:
         return []
     return [

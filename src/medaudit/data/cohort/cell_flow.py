@@ -1,8 +1,11 @@
-"""Fill cells of a fixed size with images, no patient giving too many: a maximum flow.
+"""Fill cells of equal size with images under a limit per patient, by a maximum flow.
 
-Taking images one after another can fail where a solution exists: the only patients of a scarce
-cell may have been spent on a rich one. Here a random start is repaired along the augmenting paths
-of a maximum flow patient -> cell, which finds a solution wherever there is one.
+Taking images one after another can fail although a solution exists: the patients whom a scarce cell
+needs may already have reached their limit in a cell that has plenty. Which image is taken from whom
+is a flow problem: source -> patient (capacity: limit per patient) -> cell (capacity: images of this
+patient in this cell) -> sink (capacity: size of a cell). The request can be met if and only if the
+maximum flow fills all cells. The flow starts from a random selection, so that the result is a
+random one among the possible solutions, and differs from the start only as far as necessary.
 """
 
 import numpy as np
@@ -11,26 +14,31 @@ from scipy.sparse.csgraph import maximum_flow
 
 
 def fill_cells(
-    patients: np.ndarray, cells: np.ndarray, n_cells: int, size: int, limit: int, rng
+    patients: np.ndarray,
+    cells: np.ndarray,
+    n_cells: int,
+    size: int,
+    limit: int,
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Choose `size` images of each cell, at most `limit` of a patient over all cells.
+    """Choose `size` images for each cell, at most `limit` images per patient over all cells.
 
     Parameters
     ----------
     patients, cells : numpy.ndarray
-        Patient and cell of each image, whole numbers from 0, shape (images,); each image is in
-        one cell.
+        Patient and cell of each image, whole numbers from 0, shape (images,).
     n_cells, size, limit : int
-        Number of cells; images wanted of each; most images of one patient.
+        Number of cells; images per cell; largest number of images per patient.
     rng : numpy.random.Generator
-        Picks one of the possible choices: images in random order, repaired where that gets stuck.
+        Source of the random order in which images are tried.
 
     Returns
     -------
     chosen : numpy.ndarray
-        Bool, shape (images,); as many as can be chosen together.
+        Bool, shape (images,); as many images as can be chosen together.
     short : numpy.ndarray
-        Images lacking in each cell, shape (cells,); all 0 if and only if the request is feasible.
+        Number of missing images in each cell, shape (cells,); all 0 if and only if the request can
+        be met.
     """
     order = rng.permutation(len(patients))
     chosen = _take_in_order(patients, cells, order, size, limit)
@@ -41,7 +49,10 @@ def fill_cells(
     return chosen, short
 
 
-def _take_in_order(patients, cells, order, size: int, limit: int) -> np.ndarray:
+def _take_in_order(
+    patients: np.ndarray, cells: np.ndarray, order: np.ndarray, size: int, limit: int
+) -> np.ndarray:
+    """Choose images in the given order, as long as neither their patient nor their cell is full."""
     of_patient, of_cell = [limit] * (patients.max() + 1), [size] * (cells.max() + 1)
     chosen = np.zeros(len(patients), bool)
     for image, patient, cell in zip(
@@ -54,7 +65,16 @@ def _take_in_order(patients, cells, order, size: int, limit: int) -> np.ndarray:
     return chosen
 
 
-def _repair(patients, cells, chosen, order, short, limit: int) -> np.ndarray:
+def _repair(
+    patients: np.ndarray,
+    cells: np.ndarray,
+    chosen: np.ndarray,
+    order: np.ndarray,
+    short: np.ndarray,
+    limit: int,
+) -> np.ndarray:
+    """Return a selection that fills the cells as far as possible, starting from `chosen`."""
+    # Images of the same patient and cell are interchangeable, so the flow is between pairs.
     pairs, pair = np.unique(patients * len(short) + cells, return_inverse=True)
     used = np.bincount(pair[chosen], minlength=len(pairs))
     free = np.bincount(pair, minlength=len(pairs)) - used
@@ -63,8 +83,19 @@ def _repair(patients, cells, chosen, order, short, limit: int) -> np.ndarray:
     return _draw_from_pairs(pair, used + gained, order)
 
 
-def _augment(of_patient, of_cell, used, free, left, short) -> np.ndarray:
-    """Return the change of each pair's use: a maximum flow in the residual network."""
+def _augment(
+    of_patient: np.ndarray,
+    of_cell: np.ndarray,
+    used: np.ndarray,
+    free: np.ndarray,
+    left: np.ndarray,
+    short: np.ndarray,
+) -> np.ndarray:
+    """Return how the number of images of each pair changes: a maximum flow in the residual network.
+
+    A pair has an edge patient -> cell for its images that are still free, and an edge cell ->
+    patient for those in use, along which the flow takes an image back.
+    """
     source, sink = 0, 1 + len(left) + len(short)
     patient, cell = 1 + of_patient, 1 + len(left) + of_cell
     everyone, every_cell = 1 + np.arange(len(left)), 1 + len(left) + np.arange(len(short))
@@ -75,8 +106,8 @@ def _augment(of_patient, of_cell, used, free, left, short) -> np.ndarray:
     return np.asarray(maximum_flow(network, source, sink).flow[patient, cell]).ravel()
 
 
-def _draw_from_pairs(pair, wanted, order) -> np.ndarray:
-    """Choose the `wanted` number of images of each pair, in random order."""
+def _draw_from_pairs(pair: np.ndarray, wanted: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Choose the `wanted` number of images of each pair: the first in the random order."""
     turn = np.empty(len(order), int)
     turn[order] = np.arange(len(order))
     ranked = np.lexsort((turn, pair))

@@ -1,6 +1,11 @@
-"""The CheXpert cohort of Gichoya et al. (2022) and Glocker et al. (2022), used by "How Fair"."""
+"""Builder `glocker`: the CheXpert cohort of Gichoya et al. (2022) and Glocker et al. (2022).
+
+"How Fair" (Khan et al.) uses it too. Steps: join the published split (or draw one), exclude rows that
+are not eligible, draw a subset, balance the training split.
+"""
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -11,7 +16,7 @@ from medaudit.core.files import data_root
 from medaudit.core.seeds import generator
 from medaudit.data.cohort.balance_race_sex import balance_race_sex
 from medaudit.data.cohort.patient_split import draw_patients, split_patients
-from medaudit.data.cohort.selection import Selection
+from medaudit.data.cohort.selection import CohortSettings, Selection
 from medaudit.data.readers.csv_table import read_columns, translate
 
 RACES = ("white", "asian", "black")
@@ -20,22 +25,23 @@ BALANCE = ("none", "race_sex")
 _SPLITS = {"train": "train", "validate": "val", "test": "test"}
 
 
-def build(frame: pd.DataFrame, settings: dict) -> Selection:
-    """Select frontal films of white, asian and black non-Hispanic patients, split by patient.
+def build(frame: pd.DataFrame, settings: CohortSettings) -> Selection:
+    """Select frontal images of white, asian and black non-Hispanic patients, split by patient.
 
     Parameters
     ----------
     frame : pandas.DataFrame
-        CheXpert's manifest: rows of ``train.csv`` in their order.
+        CheXpert's manifest, with the rows of ``train.csv`` in their order.
     settings : dict
         ``split_file`` : the published ``chexpert_split_2021_08_20.csv`` below the data root; null
-        splits patients at the shares ``split``, stratified by race, sex and age group.
-        ``views`` : views to keep; null keeps any frontal one.
-        ``patients`` : draw a subset of so many patients that keeps the shares of the splits;
-        null keeps all. ``enrich`` : attributes whose groups the subset holds in equal numbers of
-        patients, as far as they last (null: natural shares), in every split, or with
-        ``enrich_training: false`` in validation and test alone.
-        ``balance`` : ``none`` or ``race_sex`` (`medaudit.data.cohort.balance_race_sex`), training split alone.
+        splits patients by the shares ``split``, stratified by race, sex and age group.
+        ``views`` : views to keep; null keeps all frontal ones.
+        ``patients`` : number of patients to draw, keeping the shares of the splits; null keeps all.
+        ``enrich`` : attributes whose groups are drawn in equal numbers of patients, as far as there
+        are enough (null: natural shares); in every split, or with ``enrich_training: false`` only
+        in validation and test.
+        ``balance`` : of the training split, ``none`` or ``race_sex``
+        (`medaudit.data.cohort.balance_race_sex`).
         ``test_weights``, ``age_given_label`` : see `medaudit.data.groups.weights.add_weights`.
         ``seed`` : the same seed gives the same split in every cohort.
 
@@ -47,34 +53,39 @@ def build(frame: pd.DataFrame, settings: dict) -> Selection:
     Raises
     ------
     MedauditError
-        Race is missing and there is no split file, the split file does not fit the table, or an
-        option is unknown.
+        Race is missing and there is no split file, the split file does not fit the table, or a
+        setting is unknown.
     """
     selection = Selection(frame)
-    published = settings.get("split_file") is not None
-    if published:
-        _join_split(selection, data_root() / settings["split_file"])
+    split_file = settings.get("split_file")
+    published = split_file is not None
+    # First: the split file refers to row numbers of the complete table.
+    if split_file is not None:
+        _join_split(selection, data_root() / split_file)
     _keep_eligible(selection, settings, published)
     if not published:
         _draw_split(selection, settings)
-    if settings.get("patients") is not None:
-        _draw_subset(selection, settings)
+    if (patients := settings.get("patients")) is not None:
+        _draw_subset(selection, settings, patients)
     _balance(selection, settings)
     return selection
 
 
 def _join_split(selection: Selection, path: Path) -> None:
-    """Give each row its split; ``index`` is the 0-based row of ``train.csv``."""
+    """Add the published split to each row; its ``index`` is the 0-based row of ``train.csv``."""
     if not path.is_file():
-        raise MedauditError(f"there is no split file {path}; set `split_file`, or null for a draw")
+        raise MedauditError(
+            f"there is no split file {path}; put the published file there, or set `split_file` to "
+            "null to draw a split"
+        )
     table = read_columns(path, {"index": pa.int64(), "split": pa.string()})
     rows = table["index"].to_numpy()
     n = int(selection.frame["image_id"].str.startswith("train/").sum())
     if rows.min() < 0 or rows.max() >= n or len(np.unique(rows)) < len(rows):
         raise MedauditError(
-            f"{path}: column 'index' must name rows 0 to {n - 1} of train.csv, each at most once; "
-            f"it goes from {rows.min()} to {rows.max()} with {len(np.unique(rows))} distinct of "
-            f"{len(rows)}"
+            f"{path}: column 'index' must have row numbers 0 to {n - 1} of train.csv, each at most "
+            f"once; it goes from {rows.min()} to {rows.max()}, with {len(np.unique(rows))} distinct "
+            f"of {len(rows)}: the file belongs to another train.csv"
         )
     split = np.full(len(selection.frame), None, dtype=object)
     split[rows] = translate(table, "split", _SPLITS, path)
@@ -82,7 +93,7 @@ def _join_split(selection: Selection, path: Path) -> None:
     selection.tables["split"] = path
 
 
-def _keep_eligible(selection: Selection, settings: dict, published: bool) -> None:
+def _keep_eligible(selection: Selection, settings: CohortSettings, published: bool) -> None:
     keep = selection.keep
     keep(selection.frame["image_id"].str.startswith("train/"), "not in train.csv")
     if published:
@@ -90,23 +101,25 @@ def _keep_eligible(selection: Selection, settings: dict, published: bool) -> Non
     wrong = keep(selection.frame["view"] != "lateral", "lateral view")
     if published and wrong:
         raise MedauditError(
-            f"cohort {settings['name']}: the split file names {wrong} lateral films, the published "
-            "one none: it does not belong to this train.csv, or train.csv was reordered"
+            f"cohort {settings['name']}: the split file refers to {wrong} lateral images, but the "
+            "published one to none: it does not belong to this train.csv, or train.csv was reordered; "
+            "get the owner's file again"
         )
-    if settings.get("views"):
-        views = settings["views"]
+    if views := settings.get("views"):
         keep(selection.frame["view"].isin(views), f"view is not {' or '.join(views)}")
     if published and selection.frame["a_race"].isna().all():
-        selection.notes.append("Race was not checked: the published split file stands for it.")
+        selection.notes.append(
+            "Race was not checked: the published split file already selects by it."
+        )
     else:
         _keep_races(selection, settings, published)
 
 
-def _keep_races(selection: Selection, settings: dict, published: bool) -> None:
+def _keep_races(selection: Selection, settings: CohortSettings, published: bool) -> None:
     if selection.frame["a_race"].isna().all():
         raise MedauditError(
-            f"cohort {settings['name']} needs race: set `demographics` of the dataset to CHEXPERT "
-            "DEMO.xlsx, or `race: draw`, or give the published `split_file`"
+            f"cohort {settings['name']} needs race, which is missing: set `demographics` of the "
+            "dataset to CHEXPERT DEMO.xlsx, or `race: draw`, or set the published `split_file`"
         )
     missing = selection.frame["a_race"].notna()
     removed = selection.keep(missing, "race is missing")
@@ -117,28 +130,30 @@ def _keep_races(selection: Selection, settings: dict, published: bool) -> None:
         removed += selection.keep(other, "ethnicity is Hispanic, unknown or missing")
     if published and removed:
         selection.notes.append(
-            f"{removed} images of the published split fail its own race filter with this "
-            "demographics file and were left out: the cohort is not the published one."
+            f"{removed} images of the published split do not pass its own race filter with this "
+            "demographics file and were excluded: the cohort is not the published one."
         )
 
 
-def _draw_split(selection: Selection, settings: dict) -> None:
+def _draw_split(selection: Selection, settings: CohortSettings) -> None:
     people = _patients(selection.frame)
     strata = [name for name in STRATA if f"a_{name}" in people]
     codes = people.groupby([f"a_{name}" for name in strata], dropna=False).ngroup().to_numpy()
     rng = generator("cohort", "glocker", "split", settings["seed"])
-    split = pd.Series(split_patients(codes, settings["split"], rng), people.index, dtype="str")
+    shares = cast(dict[str, float], settings["split"])
+    split = pd.Series(split_patients(codes, shares, rng), people.index, dtype="str")
     selection.frame = selection.frame.assign(split=selection.frame["patient_id"].map(split))
     selection.details["split"] = {
         "kind": "drawn by patient",
-        "shares": settings["split"],
+        "shares": shares,
         "strata": strata,
     }
 
 
-def _draw_subset(selection: Selection, settings: dict) -> None:
+def _draw_subset(selection: Selection, settings: CohortSettings, patients: int) -> None:
     people = _patients(selection.frame)
-    enrich = [f"a_{name}" for name in settings.get("enrich") or []]
+    names = settings.get("enrich") or []
+    enrich = [f"a_{name}" for name in names]
     known = people[enrich].notna().all(axis=1) & (people[enrich] != "unknown").all(axis=1)
     cells = people.groupby(enrich).ngroup() if enrich else pd.Series(0, people.index)
     everywhere = settings.get("enrich_training", True)
@@ -148,34 +163,34 @@ def _draw_subset(selection: Selection, settings: dict) -> None:
     drawn = draw_patients(
         people["split"].to_numpy(str),
         cells.where(known, -1).to_numpy(int),
-        settings["patients"],
+        patients,
         rng,
     )
     rows = selection.frame["patient_id"].isin(people.index[drawn])
-    selection.keep(rows, f"not among the {settings['patients']} patients drawn")
+    selection.keep(rows, f"not among the {patients} patients drawn")
     selection.details["subset"] = {
-        "patients": settings["patients"],
-        "equal_numbers_of_patients_by": settings.get("enrich") or [],
+        "patients": patients,
+        "equal_numbers_of_patients_by": names,
         "equal_numbers_in": ["train", "val", "test"] if everywhere else ["val", "test"],
     }
     if enrich:
         selection.notes.append(
-            f"A subset of {settings['patients']} patients, drawn in equal numbers by "
-            f"{' and '.join(settings['enrich'])}{'' if everywhere else ' (not in training)'}: "
-            "its groups are not as frequent as in the dataset."
+            f"The cohort is a subset of {patients} patients, drawn in equal numbers by "
+            f"{' and '.join(names)}{'' if everywhere else ' (not in training)'}: groups are not as "
+            "frequent as in the dataset."
         )
 
 
 def _patients(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a patient, that of the first image."""
+    """Return one row per patient, that of the first image."""
     return frame.drop_duplicates("patient_id").set_index("patient_id")
 
 
-def _balance(selection: Selection, settings: dict) -> None:
+def _balance(selection: Selection, settings: CohortSettings) -> None:
     kind = settings.get("balance") or "none"
     if kind not in BALANCE:
         raise MedauditError(
-            f"cohort {settings['name']}: balance is {kind!r}; known are {list(BALANCE)}"
+            f"cohort {settings['name']}: balance is {kind!r}; use one of {list(BALANCE)}"
         )
     if kind == "race_sex":
         rng = generator("cohort", "glocker", "balance", settings["seed"])

@@ -1,4 +1,8 @@
-"""Splits by patient: exact cells, strata, and small subsets that keep the shares."""
+"""Random splits by patient: with exact cells, in strata, and subsets that keep the shares.
+
+All images of a patient must be in one split. A model that has seen other images of a patient in
+training can recognise the patient, and its test results look better than they are.
+"""
 
 import numpy as np
 
@@ -10,30 +14,31 @@ ATTEMPTS = 100
 def split_cells(
     patients: np.ndarray, cells: np.ndarray, sizes: dict[str, int], rng: np.random.Generator
 ) -> np.ndarray:
-    """Split images so that each cell gives exactly `sizes` and no patient is in two splits.
+    """Split images so that every cell has exactly `sizes` images in each split, by patient.
 
-    Patients with several images are placed first, the largest first, into a split with room in
-    all their cells, at random in proportion to that room; the others fill up. Where a placement
-    gets stuck, another is tried.
+    Patients with several images are placed first, in decreasing order of their number of images:
+    each into a random split with room in all cells of the patient, with a probability proportional
+    to this room. Patients with one image fill what is left. If a patient fits nowhere, the whole
+    placement is tried again.
 
     Parameters
     ----------
     patients, cells : numpy.ndarray
-        Patient and cell of each image, whole numbers, shape (images,); all cells equally large.
+        Patient and cell of each image, whole numbers, shape (images,); all cells have equal size.
     sizes : dict of str to int
-        Images of each cell by split; they sum to the size of a cell.
+        Images per cell in each split; they sum to the size of a cell.
     rng : numpy.random.Generator
-        Places patients.
+        Source of the random placement.
 
     Returns
     -------
     numpy.ndarray
-        Split of each image, text.
+        Name of the split of each image.
 
     Raises
     ------
     MedauditError
-        No placement was found: some patients have too many images.
+        No placement was found in `ATTEMPTS` attempts: some patients have too many images.
     """
     patients = np.unique(patients, return_inverse=True)[1]
     for _ in range(ATTEMPTS):
@@ -43,12 +48,15 @@ def split_cells(
             _fill_up(cells, split, room, rng)
             return np.array(list(sizes))[split]
     raise MedauditError(
-        f"no split by patient gives each cell {sizes}: one patient has "
-        f"{np.bincount(patients).max()} images; lower images_per_patient"
+        f"no split by patient with {sizes} images per cell was found in {ATTEMPTS} attempts: one "
+        f"patient has {np.bincount(patients).max()} images; lower images_per_patient"
     )
 
 
-def _place_large(patients, cells, room: np.ndarray, rng) -> np.ndarray | None:
+def _place_large(
+    patients: np.ndarray, cells: np.ndarray, room: np.ndarray, rng: np.random.Generator
+) -> np.ndarray | None:
+    """Place patients with several images; -1 for the others, None if one fits nowhere."""
     split = np.full(len(patients), -1)
     counts = np.bincount(patients)
     large = rng.permutation(np.flatnonzero(counts > 1))
@@ -63,7 +71,10 @@ def _place_large(patients, cells, room: np.ndarray, rng) -> np.ndarray | None:
     return split
 
 
-def _fill_up(cells, split: np.ndarray, room: np.ndarray, rng) -> None:
+def _fill_up(
+    cells: np.ndarray, split: np.ndarray, room: np.ndarray, rng: np.random.Generator
+) -> None:
+    """Place patients with one image at random into what is left of each cell."""
     for cell, left in enumerate(room):
         images = np.flatnonzero((cells == cell) & (split < 0))
         split[images] = rng.permutation(np.repeat(np.arange(len(left)), left))
@@ -72,7 +83,7 @@ def _fill_up(cells, split: np.ndarray, room: np.ndarray, rng) -> None:
 def split_patients(
     strata: np.ndarray, shares: dict[str, float], rng: np.random.Generator
 ) -> np.ndarray:
-    """Split patients at the given shares, overall and (within one patient) in each stratum.
+    """Split patients by the given shares, overall and, within one patient, in every stratum.
 
     Parameters
     ----------
@@ -81,24 +92,34 @@ def split_patients(
     shares : dict of str to float
         Share of each split; they sum to 1.
     rng : numpy.random.Generator
-        Orders the patients of a stratum.
+        Source of the random order of patients within a stratum.
 
     Returns
     -------
     numpy.ndarray
-        Split of each patient, text.
+        Name of the split of each patient.
+
+    Raises
+    ------
+    MedauditError
+        The shares do not sum to 1.
     """
     if abs(sum(shares.values()) - 1) > 1e-9:
-        raise MedauditError(f"the shares of the splits {shares} sum to {sum(shares.values()):g}")
+        raise MedauditError(
+            f"the shares of the splits, {shares}, sum to {sum(shares.values()):g}; they must sum to 1"
+        )
+    # Splits are spread evenly over the patients sorted by stratum, so that every stretch of this
+    # order, hence every stratum, has the shares. Rounding per stratum would miss the overall
+    # shares.
     order = rng.permutation(len(strata))
     order = order[np.argsort(strata[order], kind="stable")]
     split = np.empty(len(strata), dtype=int)
-    split[order] = _deal(np.array(list(shares.values())), len(strata))
+    split[order] = _spread_evenly(np.array(list(shares.values())), len(strata))
     return np.array(list(shares))[split]
 
 
-def _deal(shares: np.ndarray, n: int) -> np.ndarray:
-    """Return 0..k-1 for each of `n` places, each as evenly spread as its share allows."""
+def _spread_evenly(shares: np.ndarray, n: int) -> np.ndarray:
+    """Return a number 0..k-1 for each of `n` places, so that each number is spread evenly."""
     places, left, rest = np.zeros(n, dtype=int), np.arange(n), 1.0
     for k in range(len(shares) - 1, 0, -1):
         due = np.floor(np.arange(len(left) + 1) * (shares[k] / rest) + 0.5)
@@ -111,19 +132,19 @@ def _deal(shares: np.ndarray, n: int) -> np.ndarray:
 def draw_patients(
     split: np.ndarray, cells: np.ndarray, wanted: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Draw a number of patients that keeps the shares of the splits and evens out the cells.
+    """Draw patients so that splits keep their shares and, within a split, cells have equal size.
 
     Parameters
     ----------
     split : numpy.ndarray
-        Split of each patient, text.
+        Name of the split of each patient.
     cells : numpy.ndarray
-        Cell of each patient, whole numbers; within a split the same number is drawn of each cell,
-        or all of it where it is smaller. A patient of cell -1 is not drawn.
+        Cell of each patient, whole numbers. Within a split, the same number of patients is drawn
+        from every cell, or all patients of a smaller cell. Patients of cell -1 are not drawn.
     wanted : int
-        Number of patients.
+        Number of patients to draw.
     rng : numpy.random.Generator
-        Draws.
+        Source of randomness.
 
     Returns
     -------
@@ -133,33 +154,34 @@ def draw_patients(
     Raises
     ------
     MedauditError
-        There are not as many patients.
+        A split has fewer patients than its share of `wanted`.
     """
     names, counts = np.unique(split, return_counts=True)
     drawn = np.zeros(len(split), bool)
-    for name, n in zip(names, share_out(wanted, counts), strict=True):
+    for name, n in zip(names, apportion(wanted, counts), strict=True):
         own = np.flatnonzero((split == name) & (cells >= 0))
         if n > len(own):
             raise MedauditError(
-                f"`patients: {wanted}` wants {n} patients in {name}, which has {len(own)} with "
-                "known groups; ask for fewer, or for all (null)"
+                f"`patients: {wanted}` needs {n} patients in {name}, which has only {len(own)} with "
+                "known groups; lower the number, or keep all (null)"
             )
         members = [own[cells[own] == cell] for cell in np.unique(cells[own])]
-        for part, m in zip(members, even_out(n, [len(part) for part in members]), strict=True):
+        for part, m in zip(members, divide_evenly(n, [len(part) for part in members]), strict=True):
             drawn[rng.permutation(part)[:m]] = True
     return drawn
 
 
-def share_out(total: int, weights: np.ndarray) -> np.ndarray:
-    """Part a whole number in proportion to `weights`, by largest remainder."""
+def apportion(total: int, weights: np.ndarray) -> np.ndarray:
+    """Divide a whole number in proportion to `weights`, by the largest-remainder method."""
     exact = total * np.asarray(weights) / np.sum(weights)
     parts = np.floor(exact).astype(int)
     parts[np.argsort(parts - exact, kind="stable")[: total - parts.sum()]] += 1
     return parts
 
 
-def even_out(total: int, sizes: list[int]) -> list[int]:
-    """Part a whole number as evenly as `sizes` allow; a remainder goes to the larger ones."""
+def divide_evenly(total: int, sizes: list[int]) -> list[int]:
+    """Divide a whole number as equally as `sizes` allow; a remainder goes to the larger."""
+    # From the smallest size up: what a small one cannot take is shared by those after it.
     parts = [0] * len(sizes)
     for rank, i in enumerate(np.argsort(sizes, kind="stable")):
         parts[i] = min(sizes[i], (total - sum(parts)) // (len(sizes) - rank))

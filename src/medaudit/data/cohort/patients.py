@@ -1,4 +1,6 @@
-"""Any images of a dataset, split by patient: for pretraining, and for datasets of one's own."""
+"""Builder `patients`: any images, split by patient; for pretraining and for your own datasets."""
+
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -6,22 +8,22 @@ import pandas as pd
 from medaudit.core.errors import MedauditError
 from medaudit.core.seeds import generator
 from medaudit.data.cohort.patient_split import split_patients
-from medaudit.data.cohort.selection import Selection
+from medaudit.data.cohort.selection import CohortSettings, Selection
 
 
-def build(frame: pd.DataFrame, settings: dict) -> Selection:
-    """Draw images and split their patients at random.
+def build(frame: pd.DataFrame, settings: CohortSettings) -> Selection:
+    """Select images and split their patients at random.
 
     Parameters
     ----------
     frame : pandas.DataFrame
         A manifest.
     settings : dict
-        ``views`` : views to keep; null keeps any.
-        ``images_per_task`` : draw so many images that show each of the tasks (an image drawn for
-        one task counts for no other); null keeps all images.
+        ``views`` : views to keep; null keeps all.
+        ``images_per_task`` : number of images to draw for each task among those that are positive
+        for it (an image drawn for one task does not count for another); null keeps all images.
         ``split`` : shares of the patients in ``train``, ``val`` and ``test``.
-        ``seed`` : of the draws.
+        ``seed`` : seed of the random draws.
 
     Returns
     -------
@@ -31,29 +33,30 @@ def build(frame: pd.DataFrame, settings: dict) -> Selection:
     Raises
     ------
     MedauditError
-        A task has fewer images than asked for; all such tasks are listed.
+        Tasks have fewer images than ``images_per_task``; all of them are listed.
     """
     selection = Selection(frame)
-    if settings.get("views"):
-        views = settings["views"]
+    if views := settings.get("views"):
         selection.keep(frame["view"].isin(views), f"view is not {' or '.join(views)}")
     if settings.get("images_per_task"):
         drawn = _draw_images(selection.frame, settings)
         selection.keep(drawn, f"not among {settings['images_per_task']} images drawn for each task")
         selection.notes.append(
-            f"{settings['images_per_task']} images for each of {len(settings['tasks'])} tasks: "
-            "findings are not as frequent as in the dataset."
+            f"{settings['images_per_task']} images were drawn for each of {len(settings['tasks'])} "
+            "tasks: findings are not as frequent as in the dataset."
         )
     patients = selection.frame["patient_id"].unique()
     rng = generator("cohort", "patients", "split", settings["seed"])
     codes = np.zeros(len(patients), int)
-    split = pd.Series(split_patients(codes, settings["split"], rng), patients, dtype="str")
+    shares = cast(dict[str, float], settings["split"])
+    split = pd.Series(split_patients(codes, shares, rng), patients, dtype="str")
     selection.frame = selection.frame.assign(split=selection.frame["patient_id"].map(split))
     return selection
 
 
-def _draw_images(frame: pd.DataFrame, settings: dict) -> pd.Series:
-    count, drawn, short = settings["images_per_task"], np.zeros(len(frame), bool), []
+def _draw_images(frame: pd.DataFrame, settings: CohortSettings) -> pd.Series:
+    count = settings["images_per_task"] or 0
+    drawn, short = np.zeros(len(frame), bool), []
     for task in settings["tasks"]:
         shows = np.flatnonzero((frame[f"y_{task}"] == 1).to_numpy() & ~drawn)
         if len(shows) < count:
@@ -63,7 +66,7 @@ def _draw_images(frame: pd.DataFrame, settings: dict) -> pd.Series:
         drawn[rng.choice(shows, count, replace=False)] = True
     if short:
         raise MedauditError(
-            f"cohort {settings['name']}: too few images of {'; '.join(short)}: lower "
-            "`images_per_task`, or leave these tasks out"
+            f"cohort {settings['name']}: too few images of {'; '.join(short)}; lower "
+            "`images_per_task`, or remove these tasks"
         )
     return pd.Series(drawn, frame.index)

@@ -1,28 +1,36 @@
-"""A selection in the making: the rows left, and why the others are gone."""
+"""The rows selected so far by a cohort's builder, and the reasons why others were excluded."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
+from medaudit.core.entry_types import CohortEntry
+
+
+class CohortSettings(CohortEntry, total=False):
+    """A cohort's catalogue entry as its builder gets it."""
+
+    name: str
+
 
 @dataclass
 class Selection:
-    """What a builder returns.
+    """The rows of a manifest that a builder selects, and what the card says about them.
 
     Parameters
     ----------
     frame : pandas.DataFrame
-        Rows left, in the manifest's order; finally with the columns of
+        Rows that are left, in the manifest's order; in the end with the columns of
         `medaudit.core.table_io.COHORT`.
     exclusions : list of dict
         ``{"reason": str, "count": images removed, "left": images left}`` in the order of removal.
     notes : list of str
-        Sentences that every output made from the cohort must repeat.
+        Sentences that every output based on the cohort must repeat.
     tables : dict of str to Path
-        Further files that were read; their SHA-256 goes into the card.
+        Further files that were read, by role; the card lists their SHA-256.
     details : dict
-        What the builder wants in the card (JSON).
+        Further fields of the card (JSON).
     """
 
     frame: pd.DataFrame
@@ -32,7 +40,7 @@ class Selection:
     details: dict = field(default_factory=dict)
 
     def keep(self, rows: pd.Series, reason: str) -> int:
-        """Keep the `rows` that are true, note `reason` for the others, return their number."""
+        """Keep the rows that are true, record `reason` for the others, and return their number."""
         kept = self.frame[rows.to_numpy(bool)]
         count = len(self.frame) - len(kept)
         self.exclusions.append({"reason": reason, "count": count, "left": len(kept)})

@@ -1,28 +1,38 @@
-"""Datasets as their owners ship them: one module a source, found by name."""
+"""Loaders of datasets as their owners ship them: one module per dataset, found by its name.
+
+A loader knows the owner's tables, columns, codes and folders, and returns them in the terms of a
+manifest. File formats are read by `medaudit.data.readers`. ``<loader>_tables``, ``_files`` and
+``_race`` are parts of the loader whose name they start with.
+"""
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
+from medaudit.core.entry_types import DatasetEntry
 from medaudit.core.errors import MedauditError
 from medaudit.core.files import data_root
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PHANTOMS = {
+PHANTOM_MODULES = {
     **dict.fromkeys(("ham10000", "fitzpatrick17k"), "skin"),
     "papila": "fundus",
     "ol3i": "abdomen",
     "oasis": "brain",
     "harvard_gf3300": "nerve",
 }
-"""What draws the phantoms of a loader: a module with ``render(rows, settings, size, threads)``."""
+"""Module of `medaudit.data.phantoms` that draws the images of a loader; of the others, ``chest``.
+
+It has ``render(rows, settings, size, threads)``.
+"""
 
 DETAIL = "_detail"
-"""Ends the name of the attribute that keeps the levels of one whose levels a cohort merged."""
+"""Suffix of the attribute that keeps the original levels, if a cohort merges levels."""
 
 TABLES = (
     *("*.csv", "*.csv.gz", "*.tab", "*.xlsx", "CheXpert-v1.0*/*.csv"),
@@ -31,22 +41,29 @@ TABLES = (
     *("ClinicalData/*.xlsx", "ClinicalData/*.csv"),
     *("*/ClinicalData/*.xlsx", "*/ClinicalData/*.csv"),
 )
+"""Where owners put tables in their folders; a manifest is made again if one of these changes."""
+
+
+class DatasetSettings(DatasetEntry, total=False):
+    """A dataset's catalogue entry as its loader gets it."""
+
+    name: str
 
 
 @dataclass(frozen=True)
-class Source:
-    """What a loader returns.
+class LoadedDataset:
+    """The content of a dataset: what a loader returns.
 
     Parameters
     ----------
     frame : pandas.DataFrame
-        One row an image, the columns of `medaudit.core.table_io.MANIFEST`.
+        One row per image, with the columns of `medaudit.core.table_io.MANIFEST`.
     tables : dict of str to Path
-        Files that were read, by role; their SHA-256 goes into the card.
+        Files that were read, by role; the card lists their SHA-256.
     exclusions : list of dict
-        ``{"reason": str, "count": int}`` for every row or value left out.
+        ``{"reason": str, "count": int}`` for rows or values that were left out.
     notes : list of str
-        Sentences that every output made from this dataset must repeat.
+        Sentences that every output based on this dataset must repeat.
     """
 
     frame: "pd.DataFrame"
@@ -55,13 +72,15 @@ class Source:
     notes: list[str] = field(default_factory=list)
 
 
-def load(settings: dict) -> Source:
-    """Load a dataset by the ``loader`` of its catalogue entry.
+def load(settings: Mapping[str, Any]) -> LoadedDataset:
+    """Load a dataset with the ``loader`` of its catalogue entry.
 
-    A loader is a module ``medaudit.data.datasets.<loader>`` with ``load(settings) -> Source``. What
-    cannot be printed becomes a space in levels of attributes: they end in pictures and documents.
+    A loader is a module ``medaudit.data.datasets.<loader>`` with
+    ``load(settings: DatasetSettings) -> LoadedDataset``.
     """
-    source = importlib.import_module(f"medaudit.data.datasets.{settings['loader']}").load(settings)
+    module = importlib.import_module(f"medaudit.data.datasets.{settings['loader']}")
+    source: LoadedDataset = module.load(cast(DatasetSettings, settings))
+    # Levels are drawn into figures and written into HTML and LaTeX, which control characters break.
     for column in source.frame.columns:
         if column.startswith("a_"):
             levels = source.frame[column].dropna().unique()
@@ -71,28 +90,28 @@ def load(settings: dict) -> Source:
 
 
 def as_line(text: str) -> str:
-    """Return a text with single spaces for what cannot be printed."""
+    """Return a text on one line: characters that cannot be printed become single spaces."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-def phantom_of(settings: dict) -> str:
-    """Return the module that draws the phantoms of a dataset; of chest radiographs by default."""
-    return PHANTOMS.get(settings["loader"], "chest")
+def phantom_module(settings: Mapping[str, Any]) -> str:
+    """Return the module of `medaudit.data.phantoms` that draws images of this dataset."""
+    return PHANTOM_MODULES.get(settings["loader"], "chest")
 
 
-def as_shipped(rows: "pd.DataFrame") -> "pd.DataFrame":
-    """Return a cohort's rows with every attribute at the levels that its dataset has."""
+def restore_original_levels(rows: "pd.DataFrame") -> "pd.DataFrame":
+    """Return a cohort's rows with the dataset's own levels, as before the merging of levels."""
     kept = [column for column in rows.columns if column.endswith(DETAIL)]
     return rows.assign(**{column.removesuffix(DETAIL): rows[column] for column in kept})
 
 
-def dataset_folder(settings: dict) -> Path | None:
-    """Return the owner's folder, or None where the embedded table is to be used.
+def dataset_folder(settings: Mapping[str, Any]) -> Path | None:
+    """Return the owner's folder; None if none is configured (embedded table, phantom images).
 
     Raises
     ------
     MedauditError
-        A folder is configured and does not exist.
+        The configured folder does not exist.
     """
     if settings.get("folder") is None:
         return None
@@ -100,13 +119,13 @@ def dataset_folder(settings: dict) -> Path | None:
     if not folder.is_dir():
         raise MedauditError(
             f"dataset {settings.get('name', settings['loader'])}: there is no folder {folder}; "
-            "set `folder` to where the data lie, or to null for the embedded default"
+            "set `folder` to the folder of the data, or to null for the embedded default"
         )
     return folder
 
 
-def source_tables(settings: dict) -> list[Path]:
-    """Return the tables of the owner's folder and those named elsewhere; none if embedded."""
+def source_tables(settings: Mapping[str, Any]) -> list[Path]:
+    """Return all tables of a dataset: in the owner's folder and named in the settings."""
     folder = dataset_folder(settings)
     found = {path for kind in TABLES for path in folder.glob(kind)} if folder else set()
     if folder and settings.get("table") and (folder / settings["table"]).is_file():
@@ -117,8 +136,10 @@ def source_tables(settings: dict) -> list[Path]:
 
 
 def embedded_table(name: str) -> Path:
-    """Return a table that the package torchxrayvision ships, without importing it."""
+    """Return the path of a table in the package torchxrayvision, which is not imported."""
     spec = find_spec("torchxrayvision")
-    if spec is None:
-        raise MedauditError("the embedded tables need the package torchxrayvision: pip install it")
+    if spec is None or spec.submodule_search_locations is None:
+        raise MedauditError(
+            "the embedded tables need the package torchxrayvision: pip install torchxrayvision"
+        )
     return Path(spec.submodule_search_locations[0]) / "data" / name

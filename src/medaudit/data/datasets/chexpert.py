@@ -1,6 +1,8 @@
-"""CheXpert v1.0 (Irvin et al., AAAI 2019), small or full, in the trees in which it is shipped."""
+"""CheXpert v1.0 (Irvin et al., AAAI 2019), small or full, in any of its folder layouts."""
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from medaudit.core.errors import MedauditError
-from medaudit.data.datasets import Source, dataset_folder
+from medaudit.data.datasets import DatasetSettings, LoadedDataset, dataset_folder
 from medaudit.data.datasets.chexpert_files import find_demographics, find_tables, locate
 from medaudit.data.datasets.chexpert_race import draw_race, read_race
 from medaudit.data.readers.csv_table import (
@@ -45,8 +47,8 @@ _TEXT = ("Path", "Sex", "Frontal/Lateral", "AP/PA")
 _PATH = r"^(?:CheXpert-v1\.0[^/]*/)?(?P<path>(?:train|valid|val|test)/(?P<patient>patient\d+)/.+)$"
 
 
-def load(settings: dict) -> Source:
-    """Read CheXpert's ``train.csv`` and, beside it, ``valid.csv``.
+def load(settings: DatasetSettings) -> LoadedDataset:
+    """Read CheXpert's ``train.csv`` and, if it is next to it, ``valid.csv``.
 
     Parameters
     ----------
@@ -56,24 +58,24 @@ def load(settings: dict) -> Source:
         ``folder`` : the owner's folder or its parent; null for the embedded ``train.csv``.
         ``table`` : the training table inside the folder; null finds ``train.csv``.
         ``demographics`` : ``CHEXPERT DEMO.xlsx``, inside the folder or below the data root;
-        null looks for it in the folder.
-        ``race`` : ``auto`` takes it from the demographics file; without that file it is drawn
-        for the embedded table and missing for a folder. ``draw`` always draws it.
-        ``uncertain`` : what -1 becomes: ``zeros``, ``ones`` or ``ignore`` (missing).
-        ``blank`` : what a label that is not mentioned becomes: ``zeros`` or ``ignore``.
+        null searches the folder for it.
+        ``race`` : ``auto`` reads race from the demographics file; without this file, race is drawn
+        at random for the embedded table, and missing for a folder. ``draw`` always draws it.
+        ``uncertain`` : value of uncertain labels (-1): ``zeros``, ``ones`` or ``ignore`` (missing).
+        ``blank`` : value of labels that are not mentioned: ``zeros`` or ``ignore`` (missing).
 
     Returns
     -------
-    Source
-        Rows of ``train.csv`` in its order and complete, so that row i of the frame is row i of
-        the table (the published split file names rows so); then those of ``valid.csv``.
+    LoadedDataset
+        All rows of ``train.csv`` in their order, so that row i of the frame is row i of the table
+        (the published split file identifies images by it); then those of ``valid.csv``.
         ``image_id`` is the path below CheXpert's own folder; ``view`` is AP, PA, LL, RL or
         ``lateral``.
 
     Raises
     ------
     MedauditError
-        A file or column is lacking, a code or path is unknown, an image stands twice.
+        A file or column is missing, a code or path is unknown, or an image is duplicated.
     """
     folder = dataset_folder(settings)
     tables = find_tables(folder, settings.get("table"))
@@ -88,22 +90,24 @@ def load(settings: dict) -> Source:
         notes.append(note)
     elif demographics is None:
         notes.append(
-            "Race is missing: there is no CHEXPERT DEMO.xlsx. Give `demographics`, or set "
-            "`race: draw` to draw it at random."
+            "Race is missing, because there is no CHEXPERT DEMO.xlsx. Set `demographics` to this "
+            "file, or set `race: draw` to draw race at random."
         )
         frame["a_race"] = pd.Series(pd.NA, index=frame.index, dtype="str")
     else:
         tables = {**tables, "demographics": demographics}
         frame["a_race"], frame["a_ethnicity"] = read_race(demographics, frame["patient_id"])
-    return Source(frame, tables, [], notes)
+    return LoadedDataset(frame, tables, [], notes)
 
 
 def _notes(frame: pd.DataFrame) -> list[str]:
     capped = int((frame["age"] == CAPPED_AGE).sum())
-    return [f"CheXpert caps ages at {CAPPED_AGE}: {capped} images say {CAPPED_AGE}."] * (capped > 0)
+    return [f"CheXpert caps ages at {CAPPED_AGE}: {capped} images have {CAPPED_AGE}."] * (
+        capped > 0
+    )
 
 
-def _read(path: Path, settings: dict) -> pd.DataFrame:
+def _read(path: Path, settings: DatasetSettings) -> pd.DataFrame:
     types = dict.fromkeys(_TEXT, pa.string()) | dict.fromkeys(("Age", *FINDINGS), pa.float64())
     table = read_columns(path, types)
     check_ages(table["Age"].to_numpy(), "Age", path)
@@ -131,13 +135,13 @@ def _split_paths(paths: pa.Array, source: Path) -> pa.StructArray:
     if names.null_count:
         row = pc.index(pc.is_null(names), True).as_py()
         raise MedauditError(
-            f"{source}: column 'Path' holds {paths[row].as_py()!r} in line {row + 2}; expected "
+            f"{source}: column 'Path' has {paths[row].as_py()!r} in line {row + 2}; expected "
             "e.g. CheXpert-v1.0-small/train/patient00001/study1/view1_frontal.jpg"
         )
     return names
 
 
-def _labels(table: pa.Table, path: Path, settings: dict) -> dict[str, np.ndarray]:
+def _labels(table: pa.Table, path: Path, settings: DatasetSettings) -> dict[str, np.ndarray]:
     uncertain = UNCERTAIN[_choice(settings, "uncertain", UNCERTAIN)]
     blank = BLANK[_choice(settings, "blank", BLANK)]
     labels = {}
@@ -148,15 +152,16 @@ def _labels(table: pa.Table, path: Path, settings: dict) -> dict[str, np.ndarray
         if wrong.any():
             row = wrong.argmax()
             raise MedauditError(
-                f"{path}: column {finding!r} holds {codes[row]:g} in line {row + 2}; codes are 1, "
-                "0, -1 and blank"
+                f"{path}: column {finding!r} has {codes[row]:g} in line {row + 2}; codes are 1, 0, -1 "
+                "and blank"
             )
         labels[f"y_{finding}"] = np.where(missing, blank, np.where(unsure, uncertain, codes))
     return labels
 
 
-def _choice(settings: dict, key: str, known) -> str:
+def _choice(settings: Mapping[str, Any], key: str, known: Collection[str]) -> str:
+    """Return the value of a setting, by default the first of the known values."""
     value = settings.get(key) or next(iter(known))
     if value not in known:
-        raise MedauditError(f"dataset setting `{key}` is {value!r}; known are {list(known)}")
+        raise MedauditError(f"dataset setting `{key}` is {value!r}; use one of {list(known)}")
     return value

@@ -1,4 +1,4 @@
-"""Where CheXpert's tables and images lie: small, full, and the batches of the AIMI download."""
+"""Find CheXpert's tables and images: small, full, and the batches of the AIMI download."""
 
 import logging
 from pathlib import Path
@@ -15,12 +15,12 @@ _log = logging.getLogger(__name__)
 
 
 def find_tables(folder: Path | None, name: str | None) -> dict[str, Path]:
-    """Return the training table and, where it lies beside it, the validation table.
+    """Return the training table and, if it is next to it, the validation table.
 
     Raises
     ------
     MedauditError
-        No ``train.csv`` in the folder or one level below, or more than one.
+        There is no ``train.csv`` in the folder or one level below, or more than one.
     """
     if folder is None:
         return {"train": embedded_table(EMBEDDED)}
@@ -29,7 +29,7 @@ def find_tables(folder: Path | None, name: str | None) -> dict[str, Path]:
     found = sorted(place / wanted for place in places if (place / wanted).is_file())
     if len(found) != 1:
         raise MedauditError(
-            f"found {[str(path) for path in found] or f'no {wanted}'} in {folder} and its folders; "
+            f"found {[str(path) for path in found] or f'no {wanted}'} in {folder} or one level below; "
             "set `table` of the dataset to the one to use"
         )
     valid = found[0].with_name("valid.csv")
@@ -37,22 +37,22 @@ def find_tables(folder: Path | None, name: str | None) -> dict[str, Path]:
 
 
 def find_demographics(folder: Path | None, name: str | None) -> Path | None:
-    """Return the file with each patient's race, or None where none is named or found.
+    """Return the file with each patient's race; None if none is named and none is found.
 
     Raises
     ------
     MedauditError
-        A file is named and does not exist.
+        The named file does not exist.
     """
     if name is None:
-        places = () if folder is None else (folder, folder.parent, *sorted(folder.glob("*/")))
-        return next((p / DEMOGRAPHICS for p in places if (p / DEMOGRAPHICS).is_file()), None)
+        around = () if folder is None else (folder, folder.parent, *sorted(folder.glob("*/")))
+        return next((p / DEMOGRAPHICS for p in around if (p / DEMOGRAPHICS).is_file()), None)
     places = [root / name for root in (folder, data_root()) if root is not None]
     found = next((path for path in places if path.is_file()), None)
     if found is None:
         raise MedauditError(
             f"there is no demographics file {' or '.join(map(str, places))}; set `demographics` "
-            "to where CHEXPERT DEMO.xlsx lies, or to null"
+            "to the path of CHEXPERT DEMO.xlsx, or to null"
         )
     return found
 
@@ -63,20 +63,20 @@ def locate(folder: Path, base: Path, names: pd.Series) -> pd.Series:
     Parameters
     ----------
     folder : Path
-        The folder that the user gave.
+        The configured folder of the dataset.
     base : Path
-        Where the training table lies.
+        Folder of the training table.
     names : pandas.Series
         Paths below CheXpert's own folder, e.g. ``train/patient00001/study1/view1_frontal.jpg``.
 
     Returns
     -------
     pandas.Series
-        A name whose folder is not there keeps the place where it should lie; the stage that
-        reads images reports it.
+        An image that is not found gets the path where it should be, so that the stage `images`
+        reports it.
     """
     parts = names.str.split("/", n=1, expand=True)
-    places = {}
+    places: dict[str, str] = {}
     for part in parts[0].unique():
         alias = {"valid": "val", "val": "valid"}.get(part, part)
         found = [base / name for name in (part, alias) if (base / name).is_dir()]
@@ -97,8 +97,8 @@ def _locate_batches(folder: Path, base: Path, names: pd.Series) -> pd.Series:
         for path in root.glob(pattern)
     }
     parts = names.str.split("/", n=2, expand=True)
-    lacking = ~parts[1].isin(patients)
-    if lacking.any():
-        _log.warning("%d images have no folder in %s or its batches", lacking.sum(), base)
-    places = parts[1].map(patients).where(~lacking, parts[0] + "/" + parts[1])
+    missing = ~parts[1].isin(patients)
+    if missing.any():
+        _log.warning("%d images have no folder in %s or its batches", missing.sum(), base)
+    places = parts[1].map(patients).where(~missing, parts[0] + "/" + parts[1])
     return places + "/" + parts[2]

@@ -1,4 +1,4 @@
-"""Race of CheXpert's patients: from the demographics file, or drawn where there is none."""
+"""Race of CheXpert's patients: from the demographics file, or drawn at random without it."""
 
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from medaudit.data.readers import excel_sheet
 
 SHARES = {"white": 0.78, "asian": 0.15, "black": 0.07}
 COLUMNS = ("PATIENT", "PRIMARY_RACE", "ETHNICITY")
-# The first three in the order of Glocker et al. (2022): "White or Caucasian" is white though it
-# holds "asian", hence the match is by letter case too.
+# Parts of the owner's text, the first match decides; the first three in the order of Glocker et al.
+# (2022). Matching is case-sensitive, because "Caucasian" contains "asian".
 _RACES = {
     "Black": "black",
     "White": "white",
@@ -33,7 +33,7 @@ _ETHNICITIES = {
 
 
 def draw_race(patients: pd.Series) -> tuple[pd.Series, str]:
-    """Draw a race for each patient at the shares published for CheXpert.
+    """Draw a race for each patient, with the shares published for CheXpert as probabilities.
 
     Parameters
     ----------
@@ -43,15 +43,15 @@ def draw_race(patients: pd.Series) -> tuple[pd.Series, str]:
     Returns
     -------
     tuple of pandas.Series and str
-        The race of each image, one a patient, depending on the order of the patients alone; and
-        the note that every output must repeat. Shares: Khan et al. (How Fair), section 4.1.
+        The race of each image's patient, which depends only on the order of the patients; and the
+        note that every output must repeat. Shares: Khan et al. (How Fair), section 4.1.
     """
     codes, unique = pd.factorize(patients)
     drawn = generator("chexpert", "race").choice(list(SHARES), len(unique), p=list(SHARES.values()))
     shares = ", ".join(f"{race} {share:.0%}" for race, share in SHARES.items())
     note = (
-        f"Race is not real: it was drawn at random for each patient ({shares}; seeded), since "
-        "CheXpert's demographics file was not used. Differences between races are chance or "
+        f"Race is not real: it was drawn at random for each patient ({shares}; seeded), because "
+        "CheXpert's demographics file was not used. Differences between races are due to chance or "
         "planted."
     )
     return pd.Series(drawn[codes], index=patients.index, dtype="str"), note
@@ -63,7 +63,7 @@ def read_race(path: Path, patients: pd.Series) -> tuple[pd.Series, pd.Series]:
     Parameters
     ----------
     path : Path
-        Excel or CSV file, one row a patient, columns PATIENT, PRIMARY_RACE, ETHNICITY.
+        Excel or CSV file with one row per patient and the columns PATIENT, PRIMARY_RACE, ETHNICITY.
     patients : pandas.Series
         Patient of each image.
 
@@ -77,18 +77,18 @@ def read_race(path: Path, patients: pd.Series) -> tuple[pd.Series, pd.Series]:
     Raises
     ------
     MedauditError
-        The file cannot be read, a column is lacking, a patient stands twice, or none of the
-        patients is listed.
+        The file cannot be read, a column is missing, a patient is duplicated, or none of the
+        patients is in the file.
     """
     table = _read(path)
     if table["PATIENT"].duplicated().any():
-        twice = table.loc[table["PATIENT"].duplicated(), "PATIENT"].iloc[0]
-        raise MedauditError(f"{path}: patient {twice!r} stands in more than one row of PATIENT")
+        duplicate = table.loc[table["PATIENT"].duplicated(), "PATIENT"].iloc[0]
+        raise MedauditError(f"{path}: duplicate patient {duplicate!r}; keep one row per patient")
     table = table.set_index("PATIENT")
     if not patients.isin(table.index).any():
         raise MedauditError(
-            f"{path}: none of its patients (e.g. {table.index[0]!r}) is in the image table "
-            f"(e.g. {patients.iloc[0]!r})"
+            f"{path}: none of its patients (e.g. {table.index[0]!r}) is in the image table (e.g. "
+            f"{patients.iloc[0]!r}); give the file of this dataset"
         )
     race = table["PRIMARY_RACE"].map(_meanings(table["PRIMARY_RACE"], _RACES))
     ethnicity = table["ETHNICITY"].map(_meanings(table["ETHNICITY"], _ETHNICITIES))
@@ -114,5 +114,5 @@ def _read(path: Path) -> pd.DataFrame:
     if lacking:
         raise MedauditError(f"{path} lacks the columns {lacking}; it has {list(table.columns)}")
     if table["PATIENT"].isna().all():
-        raise MedauditError(f"{path} lists no patient")
+        raise MedauditError(f"{path} has no patient in column PATIENT; give the owner's file")
     return table.dropna(subset=["PATIENT"])

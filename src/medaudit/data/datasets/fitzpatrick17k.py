@@ -1,4 +1,4 @@
-"""Fitzpatrick17k (Groh et al., CVPR ISIC workshop 2021): clinical pictures of skin conditions."""
+"""Fitzpatrick17k (Groh et al., CVPR ISIC workshop 2021): clinical images of skin conditions."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from medaudit.data.datasets import Source
+from medaudit.data.datasets import DatasetSettings, LoadedDataset
 from medaudit.data.phantoms.tables.draw import load_or_draw
 from medaudit.data.phantoms.tables.fitzpatrick17k import write_table
 from medaudit.data.readers.csv_table import (
@@ -16,7 +16,7 @@ from medaudit.data.readers.csv_table import (
     read_header,
     translate,
 )
-from medaudit.data.readers.owner_files import find_table, locate_pictures
+from medaudit.data.readers.find_files import find_table, locate_images
 
 TABLES = ("fitzpatrick17k.csv",)
 PARTITIONS = {
@@ -29,32 +29,33 @@ _SKIN = {"-1": "unknown"} | {str(scale): f"type {scale}" for scale in range(1, 7
 _SKIN |= {f"{scale}.0": level for scale, level in _SKIN.items()}
 
 
-def load(settings: dict) -> Source:
-    """Read ``fitzpatrick17k.csv`` and find the pictures that could still be had.
+def load(settings: DatasetSettings) -> LoadedDataset:
+    """Read ``fitzpatrick17k.csv`` and find the images that were downloaded.
 
     Parameters
     ----------
     settings : dict
-        The catalogue entry: ``folder`` (the table, and pictures named by ``md5hash`` in any
-        folder; null draws a table and pictures) and ``table`` (null finds it).
+        The catalogue entry: ``folder`` (with the table, and images named by ``md5hash`` in any
+        subfolder; null draws a table and images) and ``table`` (null finds it).
 
     Returns
     -------
-    Source
-        One row a picture in the order of the table; ``patient_id`` is the picture itself, since
-        the owner names no patients. ``y_malignant`` is 1 for the partition ``malignant``;
+    LoadedDataset
+        One row per image in the order of the table; ``patient_id`` is the image itself, because the
+        table does not identify patients. ``y_malignant`` is 1 for the partition ``malignant``;
         ``a_skin_type`` is the Fitzpatrick type, ``type 1`` to ``type 6``, or ``unknown`` for -1;
         ``a_partition`` is the owner's partition in three.
 
     Raises
     ------
     MedauditError
-        No table, a column is lacking, a picture stands twice, an unknown partition or skin type.
+        There is no table, a column is missing, an image is duplicated, or a partition or skin type
+        is unknown.
     """
     return load_or_draw(settings, write_table, _read)
 
 
-def _read(folder: Path, settings: dict) -> Source:
+def _read(folder: Path, settings: DatasetSettings) -> LoadedDataset:
     path = find_table(folder, settings.get("table"), TABLES)
     columns = ["md5hash", "fitzpatrick_scale", "three_partition_label"]
     checked = [name for name in ("qc",) if name in read_header(path)]
@@ -78,25 +79,25 @@ def _read(folder: Path, settings: dict) -> Source:
             "a_partition": partition,
         }
     )
-    return Source(frame, {"labels": path}, [], _notes(table))
+    return LoadedDataset(frame, {"labels": path}, [], _notes(table))
 
 
 def _notes(table: pa.Table) -> list[str]:
     notes = [
-        "Fitzpatrick17k names no patients and holds near-duplicates: a picture of the same person "
+        "Fitzpatrick17k does not identify patients and has near-duplicates: images of the same person "
         "may be in two splits, which makes results look better than they are."
     ]
     if "qc" in table.column_names:
         wrong = int(table["qc"].to_pandas().astype("str").str.contains("Wrongly").sum())
         if wrong:
             notes.append(
-                f"The owner's check calls {wrong} pictures wrongly labelled; they are kept."
+                f"The owner's quality check calls {wrong} images wrongly labelled; they are kept."
             )
     return notes
 
 
-def _places(folder: Path, names: pd.Series, settings: dict) -> pd.Series:
+def _places(folder: Path, names: pd.Series, settings: DatasetSettings) -> pd.Series:
     owners = "images/" + names + ".jpg"
     if settings.get("folder") is None:
         return owners
-    return locate_pictures(folder, names, owners, SUFFIXES)
+    return locate_images(folder, names, owners, SUFFIXES)

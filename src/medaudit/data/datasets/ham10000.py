@@ -1,4 +1,4 @@
-"""HAM10000 (Tschandl et al., Scientific Data 2018): dermatoscopic pictures of skin lesions."""
+"""HAM10000 (Tschandl et al., Scientific Data 2018): dermatoscopic images of skin lesions."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 
 from medaudit.core.errors import MedauditError
-from medaudit.data.datasets import Source
+from medaudit.data.datasets import DatasetSettings, LoadedDataset
 from medaudit.data.phantoms.tables.draw import load_or_draw
 from medaudit.data.phantoms.tables.ham10000 import write_table
 from medaudit.data.readers.csv_table import (
@@ -18,7 +18,7 @@ from medaudit.data.readers.csv_table import (
     read_header,
     translate,
 )
-from medaudit.data.readers.owner_files import find_table, locate_pictures
+from medaudit.data.readers.find_files import find_table, locate_images
 
 TABLES = ("HAM10000_metadata", "HAM10000_metadata.tab", "HAM10000_metadata.csv")
 MALIGNANT = ("akiec", "mel")
@@ -28,36 +28,37 @@ _SEX = {"male": "male", "female": "female", "unknown": "unknown"}
 _TEXT = ("lesion_id", "image_id", "dx", "sex")
 
 
-def load(settings: dict) -> Source:
-    """Read HAM10000 as Dataverse or a mirror hands it on.
+def load(settings: DatasetSettings) -> LoadedDataset:
+    """Read HAM10000 as downloaded from Dataverse or a mirror.
 
     Parameters
     ----------
     settings : dict
         The catalogue entry.
 
-        ``folder`` : holds the metadata (CSV without a suffix, ``.csv``, or tab-separated
-        ``.tab``) and the pictures in any folders; null draws a table and pictures.
-        ``table`` : the metadata's path in the folder; null finds it.
-        ``bcc`` : what basal cell carcinoma counts as: ``benign`` (default, as MEDFAIR and FairTune
-        do and as their counts need) or ``malignant`` (as it is).
+        ``folder`` : contains the metadata (CSV without a suffix, ``.csv``, or tab-separated
+        ``.tab``) and the images in any subfolders; null draws a table and images.
+        ``table`` : path of the metadata in the folder; null finds it.
+        ``bcc`` : whether basal cell carcinoma counts as ``benign`` (default: as in MEDFAIR and
+        FairTune, whose counts follow from it) or ``malignant`` (which it is).
 
     Returns
     -------
-    Source
-        One row a picture in the order of the table. ``patient_id`` is the lesion: there is no
-        patient in the table. ``y_malignant`` is 1 for akiec and mel; ``a_sex`` has the level
-        ``unknown`` where the owner writes it; ``a_dx`` is the diagnosis.
+    LoadedDataset
+        One row per image in the order of the table. ``patient_id`` is the lesion, because the table
+        does not identify patients. ``y_malignant`` is 1 for akiec and mel; ``a_sex`` has the level
+        ``unknown`` where the owner's table says so; ``a_dx`` is the diagnosis.
 
     Raises
     ------
     MedauditError
-        No table, a column is lacking, a picture stands twice, or an unknown diagnosis or sex.
+        There is no table, a column is missing, an image is duplicated, or a diagnosis or sex is
+        unknown.
     """
     return load_or_draw(settings, write_table, _read)
 
 
-def _read(folder: Path, settings: dict) -> Source:
+def _read(folder: Path, settings: DatasetSettings) -> LoadedDataset:
     path = find_table(folder, settings.get("table"), TABLES)
     delimiter = "\t" if len(read_header(path, "\t")) > 1 else ","
     types = dict.fromkeys(_TEXT, pa.string()) | {"age": pa.float64()}
@@ -83,15 +84,16 @@ def _read(folder: Path, settings: dict) -> Source:
         }
     )
     lesions = (
-        "HAM10000 names no patients: splits are by lesion, and two lesions may be one person's."
+        "HAM10000 does not identify patients: splits are by lesion, and two lesions may belong to "
+        "the same person."
     )
-    return Source(frame, {"metadata": path}, [], [lesions, note])
+    return LoadedDataset(frame, {"metadata": path}, [], [lesions, note])
 
 
-def _malignant(diagnosis: pd.Series, settings: dict) -> tuple[np.ndarray, str]:
+def _malignant(diagnosis: pd.Series, settings: DatasetSettings) -> tuple[np.ndarray, str]:
     choice = settings.get("bcc") or BCC[0]
     if choice not in BCC:
-        raise MedauditError(f"dataset setting `bcc` is {choice!r}; known are {list(BCC)}")
+        raise MedauditError(f"dataset setting `bcc` is {choice!r}; use one of {list(BCC)}")
     count = int((diagnosis == "bcc").sum())
     positive = MALIGNANT if choice == "benign" else (*MALIGNANT, "bcc")
     why = " as in the published counts, though it is a carcinoma" * (choice == "benign")
@@ -105,9 +107,9 @@ def _ages(table: pa.Table, path: Path) -> np.ndarray:
     return age
 
 
-def _places(folder: Path, names: pd.Series, settings: dict) -> pd.Series:
+def _places(folder: Path, names: pd.Series, settings: DatasetSettings) -> pd.Series:
     part = np.where(np.arange(len(names)) < len(names) // 2, 1, 2)
     owners = "HAM10000_images_part_" + pd.Series(part.astype(str)) + "/" + names + ".jpg"
     if settings.get("folder") is None:
         return owners
-    return locate_pictures(folder, names, owners, (".jpg", ".jpeg"))
+    return locate_images(folder, names, owners, (".jpg", ".jpeg"))

@@ -1,4 +1,4 @@
-"""Harvard-GF3300 (Luo et al., 2023): a map of the retinal nerve fibre layer a patient."""
+"""Harvard-GF3300 (Luo et al., 2023): one map of the retinal nerve fibre layer per patient."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow as pa
 
 from medaudit.core.errors import MedauditError
-from medaudit.data.datasets import Source
+from medaudit.data.datasets import DatasetSettings, LoadedDataset
 from medaudit.data.phantoms.tables.draw import load_or_draw
 from medaudit.data.phantoms.tables.harvard_gf3300 import write_table
 from medaudit.data.readers.csv_table import (
@@ -17,7 +17,7 @@ from medaudit.data.readers.csv_table import (
     read_header,
     translate,
 )
-from medaudit.data.readers.owner_files import find_table
+from medaudit.data.readers.find_files import find_table
 
 TABLES = ("data_summary.csv",)
 ARRAY = "rnflt"
@@ -34,34 +34,34 @@ _FURTHER = {
 }
 
 
-def load(settings: dict) -> Source:
+def load(settings: DatasetSettings) -> LoadedDataset:
     """Read Harvard-GF3300.
 
     Parameters
     ----------
     settings : dict
         The catalogue entry: ``folder`` (the owner's, or its parent;
-        null draws a table and pictures) and ``table`` (a CSV inside
+        null draws a table and images) and ``table`` (a CSV inside
         it; null finds ``data_summary.csv``).
 
     Returns
     -------
-    Source
-        One row a patient in the order of the table. Attributes ``sex``, ``race``,
+    LoadedDataset
+        One row per patient in the order of the table. Attributes ``sex``, ``race``,
         ``official_split`` (the column ``use``) and, where the table has them, ``ethnicity`` (also
         called ``hispanic``), ``language`` and ``marital_status``, in the owner's words, lower
         case; ``unknown`` is a level, a blank is missing. ``path`` names the array ``rnflt``
-        (micrometres, -2 where invalid).
+        (thickness in micrometres, -2 where invalid).
 
     Raises
     ------
     MedauditError
-        No table, a column is lacking, a value is unknown, a file named twice.
+        There is no table, a column is missing, a value is unknown, or a file is duplicated.
     """
     return load_or_draw(settings, write_table, _read)
 
 
-def _read(folder: Path, settings: dict) -> Source:
+def _read(folder: Path, settings: DatasetSettings) -> LoadedDataset:
     path = find_table(folder, settings.get("table"), TABLES)
     further = {name: new for name, new in _FURTHER.items() if name in read_header(path)}
     if len(set(further.values())) < len(further):
@@ -89,7 +89,7 @@ def _read(folder: Path, settings: dict) -> Source:
             **{f"a_{new}": _level(table, name) for name, new in further.items()},
         }
     )
-    return Source(frame, {"summary": path})
+    return LoadedDataset(frame, {"summary": path})
 
 
 def _level(table: pa.Table, column: str) -> pd.Series:

@@ -1,4 +1,4 @@
-"""NIH ChestX-ray14 (Wang et al., CVPR 2017), in any of the forms in which it is handed on."""
+"""NIH ChestX-ray14 (Wang et al., CVPR 2017): the tables of 2017 and 2020 and Kaggle's."""
 
 import logging
 import os
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from medaudit.core.errors import MedauditError
-from medaudit.data.datasets import Source, dataset_folder, embedded_table
+from medaudit.data.datasets import DatasetSettings, LoadedDataset, dataset_folder, embedded_table
 from medaudit.data.readers.csv_table import (
     check_present,
     check_unique,
@@ -44,25 +44,28 @@ _COLUMNS = ("Image Index", "Finding Labels", "Patient ID", "Patient Age", "View 
 _log = logging.getLogger(__name__)
 
 
-def load(settings: dict) -> Source:
-    """Read ChestX-ray14 in its 2017, Kaggle or 2020 form.
+def load(settings: DatasetSettings) -> LoadedDataset:
+    """Read ChestX-ray14 from its table of 2017, of 2020, or of Kaggle.
 
     Parameters
     ----------
     settings : dict
-        The catalogue entry: ``folder`` (null: the embedded 2020 table and no images) and ``table``
-        (a CSV inside the folder; null finds ``Data_Entry_2017*.csv``, the 2020 one first).
+        The catalogue entry: ``folder`` (null: the embedded table of 2020 and no images) and
+        ``table`` (a CSV file inside the folder; null finds ``Data_Entry_2017*.csv`` and prefers the
+        one of 2020).
 
     Returns
     -------
-    Source
-        One row an image in the order of the table. Ages in years; an age given in months or days
-        is 0; an age above 100 is missing and counted. ``path`` is relative to the folder.
+    LoadedDataset
+        One row per image in the order of the table. Ages are in years; an age given in months or
+        days is 0; an age above 100 is set to missing and counted. ``path`` is relative to the
+        folder.
 
     Raises
     ------
     MedauditError
-        No table, a column is lacking, an unknown finding, sex or age, an image named twice.
+        There is no table, a column is missing, a finding, sex or age is unknown, or an image is
+        duplicated.
     """
     folder = dataset_folder(settings)
     path = _table(folder, settings.get("table"))
@@ -80,7 +83,7 @@ def load(settings: dict) -> Source:
             "a_sex": pd.Series(translate(table, sex, _SEX, path), dtype="str"),
         }
     )
-    return Source(frame, {"labels": path}, exclusions)
+    return LoadedDataset(frame, {"labels": path}, exclusions)
 
 
 def _table(folder: Path | None, name: str | None) -> Path:
@@ -121,10 +124,13 @@ def _ages(table: pa.Table, path: Path) -> tuple[np.ndarray, list[dict]]:
     parsed = {value: re.fullmatch(r"(\d+)([YMD]?)", value.strip().upper()) for value in values}
     wrong = [value for value, match in parsed.items() if match is None]
     if wrong:
-        raise MedauditError(f"{path}: column 'Patient Age' holds {wrong[:5]}, e.g. 58 or 058Y")
+        raise MedauditError(
+            f"{path}: column 'Patient Age' has {wrong[:5]}; write ages as 58 or 058Y (or 003M, 010D)"
+        )
     years = {
         value.strip().lower(): float(match[1]) if match[2] in ("", "Y") else 0.0
         for value, match in parsed.items()
+        if match
     }
     age = translate(table, "Patient Age", years, path).astype(float)
     impossible = age > OLDEST
@@ -144,8 +150,8 @@ def _findings(table: pa.Table, path: Path) -> dict[str, np.ndarray]:
         wrong = [part for part in parts if part not in (*FINDINGS, "No Finding")]
         if wrong or ("No Finding" in parts and len(parts) > 1):
             raise MedauditError(
-                f"{path}: column 'Finding Labels' holds {'|'.join(parts)!r}; it must be 'No "
-                f"Finding' or some of {list(FINDINGS)} joined by |"
+                f"{path}: column 'Finding Labels' has {'|'.join(parts)!r}; it must be 'No Finding' or "
+                f"some of {list(FINDINGS)} joined by |"
             )
     codes = encoded.indices.to_numpy()
     return {
@@ -161,7 +167,7 @@ def _locate(folder: Path, names: pd.Series) -> pd.Series:
         for name in files:
             if name.endswith(".png"):
                 index.setdefault(name, (where / name).as_posix())
-    lacking = ~names.isin(index)
-    if lacking.any():
-        _log.warning("%d of %d images are not below %s", lacking.sum(), len(names), folder)
+    missing = ~names.isin(index)
+    if missing.any():
+        _log.warning("%d of %d images are not below %s", missing.sum(), len(names), folder)
     return names.map(lambda name: index.get(name, name)).astype("str")

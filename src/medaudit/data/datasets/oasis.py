@@ -1,4 +1,4 @@
-"""OASIS-1 cross-sectional (Marcus et al., 2007): slices of brain MRI of one session a subject."""
+"""OASIS-1 cross-sectional (Marcus et al., 2007): slices of brain MRI, one session per subject."""
 
 import os
 import re
@@ -8,15 +8,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from medaudit.core.entry_types.datasets import DatasetEntrySlices
 from medaudit.core.errors import MedauditError
-from medaudit.data.datasets import Source
+from medaudit.data.datasets import DatasetSettings, LoadedDataset
 from medaudit.data.phantoms.tables.draw import load_or_draw
 from medaudit.data.phantoms.tables.oasis import write_table
 from medaudit.data.readers import excel_sheet
-from medaudit.data.readers.containers import count_slices
 from medaudit.data.readers.csv_table import check_ages, read_columns
-from medaudit.data.readers.limits import BrokenPicture
-from medaudit.data.readers.owner_files import find_table
+from medaudit.data.readers.find_files import find_table
+from medaudit.data.readers.image_containers import count_slices
+from medaudit.data.readers.limits import UnreadableImage
 
 TABLES = (
     "oasis_cross-sectional.csv",
@@ -34,36 +35,37 @@ _COLUMNS = ("ID", "M/F", "Age", "CDR")
 _GRADES = (0, 0.5, 1, 2, 3)
 
 
-def load(settings: dict) -> Source:
-    """Read the sessions of OASIS-1 that have a Clinical Dementia Rating, one row a slice.
+def load(settings: DatasetSettings) -> LoadedDataset:
+    """Read the sessions of OASIS-1 that have a Clinical Dementia Rating (CDR), one row per slice.
 
     Parameters
     ----------
     settings : dict
         The catalogue entry.
 
-        ``folder`` : null draws a table and pictures; else it holds the table and, at any depth (``disc1`` ... ``disc12`` or flat), the
-        volumes ``*_t88_masked_gfc.{hdr,img}``.
-        ``table`` : CSV or Excel file inside it; null finds the owner's name.
+        ``folder`` : contains the table and, at any depth (``disc1`` ... ``disc12``, or flat), the
+        volumes ``*_t88_masked_gfc.{hdr,img}``; null draws a table and images.
+        ``table`` : CSV or Excel file inside the folder; null finds the owner's file.
         ``label`` : ``cdr_gt_0`` (task `Dementia`) or ``cdr_eq_2`` (task `Moderate dementia`).
-        ``slices`` : ``negative``, ``positive``: share of the coronal slices kept of a session of
-        this label, those in the middle.
+        ``slices`` : ``negative`` and ``positive``: which share of the coronal slices, around the
+        middle, is used of sessions without and with the label.
 
     Returns
     -------
-    Source
-        Rows in the order of the table, then from back to front. ``patient_id`` is the subject.
-        Reliability rescans (``_MR2``) and sessions without a rating are left out and counted.
+    LoadedDataset
+        Rows in the order of the table, slices from back to front. ``patient_id`` is the subject.
+        Reliability rescans (``_MR2``) and sessions without a rating are excluded and counted.
 
     Raises
     ------
     MedauditError
-        No table, a column or volume is lacking, a value is unknown, a session stands twice.
+        There is no table, a column or volume is missing, a value is unknown, or a session is
+        duplicated.
     """
     return load_or_draw(settings, write_table, _read)
 
 
-def _read(folder: Path, settings: dict) -> Source:
+def _read(folder: Path, settings: DatasetSettings) -> LoadedDataset:
     path = find_table(folder, settings.get("table"), TABLES)
     table, exclusions = _select(_read_table(path), path)
     task, positive = _label(settings)
@@ -81,13 +83,13 @@ def _read(folder: Path, settings: dict) -> Source:
             "a_sex": rows["M/F"],
         }
     )
-    return Source(frame, {"sessions": path}, exclusions, _notes(table, settings))
+    return LoadedDataset(frame, {"sessions": path}, exclusions, _notes(table, settings))
 
 
-def _label(settings: dict) -> tuple:
+def _label(settings: DatasetSettings) -> tuple:
     if settings["label"] not in LABELS:
         raise MedauditError(
-            f"dataset setting `label` is {settings['label']!r}; known are {list(LABELS)}"
+            f"dataset setting `label` is {settings['label']!r}; use one of {list(LABELS)}"
         )
     return LABELS[settings["label"]]
 
@@ -103,12 +105,12 @@ def _read_table(path: Path) -> pd.DataFrame:
     wrong = table.loc[~table["ID"].fillna("").str.fullmatch(r"OAS1_\d{4}_MR\d"), "ID"]
     if len(wrong) or table.empty:
         raise MedauditError(
-            f"{path}: column 'ID' holds {wrong.iloc[0] if len(wrong) else 'nothing'!r} in line "
+            f"{path}: column 'ID' has {wrong.iloc[0] if len(wrong) else 'nothing'!r} in line "
             f"{wrong.index[0] + 2 if len(wrong) else 2}; expected e.g. OAS1_0001_MR1"
         )
     if table["ID"].duplicated().any():
-        twice = table.loc[table["ID"].duplicated(), "ID"].iloc[0]
-        raise MedauditError(f"{path}: session {twice} stands in more than one row")
+        duplicate = table.loc[table["ID"].duplicated(), "ID"].iloc[0]
+        raise MedauditError(f"{path}: duplicate session {duplicate}; keep one row per session")
     age = _numbers(table["Age"], path)
     check_ages(age.to_numpy(float), "Age", path)
     return table.assign(
@@ -125,7 +127,8 @@ def _numbers(column: pd.Series, path: Path) -> pd.Series:
         wrong = pd.concat([wrong, column[numbers.notna() & ~numbers.isin(_GRADES)]])
     if len(wrong):
         raise MedauditError(
-            f"{path}: column {column.name!r} holds {wrong.iloc[0][:60]!r} in line {wrong.index[0] + 2}"
+            f"{path}: column {column.name!r} has {wrong.iloc[0][:60]!r} in line {wrong.index[0] + 2}; "
+            + (f"known grades: {_GRADES}" if column.name == "CDR" else "give a number")
         )
     return numbers
 
@@ -134,7 +137,7 @@ def _sexes(column: pd.Series, path: Path) -> pd.Series:
     codes = column.str.strip().str.lower()
     wrong = codes[codes.notna() & ~codes.isin(_SEX)]
     if len(wrong):
-        raise MedauditError(f"{path}: column 'M/F' holds {wrong.iloc[0][:60]!r}; known are M and F")
+        raise MedauditError(f"{path}: column 'M/F' has {wrong.iloc[0][:60]!r}; use M and F")
     return codes.map(_SEX).astype("str")
 
 
@@ -158,39 +161,41 @@ def _locate(folder: Path, sessions: pd.Series) -> pd.Series:
             if found := VOLUME.fullmatch(name):
                 where = Path(place).relative_to(folder) / name
                 volumes.setdefault(found[1], where.as_posix())
-    lacking = sessions[~sessions.isin(volumes)]
-    if len(lacking):
+    missing = sessions[~sessions.isin(volumes)]
+    if len(missing):
         raise MedauditError(
-            f"{len(lacking)} of {len(sessions)} sessions have no *_t88_masked_gfc.hdr below "
-            f"{folder}, first {lacking.iloc[0]}; unpack all discs there"
+            f"{len(missing)} of {len(sessions)} sessions have no *_t88_masked_gfc.hdr below "
+            f"{folder}, first {missing.iloc[0]}; unpack all discs there"
         )
     return sessions.map(volumes).astype("str")
 
 
-def _spread(folder: Path, table: pd.DataFrame, shares: dict[str, float]) -> pd.DataFrame:
-    """Return a row for each slice in the middle of each session's volume."""
+def _spread(folder: Path, table: pd.DataFrame, shares: DatasetEntrySlices) -> pd.DataFrame:
+    """Return one row per slice used: those around the middle of each session's volume."""
     middles = []
     for volume, positive in zip(table["volume"], table["label"] == 1, strict=True):
         try:
             count = count_slices(folder / volume, PLANE)
-        except BrokenPicture as error:
+        except UnreadableImage as error:
             raise MedauditError(f"{folder / volume}: {error}") from error
-        kept = max(1, int(shares["positive" if positive else "negative"] * count + 1e-9))
+        share = shares["positive" if positive else "negative"]
+        kept = max(1, int(share * count + 1e-9))  # 0.29 * 100 is 28.999999999999996
         middles.append((count - kept) // 2 + np.arange(kept))
     return table.assign(slice=middles).explode("slice", ignore_index=True).astype({"slice": int})
 
 
-def _notes(table: pd.DataFrame, settings: dict) -> list[str]:
+def _notes(table: pd.DataFrame, settings: DatasetSettings) -> list[str]:
     shares = settings["slices"]
     notes = [
-        f"Each image is a coronal slice: the middle {shares['negative']:.0%} of a session without "
-        f"the label, {shares['positive']:.0%} of one with it. FairTune's Table 13 has 25 % of all "
-        "sessions but two, which it does not name (12,156 slices; all: 12,220)."
+        f"Each image is a coronal slice: of a session without the label the middle "
+        f"{shares['negative']:.0%} of the slices, with the label the middle {shares['positive']:.0%}. "
+        "FairTune's Table 13 has 25 % of the slices of all sessions except two, which the paper does "
+        "not name (12,156 slices; all: 12,220)."
     ]
     if settings["label"] == "cdr_eq_2":
         notes.append(
-            f"Label CDR = 2, as FairTune's text says: {int(table['label'].sum())} of "
-            f"{len(table)} subjects have it, too few for any estimate. Its Table 13 was made with "
+            f"The label is CDR = 2, as in FairTune's text: {int(table['label'].sum())} of {len(table)} "
+            "subjects have it, too few for any estimate. The counts of its Table 13 are those of "
             "CDR > 0."
         )
     return notes

@@ -1,11 +1,11 @@
-"""OL3I (Zambrano Chaves et al., 2021): one abdominal CT slice at L3 a person."""
+"""OL3I (Zambrano Chaves et al., 2021): one abdominal CT slice at L3 per person."""
 
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 
-from medaudit.data.datasets import Source
+from medaudit.data.datasets import DatasetSettings, LoadedDataset
 from medaudit.data.phantoms.tables.draw import load_or_draw
 from medaudit.data.phantoms.tables.ol3i import write_table
 from medaudit.data.readers.csv_table import (
@@ -15,7 +15,7 @@ from medaudit.data.readers.csv_table import (
     read_columns,
     translate,
 )
-from medaudit.data.readers.owner_files import find_table
+from medaudit.data.readers.find_files import find_table
 
 SLICES = "l3_slices.h5"
 TABLES = ("clinical_data.csv", "ol3i_metadata.csv")
@@ -25,33 +25,33 @@ _LABEL = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0}
 _COLUMNS = ("anon_id", "sex", "label_1y", "set_1y")
 
 
-def load(settings: dict) -> Source:
+def load(settings: DatasetSettings) -> LoadedDataset:
     """Read OL3I.
 
     Parameters
     ----------
     settings : dict
-        The catalogue entry: ``folder`` (null draws a table and pictures) and
+        The catalogue entry: ``folder`` (null draws a table and images) and
         ``table`` (a CSV inside it; null finds
         ``clinical_data.csv`` or ``ol3i_metadata.csv``).
 
     Returns
     -------
-    Source
-        One row a scan in the order of the table; a scan is a person. ``y_Ischemic heart disease``
-        is ``label_1y`` (diagnosed within a year), missing where it is blank (scans with a label at
-        five years alone). ``a_official_split`` is ``set_1y``. ``path`` names a dataset of
-        ``l3_slices.h5``, Hounsfield units.
+    LoadedDataset
+        One row per scan in the order of the table; each scan is of another person.
+        ``y_Ischemic heart disease`` is ``label_1y`` (diagnosed within a year); it is missing where
+        blank (scans that only have a five-year label). ``a_official_split`` is ``set_1y``. ``path``
+        names a dataset of ``l3_slices.h5``, in Hounsfield units.
 
     Raises
     ------
     MedauditError
-        No table, a column is lacking, a value is unknown, a scan named twice.
+        There is no table, a column is missing, a value is unknown, or a scan is duplicated.
     """
     return load_or_draw(settings, write_table, _read)
 
 
-def _read(folder: Path, settings: dict) -> Source:
+def _read(folder: Path, settings: DatasetSettings) -> LoadedDataset:
     path = find_table(folder, settings.get("table"), TABLES)
     table = read_columns(path, dict.fromkeys(_COLUMNS, pa.string()) | {"age": pa.float64()})
     check_ages(table["age"].to_numpy(), "age", path)
@@ -70,4 +70,4 @@ def _read(folder: Path, settings: dict) -> Source:
             "a_official_split": table["set_1y"].to_pandas(),
         }
     )
-    return Source(frame, {"clinical": path})
+    return LoadedDataset(frame, {"clinical": path})

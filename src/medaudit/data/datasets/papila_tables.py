@@ -1,4 +1,4 @@
-"""PAPILA's clinical tables: Excel with three header rows, or the CSV that others make of it."""
+"""PAPILA's clinical tables: Excel with three header rows, or CSV files made from it."""
 
 import re
 from pathlib import Path
@@ -17,12 +17,12 @@ _ID = re.compile(r"#\d+")
 
 
 def find_tables(folder: Path) -> dict[str, Path]:
-    """Return the table of each eye; the owner's Excel file rather than a CSV made of it.
+    """Return the table of each eye, the owner's Excel file in preference to a CSV file.
 
     Raises
     ------
     MedauditError
-        The table of an eye is lacking.
+        The table of an eye is missing.
     """
     found = {}
     for eye, name in EYES.items():
@@ -47,14 +47,15 @@ def read_rows(path: Path) -> pd.DataFrame:
     Raises
     ------
     MedauditError
-        The file cannot be read, a column is lacking, no row is a patient's, or a cell is no number.
+        The file cannot be read, a column is missing, there is no row of a patient, or a cell that
+        must be a number is not.
     """
     if path.suffix == ".csv":
         types = {name: pa.string() if name == "ID" else pa.float64() for name in COLUMNS}
         table = read_columns(path, types).to_pandas()
         wrong = [name for name in table["ID"] if not _ID.fullmatch(str(name))]
         if wrong:
-            raise MedauditError(f"{path}: column 'ID' holds {wrong[:5]}; expected e.g. #002")
+            raise MedauditError(f"{path}: column 'ID' has {wrong[:5]}; expected e.g. #002")
         return table.astype({"ID": "str"})
     header, rows = _read_sheet(path)
     places = {name: header.get(name, place) for name, place in COLUMNS.items()}
@@ -69,8 +70,9 @@ def read_rows(path: Path) -> pd.DataFrame:
 
 
 def _read_sheet(path: Path) -> tuple[dict[str, int], list[tuple]]:
-    """Return where the header rows name a wanted column, and the rows of patients."""
-    header, rows = {}, []
+    """Return the positions of the wanted columns in the header rows, and the rows of patients."""
+    header: dict[str, int] = {}
+    rows: list[tuple] = []
     for cells in read_cells(path):
         cells = tuple(cell.strip() if isinstance(cell, str) else cell for cell in cells)
         if cells and isinstance(cells[0], str) and _ID.fullmatch(cells[0]):
@@ -85,4 +87,4 @@ def _numbers(cells: list, name: str, path: Path) -> pd.Series:
     try:
         return pd.to_numeric(pd.Series(blank, name=name, dtype=object)).astype(float)
     except (ValueError, TypeError) as error:
-        raise MedauditError(f"{path}: column {name!r} holds what is no number: {error}") from error
+        raise MedauditError(f"{path}: column {name!r} must have numbers: {error}") from error

@@ -4,7 +4,9 @@ They are kept apart from the cohort, so that another list of attributes to audit
 cohort, image store, embedding or model: evaluation and what follows it run again.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -24,7 +26,9 @@ from medaudit.data.group_levels import check_attributes, list_attributes
 from medaudit.data.groups.weights import weight_columns
 
 
-def groups(settings: dict, *, cohort: Path, cohort_card: Path, output: Path, card: Path) -> None:
+def groups(
+    settings: Mapping[str, Any], *, cohort: Path, cohort_card: Path, output: Path, card: Path
+) -> None:
     """Write the groups of a cohort's images, and a card that counts them.
 
     Parameters
@@ -60,7 +64,7 @@ def groups(settings: dict, *, cohort: Path, cohort_card: Path, output: Path, car
     write_json({**read_json(cohort_card), **audited, **weighted}, card)
 
 
-def describe_groups(frame: pd.DataFrame, settings: dict) -> CohortCard:
+def describe_groups(frame: pd.DataFrame, settings: Mapping[str, Any]) -> CohortCard:
     """Return the part of the card that depends on the attributes to audit (see `groups`).
 
     Parameters

@@ -6,10 +6,14 @@ Glocker et al. (2022), one test set per pathology in Khan et al. (How Fair, sect
 have the same expectation without repeating an image; a drawn sample is optional.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from medaudit.core.errors import MedauditError
+from medaudit.core.intersections import SEPARATOR
 from medaudit.data.group_levels import group_of, list_attributes
 
 KINDS = ("none", "equal_prevalence", "resample")
@@ -18,7 +22,9 @@ AGE_EDGES = (20, 30, 40, 50, 60, 70, 80)
 """Upper ends of the age bins <=20, 21-30, ..., 71-80; the last bin is >80."""
 
 
-def weight_columns(frame: pd.DataFrame, settings: dict) -> tuple[pd.DataFrame, dict | None]:
+def weight_columns(
+    frame: pd.DataFrame, settings: Mapping[str, Any]
+) -> tuple[pd.DataFrame, dict | None]:
     """Return importance weights of the test split, one column per attribute and task.
 
     Parameters
@@ -65,7 +71,7 @@ def weight_columns(frame: pd.DataFrame, settings: dict) -> tuple[pd.DataFrame, d
             rng = np.random.default_rng(settings["seed"] + len(columns))
             label = test[f"y_{task}"].to_numpy()
             weights = _weigh_known(kind, groups, label, ages, rng)
-            name = " & ".join(names)
+            name = SEPARATOR.join(names)
             columns[f"w_{name}_{task}"] = pd.Series(weights, test.index)
             _report(report, {"attribute": name, "task": task}, levels, groups, label, ages, weights)
     details = {"kind": kind, "age_given_label": bool(settings.get("age_given_label")), **report}
@@ -159,7 +165,9 @@ def _lacks_class(counts: np.ndarray) -> np.ndarray:
     return ((labels == 0) & (labels.sum(axis=0) > 0)).any(axis=1)
 
 
-def _bin_ages(test: pd.DataFrame, settings: dict, names: tuple[str, ...]) -> np.ndarray:
+def _bin_ages(
+    test: pd.DataFrame, settings: Mapping[str, Any], names: tuple[str, ...]
+) -> np.ndarray:
     """Return the age bin of each image, -1 where age is missing; one bin where ages are left."""
     if not settings.get("age_given_label") or "age_group" in names:
         return np.zeros(len(test), dtype=int)

@@ -1,4 +1,4 @@
-"""Stage `images`: every image of a cohort decoded once, resized, in one memory-mapped array."""
+"""Stage `images`: decodes every image of a cohort once, resized, into one memory-mapped array."""
 
 import hashlib
 import importlib.metadata
@@ -7,11 +7,13 @@ import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
 
 from medaudit.core.code_version import code_version
+from medaudit.core.entry_types import DatasetEntry
 from medaudit.core.errors import MedauditError
 from medaudit.core.files import sha256
 from medaudit.core.table_io import (
@@ -24,16 +26,16 @@ from medaudit.core.table_io import (
     write_json,
     write_table,
 )
-from medaudit.data.datasets import phantom_of
+from medaudit.data.datasets import phantom_module
 from medaudit.data.image_store import Store, open_store
-from medaudit.data.images.sources import (
-    Part,
+from medaudit.data.images.pixel_sources import (
+    DecodedChunk,
     describe_files,
     draw_phantoms,
-    picture_shape,
+    image_shape,
     read_files,
 )
-from medaudit.data.readers.containers import part_address
+from medaudit.data.readers.image_containers import split_address
 
 __all__ = ["Store", "images", "open_store"]
 
@@ -44,29 +46,40 @@ STAMP = "fingerprint.json"
 DECODERS = ("h5py", "nibabel", "numpy", "opencv-python-headless", "pillow", "pydicom", "simplejpeg")
 
 
-def images(settings: dict, *, cohort: Path, output: Path, threads: int = 1) -> None:
+class ImagesSettings(TypedDict, total=False):
+    """Settings of the stage."""
+
+    cohort: str
+    dataset: DatasetEntry
+    image_size: int
+    channels: int
+    on_error: str
+
+
+def images(settings: ImagesSettings, *, cohort: Path, output: Path, threads: int = 1) -> None:
     """Decode or draw the images of a cohort into one memory-mapped array.
 
     Parameters
     ----------
     settings : dict
-        ``cohort`` (name), ``dataset`` (its catalogue entry; without a ``folder`` the phantom
-        draws), ``image_size`` (pixels a side), ``channels`` (1, the default, or 3) and
-        ``on_error``: ``fail`` (default) or ``exclude``.
+        ``cohort`` (name), ``dataset`` (its catalogue entry; without a ``folder``, phantom images
+        are drawn), ``image_size`` (side of the stored images in pixels), ``channels`` (1, the
+        default, or 3) and ``on_error``: ``fail`` (default) or ``exclude``.
     cohort : Path
         The cohort's table.
     output : Path
-        The folder of ``images.npy`` (uint8 ``[n, size, size]`` or ``[n, size, size, 3]``, only the
-        images that could be read), ``index.parquet`` (`artefacts.IMAGES`: the cohort's rows in
-        their order, ``row`` -1 where the status is not ``ok``) and ``card.json``.
+        The folder for ``images.npy`` (uint8 ``[n, size, size]`` or ``[n, size, size, 3]``, only
+        images that could be decoded), ``index.parquet`` (`medaudit.core.table_io.IMAGES`: the
+        cohort's rows in their order, ``row`` -1 where the status is not ``ok``) and ``card.json``.
     threads : int
-        Images decoded at once.
+        Number of images decoded at the same time.
 
     Raises
     ------
     MedauditError
-        A setting is not valid; with ``on_error: fail`` an image is missing or broken; or none can
-        be read. Finished chunks stay in ``<output>.partial`` and the next run goes on from there.
+        A setting is invalid; an image is missing or broken and ``on_error`` is ``fail``; or no
+        image can be decoded. Finished chunks stay in ``<output>.partial``, from which the next run
+        continues.
     """
     _check_settings(settings)
     rows = read_table(cohort, COHORT)
@@ -84,20 +97,24 @@ def images(settings: dict, *, cohort: Path, output: Path, threads: int = 1) -> N
     _discard(partial)
 
 
-def _check_settings(settings: dict) -> None:
+def _check_settings(settings: ImagesSettings) -> None:
     allowed = {"channels": (1, 3), "on_error": ("fail", "exclude")}
     for key, values in allowed.items():
         if settings.get(key, values[0]) not in values:
-            raise MedauditError(f"images: {key} is {settings[key]!r}; it can be one of {values}")
+            raise MedauditError(f"images: {key} is {settings.get(key)!r}; use one of {values}")
     size = settings["image_size"]
     if not isinstance(size, int) or not 16 <= size <= 4096:
-        raise MedauditError(f"images: image_size is {size!r}; it must be between 16 and 4096")
+        raise MedauditError(
+            f"images: image_size is {size!r}; give a whole number between 16 and 4096"
+        )
     low, high = settings["dataset"].get("window", (0, 1))
     if not low < high:
-        raise MedauditError(f"images: window is [{low}, {high}]; its first number must be lower")
+        raise MedauditError(
+            f"images: the dataset's window is [{low}, {high}]; give the lower number first"
+        )
 
 
-def _is_phantom(settings: dict) -> bool:
+def _is_phantom(settings: ImagesSettings) -> bool:
     return settings["dataset"].get("folder") is None
 
 
@@ -105,37 +122,38 @@ def _versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in DECODERS}
 
 
-def _fingerprint(settings: dict, cohort: Path) -> str:
-    matter = {key: value for key, value in settings.items() if key != "on_error"}
+def _fingerprint(settings: ImagesSettings, cohort: Path) -> str:
+    """Hash everything that the pixels depend on, so that no outdated chunk is used again."""
+    relevant = {key: value for key, value in settings.items() if key != "on_error"}
     dataset = settings["dataset"]
     source = (
-        f"phantoms.{phantom_of(dataset)}"
+        f"phantoms.{phantom_module(dataset)}"
         if _is_phantom(settings)
         else f"datasets.{dataset['loader']}"
     )
     code = code_version("data.images", f"data.{source}")
-    text = json.dumps([matter, sha256(cohort), code, _versions()], sort_keys=True)
+    text = json.dumps([relevant, sha256(cohort), code, _versions()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _open_partial(partial: Path, fingerprint: str) -> None:
     stamp = partial / STAMP
     if partial.exists() and not (stamp.exists() and read_json(stamp) == fingerprint):
-        log.info("discarding %s: it was made from other settings or by other code", partial)
+        log.info("deleting %s: it was made with other settings or other code", partial)
         _discard(partial)
     write_json(fingerprint, stamp)
 
 
 def _discard(partial: Path) -> None:
-    """Delete all of it, first what says that it can be used: a kill may leave the rest."""
+    """Delete the folder, and first the file that declares it valid: a kill may leave the rest."""
     (partial / STAMP).unlink(missing_ok=True)
     shutil.rmtree(partial)
 
 
-def _chunks(rows: pd.DataFrame, settings: dict) -> Iterator[pd.DataFrame]:
-    """Part the rows, where possible between two files, so that no file is opened twice."""
-    step = int(np.clip(CHUNK_BYTES // np.prod(picture_shape(settings)), 16, 512))
-    files = np.array([part_address(path)[0] for path in rows["path"]], dtype=object)
+def _chunks(rows: pd.DataFrame, settings: ImagesSettings) -> Iterator[pd.DataFrame]:
+    """Split the rows into chunks, if possible between files, so that no file is opened twice."""
+    step = int(np.clip(CHUNK_BYTES // np.prod(image_shape(settings)), 16, 512))
+    files = np.array([split_address(path)[0] for path in rows["path"]], dtype=object)
     changes = np.flatnonzero(files[1:] != files[:-1]) + 1
     start = 0
     while start < len(rows):
@@ -148,20 +166,21 @@ def _chunks(rows: pd.DataFrame, settings: dict) -> Iterator[pd.DataFrame]:
 
 
 def _finish_chunk(
-    partial: Path, number: int, rows: pd.DataFrame, settings: dict, threads: int
+    partial: Path, number: int, rows: pd.DataFrame, settings: ImagesSettings, threads: int
 ) -> dict:
-    """Return status and errors of a chunk; work only if it is not finished or its files changed."""
+    """Return status and errors of a chunk; decode it unless it is finished and unchanged."""
     files = None if _is_phantom(settings) else describe_files(rows, settings)
     note = _chunk_path(partial, number).with_suffix(".json")
     if note.exists():
         done = read_json(note)
+        # A chunk with errors is decoded again: the user may have replaced the broken file.
         if done["files"] == files and set(done["status"]) <= {"ok"}:
             return done
     work = draw_phantoms if _is_phantom(settings) else read_files
-    part: Part = work(rows, settings, threads)
-    write_array(part.pixels, _chunk_path(partial, number))
-    done = {"files": files, "status": part.status, "errors": part.errors}
-    write_json(done, note)
+    chunk: DecodedChunk = work(rows, settings, threads)
+    write_array(chunk.pixels, _chunk_path(partial, number))
+    done = {"files": files, "status": chunk.status, "errors": chunk.errors}
+    write_json(done, note)  # after the pixels: it declares them complete
     log.info("chunk %d: %d images", number, len(rows))
     return done
 
@@ -185,7 +204,7 @@ def _list_errors(rows: pd.DataFrame, index: pd.DataFrame) -> list[dict]:
     return listed[["image_id", "path", "status", "error"]].to_dict("records")
 
 
-def _check_errors(rows: pd.DataFrame, index: pd.DataFrame, settings: dict) -> None:
+def _check_errors(rows: pd.DataFrame, index: pd.DataFrame, settings: ImagesSettings) -> None:
     bad = int((index["status"] != "ok").sum())
     none_left = bad == len(index)
     if bad == 0 and not none_left:
@@ -193,9 +212,10 @@ def _check_errors(rows: pd.DataFrame, index: pd.DataFrame, settings: dict) -> No
     if none_left or settings.get("on_error", "fail") == "fail":
         shown = [f"{e['path']}: {e['error']}" for e in _list_errors(rows, index)[:5]]
         advice = (
-            "mend the files or the folder"
+            "check the dataset's folder, or replace the files"
             if none_left
-            else ("mend them, or set the cohort's on_error to exclude; finished images are kept")
+            else "replace these files, or set the cohort's on_error to exclude; images that were "
+            "read are kept"
         )
         raise MedauditError(
             f"images of {settings['cohort']}: {bad} of {len(index)} cannot be read, e.g. "
@@ -209,17 +229,17 @@ def _chunk_path(partial: Path, number: int) -> Path:
 
 
 def _write_pixels(
-    partial: Path, chunks: int, index: pd.DataFrame, settings: dict, path: Path
+    partial: Path, chunks: int, index: pd.DataFrame, settings: ImagesSettings, path: Path
 ) -> str:
-    """Copy the readable images of all chunks into one array; return the SHA-256 of its pixels."""
+    """Copy the decoded images of all chunks into one array; return the SHA-256 of its pixels."""
     ok = (index["status"] == "ok").to_numpy()
     digest, start = hashlib.sha256(), 0
     header = {
         "descr": "|u1",
         "fortran_order": False,
-        "shape": (int(ok.sum()), *picture_shape(settings)),
+        "shape": (int(ok.sum()), *image_shape(settings)),
     }
-    # written, not mapped: on a full disk a mapped page would kill the process without a word
+    # Written, not memory-mapped: on a full disk, a mapped page kills the process without a message.
     with atomic(path) as temporary, temporary.open("wb") as stream:
         np.lib.format.write_array_header_1_0(stream, header)
         for number in range(chunks):
@@ -231,7 +251,7 @@ def _write_pixels(
     return digest.hexdigest()
 
 
-def _card(rows: pd.DataFrame, index: pd.DataFrame, settings: dict, digest: str) -> dict:
+def _card(rows: pd.DataFrame, index: pd.DataFrame, settings: ImagesSettings, digest: str) -> dict:
     counts = index["status"].value_counts()
     phantom = _is_phantom(settings)
     drawn = settings["dataset"].get("phantom") or {}

@@ -1,16 +1,16 @@
-"""Abdominal CT slices at the third lumbar vertebra, drawn: the phantom of OL3I.
+"""Synthetic abdominal CT slices at the third lumbar vertebra: the phantom of OL3I.
 
-Seen from the feet, front upwards. Build, fat and muscle come from the person; age thins muscle and
-calcifies the aorta a little. Ischemic heart disease shows as more visceral fat, fatty muscle and
-calcium in the aortic wall, all three multiplied by the planted visibility.
+They are seen from the feet, anterior at the top. Build, fat and muscle depend on the person; age
+reduces muscle and calcifies the aorta a little. Ischemic heart disease adds visceral fat, fat in
+the muscle and calcium in the aortic wall; all three are multiplied by the planted visibility.
 """
 
 import numpy as np
 import pandas as pd
 
 from medaudit.data.datasets.ol3i import TASK
-from medaudit.data.phantoms.chest.shapes import band, blob, disc, patches, ramp
 from medaudit.data.phantoms.scan import Batch, draw_rows, make_grid, show
+from medaudit.data.phantoms.shapes import band, blob, disc, patches, ramp
 
 AIR, FAT, MUSCLE, BOWEL, MARROW, CORTEX = -1000.0, -100.0, 55.0, 40.0, 170.0, 600.0
 NOISE = 12.0  # Hounsfield units at 64 pixels
@@ -22,7 +22,7 @@ def render(rows: pd.DataFrame, settings: dict, image_size: int, threads: int = 1
 
 
 def measure(rows: pd.DataFrame, settings: dict, size: int, threads: int = 1) -> np.ndarray:
-    """Return slices in Hounsfield units, float32 ``[n, size, size]`` (see `phantom_scan.draw_rows`)."""
+    """Return slices in Hounsfield units, float32 ``[n, size, size]`` (see `scan.draw_rows`)."""
     return draw_rows(rows, settings, TASK, size, _draw, threads)
 
 
@@ -66,7 +66,7 @@ def _lay(under: np.ndarray, value, cover: np.ndarray) -> np.ndarray:
 
 
 def _body(x, y, rx, ry, edge: float) -> np.ndarray:
-    """Return an ellipse, flatter behind (below)."""
+    """Return the mask of an ellipse that is flatter at the back (below)."""
     below = np.where(y > 0, 1.08, 1.0)
     return disc(x, y * below, 0.0, 0.0, rx * 1.02, ry, edge)
 
@@ -88,7 +88,7 @@ def _add_bowel(hu, batch: Batch, x, y, build, cavity) -> np.ndarray:
 
 
 def _add_back(hu, x, y, build, edge: float) -> np.ndarray:
-    """Lay the psoas, quadratus lumborum and erector muscles on both sides of the spine."""
+    """Add the psoas, quadratus lumborum and erector muscles on both sides of the spine."""
     muscle, lean, deep = build
     side = np.abs(x)
     for x0, y0, rx, ry in (
@@ -137,7 +137,7 @@ def _add_vessels(hu, batch: Batch, x, y, build, edge: float) -> np.ndarray:
 
 
 def _table(x, y, bottom, edge: float) -> np.ndarray:
-    """Return the curved table under the patient."""
+    """Return the mask of the curved table under the patient."""
     return band(y - bottom - 0.06 + 0.10 * np.square(x), 0.010 + 0.6 * edge) * ramp(
         0.8 - np.abs(x), 0.1
     )

@@ -1,15 +1,15 @@
-"""Coronal T1 slices of a brain without its skull, drawn: the phantom of OASIS-1.
+"""Synthetic coronal T1 slices of a brain, superior at the top: the phantom of OASIS-1.
 
-Superior upwards. The brain's form comes from the subject, the place of the cut from the slice.
-Age widens ventricles and sulci. Dementia widens them more and shrinks the hippocampi beside a wider
-temporal horn; what it adds is multiplied by the planted visibility.
+The shape of the brain depends on the subject, the position of the cut on the slice. Age widens
+ventricles and sulci. Dementia widens them further, widens the temporal horns and shrinks the
+hippocampi; these additional changes are multiplied by the planted visibility.
 """
 
 import numpy as np
 import pandas as pd
 
-from medaudit.data.phantoms.chest.shapes import band, disc, patches, ramp
 from medaudit.data.phantoms.scan import Batch, draw_rows, make_grid, show
+from medaudit.data.phantoms.shapes import band, disc, patches, ramp
 from medaudit.data.phantoms.tables.oasis import SLICES
 
 WHITE, GREY, FLUID = 0.93, 0.66, 0.20
@@ -24,7 +24,8 @@ def render(rows: pd.DataFrame, settings: dict, image_size: int, threads: int = 1
 def measure(rows: pd.DataFrame, settings: dict, size: int, threads: int = 1) -> np.ndarray:
     """Return slices whose brightest tissue is about 1, float32 ``[n, size, size]``.
 
-    ``path`` ends in ``=<slice>``, counted from the back of `SLICES` (see `phantom_scan.draw_rows`).
+    ``path`` ends in ``=<slice>``, which counts from the back, 0 to `SLICES` - 1 (see
+    `scan.draw_rows`).
     """
     (task,) = (column[2:] for column in rows.columns if column.startswith("y_"))
     return draw_rows(rows, settings, task, size, _draw, threads)
@@ -61,7 +62,7 @@ def _lay(under: np.ndarray, value, cover: np.ndarray) -> np.ndarray:
 
 
 def _outline(x, y, batch: Batch, place, edge: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return how far each pixel is brain, and its depth below the surface."""
+    """Return the mask of the brain in [0, 1], and the depth of each pixel below its surface."""
     u = batch.person
     scale, front = place
     side = np.abs(x)
@@ -77,14 +78,14 @@ def _outline(x, y, batch: Batch, place, edge: float) -> tuple[np.ndarray, np.nda
 
 
 def _bulge(x, y, rx, ry) -> np.ndarray:
-    """Return the depth below an ellipse's edge, negative outside; an ellipse of no size has none."""
+    """Return the depth below an ellipse's edge, negative outside; -1 for an ellipse of size 0."""
     radius = np.hypot(x / np.maximum(rx, 0.01), y / np.maximum(ry, 0.01))
     least = np.minimum(rx, ry)
     return np.where(least > 0.02, (1 - radius) * least, -1.0)
 
 
 def _fold(x, y, u, size: int) -> np.ndarray:
-    """Return 1 in the sulci and 0 on the gyri, a pattern of the subject around the surface."""
+    """Return 1 in the sulci and 0 on the gyri, in a pattern specific to the subject."""
     wander = 3.0 * (patches(size)[(12 * u[9][:, 0, 0]).astype(int)] - 0.5)
     angle = np.arctan2(y + 0.1, x)
     wave = np.cos((9 + np.floor(4 * u[10])) * angle + 6.3 * u[11] + wander)
@@ -106,7 +107,7 @@ def _add_nuclei(tissue, x, y, u, place, edge: float) -> np.ndarray:
 
 
 def _add_spaces(tissue, x, y, batch: Batch, state, edge: float) -> np.ndarray:
-    """Lay fissures, ventricles, hippocampi and temporal horns."""
+    """Add fissures, ventricles, hippocampi and temporal horns."""
     loss, scale, front = state
     u, side = batch.person, np.abs(x)
     fissure = band(x, 0.012 + 0.022 * loss + 0.3 * edge) * ramp(-0.24 - y, 0.08)

@@ -1,8 +1,9 @@
-"""Pictures of the fundus for the rows of PAPILA: retina, vessels, macula, optic disc and cup.
+"""Synthetic fundus images: the phantom of PAPILA.
 
-They are drawn, not measured. Anatomy comes from the patient and the eye (OD has its disc on the
-right, OS on the left), light and focus from the picture. Glaucoma widens the cup, pales the rim and
-thins the nerve fibres around the disc; all of it shrinks with the planted visibility.
+They show retina, vessels, macula, optic disc and cup. Anatomy depends on the patient and the eye
+(the disc is on the right in OD, on the left in OS), light and focus on the image. Glaucoma widens
+the cup, makes the rim pale and thins the nerve fibres around the disc; all of it decreases with the
+planted visibility.
 """
 
 import cv2
@@ -21,30 +22,30 @@ BLOOD = np.array((-0.26, -0.20, -0.08), np.float32)
 GRAIN = 0.02
 HEALTHY = {"cup": (0.42, 0.11), "pale": (0.0, 0.15), "thin": (0.0, 0.10)}
 GLAUCOMA = {"cup": (0.70, 0.11), "pale": (0.45, 0.20), "thin": (0.40, 0.20)}
-"""Mean and spread of the cup (share of the disc's height), the rim's pallor and the fibres' loss."""
+"""Mean and standard deviation of cup-to-disc ratio, pallor of the rim and loss of fibres."""
 
 
 def render(rows: pd.DataFrame, settings: dict, image_size: int, threads: int = 1) -> np.ndarray:
-    """Draw one picture for each row.
+    """Draw one image for each row.
 
     Parameters
     ----------
     rows : pandas.DataFrame
-        ``image_id``, ``patient_id``, ``age``, ``view`` (``OD`` or ``OS``), ``y_glaucoma`` (1 is
-        drawn; 0 is not, and a missing one is half of it).
+        ``image_id``, ``patient_id``, ``age``, ``view`` (``OD`` or ``OS``), ``y_glaucoma`` (1:
+        glaucoma, 0: none, missing: half of its changes).
     settings : dict
-        A dataset's entry; ``phantom`` holds ``planted`` (the finding is ``glaucoma``), ``marks``
+        A dataset's entry; ``phantom`` has ``planted`` (the finding is ``glaucoma``), ``marks``
         and ``seed`` (see `medaudit.data.phantoms.skin.render`).
     image_size : int
-        Pixels a side, at least 16.
+        Side in pixels, at least 16.
     threads : int
-        Pictures drawn at once.
+        Number of images drawn at the same time.
 
     Returns
     -------
     numpy.ndarray
-        uint8 ``[n, image_size, image_size, 3]``, red, green, blue. A picture depends on its own
-        row, the settings and the size alone.
+        uint8 ``[n, image_size, image_size, 3]``, red, green, blue. An image depends only on its
+        own row, the settings and the size.
     """
     phantom = settings.get("phantom") or {}
     visible = read_visibility(rows, phantom, ["glaucoma"], canonical=str)["glaucoma"]
@@ -55,7 +56,7 @@ def render(rows: pd.DataFrame, settings: dict, image_size: int, threads: int = 1
 def _draw(row: dict, strength: float, seed: int, size: int) -> np.ndarray:
     patient = generator("phantom fundus", seed, row["patient_id"])
     eye = generator("phantom fundus", seed, row["patient_id"], row["view"])
-    age = row["age"] if row["age"] == row["age"] else 60.0
+    age = row["age"] if row["age"] == row["age"] else 60.0  # NaN differs from itself
     centres = (np.arange(size, dtype=np.float32) + 0.5) * np.float32(2 / size) - 1
     x, y = np.broadcast_arrays(centres[None, :], centres[:, None])
     radius = np.sqrt(x * x + y * y)
@@ -69,7 +70,7 @@ def _draw(row: dict, strength: float, seed: int, size: int) -> np.ndarray:
 
 
 def _retina(patient, eye, x, y, radius, disc) -> np.ndarray:
-    """Return the background: lit in the middle, of the patient's pigment, dark at the macula."""
+    """Return the background: bright in the middle, dark at the macula, in the patient's colour."""
     pigment = patient.uniform(0.75, 1.1) * (1 + 0.08 * patient.standard_normal(3))
     shade = 1.02 - 0.28 * radius * radius + _cloud(eye, 9, len(x), 0.03)
     picture = shade[..., None] * (FUNDUS * pigment.astype(np.float32))
@@ -86,7 +87,7 @@ def _add_fibres(picture, eye, strength: float, x, y, disc) -> None:
 
 
 def _add_disc(picture, eye, strength: float, x, y, disc) -> None:
-    """Add the optic disc with its cup, and the pale ring that often goes with glaucoma."""
+    """Add the optic disc with its cup, and the pale ring that often accompanies glaucoma."""
     height = eye.uniform(0.17, 0.23)
     width = height * eye.uniform(0.82, 0.96)
     soft = max(0.05, 2.2 / len(x))
@@ -129,8 +130,7 @@ def _vessels(eye: np.random.Generator, size: int, disc, side: float) -> np.ndarr
             points = ((np.stack([x, y], 1) + 1) * (fine / 2) * 8).astype(np.int32)
             thick = max(1, round(width * fine * eye.uniform(0.8, 1.2)))
             cv2.polylines(canvas, [points], False, 255, thick, cv2.LINE_AA, 3)
-    canvas = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
-    return canvas * np.float32(1 / 255)
+    return cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA) * np.float32(1 / 255)
 
 
 def _cloud(rng: np.random.Generator, cells: int, size: int, strength: float) -> np.ndarray:
@@ -139,7 +139,7 @@ def _cloud(rng: np.random.Generator, cells: int, size: int, strength: float) -> 
 
 
 def _expose(picture, eye, radius, age: float) -> np.ndarray:
-    """Apply lens, focus and light; an old lens is yellow and takes contrast."""
+    """Apply lens, focus and light; an old lens is yellow and lowers contrast."""
     size = len(picture)
     haze = np.float32(np.clip((age - 45) / 45, 0, 1) * eye.uniform(0.1, 0.5))
     veil = np.array((0.52, 0.34, 0.16), np.float32)

@@ -1,9 +1,9 @@
-"""Spurious marks on phantoms: in training they go with the finding, elsewhere they do not.
+"""Spurious marks on phantoms: correlated with the finding in training, but not elsewhere.
 
-A mark is what a camera might leave: in one kind of pictures every second column is brighter, in the
-other kind darker, by less than the grain of the skin. Each column is one pixel wide whatever the
-size. A backbone that learned from pictures without it hardly answers to so fine a pattern; one that
-is tuned from its first layer on takes it up within a few steps.
+A mark imitates an artefact of a camera. Two kinds of images differ in the sign of a stripe pattern:
+columns, each one pixel wide at any size, alternate by less than the grain of the skin. A backbone
+trained on images without the pattern hardly responds to it; one that is fine-tuned from its first
+layer learns it within a few steps.
 """
 
 from collections.abc import Callable
@@ -17,32 +17,32 @@ from medaudit.core.seeds import generator
 from medaudit.data.phantoms.chest.planted import match_rows
 
 CONTRAST = 10
-"""Grey levels, of 255, by which columns differ from the picture without a mark."""
+"""Grey levels (of 255) by which a column differs from the image without the mark."""
 
 
 def read_marks(rows: pd.DataFrame, phantom: dict) -> np.ndarray:
-    """Return each picture's mark, int8 ``[n]``: 1 or -1 for the two kinds, 0 for none.
+    """Return the mark of each image, int8 ``[n]``: 1 or -1 for the two kinds, 0 for none.
 
     Parameters
     ----------
     rows : pandas.DataFrame
         Has ``image_id`` and the columns that the rules name.
     phantom : dict
-        ``marks`` is a list of rules ``{"where": {...}, "chance": 0..1}``. `where` is that of a
-        planted visibility and may name ``split`` and labels, e.g. ``{split: train, malignant: 1}``.
-        Of the rules that fit a row the last counts: it shows the first kind with this chance, else
-        the second. With none there is no mark.
+        ``marks`` is a list of rules ``{"where": {...}, "chance": 0..1}``. `where` is as in a
+        planted rule and can also name ``split`` and labels, e.g. ``{split: train, malignant: 1}``.
+        The last rule that applies to a row decides: the image has the first kind of mark with this
+        probability, otherwise the second. Without a rule there is no mark.
 
     Raises
     ------
     MedauditError
-        A rule has an unknown key or column, or a chance outside [0, 1].
+        A rule has an unknown key or column, or its chance is outside [0, 1].
     """
     chance = np.full(len(rows), np.nan)
     for rule in phantom.get("marks") or []:
         if set(rule) != {"where", "chance"} or not 0 <= rule["chance"] <= 1:
             raise MedauditError(
-                f"phantom: the mark {rule} is not valid; it takes `where` and a `chance` of 0 to 1"
+                f"phantom: the mark {rule} is not valid; it takes `where` and a `chance` from 0 to 1"
             )
         chance[match_rows(rows, rule["where"])] = rule["chance"]
     marks = np.zeros(len(rows), np.int8)
@@ -53,7 +53,7 @@ def read_marks(rows: pd.DataFrame, phantom: dict) -> np.ndarray:
 
 
 def draw_mark(picture: np.ndarray, mark: int) -> None:
-    """Draw one of the two kinds of a mark on ``[size, size, 3]``, in place."""
+    """Draw a mark, 1 or -1, on an image ``[size, size, 3]``, in place."""
     columns = np.where(np.arange(picture.shape[1]) % 2, CONTRAST, -CONTRAST) * int(mark)
     picture[:] = np.clip(picture + columns[None, :, None], 0, 255)
 
@@ -66,20 +66,20 @@ def draw_pictures(
     threads: int,
     draw: Callable[[dict, float, int, int], np.ndarray],
 ) -> np.ndarray:
-    """Draw one colour picture for each row, and its mark: uint8 ``[n, size, size, 3]``.
+    """Draw one colour image with its mark for each row: uint8 ``[n, size, size, 3]``.
 
     Parameters
     ----------
     rows : pandas.DataFrame
-        Of the manifest or cohort.
+        Rows of the manifest or cohort.
     strengths : numpy.ndarray
-        How visible the finding is in each, ``[n]`` in [0, 1].
+        Visibility of the finding in each image, ``[n]`` in [0, 1].
     phantom : dict
         ``seed`` and ``marks``.
     size, threads : int
-        Pixels of a side; threads that draw.
+        Side in pixels; number of threads.
     draw : callable
-        Takes a row as a dict, its strength, the seed and the size; returns a picture.
+        Takes a row as a dict, its strength, the seed and the size; returns an image.
     """
     marks = read_marks(rows, phantom)
     pictures = np.empty((len(rows), size, size, 3), np.uint8)

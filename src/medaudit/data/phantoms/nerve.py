@@ -1,19 +1,20 @@
-"""Maps of the retinal nerve fibre layer, drawn: the phantom of Harvard-GF3300.
+"""Synthetic maps of the retinal nerve fibre layer: the phantom of Harvard-GF3300.
 
-Thickness in micrometres, -2 where invalid (inside the optic disc, at some borders). The eye's
-arcades come from the patient; age thins them. Glaucoma thins all of the layer a little and wedges
-of the upper or lower arcade much; what it takes away is multiplied by the planted visibility.
+The maps have the thickness in micrometres, and -2 where it is invalid (inside the optic disc, at
+some borders). The arcades depend on the patient and get thinner with age. Glaucoma thins the whole
+layer a little, and wedges of the upper or lower arcade much; this loss is multiplied by the planted
+visibility.
 """
 
 import numpy as np
 import pandas as pd
 
 from medaudit.data.datasets.harvard_gf3300 import TASK
-from medaudit.data.phantoms.chest.shapes import band, patches, ramp
 from medaudit.data.phantoms.scan import Batch, draw_rows, make_grid, show
+from medaudit.data.phantoms.shapes import band, patches, ramp
 
 INVALID = -2.0
-FLOOR = 30.0  # micrometres that glaucoma leaves
+FLOOR = 30.0  # micrometres that remain in glaucoma
 NOISE = 5.0  # micrometres at 64 pixels
 
 
@@ -23,7 +24,7 @@ def render(rows: pd.DataFrame, settings: dict, image_size: int, threads: int = 1
 
 
 def measure(rows: pd.DataFrame, settings: dict, size: int, threads: int = 1) -> np.ndarray:
-    """Return thickness in micrometres, float32 ``[n, size, size]`` (see `phantom_scan.draw_rows`)."""
+    """Return thickness in micrometres, float32 ``[n, size, size]`` (see `scan.draw_rows`)."""
     return draw_rows(rows, settings, TASK, size, _draw, threads)
 
 
@@ -46,7 +47,7 @@ def _healthy(batch: Batch, radius, bend) -> np.ndarray:
     u = batch.person
     thick = 150 + 70 * (u[4] - 0.5) - 0.35 * (batch.age - 50)
     fall = np.exp(-np.clip(radius - 0.28, 0, 2) / (0.75 + 0.2 * u[5]))
-    lobes = 0.0
+    lobes: np.ndarray | float = 0.0
     for place, width, share in (
         (-1.75 + 0.3 * (u[6] - 0.5), 0.50, 1.0),
         (1.80 + 0.3 * (u[7] - 0.5), 0.48, 1.08),
@@ -57,14 +58,15 @@ def _healthy(batch: Batch, radius, bend) -> np.ndarray:
 
 
 def _turn(angle: np.ndarray) -> np.ndarray:
+    """Return angles in [-pi, pi)."""
     return (angle + np.pi) % (2 * np.pi) - np.pi
 
 
 def _damage(batch: Batch, radius, bend) -> np.ndarray:
-    """Return the share of the layer above the floor that glaucoma takes, 0 to 0.95."""
+    """Return the share of the layer above `FLOOR` that is lost to glaucoma, 0 to 0.95."""
     u = batch.person
     low, both = u[9] < 0.6, u[10] < 0.35
-    wedge = 0.0
+    wedge: np.ndarray | float = 0.0
     for sign, hit in ((1, low | both), (-1, ~low | both)):
         place = sign * (2.05 + 0.9 * (u[11] - 0.5))
         width = 0.18 + 0.22 * u[12]
@@ -75,7 +77,8 @@ def _damage(batch: Batch, radius, bend) -> np.ndarray:
 
 
 def _vessels(batch: Batch, radius, bend, size: int) -> np.ndarray:
-    u, lines = batch.person, 0.0
+    u = batch.person
+    lines: np.ndarray | float = 0.0
     for place, draw in ((-1.35, u[15]), (-1.95, u[16]), (1.30, u[17]), (1.95, u[18])):
         away = _turn(bend - place - 0.4 * (draw - 0.5)) * radius
         lines = lines + band(away, 0.018 + 0.6 / size) * np.clip(1.4 - radius, 0, 1)

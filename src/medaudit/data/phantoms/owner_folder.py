@@ -1,7 +1,7 @@
-"""Write a phantom dataset to disk as its owner would ship it, so that a run takes the path of files.
+"""Write a phantom dataset to disk in its owner's layout, to try a run that reads real files.
 
-``python -m medaudit.data.phantoms.owner_folder oasis data/oasis`` writes the table and the pictures that
-the catalogue's entry draws without a folder; then set its ``folder`` to ``oasis``.
+``python -m medaudit.data.phantoms.owner_folder oasis data/oasis`` writes the table and the images
+that a run without a folder would draw; then set ``folder`` of the dataset to ``oasis``.
 """
 
 import argparse
@@ -24,30 +24,31 @@ SHAPES = {"ham10000": (600, 450), "fitzpatrick17k": (500, 400), "papila": (644, 
 """Width and height of the JPEG files; PAPILA's at a quarter of the owner's."""
 
 SIDES = {"ol3i": 512, "oasis": SIDE, "harvard_gf3300": 200}
-"""Pixels a side of the scans; of a volume fewer than the owner's, for speed."""
+"""Side of the scans in pixels; volumes are smaller than the owner's, for speed."""
 
 QUALITY = 95
-BRIGHT = 3000  # a drawn volume's number for the brightest tissue
-PART = 256  # pictures in memory at once
+BRIGHT = 3000  # voxel value of the brightest tissue in a volume
+PART = 256  # images in memory at the same time
 
 
 def write_phantom(settings: dict, folder: Path, image_size: int) -> pd.DataFrame:
-    """Write the table and the pictures of a phantom dataset in its owner's layout.
+    """Write the table and the images of a phantom dataset in its owner's layout.
 
     Parameters
     ----------
     settings : dict
-        A catalogue entry of a dataset whose table is drawn; ``phantom`` says how many rows, which
-        seed and what is planted.
+        Catalogue entry of a dataset whose table is synthetic; ``phantom`` has the number of rows,
+        the seed and the planted rules.
     folder : Path
-        Where to; made if need be.
+        Folder to write; it is made if it does not exist.
     image_size : int
-        Pixels a side that are drawn; of JPEG files, before they are stretched to the owner's shape.
+        Side of the drawn images in pixels; JPEG files are then stretched to the owner's shape.
 
     Returns
     -------
     pandas.DataFrame
-        The manifest, as the loader reads it from the folder: the same rows as without one.
+        The manifest as the loader reads it from the folder; its rows are those of a run without
+        a folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     loader, phantom = settings["loader"], settings.get("phantom") or {}
@@ -60,7 +61,7 @@ def write_phantom(settings: dict, folder: Path, image_size: int) -> pd.DataFrame
 
 
 def _write_jpegs(folder: Path, rows: pd.DataFrame, settings: dict, size: int) -> None:
-    draw = importlib.import_module(f"medaudit.data.phantoms.{datasets.phantom_of(settings)}")
+    draw = importlib.import_module(f"medaudit.data.phantoms.{datasets.phantom_module(settings)}")
     for start in range(0, len(rows), PART):
         part = rows.iloc[start : start + PART]
         for name, picture in zip(part["path"], draw.render(part, settings, size), strict=True):
@@ -70,7 +71,7 @@ def _write_jpegs(folder: Path, rows: pd.DataFrame, settings: dict, size: int) ->
 
 
 def _measure(rows: pd.DataFrame, settings: dict, size: int) -> np.ndarray:
-    module = importlib.import_module(f"medaudit.data.phantoms.{datasets.phantom_of(settings)}")
+    module = importlib.import_module(f"medaudit.data.phantoms.{datasets.phantom_module(settings)}")
     return module.measure(rows, settings, size)
 
 
@@ -86,7 +87,7 @@ def _write_slices(folder: Path, rows: pd.DataFrame, settings: dict, size: int) -
 
 
 def _write_volumes(folder: Path, rows: pd.DataFrame, settings: dict, size: int) -> None:
-    """Write the voxels of each session: all slices, those that the table names among them."""
+    """Write the volume of each session, with the slices that the manifest does not use."""
     for _, session in rows.groupby(rows["path"].str.rpartition("#")[0], sort=False):
         every = session.iloc[:1].loc[lambda one: one.index.repeat(SLICES)]
         name, place = session["image_id"].iloc[0][:-4], session["path"].iloc[0].rpartition("=")[0]
@@ -105,7 +106,7 @@ def _write_volumes(folder: Path, rows: pd.DataFrame, settings: dict, size: int) 
 
 
 def _write_maps(folder: Path, rows: pd.DataFrame, settings: dict, size: int) -> None:
-    """Write each patient's file: a pickled dictionary, as the owner's readers expect."""
+    """Write one file per patient, a pickled dictionary as the owner's."""
     for start in range(0, len(rows), PART):
         part = rows.iloc[start : start + PART]
         for (_, row), values in zip(part.iterrows(), _measure(part, settings, size), strict=True):
@@ -131,15 +132,17 @@ WRITERS = {
 
 
 def main() -> None:
-    """Write the tree that the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Write the dataset named on the command line."""
+    parser = argparse.ArgumentParser(
+        description="Write a phantom dataset to disk in its owner's layout."
+    )
     parser.add_argument("dataset", choices=WRITERS)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--catalogue", type=Path, default=Path("config/datasets.yaml"))
     parser.add_argument(
-        "--rows", type=int, help="of the table; as many as the owner's if not given"
+        "--rows", type=int, help="rows of the table (default: as many as the owner's)"
     )
-    parser.add_argument("--size", type=int, help="pixels a side that are drawn")
+    parser.add_argument("--size", type=int, help="side of the images in pixels")
     given = parser.parse_args()
     entry = yaml.safe_load(given.catalogue.read_text(encoding="utf-8"))["datasets"][given.dataset]
     phantom = {**entry["phantom"], **({"rows": given.rows} if given.rows else {})}

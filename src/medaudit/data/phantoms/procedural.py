@@ -1,9 +1,9 @@
-"""Non-medical images drawn by rules: the stand-in for natural images in the embedded default.
+"""Procedural images: non-medical, drawn by rules; photographs' stand-in in the default audit.
 
-Each picture is a layer of noise with a natural (power-law) spectrum on which overlapping objects
-lie, largest first ("dead leaves"): ellipses, rectangles and polygons with their own grey level,
-grating or noise. They share edges, occlusion, texture and scale with photographs and nothing with
-radiographs, and must be called procedural wherever they are named.
+Each image is noise with a natural (power-law) spectrum, covered by overlapping objects, the largest
+first ("dead leaves"): ellipses, rectangles and polygons with their own grey level, grating or
+noise. They share edges, occlusion, texture and scale with photographs and nothing with radiographs.
+Everything that shows or names them must call them procedural.
 """
 
 import cv2
@@ -11,7 +11,7 @@ import numpy as np
 
 from medaudit.core.seeds import generator
 
-CHUNK = 128  # images of one random stream, so that the first n images do not depend on the count
+CHUNK = 128  # images per random stream; so the first n images do not depend on the count
 
 
 def render(count: int, side: int, seed: int = 0) -> np.ndarray:
@@ -20,9 +20,9 @@ def render(count: int, side: int, seed: int = 0) -> np.ndarray:
     Parameters
     ----------
     count : int
-        Images; the first n of a larger count are the same.
+        Number of images; a larger count starts with the same images.
     side : int
-        Their side in pixels.
+        Side of the images in pixels.
     seed : int
         Another seed gives other images.
 
@@ -42,7 +42,7 @@ def _render_chunk(rng: np.random.Generator, side: int) -> np.ndarray:
     canvas = _noise(rng, side, rng.uniform(1.0, 2.2, CHUNK))
     textures = _noise(rng, side, rng.uniform(0.0, 1.5, CHUNK))
     for number, image in enumerate(canvas):
-        for radius in np.sort(_radii(rng, rng.integers(3, 25)))[::-1]:
+        for radius in np.sort(_radii(rng, int(rng.integers(3, 25))))[::-1]:
             mask = _shape(rng, side, radius * side)
             image[mask] = _surface(rng, textures[rng.integers(CHUNK)])[mask]
         canvas[number] = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 0.8) * side / 64)
@@ -51,7 +51,7 @@ def _render_chunk(rng: np.random.Generator, side: int) -> np.ndarray:
 
 
 def _noise(rng: np.random.Generator, side: int, exponent: np.ndarray) -> np.ndarray:
-    """Noise whose amplitude falls as frequency to the minus `exponent`: float32, mean 0, sd 1."""
+    """Return float32 noise, mean 0, sd 1, with amplitudes proportional to frequency ** -exponent."""
     spectrum = np.fft.rfft2(rng.standard_normal((len(exponent), side, side)))
     frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None])
     frequency[0, 0] = 1.0
@@ -62,7 +62,8 @@ def _noise(rng: np.random.Generator, side: int, exponent: np.ndarray) -> np.ndar
 
 
 def _radii(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Sizes with density r**-3 between .08 and .5 of the side, as in scale-invariant scenes."""
+    """Return radii from 0.08 to 0.5 of the side with density r ** -3: scale-invariant scenes."""
+    # Inverse of the distribution function of r ** -3 between the two limits.
     low, high = 0.08**-2, 0.5**-2
     return (low - rng.random(count) * (low - high)) ** -0.5
 
@@ -73,7 +74,8 @@ def _shape(rng: np.random.Generator, side: int, radius: float) -> np.ndarray:
     kind = rng.integers(3)
     if kind == 0:
         axes = np.maximum(radius * rng.uniform(0.4, 1.2, 2), 1)
-        cv2.ellipse(mask, (centre, 2 * axes, rng.uniform(0, 180)), 1, -1)
+        box = (centre.tolist(), (2 * axes).tolist(), rng.uniform(0, 180))
+        cv2.ellipse(mask, box, 1, -1)
         return mask.astype(bool)
     corners = 4 if kind == 1 else rng.integers(3, 9)
     angles = 2 * np.pi * (np.arange(corners) / corners + rng.random())

@@ -1,4 +1,8 @@
-"""What phantom scans share: draws, planted visibility, batches. Values are in the owner's unit."""
+"""Shared by the phantoms of scans: random numbers, planted visibility, batches.
+
+A scan has the values of the owner's unit (Hounsfield units, micrometres); `show` makes an image of
+it.
+"""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,29 +14,29 @@ import pandas as pd
 from medaudit.core.errors import MedauditError
 from medaudit.core.seeds import generator
 from medaudit.data.phantoms.chest.planted import read_visibility
-from medaudit.data.readers.containers import to_grey
+from medaudit.data.readers.image_containers import to_grey
 
-BATCH_PIXELS = 131_072  # arrays of a batch stay in the cache
+BATCH_PIXELS = 131_072  # small enough for the arrays of a batch to stay in the processor's cache
 PERSON_DRAWS = 24
 IMAGE_DRAWS = 12
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows to draw. Arrays are float32 and broadcast to ``[n, size, size]``.
+    """Rows that are drawn together. Arrays are float32 and broadcast to ``[n, size, size]``.
 
     Parameters
     ----------
     rows : pandas.DataFrame
-        Of the cohort or manifest.
+        Rows of the cohort or manifest.
     person, image : list of numpy.ndarray
-        Uniform draws of the row's person and of the image, each ``[n, 1, 1]``.
+        Uniform random numbers of the row's person and of the image, each ``[n, 1, 1]``.
     finding : numpy.ndarray
-        0 without the finding, else how visible it is, ``[n, 1, 1]``.
+        Visibility of the finding, 0 without it, ``[n, 1, 1]``.
     male, age : numpy.ndarray
-        Sex (1 male) and age in years; where missing, a draw of the person.
+        Sex (1 male) and age in years; drawn for the person where missing.
     streams : list of numpy.random.Generator
-        Further draws of each image.
+        Source of further random numbers of each image.
     """
 
     rows: pd.DataFrame
@@ -44,12 +48,12 @@ class Batch:
     streams: list[np.random.Generator]
 
     def noise(self, size: int) -> np.ndarray:
-        """Return white noise of mean 0 and deviation 1, ``[n, size, size]``."""
+        """Return white noise, mean 0, standard deviation 1, ``[n, size, size]``."""
         return np.stack([s.standard_normal((size, size), np.float32) for s in self.streams])
 
 
 def make_grid(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return x (rightwards) as ``[1, 1, size]`` and y (downwards) as ``[1, size, 1]``, -1 to 1."""
+    """Return x (rightwards, ``[1, 1, size]``) and y (downwards, ``[1, size, 1]``), -1 to 1."""
     centres = (np.arange(size, dtype=np.float32) + 0.5) * np.float32(2 / size) - 1
     return centres[None, None, :], centres[None, :, None]
 
@@ -57,29 +61,29 @@ def make_grid(size: int) -> tuple[np.ndarray, np.ndarray]:
 def draw_rows(
     rows: pd.DataFrame, settings: dict, task: str, size: int, draw: Callable, threads: int = 1
 ) -> np.ndarray:
-    """Draw scans in the owner's unit.
+    """Draw one scan for each row, in the owner's unit.
 
     Parameters
     ----------
     rows : pandas.DataFrame
         ``image_id``, ``patient_id``, ``age``, ``y_<task>`` (1 is drawn; 0 and missing are not),
-        and what the planted rules name.
+        and the columns that the planted rules name.
     settings : dict
-        A dataset's entry; ``phantom`` holds ``planted`` (see `phantom.planted.read_visibility`)
-        and ``seed`` (default 0).
+        A dataset's entry; ``phantom`` has ``planted`` (see `chest.planted.read_visibility`) and
+        ``seed`` (default 0).
     task : str
-        The one finding that can be drawn.
+        The only finding that can be drawn.
     size : int
-        Pixels a side.
+        Side in pixels.
     draw : callable
         ``draw(batch, size)`` returns float32 ``[n, size, size]``.
     threads : int
-        Batches drawn at once.
+        Number of batches drawn at the same time.
 
     Returns
     -------
     numpy.ndarray
-        float32 ``[n, size, size]``. A scan depends on its own row, the settings and the size alone.
+        float32 ``[n, size, size]``. A scan depends only on its own row, the settings and the size.
 
     Raises
     ------
@@ -102,7 +106,7 @@ def draw_rows(
 
 
 def show(values: np.ndarray, settings: dict) -> np.ndarray:
-    """Return scans as uint8 by the dataset's ``window``."""
+    """Return scans as uint8 images, by the dataset's ``window``."""
     return to_grey(values, settings["window"])
 
 
@@ -111,7 +115,7 @@ def _find(rows: pd.DataFrame, task: str) -> np.ndarray:
     if found != [f"y_{task}"]:
         raise MedauditError(
             f"phantom: cannot draw {[column[2:] for column in found]}; this dataset's phantom "
-            f"draws {task!r}. Configure the dataset's `folder` to use its own pictures"
+            f"draws only {task!r}. Set `folder` of the dataset to use real images"
         )
     return (rows[f"y_{task}"] == 1).to_numpy(np.float32)
 
@@ -119,7 +123,9 @@ def _find(rows: pd.DataFrame, task: str) -> np.ndarray:
 def _only(task: str) -> Callable[[str], str]:
     def check(name: str) -> str:
         if name != task:
-            raise MedauditError(f"phantom: a planted rule names {name!r}; known is {task!r}")
+            raise MedauditError(
+                f"phantom: a planted rule names {name!r}; the only finding is {task!r}"
+            )
         return name
 
     return check

@@ -1,10 +1,10 @@
-"""Pictures of a lesion on skin for the rows of HAM10000 and Fitzpatrick17k.
+"""Synthetic images of a skin lesion: the phantom of HAM10000 and Fitzpatrick17k.
 
-They are drawn, not measured. Shape and colours come from the lesion, pose and light from the
-picture. The tone of the skin follows the Fitzpatrick type and changes nothing in the lesion: a
-lesion darkens any skin by as much, so that a difference between skin types is planted or chance.
-What tells a malignant lesion (an irregular border, several colours, asymmetry) shrinks with its
-planted visibility; at 0 it is drawn as a nevus.
+Shape and colours depend on the lesion, pose and light on the image. The tone of the skin follows
+the Fitzpatrick type and does not change the lesion: it darkens any skin by the same amount. So a
+difference between skin types is planted or due to chance. The signs of a malignant lesion
+(irregular border, several colours, asymmetry) decrease with its planted visibility; at 0 it looks
+like a nevus.
 """
 
 from dataclasses import dataclass
@@ -25,14 +25,14 @@ TONES = {  # red, green, blue of skin by Fitzpatrick type
     "type 5": (146, 104, 80),
     "type 6": (122, 86, 68),
 }
-USUAL_TONES = (0.35, 0.42, 0.23)  # of types 1 to 3, where the table does not say
+USUAL_TONES = (0.35, 0.42, 0.23)  # chances of types 1 to 3, if the table has no skin type
 BORDER = np.arange(2, 8)  # waves around the border
 GRAIN = 0.035
 
 
 @dataclass(frozen=True)
 class Look:
-    """What a diagnosis looks like; colours are what the lesion adds to the skin, in [0, 1]."""
+    """Appearance of a diagnosis; colours are added to those of the skin, in [0, 1]."""
 
     colour: tuple[float, float, float]
     radius: float = 0.40
@@ -64,27 +64,27 @@ PARTITIONS = {
 
 
 def render(rows: pd.DataFrame, settings: dict, image_size: int, threads: int = 1) -> np.ndarray:
-    """Draw one picture for each row.
+    """Draw one image for each row.
 
     Parameters
     ----------
     rows : pandas.DataFrame
         ``image_id``, ``patient_id`` (the lesion), ``age``, ``y_malignant``, ``a_dx`` or
-        ``a_partition``, and where known ``a_sex`` and ``a_skin_type``.
+        ``a_partition``, and optionally ``a_sex`` and ``a_skin_type``.
     settings : dict
-        A dataset's entry; ``phantom`` holds ``planted`` (see
+        A dataset's entry; ``phantom`` has ``planted`` (see
         `medaudit.data.phantoms.chest.planted.read_visibility`; the finding is ``malignant``),
         ``marks`` (`medaudit.data.phantoms.marks`: striped columns) and ``seed``.
     image_size : int
-        Pixels a side, at least 16.
+        Side in pixels, at least 16.
     threads : int
-        Pictures drawn at once.
+        Number of images drawn at the same time.
 
     Returns
     -------
     numpy.ndarray
-        uint8 ``[n, image_size, image_size, 3]``, red, green, blue. A picture depends on its own
-        row, the settings and the size alone.
+        uint8 ``[n, image_size, image_size, 3]``, red, green, blue. An image depends only on its
+        own row, the settings and the size.
     """
     phantom = settings.get("phantom") or {}
     visible = read_visibility(rows, phantom, ["malignant"], canonical=str)["malignant"]
@@ -108,12 +108,12 @@ def _draw(row: dict, visible: float, seed: int, size: int) -> np.ndarray:
 
 def _tone(row: dict, lesion: np.random.Generator) -> np.ndarray:
     usual = f"type {1 + lesion.choice(3, p=USUAL_TONES)}"
-    tone = TONES.get(row.get("a_skin_type"), TONES[usual])
+    tone = TONES.get(str(row.get("a_skin_type")), TONES[usual])
     return np.array(tone, np.float32) / 255
 
 
 def _look(row: dict, visible: float, lesion: np.random.Generator) -> dict[str, np.ndarray]:
-    """Return the numbers of a lesion: those of its diagnosis, with a spread of its own."""
+    """Return the parameters of a lesion: those of its diagnosis, each times a random factor."""
     draw = lesion.random()
     kind = row.get("a_dx")
     if kind not in LOOKS:
@@ -137,7 +137,7 @@ def _look(row: dict, visible: float, lesion: np.random.Generator) -> dict[str, n
 
 
 def _pose(size: int, image: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return each pixel's place in the lesion's own plane, ``[size, size]`` each, centre at 0."""
+    """Return each pixel's x and y in the lesion's own plane, ``[size, size]`` each, centre at 0."""
     centres = (np.arange(size, dtype=np.float32) + 0.5) * np.float32(2 / size) - 1
     angle, zoom = image.uniform(0, 2 * np.pi), image.uniform(0.85, 1.15)
     shift = image.uniform(-0.12, 0.12, 2)
@@ -147,7 +147,7 @@ def _pose(size: int, image: np.random.Generator) -> tuple[np.ndarray, np.ndarray
 
 
 def _skin(row: dict, tone: np.ndarray, lesion, image, x, y) -> np.ndarray:
-    """Return skin with its light and shade; freckled in the old, hairy more often in men."""
+    """Return skin with light and shade; more freckles with age, hair more often in men."""
     size = len(x)
     age = row["age"] if row["age"] == row["age"] else 45.0
     shade = _cloud(image, 4, size, 0.04) + _cloud(lesion, 24, size, 0.012 + 0.0003 * age)
@@ -177,7 +177,7 @@ def _draw_hairs(picture: np.ndarray, hairs: int, image: np.random.Generator) -> 
 
 
 def _lesion(look: dict, lesion: np.random.Generator, x, y) -> tuple[np.ndarray, np.ndarray]:
-    """Return where the lesion is, in [0, 1], and what it adds to the skin, ``[size, size, 3]``."""
+    """Return the lesion's mask in [0, 1], and the colour it adds, ``[size, size, 3]``."""
     size = len(x)
     distance = np.sqrt(x * x + y * y) + np.float32(1e-6)
     border = _border(look, lesion, x / distance, y / distance)
@@ -190,13 +190,14 @@ def _lesion(look: dict, lesion: np.random.Generator, x, y) -> tuple[np.ndarray, 
     colour = np.minimum(look["colour"] + light[..., None], np.float32(0.03))
     colour[..., 0] += look["red"] * _warp(lesion, 5, x, y)
     colour[..., 2] += 0.5 * look["variegated"] * _warp(lesion, 5, x, y)
-    if look["solid"] < 1:  # a rash leaves skin between
+    if look["solid"] < 1:  # a rash has healthy skin in between
         shade = shade * np.clip(np.float32(look["solid"]) + 0.5 * _cloud(lesion, 9, size, 1), 0, 1)
     return shade, colour
 
 
 def _border(look: dict, lesion: np.random.Generator, cos, sin) -> np.ndarray:
-    """Return the radius in each pixel's direction: a circle with waves, fewer the finer."""
+    """Return the border's radius in each pixel's direction: a circle plus waves."""
+    # cos(n * angle) for all n by complex powers of (cos + i sin), which is faster than arctan2.
     swing = np.float32(look["ragged"]) * lesion.standard_normal(len(BORDER)) / (BORDER - 1) ** 0.8
     phase = lesion.uniform(0, 2 * np.pi, len(BORDER))
     turn = (cos + 1j * sin).astype(np.complex64)
@@ -208,7 +209,7 @@ def _border(look: dict, lesion: np.random.Generator, cos, sin) -> np.ndarray:
 
 
 def _warp(lesion: np.random.Generator, cells: int, x, y) -> np.ndarray:
-    """Return a cloud that stays with the lesion when the picture is turned."""
+    """Return a cloudy texture in the lesion's own plane, so that it turns with the lesion."""
     coarse = lesion.standard_normal((cells, cells), np.float32)
     half = np.float32((cells - 1) / 2)
     return cv2.remap(

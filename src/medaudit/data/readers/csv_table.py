@@ -1,4 +1,4 @@
-"""Read the columns of an owner's CSV by name, and say clearly what is wrong with it."""
+"""Read columns of a CSV file by name; errors name the file, the column, the line and the value."""
 
 import csv
 import gzip
@@ -13,13 +13,13 @@ from pyarrow import csv as arrow_csv
 
 from medaudit.core.errors import MedauditError
 
-OLDEST = 120
-LONGEST = 500
+OLDEST = 120  # years
+LONGEST = 500  # characters of an error message
 BLANK = ["", "nan", "NaN", "NA", "N/A"]
 
 
 def read_header(path: Path, delimiter: str = ",") -> list[str]:
-    """Return the column names of a CSV file (plain or ``.gz``).
+    """Return the column names of a CSV file, plain or ``.gz``.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def read_header(path: Path, delimiter: str = ",") -> list[str]:
             header = next(csv.reader([line], delimiter=delimiter), [])
     except csv.Error as error:
         raise MedauditError(
-            f"{path}: its first line is no line of a table ({error}); save it with the line ends "
+            f"{path}: its first line cannot be read as CSV ({error}); save it with the line endings "
             "of Unix or Windows"
         ) from error
     except UnicodeDecodeError as error:
@@ -46,34 +46,35 @@ def read_header(path: Path, delimiter: str = ",") -> list[str]:
 
 
 def read_columns(path: Path, types: dict[str, pa.DataType], delimiter: str = ",") -> pa.Table:
-    """Read the columns named in `types`, whatever their position.
+    """Read the columns named in `types`, in any position.
 
     Parameters
     ----------
     path : Path
         CSV file, plain or ``.gz``, UTF-8.
     types : dict of str to pyarrow.DataType
-        Wanted columns; a blank value is null.
+        Type of each wanted column; a blank value becomes null.
     delimiter : str
-        Between two columns.
+        Character between columns.
 
     Returns
     -------
     pyarrow.Table
-        In the order of the file's rows; at least one row.
+        The rows of the file in their order; at least one.
 
     Raises
     ------
     MedauditError
-        A column is lacking or stands twice, a value has the wrong type, the text is not UTF-8, no row.
+        A column is missing or duplicated, a value has the wrong type, the text is not UTF-8, or
+        there is no row.
     """
     header = read_header(path, delimiter)
     lacking = [name for name in types if name not in header]
     if lacking:
         raise MedauditError(f"{path} lacks the columns {lacking}; it has {header}")
-    twice = [name for name in types if header.count(name) > 1]
-    if twice:
-        raise MedauditError(f"{path} has the columns {twice} more than once; keep one of each")
+    duplicate = [name for name in types if header.count(name) > 1]
+    if duplicate:
+        raise MedauditError(f"{path} has duplicate columns {duplicate}; keep one of each")
     try:
         table = arrow_csv.read_csv(
             path,
@@ -91,23 +92,23 @@ def read_columns(path: Path, types: dict[str, pa.DataType], delimiter: str = ","
             f"cannot read {path}: {_name_column(str(error)[:LONGEST], header)}"
         ) from error
     if not table.num_rows:
-        raise MedauditError(f"{path} has a header and no rows; give the owner's full table")
+        raise MedauditError(f"{path} has a header but no rows; give the owner's full table")
     return table.combine_chunks()
 
 
 def translate(table: pa.Table, column: str, meaning: dict, path: Path) -> np.ndarray:
-    """Replace the values of a text column by their meaning, whatever their letter case.
+    """Return the meaning of each value of a text column; upper and lower case are the same.
 
     Parameters
     ----------
     table : pyarrow.Table
         From `read_columns`.
     column : str
-        A text column.
+        Name of a text column.
     meaning : dict
-        From lower-case value to what it means; a blank becomes None.
+        Meaning by lower-case value; a blank becomes None.
     path : Path
-        Shown in errors.
+        File, for errors.
 
     Returns
     -------
@@ -119,51 +120,54 @@ def translate(table: pa.Table, column: str, meaning: dict, path: Path) -> np.nda
     MedauditError
         A value is not in `meaning`.
     """
+    # Each distinct value is translated once: tables have millions of rows and few values.
     encoded = pc.dictionary_encode(table[column].combine_chunks())
     values = encoded.dictionary.to_pylist()
     unknown = [value for value in values if value.strip().lower() not in meaning]
     if unknown:
         raise MedauditError(
-            f"{path}: column {column!r} holds {[value[:60] for value in unknown[:5]]}; known are "
-            f"{sorted(meaning)}"
+            f"{path}: column {column!r} has the unknown values {[v[:60] for v in unknown[:5]]}; known "
+            f"values: {sorted(meaning)}"
         )
     meant = np.array([*(meaning[value.strip().lower()] for value in values), None], dtype=object)
     return meant[pc.fill_null(encoded.indices, len(values)).to_numpy(zero_copy_only=False)]
 
 
 def check_present(table: pa.Table, column: str, path: Path) -> None:
-    """Fail where a column has a blank value."""
+    """Raise a `MedauditError` if a column has a blank value."""
     if table[column].null_count:
         row = pc.index(pc.is_null(table[column]), True).as_py()
         raise MedauditError(
             f"{path}: column {column!r} is blank in {table[column].null_count} rows, "
-            f"first in line {row + 2}"
+            f"first in line {row + 2}: fill them in, or remove these rows"
         )
 
 
 def check_unique(table: pa.Table, column: str, path: Path) -> None:
-    """Fail where a value of an identifying column stands twice."""
+    """Raise a `MedauditError` if a column has duplicate values."""
     counts = pc.value_counts(table[column].combine_chunks())
-    twice = counts.filter(pc.greater(counts.field("counts"), 1))
-    if len(twice):
+    duplicate = counts.filter(pc.greater(counts.field("counts"), 1))
+    if len(duplicate):
+        first = duplicate[0]
         raise MedauditError(
-            f"{path}: column {column!r} must be unique; {len(twice)} values stand more than once, "
-            f"e.g. {twice[0]['values'].as_py()!r} {twice[0]['counts'].as_py()} times"
+            f"{path}: column {column!r} must be unique, but has {len(duplicate)} duplicate values, "
+            f"e.g. {first['values'].as_py()!r} in {first['counts'].as_py()} rows"
         )
 
 
 def check_ages(age: np.ndarray, column: str, path: Path) -> None:
-    """Fail where an age is none that a person has: 0 to `OLDEST` years; NaN is missing."""
+    """Raise a `MedauditError` if an age is outside 0 to `OLDEST` years; NaN means missing."""
     wrong = (age < 0) | (age > OLDEST)
     if wrong.any():
         row = wrong.argmax()
         raise MedauditError(
-            f"{path}: column {column!r} holds {age[row]:g} in line {row + 2}; ages are 0 to "
-            f"{OLDEST} years, blank where not known"
+            f"{path}: column {column!r} has {age[row]:g} in line {row + 2}; give years from 0 to "
+            f"{OLDEST}, and leave unknown ages blank"
         )
 
 
 def _name_column(message: str, header: list[str]) -> str:
+    """Return pyarrow's message with the column's name instead of its number."""
     found = re.search(r"In CSV column #(\d+)", message)
     if found is None or int(found[1]) >= len(header):
         return message

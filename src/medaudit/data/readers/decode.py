@@ -1,7 +1,7 @@
-"""One picture file to one small uint8 picture.
+"""Decode an image file and resize it to a small uint8 square.
 
-What is inside decides, not the file's name. Shrinking averages areas (antialiased), the two sides
-independently: a picture is squashed to a square, as in the papers. Colour becomes grey by
+The content decides about the format, not the file's name. Images are squashed to a square, as in
+the papers, each side independently; shrinking averages areas (antialiased). Colour becomes grey by
 ITU-R 601 luma; transparency is dropped; EXIF orientation is not applied.
 """
 
@@ -16,60 +16,64 @@ import simplejpeg
 from PIL import Image
 
 from medaudit.data.readers.dicom import decode_dicom, is_dicom
-from medaudit.data.readers.limits import MAX_BYTES, BrokenPicture, check_regular, check_size
+from medaudit.data.readers.limits import MAX_BYTES, UnreadableImage, check_regular, check_size
 
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
 OTHER_FORMATS = ("TIFF", "BMP", "GIF", "WEBP", "JPEG", "PNG")
-_COPIES = 4  # that Pillow makes of a picture on its way
-_SAMPLES = {0: 1, 2: 3, 3: 4, 4: 2, 6: 4}
+_COPIES = 4  # of an image in memory while Pillow decodes and converts it
+_SAMPLES = {0: 1, 2: 3, 3: 4, 4: 2, 6: 4}  # per pixel, by PNG's colour type
 _TO_8_BITS = ((np.arange(1 << 16, dtype=np.uint32) + 128) // 257).astype(np.uint8)
 
 
 def decode_file(path: Path, size: int, channels: int = 1) -> np.ndarray:
-    """Read a picture file and resize it to a square.
+    """Read an image file and resize it to a square.
 
     Parameters
     ----------
     path : Path
-        PNG, JPEG, DICOM, TIFF, BMP, GIF or WebP, one frame.
+        PNG, JPEG, DICOM, TIFF, BMP, GIF or WebP file with one frame.
     size : int
-        Pixels a side of the result.
+        Side of the result in pixels.
     channels : {1, 3}
-        Grey, or red-green-blue (a grey picture is repeated).
+        1: grey; 3: red, green, blue (a grey image is repeated).
 
     Returns
     -------
     numpy.ndarray
-        uint8 ``[size, size]`` or ``[size, size, 3]``. Pixels of 16 bits are divided by 257, so
-        that the full range stays the full range; DICOM as in `dicom.decode_dicom`.
+        uint8 ``[size, size]`` or ``[size, size, 3]``. 16-bit pixels are divided by 257, which maps
+        the full range to the full range; DICOM as in `medaudit.data.readers.dicom.decode_dicom`.
 
     Raises
     ------
-    BrokenPicture
-        The file is empty, truncated, no picture, animated, or too large to be decoded safely.
+    UnreadableImage
+        The file is empty, truncated, not an image, animated, or too large to be decoded safely.
     FileNotFoundError
         There is no such file.
     """
     if (length := check_regular(path)) > MAX_BYTES:
-        raise BrokenPicture(f"the file has {length:,} bytes; the limit is {MAX_BYTES:,}")
+        raise UnreadableImage(f"the file has {length:,} bytes; the limit is {MAX_BYTES:,}")
     data = path.read_bytes()
-    picture = _match_channels(_decode(data, path.suffix.lower(), size, channels), channels)
-    return resize_picture(picture, size)
+    image = _match_channels(_decode(data, path.suffix.lower(), size, channels), channels)
+    return resize_image(image, size)
 
 
-def resize_picture(picture: np.ndarray, size: int) -> np.ndarray:
-    """Return a uint8 picture squashed to `size` x `size`: areas averaged, or bilinear to enlarge."""
-    height, width = picture.shape[:2]
+def resize_image(image: np.ndarray, size: int) -> np.ndarray:
+    """Squash a uint8 image to `size` x `size`: area average to shrink, bilinear to enlarge."""
+    # OpenCV's area average is nearest neighbour when it enlarges, so an image that is shrunk along
+    # one side and enlarged along the other takes two steps.
+    height, width = image.shape[:2]
     smaller = (min(width, size), min(height, size))
     if smaller != (width, height):
-        picture = cv2.resize(picture, smaller, interpolation=cv2.INTER_AREA)
+        image = cv2.resize(image, smaller, interpolation=cv2.INTER_AREA)
     if smaller != (size, size):
-        picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_LINEAR)
-    return picture
+        image = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
+    return image
 
 
 def _decode(data: bytes, suffix: str, size: int, channels: int) -> np.ndarray:
+    # By magic numbers, first the formats with fast decoders. DICOM comes after them: files without
+    # a preamble are recognised only by their suffix. Pillow, last, tries the remaining formats.
     if data.startswith(PNG):
         return _decode_png(data)
     if data.startswith(JPEG):
@@ -81,20 +85,20 @@ def _decode(data: bytes, suffix: str, size: int, channels: int) -> np.ndarray:
 
 def _decode_png(data: bytes) -> np.ndarray:
     if len(data) < 33:
-        raise BrokenPicture("the PNG data are truncated")
+        raise UnreadableImage("the PNG data are truncated")
     width, height, bits, kind = struct.unpack(">IIBB", data[16:26])
     check_size(height, width, _SAMPLES.get(kind, 4) * (2 if bits == 16 else 1))
     if b"acTL" in _png_chunks(data):
-        raise BrokenPicture("the PNG is animated; one frame is wanted")
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if picture is None:
-        raise BrokenPicture("the PNG data are truncated or corrupt")
-    if picture.dtype == np.uint16:
-        picture = cv2.LUT(picture, _TO_8_BITS)
-    if picture.ndim == 3:
-        turn = cv2.COLOR_BGRA2RGB if picture.shape[2] == 4 else cv2.COLOR_BGR2RGB
-        picture = cv2.cvtColor(picture, turn)
-    return picture
+        raise UnreadableImage("the PNG is animated; give one frame per file")
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise UnreadableImage("the PNG data are truncated or corrupt")
+    if image.dtype == np.uint16:
+        image = cv2.LUT(image, _TO_8_BITS)
+    if image.ndim == 3:
+        turn = cv2.COLOR_BGRA2RGB if image.shape[2] == 4 else cv2.COLOR_BGR2RGB
+        image = cv2.cvtColor(image, turn)
+    return image
 
 
 def _png_chunks(data: bytes) -> Iterator[bytes]:
@@ -111,14 +115,15 @@ def _decode_jpeg(data: bytes, size: int, channels: int) -> np.ndarray:
     try:
         height, width, space, _ = simplejpeg.decode_jpeg_header(data)
         check_size(height, width)
-        if space in ("CMYK", "YCCK"):
+        if space in ("CMYK", "YCCK"):  # which simplejpeg does not convert
             return _decode_other(data)
         wanted = "GRAY" if channels == 1 or space == "Gray" else "RGB"
-        # At least twice the wanted size: within one grey level of decoding in full.
-        picture = simplejpeg.decode_jpeg(data, wanted, min_height=2 * size, min_width=2 * size)
+        # libjpeg can decode at 1/2, 1/4 or 1/8 of the size, which is faster. At no less than twice
+        # the wanted size the result is within one grey level of full decoding.
+        image = simplejpeg.decode_jpeg(data, wanted, min_height=2 * size, min_width=2 * size)
     except ValueError as error:
-        raise BrokenPicture(f"JPEG: {error}") from error
-    return picture[:, :, 0] if wanted == "GRAY" else picture
+        raise UnreadableImage(f"JPEG: {error}") from error
+    return image[:, :, 0] if wanted == "GRAY" else image
 
 
 def _decode_other(data: bytes) -> np.ndarray:
@@ -127,23 +132,27 @@ def _decode_other(data: bytes) -> np.ndarray:
             check_size(image.height, image.width, _COPIES * len(image.getbands()))
             frames = getattr(image, "n_frames", 1)
             if frames != 1:
-                raise BrokenPicture(f"the {image.format} holds {frames} frames; one is wanted")
+                raise UnreadableImage(
+                    f"the {image.format} file has {frames} frames; give one per file"
+                )
             return _from_pillow(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BrokenPicture(f"not a picture that can be read: {error}") from error
+        raise UnreadableImage(f"not a readable image: {error}") from error
 
 
 def _from_pillow(image: Image.Image) -> np.ndarray:
     if image.mode.startswith("I;16"):
         return cv2.LUT(np.asarray(image).astype(np.uint16, copy=False), _TO_8_BITS)
     if image.mode in ("I", "F"):
-        raise BrokenPicture(f"{image.format} pixels of 32 bits have no known range")
+        raise UnreadableImage(
+            f"32-bit {image.format} pixels have no known range; save 8 or 16 bits"
+        )
     return np.asarray(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))
 
 
-def _match_channels(picture: np.ndarray, channels: int) -> np.ndarray:
-    if channels == 1 and picture.ndim == 3:
-        return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    if channels == 3 and picture.ndim == 2:
-        return cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
-    return picture
+def _match_channels(image: np.ndarray, channels: int) -> np.ndarray:
+    if channels == 1 and image.ndim == 3:
+        return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    if channels == 3 and image.ndim == 2:
+        return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
+    return image

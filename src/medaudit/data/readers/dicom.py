@@ -1,42 +1,48 @@
-"""DICOM pixels to uint8, as a viewer would first show them."""
+"""Decode DICOM files to uint8, with the grey levels that a viewer shows first."""
 
 import io
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
 from medaudit.data.readers.limits import check_size
 
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
 PREAMBLE = 128
-DEFLATED = b"1.2.840.10008.1.2.1.99"
+DEFLATED = b"1.2.840.10008.1.2.1.99"  # transfer syntax
 _BLOCK = 1 << 20
 
 
 def is_dicom(data: bytes, suffix: str) -> bool:
-    """Tell a DICOM file by its magic, or, without the preamble, by its name."""
+    """Return whether data are DICOM: by the magic number, or without a preamble by the suffix."""
     return data[PREAMBLE : PREAMBLE + 4] == b"DICM" or suffix in (".dcm", ".dicom")
 
 
 def decode_dicom(data: bytes) -> np.ndarray:
-    """Return the picture of a DICOM file as uint8 ``[h, w]`` or ``[h, w, 3]``.
+    """Return the image of a DICOM file as uint8 ``[h, w]`` or ``[h, w, 3]``.
 
-    Rescale slope and intercept, then the first VOI window or lookup table (PS3.3 C.11.2); without
-    one, 8-bit pixels stay as they are and deeper ones are stretched from their lowest to their
-    highest value. MONOCHROME1 is inverted.
+    The steps are those of the standard (PS3.3 C.11): modality transformation (rescale slope and
+    intercept, or lookup table), then the first VOI window or VOI lookup table. Without a VOI
+    transformation, 8-bit pixels stay as they are and deeper ones are stretched from their lowest to
+    their highest value. MONOCHROME1 (white is the lowest value) is inverted at the end.
 
     Parameters
     ----------
     data : bytes
-        The file.
+        Content of the file.
 
     Raises
     ------
-    BrokenPicture
-        It claims more pixels than may be decoded.
+    UnreadableImage
+        The image has more pixels than the limits allow.
     ValueError
-        No pixel data, several frames, a deflated data set (it could hide any amount of data), a
-        compressed frame of another size than the data set says, or data that pydicom cannot decode.
+        There are no pixel data or several frames, the data set is deflated (it could expand to any
+        size), the size of a compressed frame differs from the data set, or pydicom cannot decode
+        it.
     """
     from pydicom import dcmread
     from pydicom.pixels import apply_color_lut, pixel_array
@@ -44,15 +50,17 @@ def decode_dicom(data: bytes) -> np.ndarray:
     from medaudit.data.readers.dicom_frame import check_frame
 
     if DEFLATED in data:
-        raise ValueError("the DICOM data set is deflated; write it with another transfer syntax")
+        raise ValueError("the DICOM data set is deflated; save it with another transfer syntax")
     dataset = dcmread(io.BytesIO(data), force=True)
     if "PixelData" not in dataset:
         raise ValueError("the DICOM file has no pixel data")
+    # Sizes are checked before decoding, first those of the data set, then those of the frame
+    # itself.
     depth = int(dataset.SamplesPerPixel) * -(-int(dataset.BitsAllocated) // 8)
     check_size(int(dataset.Rows), int(dataset.Columns), depth)
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frames != 1:
-        raise ValueError(f"the DICOM file holds {frames} frames; one is wanted")
+        raise ValueError(f"the DICOM file has {frames} frames; give one frame per file")
     check_frame(dataset)
     pixels = pixel_array(dataset)
     kind = dataset.PhotometricInterpretation
@@ -65,7 +73,10 @@ def decode_dicom(data: bytes) -> np.ndarray:
 
 
 def _by_level(pixels: np.ndarray, tone: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Return `tone` of pixels, computed once for each grey level of 8 or 16 bits."""
+    """Return `tone` applied to pixels; computed once per grey level if they have 8 or 16 bits."""
+    # An image has millions of pixels and at most 65536 levels: a lookup table saves
+    # floating-point arithmetic on every pixel. `tone` must see exactly the levels that occur,
+    # since stretching depends on the lowest and the highest.
     if pixels.itemsize > 2:
         return tone(pixels)
     plain = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
@@ -74,6 +85,7 @@ def _by_level(pixels: np.ndarray, tone: Callable[[np.ndarray], np.ndarray]) -> n
     for start in range(0, flat.size, _BLOCK):
         seen[flat[start : start + _BLOCK]] = True
     table = np.zeros(len(seen), np.uint8)
+    # `view` and not `astype`: codes are the bit patterns of what may be signed numbers.
     table[seen] = tone(np.flatnonzero(seen).astype(codes.dtype).view(plain.dtype))
     return cv2.LUT(codes, table)
 
@@ -82,9 +94,11 @@ def _stretched(values: np.ndarray) -> np.ndarray:
     return _to_bytes(_stretch(values))
 
 
-def _show(pixels: np.ndarray, dataset) -> np.ndarray:
+def _show(pixels: np.ndarray, dataset: "Dataset") -> np.ndarray:
+    """Return grey levels after the modality and VOI transformations."""
     from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
+    # The modality transformation comes first: VOI windows are in its unit (Hounsfield, for CT).
     values = apply_modality_lut(pixels, dataset).astype(np.float64)
     if dataset.get("VOILUTSequence"):
         bits = int(dataset.VOILUTSequence[0].LUTDescriptor[2])
@@ -97,7 +111,10 @@ def _show(pixels: np.ndarray, dataset) -> np.ndarray:
     return _stretched(values)
 
 
-def _window(values: np.ndarray, dataset) -> np.ndarray:
+def _window(values: np.ndarray, dataset: "Dataset") -> np.ndarray:
+    """Return values as shares of the first VOI window, 0 at its low end and 1 at its high end."""
+    # PS3.3 C.11.2.1.2: LINEAR maps centre - 0.5 - (width - 1) / 2 to 0; LINEAR_EXACT has no -0.5,
+    # -1.
     centre, width = _first(dataset.WindowCenter), _first(dataset.WindowWidth)
     function = dataset.get("VOILUTFunction") or "LINEAR"
     if function == "SIGMOID":
@@ -109,7 +126,8 @@ def _window(values: np.ndarray, dataset) -> np.ndarray:
     return (values - centre) / width + 0.5
 
 
-def _first(value) -> float:
+def _first(value: Any) -> float:
+    """Return a number, or the first of several: a file can offer more than one window."""
     return float(value[0] if hasattr(value, "__len__") and not isinstance(value, str) else value)
 
 

@@ -1,30 +1,37 @@
-"""What a compressed DICOM frame says of its size, asked before a decoder believes it."""
+"""Check the size in a compressed DICOM frame's own header, before a decoder reserves memory for it.
+
+The data set around the frame can announce a small image and the frame a huge one.
+"""
 
 import struct
+from typing import TYPE_CHECKING
 
 from pydicom.encaps import get_frame
 from pydicom.uid import RLELossless
 
 from medaudit.data.readers.limits import MAX_DECODED
 
-_NO_FRAME_HEADER = {0xC4, 0xC8, 0xCC}
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_NO_FRAME_HEADER = {0xC4, 0xC8, 0xCC}  # JPEG markers among C0 to CF that start no frame
 _RLE_HEADER = 64
 _RLE_EXPANSION = 64
 
 
-def check_frame(dataset) -> None:
-    """Compare a compressed frame with the data set around it.
+def check_frame(dataset: "Dataset") -> None:
+    """Compare the size of a compressed frame with that of the data set around it.
 
     Parameters
     ----------
     dataset : pydicom.Dataset
-        Of one frame, its pixel data not decoded.
+        Data set with one frame that is not decoded yet.
 
     Raises
     ------
     ValueError
-        The frame's own header tells other sizes than rows, columns and samples, or there is none;
-        run lengths add up to more than the picture.
+        Rows, columns or samples differ, the frame's header cannot be read, or the run lengths of an
+        RLE frame sum to more than the image.
     """
     syntax = dataset.file_meta.TransferSyntaxUID
     if not syntax.is_compressed:
@@ -36,15 +43,15 @@ def check_frame(dataset) -> None:
         return
     found = read_size(frame)
     if found is None:
-        raise ValueError(f"the frame is no {syntax.name} picture that can be read")
+        raise ValueError(f"the frame is not a readable {syntax.name} image")
     if found != wanted:
         raise ValueError(
-            f"the compressed frame has {found} rows, columns and samples, the data set says {wanted}"
+            f"the compressed frame has {found} rows, columns and samples, but the data set {wanted}"
         )
 
 
 def read_size(frame: bytes) -> tuple[int, int, int] | None:
-    """Return rows, columns and samples of a JPEG, JPEG-LS or JPEG 2000 frame, None of others."""
+    """Return rows, columns and samples of a JPEG, JPEG-LS or JPEG 2000 frame; None for others."""
     if frame[4:8] == b"jP  ":
         frame = _unwrap(frame)
     if frame[:4] == b"\xff\x4f\xff\x51" and len(frame) >= 42:
@@ -67,7 +74,7 @@ def _read_jpeg(frame: bytes) -> tuple[int, int, int] | None:
 
 
 def _unwrap(frame: bytes) -> bytes:
-    """Return the code stream of a JP2 file, which some writers put into a frame."""
+    """Return the code stream of a JP2 file, which some writers put into a frame as a whole."""
     place = 0
     while place + 8 <= len(frame):
         size = int.from_bytes(frame[place : place + 4], "big")
@@ -80,7 +87,10 @@ def _unwrap(frame: bytes) -> bytes:
 
 
 def _check_runs(frame: bytes, pixels: int) -> None:
-    """Add up run lengths where they could be more than a picture may have."""
+    """Raise a ValueError if the run lengths of an RLE frame sum to more than the image's pixels.
+
+    A frame too short to expand beyond the memory limit is not checked: run by run, this is slow.
+    """
     if len(frame) * _RLE_EXPANSION <= MAX_DECODED:
         return
     count, *offsets = struct.unpack("<16I", frame[:_RLE_HEADER])
@@ -88,10 +98,12 @@ def _check_runs(frame: bytes, pixels: int) -> None:
     most = pixels + 128  # a writer may pad
     for start, end in zip(starts, starts[1:], strict=False):
         if not _RLE_HEADER <= start <= end or _add_runs(frame, start, end, most) > most:
-            raise ValueError("its run lengths add up to more than the picture has pixels")
+            raise ValueError("its run lengths sum to more pixels than the image has")
 
 
 def _add_runs(frame: bytes, place: int, end: int, most: int) -> int:
+    # PackBits: 0-127 copies code + 1 bytes, 129-255 repeats one byte 257 - code times, 128 is
+    # empty.
     total = 0
     while place < end and total <= most:
         code = frame[place]

@@ -1,4 +1,4 @@
-"""Read an owner's Excel sheet: its values alone, and no more of them than a table of patients has."""
+"""Read the first sheet of an Excel file: values only, up to a size limit."""
 
 import zipfile
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ from medaudit.core.errors import MedauditError
 
 LARGEST = 1 << 28
 """Bytes of the unpacked file."""
-WIDEST = 1000
-LONGEST = 1_048_576
+WIDEST = 1000  # columns
+LONGEST = 1_048_576  # rows: Excel's own limit
 _BLANK = {"", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "<NA>", "#N/A"}
 
 
@@ -21,8 +21,8 @@ def read_cells(path: Path) -> Iterator[tuple]:
     Raises
     ------
     MedauditError
-        The file is no Excel file, is damaged, unpacks to more than `LARGEST` bytes, declares
-        entities, or has more than `WIDEST` columns.
+        The file is not an Excel file, is damaged, unpacks to more than `LARGEST` bytes, declares
+        XML entities, or has more than `WIDEST` columns or `LONGEST` rows.
     """
     from openpyxl import load_workbook
 
@@ -31,26 +31,28 @@ def read_cells(path: Path) -> Iterator[tuple]:
         book = load_workbook(path, read_only=True, data_only=True, keep_links=False)
         try:
             sheet = book.worksheets[0]
-            sheet.reset_dimensions()  # some writers leave a wrong size in the file
+            sheet.reset_dimensions()  # some programs write a wrong size into the file
             for number, row in enumerate(sheet.iter_rows(values_only=True), start=1):
                 if len(row) > WIDEST or number > LONGEST:
                     raise ValueError(f"row {number} has {len(row)} cells")
                 yield row
         finally:
             book.close()
-    except Exception as error:  # openpyxl raises errors of many kinds on damaged files
-        raise MedauditError(f"cannot read {path}: {error or type(error).__name__}") from error
+    except Exception as error:  # openpyxl raises errors of any kind on damaged files
+        raise MedauditError(
+            f"cannot read {path}: {str(error) or type(error).__name__}; save it again as .xlsx"
+        ) from error
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Return the first sheet as text by the names in its first row, blanks missing.
+    """Return the first sheet as text, with the names of its first row; blanks are missing.
 
-    Whole numbers have no decimal point, whatever their type in the file; empty rows are left out.
+    Whole numbers have no decimal point, whatever their type in the file; empty rows are dropped.
 
     Raises
     ------
     MedauditError
-        As `read_cells`; a name stands twice, or there is no row.
+        As `read_cells`; or a column name is duplicated, or there is no row.
     """
     rows = [[_as_text(cell) for cell in row] for row in read_cells(path)]
     rows = [row for row in rows if any(cell is not None for cell in row)]
@@ -58,8 +60,8 @@ def read_table(path: Path) -> pd.DataFrame:
         raise MedauditError(f"{path} is empty; give the owner's table")
     names = [name.strip() if name else f"Unnamed: {k}" for k, name in enumerate(rows[0])]
     if len(set(names)) < len(names):
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise MedauditError(f"{path} has the columns {twice} more than once; keep one of each")
+        duplicate = sorted({name for name in names if names.count(name) > 1})
+        raise MedauditError(f"{path} has duplicate columns {duplicate}; keep one of each")
     width = len(names)
     cells = [(row + [None] * width)[:width] for row in rows[1:]]
     return pd.DataFrame(cells, columns=names, dtype="str")
@@ -73,6 +75,8 @@ def _as_text(cell: object) -> str | None:
 
 
 def _check_archive(path: Path) -> None:
+    # An .xlsx file is a zip archive of XML: refuse zip bombs, and document types, with which a few
+    # nested entities expand to any size ("billion laughs").
     with zipfile.ZipFile(path) as archive:
         total = sum(info.file_size for info in archive.infolist())
         if total > LARGEST:

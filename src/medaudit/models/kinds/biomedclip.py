@@ -1,4 +1,4 @@
-"""BiomedCLIP: a ViT and PubMedBERT, in open_clip's layout with a timm trunk.
+"""BiomedCLIP: ViT-B/16 with PubMedBERT, in open_clip's layout with a timm trunk.
 
 Zhang et al., "BiomedCLIP: a multimodal biomedical foundation model pretrained from fifteen million
 scientific image-text pairs", 2023.
@@ -12,16 +12,16 @@ import torch
 from torch import nn
 
 from medaudit.core.errors import MedauditError
-from medaudit.models.bert import UNUSED, BertText, WordPieces
-from medaudit.models.interface import ImageInput
+from medaudit.models.bert_text import UNUSED, BertText, WordPieces
+from medaudit.models.interface import ImageInput, ModelSettings
 from medaudit.models.vision_language import (
     ImageTower,
     Towers,
     VisionLanguageEncoder,
-    fill,
-    finish,
+    load_towers,
     open_weights,
-    rename,
+    rename_keys,
+    with_golden_check,
 )
 
 VOCABULARY = 30522
@@ -34,14 +34,14 @@ _RULES = [
 ]
 
 
-def build(settings: dict) -> VisionLanguageEncoder:
-    """Build BiomedCLIP from its folder.
+def build(settings: ModelSettings) -> VisionLanguageEncoder:
+    """Build BiomedCLIP from its ``open_clip_pytorch_model.bin``.
 
     Parameters
     ----------
     settings : dict
-        ``weights``; ``tokenizer`` (folder with PubMedBERT's ``vocab.txt``; by default that of the
-        weights); ``arguments``: changes to the standard sizes, ``embed_dim``, ``image``
+        ``weights``; ``tokenizer`` (folder with PubMedBERT's ``vocab.txt``; by default the folder of
+        the weights); ``arguments``: changes to the standard sizes, ``embed_dim``, ``image``
         (`timm.create_model`) and ``text`` (`transformers.BertConfig`).
     """
     state, path, description = open_weights(settings)
@@ -54,7 +54,7 @@ def build(settings: dict) -> VisionLanguageEncoder:
         _text_tower(text, dimension),
         ("logit_scale",),
     )
-    fill(towers, rename(state, _RULES), settings, path, allow_extra=UNUSED)
+    load_towers(towers, rename_keys(state, _RULES), settings, path, allow_extra=UNUSED)
     encoder = VisionLanguageEncoder(
         towers,
         WordPieces(settings, text["vocab_size"], CONTEXT),
@@ -62,11 +62,11 @@ def build(settings: dict) -> VisionLanguageEncoder:
         description,
         logit_scale=towers.logit_scale.exp().item(),
     )
-    return finish(encoder, settings)
+    return with_golden_check(encoder, settings)
 
 
 def first_token(hidden: tuple[torch.Tensor, ...], mask: torch.Tensor) -> torch.Tensor:
-    """Return [CLS] of the last layer."""
+    """Return the last layer's vector of [CLS]."""
     return hidden[-1][:, 0]
 
 
@@ -87,7 +87,7 @@ def _text_tower(arguments: dict, dimension: int) -> BertText:
 
 
 def _check_config(path: Path, dimension: int) -> None:
-    """Compare the owner's config, where it lies beside the weights, with what is built here."""
+    """Compare the owner's config, if it is next to the weights, with what is built here."""
     if not path.is_file():
         return
     config = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
@@ -112,4 +112,6 @@ def _check_config(path: Path, dimension: int) -> None:
         f"{key}: {found[key]!r}, not {built[key]!r}" for key in built if found[key] != built[key]
     ]
     if other:
-        raise MedauditError(f"{path} is not the config of BiomedCLIP ({'; '.join(other)})")
+        raise MedauditError(
+            f"{path} is not the config of BiomedCLIP ({'; '.join(other)}): give the owner's folder"
+        )

@@ -1,4 +1,4 @@
-"""CLIP and all that share its layout: OpenAI, open_clip, PubMedCLIP, and Hugging Face's (PLIP).
+"""CLIP, in the layout of OpenAI and open_clip (PubMedCLIP) or of Hugging Face (PLIP).
 
 Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", 2021.
 """
@@ -11,17 +11,17 @@ import torch
 from torch import nn
 
 from medaudit.core.errors import MedauditError
-from medaudit.models.interface import ImageInput
+from medaudit.models.interface import ImageInput, ModelSettings
 from medaudit.models.vision_language import (
     ImageTower,
     Towers,
     VisionLanguageEncoder,
-    fill,
-    finish,
-    fuse,
+    join_layers,
+    load_towers,
     open_weights,
-    rename,
-    transpose,
+    rename_keys,
+    transpose_key,
+    with_golden_check,
 )
 
 _OPENAI_SCALARS = ("input_resolution", "context_length", "vocab_size")
@@ -41,6 +41,7 @@ _VISUAL_TO_TIMM = [
     (rf"image\.trunk\.{_BLOCK}mlp\.c_proj", r"image.trunk.blocks.\1.mlp.fc2"),
     (r"(token_embedding|positional_embedding|transformer|ln_final|text_projection)", r"text.\1"),
 ]
+# Hugging Face's CLIP has the typing error "pre_layrnorm" in its published keys.
 _HF_TO_OPENAI = [
     (r"(vision_model|text_model)\.(encoder\.)?", r"\1."),
     (r"vision_model\.", "visual."),
@@ -61,25 +62,25 @@ _HF_TO_OPENAI = [
 ]
 
 
-def build(settings: dict) -> VisionLanguageEncoder:
-    """Build a CLIP from its file, in any of its layouts.
+def build(settings: ModelSettings) -> VisionLanguageEncoder:
+    """Build a CLIP model from its file, whichever of the layouts it has.
 
     Parameters
     ----------
     settings : dict
-        ``architecture`` is a name of open_clip, e.g. ``ViT-B-16-quickgelu``; ``arguments`` changes
-        parts of it (``embed_dim``, ``vision_cfg``, ``text_cfg``).
+        ``architecture`` is a name of open_clip, e.g. ``ViT-B-16-quickgelu``; ``arguments``
+        overrides parts of its configuration (``embed_dim``, ``vision_cfg``, ``text_cfg``).
 
     Raises
     ------
     MedauditError
-        The file does not fit, or was made with another activation than the architecture says.
+        The file does not fit, or was trained with another activation than the architecture has.
     """
     state, path, description = open_weights(settings)
     config = _config(settings)
     _check_activation(config, state, path)
     towers = Towers(_image_tower(config), _text_tower(config), ("logit_scale",))
-    fill(towers, _to_towers(state), settings, path)
+    load_towers(towers, _to_towers(state), settings, path)
     encoder = VisionLanguageEncoder(
         towers,
         lambda texts: (tokenize(texts, config["text_cfg"]["context_length"]),),
@@ -87,7 +88,7 @@ def build(settings: dict) -> VisionLanguageEncoder:
         {**description, "architecture": settings["architecture"]},
         logit_scale=towers.logit_scale.exp().item(),
     )
-    return finish(encoder, settings)
+    return with_golden_check(encoder, settings)
 
 
 def tokenize(texts: list[str], context_length: int = 77) -> torch.Tensor:
@@ -102,7 +103,7 @@ def _tokenizer():
     return SimpleTokenizer()
 
 
-def _config(settings: dict) -> dict:
+def _config(settings: ModelSettings) -> dict:
     from open_clip import get_model_config
 
     config = get_model_config(settings["architecture"])
@@ -112,8 +113,8 @@ def _config(settings: dict) -> dict:
         or "hf_model_name" in config["text_cfg"]
     ):
         raise MedauditError(
-            f"model {settings.get('name', 'clip')}: architecture {settings['architecture']!r} is no "
-            "plain CLIP of open_clip; known are e.g. ViT-B-16, ViT-B-16-quickgelu, ViT-B-32"
+            f"model {settings.get('name', 'clip')}: architecture {settings['architecture']!r} is not "
+            "a plain CLIP of open_clip; use e.g. ViT-B-16, ViT-B-16-quickgelu or ViT-B-32"
         )
     given = settings.get("arguments", {})
     towers = {key: {**config[key], **given.get(key, {})} for key in ("vision_cfg", "text_cfg")}
@@ -150,7 +151,9 @@ def _text_tower(config: dict) -> nn.Module:
 
 
 def _check_activation(config: dict, state: dict, path: Path) -> None:
-    """Compare the activation with what the file or the owner's config beside it says."""
+    """Compare the activation with the one the file, or the owner's config next to it, asks for."""
+    # QuickGELU and GELU have no weights: a file trained with one loads into the other without an
+    # error and gives wrong embeddings. OpenAI's archive is known by its scalars.
     says, source = None, None
     if "input_resolution" in state:
         says, source = True, f"{path.name} is OpenAI's archive, which"
@@ -161,7 +164,7 @@ def _check_activation(config: dict, state: dict, path: Path) -> None:
     if says is not None and says != config["quick_gelu"]:
         names = {True: "QuickGELU", False: "exact GELU"}
         raise MedauditError(
-            f"{source} uses {names[says]}, but the architecture in the catalogue means "
+            f"{source} uses {names[says]}, but the architecture in the catalogue has "
             f"{names[config['quick_gelu']]}: the weights would load and give wrong embeddings. "
             "Set `architecture` to the name with (or without) -quickgelu"
         )
@@ -176,12 +179,12 @@ def _quick_gelu(content: dict) -> bool | None:
 
 
 def _to_towers(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Rename either layout to the towers' own names."""
+    """Rename the keys of any of the layouts to those of `Towers`."""
     state = {key: value for key, value in state.items() if key not in _OPENAI_SCALARS}
     if any(key.startswith("vision_model.") for key in state):
         state = _hf_to_openai(state)
-    state = transpose(state, "visual.proj", "image.projection.weight")
-    state = rename(state, _VISUAL_TO_TIMM)
+    state = transpose_key(state, "visual.proj", "image.projection.weight")
+    state = rename_keys(state, _VISUAL_TO_TIMM)
     for name, axes in (("cls_token", 2), ("pos_embed", 1)):
         key = f"image.trunk.{name}"
         if key in state:
@@ -191,7 +194,7 @@ def _to_towers(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def _hf_to_openai(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     state = {key: value for key, value in state.items() if not key.endswith(".position_ids")}
-    state = fuse(state, ("q_proj", "k_proj", "v_proj"), "in_proj")
-    state = transpose(state, "visual_projection.weight", "visual.proj")
-    state = transpose(state, "text_projection.weight", "text_projection")
-    return rename(state, _HF_TO_OPENAI)
+    state = join_layers(state, ("q_proj", "k_proj", "v_proj"), "in_proj")
+    state = transpose_key(state, "visual_projection.weight", "visual.proj")
+    state = transpose_key(state, "text_projection.weight", "text_projection")
+    return rename_keys(state, _HF_TO_OPENAI)

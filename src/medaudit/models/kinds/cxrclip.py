@@ -1,4 +1,4 @@
-"""CXR-CLIP: a ResNet-50 or Swin-T and Bio_ClinicalBERT.
+"""CXR-CLIP: ResNet-50 or Swin-T with Bio_ClinicalBERT.
 
 You et al., "CXR-CLIP: Toward Large Scale Chest X-ray Language-Image Pre-training", MICCAI 2023.
 """
@@ -7,18 +7,18 @@ import timm
 import torch
 from torch import nn
 
-from medaudit.models.bert import CLINICAL_VOCABULARY, UNUSED, BertText, WordPieces
-from medaudit.models.interface import ImageInput
-from medaudit.models.swin import hf_to_timm
+from medaudit.models.bert_text import CLINICAL_VOCABULARY, UNUSED, BertText, WordPieces
+from medaudit.models.interface import ImageInput, ModelSettings
+from medaudit.models.swin_layout import hf_to_timm
 from medaudit.models.vision_language import (
     ImageTower,
     Towers,
     VisionLanguageEncoder,
-    choice,
-    fill,
-    finish,
+    check_choice,
+    load_towers,
     open_weights,
-    rename,
+    rename_keys,
+    with_golden_check,
 )
 
 TOKENS = 256
@@ -32,14 +32,14 @@ _RULES = [
 
 
 class FirstCorner(nn.Module):
-    """Take the first position of a Swin's last map, which the owner's code takes for [CLS]."""
+    """Takes the first position of the last feature map: the owner's code treats it as [CLS]."""
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Return ``[b, f]`` of ``[b, rows, columns, f]``."""
+        """Return ``[b, f]``, the top left corner of ``[b, rows, columns, f]``."""
         return features[:, 0, 0]
 
 
-def build(settings: dict) -> VisionLanguageEncoder:
+def build(settings: ModelSettings) -> VisionLanguageEncoder:
     """Build a CXR-CLIP from its ``.tar``.
 
     Parameters
@@ -49,7 +49,8 @@ def build(settings: dict) -> VisionLanguageEncoder:
         Bio_ClinicalBERT's ``vocab.txt``); ``arguments`` as in `medaudit.models.kinds.gloria.build`.
     """
     state, path, description = open_weights(settings)
-    arguments, kind = settings.get("arguments", {}), choice(settings, "image_tower", TRUNKS)
+    arguments = settings.get("arguments", {})
+    kind = check_choice(settings, "image_tower", settings["image_tower"], TRUNKS)
     text = {"vocab_size": CLINICAL_VOCABULARY, **arguments.get("text", {})}
     dimension = arguments.get("embed_dim", 512)
     towers = Towers(
@@ -59,7 +60,7 @@ def build(settings: dict) -> VisionLanguageEncoder:
     )
     if kind == "swin":
         state = hf_to_timm(state, "image_encoder.image_encoder.")
-    fill(towers, rename(state, _RULES), settings, path, allow_extra=UNUSED)
+    load_towers(towers, rename_keys(state, _RULES), settings, path, allow_extra=UNUSED)
     encoder = VisionLanguageEncoder(
         towers,
         WordPieces(settings, text["vocab_size"], TOKENS),
@@ -67,11 +68,11 @@ def build(settings: dict) -> VisionLanguageEncoder:
         {**description, "image_tower": kind},
         logit_scale=towers.logit_scale.exp().item(),
     )
-    return finish(encoder, settings)
+    return with_golden_check(encoder, settings)
 
 
 def last_token(hidden: tuple[torch.Tensor, ...], mask: torch.Tensor) -> torch.Tensor:
-    """Return the last attended token, [SEP], of the last layer."""
+    """Return the last layer's vector of the last token that is not padding, [SEP]."""
     return hidden[-1][torch.arange(len(mask)), mask.sum(dim=1) - 1]
 
 

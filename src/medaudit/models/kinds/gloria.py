@@ -1,8 +1,8 @@
-"""GLoRIA: a ResNet-50 and Bio_ClinicalBERT trained on CheXpert images and reports.
+"""GLoRIA: ResNet-50 with Bio_ClinicalBERT, trained on CheXpert images and reports.
 
 Huang et al., "GLoRIA: A Multimodal Global-Local Representation Learning Framework for
-Label-efficient Medical Image Recognition", ICCV 2021. Only its global representation is used: it
-can be stored once for an image. (The local one is 361 vectors an image.)
+Label-efficient Medical Image Recognition", ICCV 2021. Only its global representation is used, one
+vector per image. (The local representation has 361 vectors per image.)
 """
 
 import re
@@ -14,24 +14,24 @@ import torch
 from torch import nn
 
 from medaudit.core.errors import MedauditError
-from medaudit.models.bert import CLINICAL_VOCABULARY, UNUSED, BertText, WordPieces
-from medaudit.models.interface import ImageInput
+from medaudit.models.bert_text import CLINICAL_VOCABULARY, UNUSED, BertText, WordPieces
+from medaudit.models.interface import ImageInput, ModelSettings
 from medaudit.models.vision_language import (
     ImageTower,
     Towers,
     VisionLanguageEncoder,
-    fill,
-    finish,
+    load_towers,
     make_square,
     open_weights,
-    rename,
+    rename_keys,
+    with_golden_check,
 )
 
 TOKENS = 97
 INNER_SIZE = 299
 RESIZE, CROP = 256, 224
 TEMPERATURE = 10.0
-"""What multiplies the cosine in the global loss (temp3 of the owner's configuration)."""
+"""Factor of the cosine in the global loss (temp3 of the owner's configuration)."""
 
 _RULES = [
     (r"gloria\.img_encoder\.model\.", "image.trunk."),
@@ -42,20 +42,20 @@ _RULES = [
 
 
 class GloriaTower(ImageTower):
-    """The image tower, which enlarges what it is given to 299 x 299 as the owner's does."""
+    """Image tower that first enlarges its input to 299 x 299, as the owner's does."""
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return the global embedding ``[b, d]``."""
         size = (INNER_SIZE, INNER_SIZE)
-        mode = {"mode": "bilinear", "align_corners": True}
-        return super().forward(nn.functional.interpolate(pixels, size, **mode))
+        enlarged = nn.functional.interpolate(pixels, size, mode="bilinear", align_corners=True)
+        return super().forward(enlarged)
 
 
 class GloriaEncoder(VisionLanguageEncoder):
-    """GLoRIA with the owner's preprocessing, which is OpenCV's."""
+    """GLoRIA with the owner's preprocessing, which uses OpenCV's resizing."""
 
     def prepare(self, images: np.ndarray) -> torch.Tensor:
-        """Resize the longest side to 256 by area, pad to a square, crop the middle 224."""
+        """Resize the longest side to 256 (area average), pad to a square, crop the middle 224."""
         longest, crop = self.input.size * RESIZE // CROP, self.input.size
         resized = np.stack([_resize_longest(image, longest) for image in images])
         start = (longest - crop) // 2
@@ -63,8 +63,8 @@ class GloriaEncoder(VisionLanguageEncoder):
         return super().prepare(cropped)
 
 
-def build(settings: dict) -> GloriaEncoder:
-    """Build GLoRIA from its Lightning checkpoint.
+def build(settings: ModelSettings) -> GloriaEncoder:
+    """Build GLoRIA from its PyTorch Lightning checkpoint.
 
     Parameters
     ----------
@@ -82,8 +82,9 @@ def build(settings: dict) -> GloriaEncoder:
         GloriaTower(trunk, nn.Linear(trunk.num_features, width)),
         BertText(text, sum_of_last_four, nn.Identity()),
     )
+    # Part of the owner's file that is not used here; built so that loading stays strict.
     towers.local = nn.Conv2d(trunk.feature_info[3]["num_chs"], width, 1, bias=False)
-    fill(towers, rename(state, _RULES), settings, path, allow_extra=UNUSED)
+    load_towers(towers, rename_keys(state, _RULES), settings, path, allow_extra=UNUSED)
     encoder = GloriaEncoder(
         towers,
         WordPieces(settings, text["vocab_size"], TOKENS, clean_report),
@@ -92,30 +93,28 @@ def build(settings: dict) -> GloriaEncoder:
         logit_scale=TEMPERATURE,
         square="pad",
     )
-    return finish(encoder, settings)
+    return with_golden_check(encoder, settings)
 
 
 def sum_of_last_four(hidden: tuple[torch.Tensor, ...], mask: torch.Tensor) -> torch.Tensor:
-    """Return the owner's sentence vector.
-
-    It sums the last four layers, sums word pieces to words, sets what follows [SEP] to zero and
-    averages over all 97 positions: so it is the masked sum over 97, whatever the padding.
-    """
+    """Return the owner's sentence vector: the masked sum of the last four layers, divided by 97."""
+    # The owner's code sums the last four layers, sums word pieces to words, sets everything after
+    # [SEP] to zero and averages over all 97 positions. Summing pieces first changes no total.
     summed = torch.stack(hidden[-4:]).sum(dim=0)
     return (summed * mask[..., None]).sum(dim=1) / TOKENS
 
 
 def clean_report(text: str) -> str:
-    """Return the words of a text as the owner cleans it.
+    """Return a text cleaned as in the owner's code: lower-case words without punctuation.
 
-    Sentences end at a point or at a number with a point; punctuation goes, and so do sentences of
-    one word. A text of nothing else keeps them: the owner's code would embed an empty text, so
-    that the prompts "Edema" and "Cardiomegaly" would be the same.
+    Sentences end at a full stop or at a number with a full stop; sentences of one word are
+    removed. A text that has only such sentences keeps them: the owner's code would embed an empty
+    text, which makes the prompts "Edema" and "Cardiomegaly" the same.
 
     Raises
     ------
     MedauditError
-        The text holds no word.
+        The text contains no word.
     """
     sentences = re.split(r"[0-9]+\.|\.", text.replace("\n", " "))
     words = [re.findall(r"\w+", sentence.lower()) for sentence in sentences]
@@ -124,7 +123,10 @@ def clean_report(text: str) -> str:
     plain = [word.encode("ascii", "ignore").decode() for word in kept]
     cleaned = " ".join(word for word in plain if word)
     if not cleaned:
-        raise MedauditError(f"the prompt {text!r} holds no word that GLoRIA would read")
+        raise MedauditError(
+            f"the prompt {text!r} contains no word that GLoRIA reads (letters or digits, ASCII); "
+            "reword it"
+        )
     return cleaned
 
 

@@ -1,4 +1,4 @@
-"""MedCLIP: a Swin-T or ResNet-50 and Bio_ClinicalBERT, trained on CheXpert and MIMIC-CXR.
+"""MedCLIP: Swin-T or ResNet-50 with Bio_ClinicalBERT, trained on CheXpert and MIMIC-CXR.
 
 Wang et al., "MedCLIP: Contrastive Learning from Unpaired Medical Images and Text", EMNLP 2022.
 """
@@ -7,22 +7,22 @@ import timm
 import torch
 from torch import nn
 
-from medaudit.models.bert import CLINICAL_VOCABULARY, UNUSED, BertText, WordPieces
-from medaudit.models.interface import ImageInput
-from medaudit.models.swin import hf_to_timm
+from medaudit.models.bert_text import CLINICAL_VOCABULARY, UNUSED, BertText, WordPieces
+from medaudit.models.interface import ImageInput, ModelSettings
+from medaudit.models.swin_layout import hf_to_timm
 from medaudit.models.vision_language import (
     ImageTower,
     Towers,
     VisionLanguageEncoder,
-    choice,
-    fill,
-    finish,
+    check_choice,
+    load_towers,
     open_weights,
-    rename,
+    rename_keys,
+    with_golden_check,
 )
 
 TOKENS = 77
-LARGEST_LOG_SCALE = 4.6052
+LARGEST_LOG_SCALE = 4.6052  # log(100), to which the owner's code clips the scale
 TRUNKS = {"vit": "swin_tiny_patch4_window7_224", "resnet50": "resnet50"}
 POOLINGS = ("alone", "batch")
 _RULES = [
@@ -34,21 +34,23 @@ _RULES = [
 ]
 
 
-def build(settings: dict) -> VisionLanguageEncoder:
-    """Build either MedCLIP from its ``pytorch_model.bin``.
+def build(settings: ModelSettings) -> VisionLanguageEncoder:
+    """Build MedCLIP, with either image tower, from its ``pytorch_model.bin``.
 
     Parameters
     ----------
     settings : dict
         ``weights``; ``image_tower``: ``vit`` (Swin-T) or ``resnet50``; ``text_pooling``:
-        ``alone`` (each prompt by itself, the default) or ``batch`` (the owner's: a prompt's
-        embedding depends on the padding, thus on the prompts encoded with it); ``tokenizer``
-        (folder with Bio_ClinicalBERT's ``vocab.txt``); ``arguments`` as in
+        ``alone`` (each prompt is encoded by itself, the default) or ``batch`` (as the owner does:
+        the embedding of a prompt depends on the padding, and so on the prompts encoded together
+        with it); ``tokenizer`` (folder with Bio_ClinicalBERT's ``vocab.txt``); ``arguments`` as in
         `medaudit.models.kinds.gloria.build`.
     """
     state, path, description = open_weights(settings)
-    arguments, kind = settings.get("arguments", {}), choice(settings, "image_tower", TRUNKS)
-    pooling = choice({"text_pooling": "alone", **settings}, "text_pooling", POOLINGS)
+    arguments = settings.get("arguments", {})
+    kind = check_choice(settings, "image_tower", settings["image_tower"], TRUNKS)
+    pooling = settings.get("text_pooling", "alone")
+    check_choice(settings, "text_pooling", pooling, POOLINGS)
     text = {"vocab_size": CLINICAL_VOCABULARY, **arguments.get("text", {})}
     dimension = arguments.get("embed_dim", 512)
     trunk = timm.create_model(TRUNKS[kind], num_classes=0, **arguments.get("image", {}))
@@ -60,7 +62,7 @@ def build(settings: dict) -> VisionLanguageEncoder:
     )
     if kind == "vit":
         state = hf_to_timm(state, "vision_model.model.")
-    fill(towers, rename(state, _RULES), settings, path, allow_extra=UNUSED)
+    load_towers(towers, rename_keys(state, _RULES), settings, path, allow_extra=UNUSED)
     encoder = VisionLanguageEncoder(
         towers,
         WordPieces(settings, text["vocab_size"], TOKENS),
@@ -70,9 +72,10 @@ def build(settings: dict) -> VisionLanguageEncoder:
         square="pad",
         texts_at_once=1 if pooling == "alone" else None,
     )
-    return finish(encoder, settings)
+    return with_golden_check(encoder, settings)
 
 
 def mean_of_three(hidden: tuple[torch.Tensor, ...], mask: torch.Tensor) -> torch.Tensor:
-    """Return the mean over all positions, padding included, of layers 1, 2 and the last."""
+    """Return the owner's sentence vector: the mean over layers 1, 2, last and all positions."""
+    # The mean is over padding too (the mask is not used): this is why text_pooling matters.
     return torch.stack([hidden[1], hidden[2], hidden[-1]], dim=1).mean(dim=2).mean(dim=1)

@@ -1,22 +1,23 @@
-"""The untrained control: a fixed random projection of the pixels, in NumPy alone.
+"""The untrained control: a fixed random projection of the pixels, computed with NumPy.
 
-What a probe reaches on it is owed to the pixels and the labels, not to any pretraining.
+The result of a probe on it is due to the pixels and the labels, not to any pretraining.
 """
 
 import numpy as np
 
 from medaudit.core.seeds import generator
+from medaudit.models.interface import ModelSettings
 
 SIDE = 32
 
 
-def build(settings: dict) -> "Pixels":
-    """Build the projection to ``settings["dimension"]`` numbers."""
+def build(settings: ModelSettings) -> "Pixels":
+    """Build the projection to embeddings of length ``settings["dimension"]``."""
     return Pixels(settings["dimension"])
 
 
 class Pixels:
-    """Area-average to 32 x 32 grey, standardise each image, project with Gaussian weights.
+    """Encoder: area-average to 32 x 32 grey, standardise per image, project with Gaussian weights.
 
     Parameters
     ----------
@@ -24,12 +25,14 @@ class Pixels:
         Length of an embedding.
     """
 
+    uses_torch = False
+
     def __init__(self, dimension: int) -> None:
         weights = generator("pixels", dimension).standard_normal((SIDE * SIDE, dimension))
         self.weights = (weights / SIDE).astype(np.float32)
 
     def encode_images(self, images: np.ndarray) -> np.ndarray:
-        """Return float32 ``[b, dimension]``; an image of one grey level gives zeros."""
+        """Return float32 ``[b, dimension]``; a uniform image gives zeros."""
         grey = images.mean(axis=-1) if images.ndim == 4 else images
         rows, columns = (area_weights(length) for length in grey.shape[1:])
         small = (rows @ grey.astype(np.float32) @ columns.T).reshape(len(grey), -1)

@@ -11,16 +11,16 @@ from torch import nn
 from transformers import SiglipTextConfig, SiglipTextModel
 
 from medaudit.core.errors import MedauditError
-from medaudit.models.interface import ImageInput
+from medaudit.models.interface import ImageInput, ModelSettings
 from medaudit.models.vision_language import (
     ImageTower,
     Towers,
     VisionLanguageEncoder,
-    fill,
-    finish,
-    fuse,
+    join_layers,
+    load_towers,
     open_weights,
-    rename,
+    rename_keys,
+    with_golden_check,
 )
 from medaudit.models.weights.files import resolve_weights
 
@@ -44,7 +44,7 @@ _RULES = [
 
 
 class SiglipText(nn.Module):
-    """The text tower: the last position of a fixed length, through its head.
+    """Text tower: the last position of a text of fixed length, projected by the head.
 
     Parameters
     ----------
@@ -57,22 +57,23 @@ class SiglipText(nn.Module):
         self.model = SiglipTextModel(SiglipTextConfig(**arguments))
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        """Return embeddings ``[m, d]`` for ids ``[m, length]``; padding is attended to."""
+        """Return embeddings ``[m, d]`` for ids ``[m, length]``."""
+        # Without a mask: SigLIP was trained to attend to its padding.
         return self.model(input_ids=ids).pooler_output
 
 
 class SentencePieces:
-    """SigLIP's tokenizer, read from ``tokenizer.json`` when it is first needed.
+    """SigLIP's tokenizer; reads ``tokenizer.json`` when it is first called.
 
     Parameters
     ----------
     settings : dict
         The catalogue entry; ``tokenizer`` names the folder.
     length : int
-        Every text is cut or padded to so many tokens, as SigLIP was trained.
+        Number of tokens to which every text is cut or padded, as SigLIP was trained.
     """
 
-    def __init__(self, settings: dict, length: int) -> None:
+    def __init__(self, settings: ModelSettings, length: int) -> None:
         self.settings, self.length = settings, length
 
     def __call__(self, texts: list[str]) -> tuple[torch.Tensor]:
@@ -85,24 +86,26 @@ class SentencePieces:
 
         path = resolve_weights(self.settings, "tokenizer") / "tokenizer.json"
         if not path.is_file():
-            raise MedauditError(f"there is no {path}: SigLIP's own tokenizer file is needed")
+            raise MedauditError(f"there is no {path}: put SigLIP's own tokenizer file there")
         tokenizer = Tokenizer.from_file(str(path))
         end = tokenizer.token_to_id("</s>")
         if end is None:
-            raise MedauditError(f"{path} knows no </s>: it is not the tokenizer of SigLIP")
+            raise MedauditError(
+                f"{path} has no token </s>: it is not SigLIP's tokenizer; get the owner's file"
+            )
         tokenizer.enable_truncation(self.length)
         tokenizer.enable_padding(length=self.length, pad_id=end, pad_token="</s>")
         return tokenizer
 
 
-def build(settings: dict) -> VisionLanguageEncoder:
-    """Build a SigLIP from its ``model.safetensors``.
+def build(settings: ModelSettings) -> VisionLanguageEncoder:
+    """Build SigLIP or MedSigLIP from its ``model.safetensors``.
 
     Parameters
     ----------
     settings : dict
         ``weights``; ``tokenizer`` (folder with ``tokenizer.json``); ``arguments``: changes to the
-        sizes of base/16 at 224 pixels, ``image`` (timm's `VisionTransformer`) and ``text``
+        sizes of base/16 with 224 pixels, ``image`` (timm's `VisionTransformer`) and ``text``
         (`transformers.SiglipTextConfig`).
     """
     state, path, description = open_weights(settings)
@@ -117,7 +120,7 @@ def build(settings: dict) -> VisionLanguageEncoder:
         **arguments.get("image", {}),
     )
     towers = Towers(ImageTower(trunk, nn.Identity()), text, ("logit_scale", "logit_bias"))
-    fill(towers, _to_towers(state), settings, path)
+    load_towers(towers, _to_towers(state), settings, path)
     encoder = VisionLanguageEncoder(
         towers,
         SentencePieces(settings, text.model.config.max_position_embeddings),
@@ -128,18 +131,20 @@ def build(settings: dict) -> VisionLanguageEncoder:
         link="sigmoid",
         square="stretch",
     )
-    return finish(encoder, settings)
+    return with_golden_check(encoder, settings)
 
 
 def _to_towers(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Rename to the towers' own names; the file's scalars are ``[1]``, ours ``[]``."""
+    """Rename Hugging Face's keys to those of `Towers`, and reshape where the two differ."""
     kept = {key: value for key, value in state.items() if not key.endswith(".position_ids")}
     vision = {key: value for key, value in kept.items() if key.startswith("vision_model.")}
-    fused = fuse(vision, ("q_proj", "k_proj", "v_proj"), "qkv")
-    renamed = rename({**{key: kept[key] for key in kept.keys() - vision.keys()}, **fused}, _RULES)
+    fused = join_layers(vision, ("q_proj", "k_proj", "v_proj"), "qkv")
+    renamed = rename_keys(
+        {**{key: kept[key] for key in kept.keys() - vision.keys()}, **fused}, _RULES
+    )
     for name in ("logit_scale", "logit_bias"):
         if name in renamed:
-            renamed[name] = renamed[name].reshape(())
+            renamed[name] = renamed[name].reshape(())  # the file has shape [1]
     position = "image.trunk.pos_embed"
     if position in renamed:
         renamed[position] = renamed[position][None]
@@ -147,7 +152,7 @@ def _to_towers(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def _split_pool(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Split the pooling attention's joint projection: the first third asks, the rest answers."""
+    """Split the joint projection of the pooling attention into timm's query and key-value parts."""
     split = {}
     for key, value in state.items():
         if ".attn_pool.in_proj." in key:

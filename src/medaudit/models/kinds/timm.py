@@ -1,4 +1,4 @@
-"""Any timm architecture, with seeded random weights or a local checkpoint; nothing is downloaded."""
+"""Any timm architecture, with seeded random weights or a local checkpoint."""
 
 import json
 
@@ -7,31 +7,32 @@ import torch
 
 from medaudit.core.errors import MedauditError
 from medaudit.core.seeds import derive_seed
-from medaudit.models.interface import ImageInput
+from medaudit.models.interface import ImageInput, ModelSettings
 from medaudit.models.torch_encoder import TorchEncoder
+from medaudit.models.weights.checkpoint_layouts import to_timm
 from medaudit.models.weights.files import file_sha256
-from medaudit.models.weights.layouts import to_timm
 from medaudit.models.weights.load import check_golden, load_strict, read_state, resolve_weights
 
 
-def build(settings: dict) -> TorchEncoder:
+def build(settings: ModelSettings) -> TorchEncoder:
     """Build a frozen timm model without its classifier.
 
     Parameters
     ----------
     settings : dict
         ``architecture`` and ``arguments`` of `timm.create_model`; ``pooling`` (``global_pool``,
-        e.g. ``token`` or ``avg``); ``input``, see `medaudit.models.interface.ImageInput`; ``weights`` (a
-        file; null for seeded random weights) and ``sha256`` (may be null); ``layout``, whose names
-        the file has (`medaudit.models.weights.layouts.LAYOUTS`; timm's own by default); ``golden``, see
-        `medaudit.models.weights.load.check_golden`; ``drop_path``, the rate of stochastic depth while
-        it is trained (0 by default; it changes no initial weights).
+        e.g. ``token`` or ``avg``); ``input``, see `medaudit.models.interface.ImageInput`;
+        ``weights`` (a file; null for seeded random weights) and ``sha256`` (may be null);
+        ``layout``, the naming of the file's keys
+        (`medaudit.models.weights.checkpoint_layouts.LAYOUTS`; timm's own by default); ``golden``,
+        see `medaudit.models.weights.load.check_golden`; ``drop_path``, the rate of stochastic depth
+        in training (0 by default; it does not change initial weights).
 
     Raises
     ------
     MedauditError
-        There is no such architecture or file, arguments or input size do not fit it, or keys,
-        shapes or the hash of the weights differ.
+        The architecture or file does not exist, arguments or input size do not fit the
+        architecture, or keys, shapes or the hash of the weights differ.
     """
     image_input = ImageInput.from_settings(settings)
     module = create_module(settings, image_input)
@@ -52,12 +53,14 @@ def build(settings: dict) -> TorchEncoder:
     return encoder
 
 
-def create_module(settings: dict, image_input: ImageInput) -> torch.nn.Module:
-    """Create the architecture without classifier, with weights drawn from `weights_seed`."""
+def create_module(settings: ModelSettings, image_input: ImageInput) -> torch.nn.Module:
+    """Create the architecture without its classifier, with random weights from `weights_seed`."""
     name = settings["architecture"]
     if not timm.is_model(name):
         near = timm.list_models(f"*{name.split('_')[0]}*")[:10]
-        raise MedauditError(f"timm {timm.__version__} has no architecture {name!r}; near: {near}")
+        raise MedauditError(
+            f"timm {timm.__version__} has no architecture {name!r}; similar names: {near}"
+        )
     depth = {"drop_path_rate": settings["drop_path"]} if settings.get("drop_path") else {}
     arguments = {**settings.get("arguments", {}), **depth}
     with torch.random.fork_rng(devices=[]):
@@ -80,18 +83,19 @@ def create_module(settings: dict, image_input: ImageInput) -> torch.nn.Module:
     return module
 
 
-def weights_seed(settings: dict) -> int:
-    """Return the seed of random weights; it depends on architecture and arguments alone."""
+def weights_seed(settings: ModelSettings) -> int:
+    """Return the seed of random weights; it depends only on architecture and arguments."""
     arguments = json.dumps(settings.get("arguments", {}), sort_keys=True)
     return derive_seed("timm", settings["architecture"], arguments)
 
 
-def load_weights(module: torch.nn.Module, settings: dict) -> dict:
-    """Load the checkpoint strictly and return what the spec says of it.
+def load_weights(module: torch.nn.Module, settings: ModelSettings) -> dict:
+    """Load the checkpoint strictly; return its hash and which keys were not loaded.
 
-    The classifier's keys (``head`` or ``fc``, as timm names them for the architecture) and what
-    `medaudit.models.weights.layouts.LAYOUTS` names are left out. ``fresh`` are layers that the file's
-    owner trains anew: here they have scale 1 and shift 0.
+    ``left_out`` are keys of the file that are not loaded: the classifier (``head`` or ``fc``, as
+    timm names it for the architecture) and the parts that the layout declares
+    (`medaudit.models.weights.checkpoint_layouts.LAYOUTS`). ``fresh`` are layers of the model that
+    the file lacks, because its owner trains them from scratch: here they have scale 1 and shift 0.
     """
     path, layout = resolve_weights(settings), settings.get("layout", "timm")
     what = f"{layout} {settings['architecture']} ({path})"

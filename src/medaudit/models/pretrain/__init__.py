@@ -1,4 +1,4 @@
-"""Stage `pretrain`: self-supervised weights from images, without labels (or with captions)."""
+"""Stage `pretrain`: weights from images, without labels (MAE, MoCo v3) or with captions (CLIP)."""
 
 import hashlib
 import json
@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from medaudit.core.code_version import code_version
+from medaudit.core.entry_types import PretrainingEntry
 from medaudit.core.errors import MedauditError
 from medaudit.core.files import sha256
 from medaudit.core.seeds import derive_seed
@@ -19,52 +20,61 @@ from medaudit.models.pretrain.captions import write_captions
 from medaudit.models.pretrain.loop import FINAL_SHARE, Training
 from medaudit.models.pretrain.mae import MaskedAutoencoder
 from medaudit.models.pretrain.moco_v3 import MomentumContrast
-from medaudit.models.pretrain.settings import Settings, read_settings
-from medaudit.models.pretrain.training_images import Sources, gather_sources
-from medaudit.models.pretrain.view_loader import Feeder
+from medaudit.models.pretrain.settings import Mae, MocoV3, Settings, read_settings
+from medaudit.models.pretrain.training_images import TrainingImages, gather_training_images
+from medaudit.models.pretrain.view_loader import ViewLoader
+from medaudit.models.weights.offline import forbid_downloads
 from medaudit.training.checkpoints import Checkpoints
 from medaudit.training.distributed import Processes, join_processes
-from medaudit.training.stop import catch_sigterm
+from medaudit.training.preemption import catch_sigterm
+
+NO_PATHS: list[Path] = []
+
+
+class PretrainSettings(PretrainingEntry, total=False):
+    """Settings of the stage: the catalogue entry without its cohorts, and its name."""
+
+    name: str
 
 
 def pretrain(
-    settings: dict,
+    settings: PretrainSettings,
     *,
     output: Path,
     card: Path,
-    images: list[Path] = (),
-    cohorts: list[Path] = (),
-    audited: list[Path] = (),
+    images: list[Path] = NO_PATHS,
+    cohorts: list[Path] = NO_PATHS,
+    audited: list[Path] = NO_PATHS,
     threads: int = 1,
 ) -> None:
     """Pretrain an encoder by MAE, MoCo v3 or CLIP.
 
-    Killed at any moment and started again, it goes on from its last checkpoint (in
-    ``<output>.partial/``); alone and on the same machine the result is the same to the last bit.
-    On SIGTERM it writes a checkpoint and exits with 75. torchrun starts it on several processes.
+    A job that was killed continues from its last checkpoint (in ``<output>.partial/``); with one
+    process on the same machine the result is bit-identical to an uninterrupted run. On SIGTERM it
+    writes a checkpoint and exits with code 75. torchrun starts it with several processes.
 
     Parameters
     ----------
     settings : dict
         See `medaudit.models.pretrain.settings.Settings`.
     output : Path
-        ``.safetensors``: the encoder in timm's layout (of ``clip`` both towers in open_clip's).
-        Snapshots are written as ``<stem>_snapshots/epoch_<N>.safetensors`` beside it; the folder
-        is there in any case.
+        ``.safetensors``: the encoder in timm's layout; for ``clip`` both towers in open_clip's.
+        Snapshots are written next to it as ``<stem>_snapshots/epoch_<N>.safetensors``; the folder
+        is made even if there are none.
     card : Path
-        JSON: settings, sources, curve, chosen epoch, images seen, hashes.
+        JSON: settings, sources of images, training curve, chosen epoch, images seen, hashes.
     images, cohorts : list of Path
-        Image store folders and the cohort file of each. Only training rows are used.
+        Image store folders, and the cohort file of each. Only rows of the training split are used.
     audited : list of Path
-        Further cohort files: patients in their validation and test splits are not used either.
+        Further cohort files, whose validation and test patients are excluded as well.
     threads : int
-        CPU threads of each process.
+        CPU threads per process.
     """
     torch.set_num_threads(max(threads, 1))
     checked = read_settings(settings)
     with join_processes() as processes, catch_sigterm() as stop:
         _check_processes(checked, processes)
-        sources = gather_sources(checked, list(images), list(cohorts), list(audited))
+        sources = gather_training_images(checked, list(images), list(cohorts), list(audited))
         training = prepare(checked, sources, processes)
         fingerprint = _fingerprint(settings, sources)
         checkpoints = Checkpoints(output.with_name(f"{output.name}.partial"), fingerprint)
@@ -75,37 +85,38 @@ def pretrain(
             checkpoints.discard()
 
 
-def prepare(settings: Settings, sources: Sources, processes: Processes) -> Training:
-    """Build model, data path and optimizer; initial weights follow from the seed alone."""
+def prepare(settings: Settings, sources: TrainingImages, processes: Processes) -> Training:
+    """Build model, data loader and optimizer; the initial weights depend only on the seed."""
+    forbid_downloads()
     torch.manual_seed(derive_seed("initial weights", settings.seed))
     algorithm = _build(settings, sources).to(processes.device).train()
     _check_pieces(settings, algorithm, processes)
-    feeder = Feeder(settings, sources.images, processes, algorithm)
-    return Training(settings, algorithm, feeder, processes)
+    loader = ViewLoader(settings, sources.images, processes, algorithm)
+    return Training(settings, algorithm, loader, processes)
 
 
 def snapshot_path(output: Path, epochs: int) -> Path:
-    """Return where the weights of an intermediate epoch count are written."""
+    """Return the path of the weights of an intermediate epoch count."""
     return output.with_name(f"{output.stem}_snapshots") / f"epoch_{epochs}{output.suffix}"
 
 
-def _build(settings: Settings, sources: Sources) -> Algorithm:
-    if settings.algorithm == "mae":
+def _build(settings: Settings, sources: TrainingImages) -> Algorithm:
+    options = settings.options
+    if isinstance(options, Mae):
         return MaskedAutoencoder(settings)
-    if settings.algorithm == "moco_v3":
+    if isinstance(options, MocoV3):
         return MomentumContrast(settings)
     from medaudit.models.pretrain.clip import ImageTextContrast
 
-    templates = settings.options.templates
-    captions = [write_captions(finding, templates) for finding in sources.findings]
+    captions = [write_captions(finding, options.templates) for finding in sources.findings]
     return ImageTextContrast(settings, captions)
 
 
 def _check_processes(settings: Settings, processes: Processes) -> None:
     if settings.batch_size % processes.world:
         raise MedauditError(
-            f"pretraining {settings.name}: batch_size {settings.batch_size} cannot be shared "
-            f"equally by {processes.world} processes"
+            f"pretraining {settings.name}: batch_size {settings.batch_size} is not divisible by the "
+            f"number of processes, {processes.world}; change one of them"
         )
 
 
@@ -115,21 +126,22 @@ def _check_pieces(settings: Settings, algorithm: Algorithm, processes: Processes
     )
     if algorithm.indivisible and pieces:
         raise MedauditError(
-            f"pretraining {settings.name}: {settings.architecture} has batch norm, whose statistics "
-            f"are those of the whole batch: use one process and no micro_batch below {settings.batch_size}, "
+            f"pretraining {settings.name}: {settings.architecture} has batch norm, which needs the "
+            f"whole batch at once: use one process and no micro_batch below {settings.batch_size}, "
             "or a ResNet with group norm, such as resnetv2_50x1_bit"
         )
 
 
-def _fingerprint(settings: dict, sources: Sources) -> str:
-    """Hash all that the result depends on, but not how it is cut into processes and passes."""
+def _fingerprint(settings: PretrainSettings, sources: TrainingImages) -> str:
+    """Hash everything the result depends on, so that no checkpoint of another run is continued."""
+    # Micro-batches and processes change no result: a job may be continued on another machine.
     kept = {key: value for key, value in settings.items() if key != "micro_batch"}
     parts = [kept, sources.described, code_version("models.pretrain")]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _write_weights(training: Training, output: Path) -> dict[str, str]:
-    """Write the weights of every epoch count and return their hashes by file name."""
+    """Write the weights kept for every epoch count; return their hashes by file name."""
     hashes = {}
     folder = snapshot_path(output, 0).parent
     shutil.rmtree(folder, ignore_errors=True)
@@ -144,9 +156,11 @@ def _write_weights(training: Training, output: Path) -> dict[str, str]:
     return hashes
 
 
-def _card(settings: dict, training: Training, sources: Sources, hashes: dict) -> dict:
+def _card(
+    settings: PretrainSettings, training: Training, sources: TrainingImages, hashes: dict
+) -> dict:
     checked, trace = training.settings, training.trace
-    size, epochs = checked.batch_size, training.feeder.steps_per_epoch
+    per_epoch = training.loader.steps_per_epoch * checked.batch_size
     kept = trace.kept[str(checked.epochs)]
     return {
         "algorithm": checked.algorithm,
@@ -156,8 +170,8 @@ def _card(settings: dict, training: Training, sources: Sources, hashes: dict) ->
         "sources": sources.described,
         "held_out_patients_excluded": checked.exclude_audited,
         "images": len(sources.images),
-        "images_per_epoch": epochs * size,
-        "images_seen": kept["epoch"] * epochs * size,
+        "images_per_epoch": per_epoch,
+        "images_seen": kept["epoch"] * per_epoch,
         "epochs": checked.epochs,
         "chosen_epoch": kept["epoch"],
         "chosen_by": f"lowest training loss of the last {FINAL_SHARE:.0%} of epochs",
@@ -186,15 +200,14 @@ def _origin(settings: Settings, count: str) -> str:
 
 
 def _model(settings: Settings, algorithm: Algorithm) -> dict:
-    """Return what a catalogue entry needs to load the weights."""
+    """Return the fields that a catalogue entry needs to load the weights."""
     clip = settings.algorithm == "clip"
-    pooling = "avg" if getattr(algorithm, "resnet", False) else "token"
     return {
         "kind": "clip" if clip else "timm",
         "architecture": settings.architecture,
         "arguments": settings.arguments,
         "input": vars(settings.input),
-        **({} if clip else {"pooling": pooling}),
+        **({} if clip else {"pooling": algorithm.pooling}),
     }
 
 

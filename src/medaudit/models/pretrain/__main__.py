@@ -1,4 +1,4 @@
-"""Command line of the stage `pretrain`."""
+"""Command line of the stage `pretrain`; also starts its processes, if it is to have several."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""One micro-batch, and what every algorithm offers to the loop."""
+"""Base class of the pretraining algorithms, and the batch that they get."""
 
 from dataclasses import dataclass
 
@@ -7,16 +7,16 @@ import torch
 
 @dataclass(frozen=True)
 class Batch:
-    """Images of one forward pass.
+    """Augmented images of one forward pass: a whole batch or a micro-batch of it.
 
     Parameters
     ----------
     views : torch.Tensor
         float32 [b, views, channels, size, size], normalised.
     positions : torch.Tensor
-        int64 [b], where the images stand in the training set.
+        int64 [b], positions of the images in the training set.
     draws : torch.Tensor
-        float32 [b, k], uniform in [0, 1), drawn for this step.
+        float32 [b, k], random numbers of this step, uniform in [0, 1).
     """
 
     views: torch.Tensor
@@ -28,30 +28,45 @@ class Batch:
 
 
 class Algorithm(torch.nn.Module):
-    """A loss over images, in the parts that accumulation over micro-batches needs.
+    """A pretraining loss, split into the parts that gradient accumulation needs.
 
-    ``loss(encode(batch), targets(batch))`` is the loss. `encode` treats each image by itself, so
-    that it can run in pieces; `loss` sees the rows of the whole share of this process and talks
-    to the other processes where it needs theirs.
+    ``loss(encode(batch), targets(batch))`` is the loss. `encode` treats each image separately, so
+    it can run in micro-batches; `loss` gets the rows of all images of this process, and collects
+    those of the other processes if it needs them.
+
+    Attributes
+    ----------
+    views : int
+        Augmented views per image.
+    draws : int
+        Random numbers per image and step.
+    pooling : str
+        How the pretrained encoder's features become one vector: ``token`` or ``avg``, as
+        `medaudit.models.kinds.timm` takes it.
+    separable : bool
+        The loss is the mean of the rows that `encode` returns.
+    indivisible : bool
+        `encode` needs the whole batch at once, because of batch norm in the encoder.
     """
 
-    views = 1
-    draws = 0
-    separable = False  # the loss is the mean of the rows that `encode` returns
-    indivisible = False  # `encode` needs the whole batch at once, for its own batch norm
+    views: int = 1
+    draws: int = 0
+    pooling: str = "token"
+    separable: bool = False
+    indivisible: bool = False
 
     def begin_step(self, done: float) -> None:
-        """Prepare a step; `done` is the share of the training that is behind it."""
+        """Prepare a step; `done` is the fraction of the training completed before it."""
 
     def end_step(self) -> None:
-        """Tidy up after the optimizer."""
+        """Adjust parameters after the optimizer's update."""
 
     def encode(self, batch: Batch) -> torch.Tensor:
-        """Return one row an image, with gradient."""
+        """Return one row per image, with gradient."""
         raise NotImplementedError
 
     def targets(self, batch: Batch) -> torch.Tensor:
-        """Return one row an image that takes no gradient; by default an empty one."""
+        """Return one row per image without gradient; by default an empty one."""
         return torch.empty(len(batch), 0, device=batch.views.device)
 
     def loss(self, rows: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -59,9 +74,9 @@ class Algorithm(torch.nn.Module):
         raise NotImplementedError
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """Return what the run is for: the weights to be saved."""
+        """Return the weights to save."""
         raise NotImplementedError
 
     def decay_all(self) -> bool:
-        """Return whether weight decay also acts on biases and norms."""
+        """Return whether weight decay also applies to biases and norms."""
         return False

@@ -1,4 +1,4 @@
-"""Captions from a table of findings. Sex, age and all other attributes stay out of them."""
+"""Captions from a table of findings. They mention neither sex nor age nor any other attribute."""
 
 import pandas as pd
 
@@ -7,18 +7,19 @@ PREFIX = "y_"
 
 
 def describe_findings(cohort: pd.DataFrame) -> pd.Series:
-    """Return what each image shows, e.g. ``cardiomegaly and edema``.
+    """Return the findings of each image as text, e.g. ``cardiomegaly and edema``.
 
     Parameters
     ----------
     cohort : pandas.DataFrame
-        With ``y_<task>`` columns of 1, 0 and missing.
+        With ``y_<task>`` columns: 1, 0 or missing.
 
     Returns
     -------
     pandas.Series
-        Text in the order of the columns, lower case; ``no finding`` where none is 1 and at least
-        one is 0; missing where all are missing. The task ``No Finding`` is no finding itself.
+        Lower-case text, findings in the order of the columns; ``no finding`` where none is 1 and
+        at least one is 0; missing where all are missing. The task ``No Finding`` does not count
+        as a finding.
     """
     findings = [name for name in cohort.columns if name.startswith(PREFIX)]
     shown = [name for name in findings if name.lower() != "y_no finding"]
@@ -32,7 +33,7 @@ def describe_findings(cohort: pd.DataFrame) -> pd.Series:
 
 
 def write_captions(description: str, templates: tuple[str, ...]) -> list[str]:
-    """Put a description into each template."""
+    """Return the templates with the description inserted."""
     return [template.format(description) for template in templates]
 
 

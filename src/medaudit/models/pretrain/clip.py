@@ -1,4 +1,4 @@
-"""CLIP: images and their captions, made from the findings of a table, agree.
+"""CLIP: contrastive learning of images and captions, which are made from a table of findings.
 
 Radford et al. 2021, "Learning transferable visual models from natural language supervision",
 arXiv 2103.00020; towers and loss of open_clip.
@@ -21,15 +21,18 @@ LARGEST_SCALE = math.log(100)
 
 
 class ImageTextContrast(Algorithm):
-    """open_clip's model and the captions of all images as token ids.
+    """open_clip's model, and the captions of all training images as token ids.
 
     Parameters
     ----------
     settings : Settings
         `architecture` and `arguments` as in `medaudit.models.kinds.clip`.
     captions : list of list of str
-        For every image of the training set one caption a template.
+        For every image of the training set, one caption per template.
     """
+
+    tokens: torch.Tensor
+    captions_of: torch.Tensor
 
     draws = 1
 
@@ -46,6 +49,7 @@ class ImageTextContrast(Algorithm):
 
     def encode(self, batch: Batch) -> torch.Tensor:
         """Return normalised embeddings of image and caption: [b, 2, dimension]."""
+        # Many images share a caption: each distinct text is encoded once.
         templates = self.captions_of.shape[1]
         template = (batch.draws[:, 0] * templates).long().clamp(max=templates - 1)
         texts, place = self.captions_of[batch.positions, template].unique(return_inverse=True)
@@ -65,7 +69,7 @@ class ImageTextContrast(Algorithm):
 
     @torch.no_grad()
     def end_step(self) -> None:
-        """Keep the logit scale between 1 and 100, as the paper."""
+        """Keep the logit scale between 1 and 100, as open_clip does."""
         self.model.logit_scale.clamp_(0, LARGEST_SCALE)
 
     def weights(self) -> dict[str, torch.Tensor]:
@@ -74,26 +78,27 @@ class ImageTextContrast(Algorithm):
 
 
 def model_config(settings: Settings) -> dict:
-    """Return open_clip's configuration of the model.
+    """Return open_clip's configuration of the architecture, changed by the settings' arguments.
 
     Raises
     ------
     MedauditError
-        open_clip does not know it, or it is not made of CLIP's own towers.
+        open_clip does not know the architecture, or its towers are not CLIP's own.
     """
     config = open_clip.get_model_config(settings.architecture)
     foreign = {"timm_model_name", "hf_model_name"}
     if config is None or foreign & {*config["vision_cfg"], *config["text_cfg"]}:
         raise MedauditError(
-            f"pretraining {settings.name}: architecture {settings.architecture!r} is no plain CLIP "
-            "of open_clip, such as ViT-B-16"
+            f"pretraining {settings.name}: architecture {settings.architecture!r} is not a plain "
+            "CLIP of open_clip; use e.g. ViT-B-16"
         )
     given = settings.arguments
     towers = {key: {**config[key], **given.get(key, {})} for key in ("vision_cfg", "text_cfg")}
     config = {**config, **given, **towers}
     if towers["vision_cfg"]["image_size"] != settings.input.size:
         raise MedauditError(
-            f"pretraining {settings.name}: input size {settings.input.size} is not the image_size "
-            f"{towers['vision_cfg']['image_size']} of arguments.vision_cfg"
+            f"pretraining {settings.name}: input.size {settings.input.size} differs from the "
+            f"architecture's image_size {towers['vision_cfg']['image_size']}; set "
+            "arguments.vision_cfg.image_size to it"
         )
     return config

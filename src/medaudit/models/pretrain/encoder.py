@@ -1,5 +1,7 @@
-"""What is pretrained: a ViT of timm's blocks with the papers' position embedding and initial weights,
-or for contrastive learning a ResNet of timm."""
+"""The encoder to pretrain: a timm ViT with the papers' initial weights, or a ResNet.
+
+ResNets can only be pretrained by MoCo v3.
+"""
 
 import math
 
@@ -17,12 +19,12 @@ TEMPERATURE = 10_000.0
 
 
 def build_encoder(settings: Settings) -> torch.nn.Module:
-    """Return timm's model without a classifier, with timm's initial weights.
+    """Return timm's model without its classifier, with timm's initial weights.
 
     Raises
     ------
     MedauditError
-        The architecture is neither a plain ViT with a class token nor, for ``moco_v3``, a ResNet.
+        The architecture is not a plain ViT with a class token (nor a ResNet, for ``moco_v3``).
     """
     arguments = {**settings.arguments, "in_chans": settings.input.channels, "num_classes": 0}
     encoder = timm.create_model(settings.architecture, pretrained=False, **arguments)
@@ -33,24 +35,24 @@ def build_encoder(settings: Settings) -> torch.nn.Module:
         raise MedauditError(
             f"pretraining {settings.name}: {settings.algorithm} needs a plain timm ViT with one "
             f"class token and token pooling; {settings.architecture} with {settings.arguments} is "
-            "none (a ResNet can be pretrained by moco_v3 alone)"
+            "not one (only moco_v3 can pretrain a ResNet)"
         )
     side = encoder.patch_embed.img_size[0]
     if encoder.patch_embed.img_size != (settings.input.size,) * 2:
         raise MedauditError(
-            f"pretraining {settings.name}: input size {settings.input.size} is not the "
-            f"architecture's {side}; set img_size in its arguments"
+            f"pretraining {settings.name}: input.size {settings.input.size} differs from the "
+            f"architecture's image size {side}; set img_size in its arguments"
         )
     return encoder
 
 
 def is_resnet(encoder: torch.nn.Module) -> bool:
-    """Return whether it is a ResNet of timm, of either version (BiT's are of the second)."""
+    """Return whether `encoder` is a ResNet of timm, version 1 or 2 (BiT's are version 2)."""
     return isinstance(encoder, ResNet | ResNetV2)
 
 
 def has_batch_norm(encoder: torch.nn.Module) -> bool:
-    """Return whether an image's features depend on the batch it is encoded in, in training."""
+    """Return whether, in training, an image's features depend on the other images of its batch."""
     return any(isinstance(part, torch.nn.BatchNorm2d) for part in encoder.modules())
 
 
@@ -63,11 +65,22 @@ def fix_positions(encoder: VisionTransformer, rows_first: bool) -> None:
 def position_table(width: int, grid: int, rows_first: bool) -> torch.Tensor:
     """Return the fixed 2-d sine-cosine embedding: float32 [1, 1 + grid**2, width].
 
-    The class token's row is 0. One half of the features holds sines and cosines of the patch's
-    row, the other those of its column; MAE's code has the column first, MoCo v3's the row.
+    The class token's row is 0. One half of the features are sines and cosines of the patch's row,
+    the other half those of its column; with `rows_first` the row comes first.
+
+    Raises
+    ------
+    MedauditError
+        `width` is not divisible by 4.
     """
     if width % 4:
-        raise MedauditError(f"a sine-cosine position embedding needs a width / 4, got {width}")
+        raise MedauditError(
+            "a sine-cosine position embedding needs an embedding width divisible by 4; it is "
+            f"{width}: change embed_dim (or decoder_width)"
+        )
+    # omega_i = 10000^(-i / (width / 4)) as in Vaswani et al. 2017, for each axis separately. The
+    # official codes differ in the order of the axes: MAE has columns first, MoCo v3 rows. Weights
+    # are only exchangeable with theirs if the order is theirs.
     row, column = np.divmod(np.arange(grid**2), grid)
     omega = TEMPERATURE ** -(np.arange(width // 4) / (width // 4))
     first, second = (row, column) if rows_first else (column, row)
@@ -77,15 +90,15 @@ def position_table(width: int, grid: int, rows_first: bool) -> torch.Tensor:
 
 
 def initialise(module: torch.nn.Module, split_qkv: bool) -> None:
-    """Give all linear layers and the patch embedding Xavier-uniform weights, biases 0.
+    """Set Xavier-uniform weights in all linear layers and the patch embedding, and biases to 0.
 
     Parameters
     ----------
     module : torch.nn.Module
-        Layer norms are set to scale 1 and shift 0.
+        Its layer norms are set to scale 1 and shift 0.
     split_qkv : bool
-        True: query, key and value count as three layers, as MoCo v3's code has it; False: as
-        one, as MAE's.
+        True: query, key and value count as three layers, as in MoCo v3's code; False: as one, as
+        in MAE's. It changes the bound of the uniform distribution.
     """
     for name, part in module.named_modules():
         if isinstance(part, torch.nn.Linear):
@@ -102,5 +115,7 @@ def initialise(module: torch.nn.Module, split_qkv: bool) -> None:
 
 
 def _xavier(weight: torch.Tensor, outputs: int) -> None:
+    # Not torch's xavier_uniform_: the fan-out is that of one of query, key, value, and the patch
+    # embedding counts as a linear layer on flattened patches.
     bound = math.sqrt(6 / (outputs + weight[0].numel()))
     torch.nn.init.uniform_(weight, -bound, bound)

@@ -1,4 +1,4 @@
-"""The training loop: resumable at every step, the same on any number of processes."""
+"""The training loop: resumable after any step; any number of processes gives the same loss."""
 
 import math
 from collections.abc import Callable
@@ -10,39 +10,40 @@ import torch
 from medaudit.core.errors import MedauditError
 from medaudit.core.seeds import derive_seed
 from medaudit.models.pretrain.algorithm import Algorithm
+from medaudit.models.pretrain.gradient_accumulation import accumulate_gradients
 from medaudit.models.pretrain.settings import Settings
-from medaudit.models.pretrain.step import accumulate
-from medaudit.models.pretrain.view_loader import Feeder
+from medaudit.models.pretrain.view_loader import ViewLoader
 from medaudit.training.checkpoints import Checkpoints
 from medaudit.training.distributed import (
     Processes,
-    anywhere,
+    any_process,
     average,
     average_gradients,
-    leave_together,
+    exit_all_processes,
 )
+from medaudit.training.preemption import PreemptionSignal
 from medaudit.training.progress import Progress
 from medaudit.training.schedule import learning_rate, parameter_groups, set_learning_rate
-from medaudit.training.stop import Stop
 
-FINAL_SHARE = 0.05  # the epochs among which the weights with the lowest loss are kept
+FINAL_SHARE = 0.05  # of the epochs: the weights with the lowest loss among these are kept
 
 
 @dataclass
 class Trace:
-    """What is remembered of a run beside weights.
+    """State of a run that is not in the model or the optimizer; a checkpoint contains it.
 
     Parameters
     ----------
     step : int
-        Optimizer steps done.
+        Completed optimizer steps.
     loss_sum : float
-        Sum of the losses of the current epoch's steps.
+        Sum of the losses in the current epoch.
     curve : list of dict
-        ``epoch``, ``loss`` (mean over its steps) and ``learning_rate`` (at its end).
+        Per completed epoch ``epoch``, ``loss`` (mean over its steps) and ``learning_rate`` (at its
+        end).
     kept : dict of str to dict
-        For each epoch count asked for (as text) ``epoch``, ``loss`` and ``weights`` of the epoch
-        with the lowest loss among its last 5 %.
+        By requested epoch count (as text): ``epoch``, ``loss`` and ``weights`` of the epoch with
+        the lowest loss among the last 5 % before that count.
     """
 
     step: int = 0
@@ -52,25 +53,25 @@ class Trace:
 
 
 class Training:
-    """One pretraining under way.
+    """A pretraining run: model, loss, data, optimizer, and the loop over steps.
 
     Parameters
     ----------
     settings : Settings
-        What to do.
+        Checked settings.
     algorithm : Algorithm
-        The model and its loss, on the device.
-    feeder : Feeder
-        The data.
+        Model and loss, on the device.
+    loader : ViewLoader
+        Batches of augmented images.
     processes : Processes
-        This process among all.
+        The rank of this process, and the number of processes.
     """
 
     def __init__(
-        self, settings: Settings, algorithm: Algorithm, feeder: Feeder, processes: Processes
+        self, settings: Settings, algorithm: Algorithm, loader: ViewLoader, processes: Processes
     ) -> None:
         self.settings, self.algorithm = settings, algorithm
-        self.feeder, self.processes = feeder, processes
+        self.loader, self.processes = loader, processes
         self.parameters = [p for p in algorithm.parameters() if p.requires_grad]
         self.optimizer = _optimizer(settings, algorithm)
         self.precision, self.autocast = precision(processes.device)
@@ -82,16 +83,16 @@ class Training:
     @property
     def steps(self) -> int:
         """Optimizer steps of the whole run."""
-        return self.settings.epochs * self.feeder.steps_per_epoch
+        return self.settings.epochs * self.loader.steps_per_epoch
 
-    def run(self, checkpoints: Checkpoints, stop: Stop) -> None:
-        """Train to the end, from the newest checkpoint if there is one.
+    def run(self, checkpoints: Checkpoints, stop: PreemptionSignal) -> None:
+        """Train until the last epoch, starting from the newest checkpoint if there is one.
 
         Raises
         ------
         SystemExit
-            SIGTERM came; a checkpoint is written and the exit code is
-            `medaudit.training.stop.STOPPED`.
+            SIGTERM was received: a checkpoint is written, and the exit code is
+            `medaudit.training.preemption.EXIT_PREEMPTED`.
         MedauditError
             The loss is not finite.
         """
@@ -99,18 +100,19 @@ class Training:
         shown = self.processes.rank == 0
         size, done = self.settings.batch_size, self.trace.step
         progress = Progress(self.settings.name, self.steps, done, size, shown)
-        for parts in self.feeder.steps(done, self.steps):
+        for parts in self.loader.steps(done, self.steps):
             loss = self.step(parts)
-            progress.update(self.trace.step / self.feeder.steps_per_epoch, loss)
-            asked = anywhere(stop.asked, self.processes.device)
+            progress.update(self.trace.step / self.loader.steps_per_epoch, loss)
+            # Only some processes may have received SIGTERM; all must leave at the same step.
+            asked = any_process(stop.received, self.processes.device)
             if shown and self.trace.step < self.steps and (asked or checkpoints.due()):
                 checkpoints.save(self.trace.step, self.state())
             if asked and self.trace.step < self.steps:
-                leave_together(f"checkpoint of step {self.trace.step} written", self.processes)
+                exit_all_processes(f"checkpoint of step {self.trace.step} written", self.processes)
         progress.close()
 
     def state(self) -> dict:
-        """Return everything that the rest of the run depends on."""
+        """Return everything that the remaining steps depend on, for a checkpoint."""
         return {
             "algorithm": self.algorithm.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -128,9 +130,13 @@ class Training:
         self.trace = Trace(**state["trace"])
 
     def step(self, parts: list) -> float:
-        """Make one optimizer step from this process's micro-batches; return the mean loss."""
+        """Make one optimizer step from this process's micro-batches; return the mean loss.
+
+        Random numbers inside the model (dropout, stochastic depth) are seeded by the step, so that
+        a resumed run draws the same ones.
+        """
         settings, trace = self.settings, self.trace
-        done = trace.step / self.feeder.steps_per_epoch
+        done = trace.step / self.loader.steps_per_epoch
         rate = learning_rate(
             done,
             peak=settings.peak_lr,
@@ -142,8 +148,8 @@ class Training:
         set_learning_rate(self.optimizer, rate)
         torch.manual_seed(derive_seed("step", settings.seed, trace.step, self.processes.rank))
         self.algorithm.begin_step(done / settings.epochs)
-        loss = accumulate(
-            self.algorithm, parts, self.feeder.augment, self.autocast, self.scaler.scale
+        loss = accumulate_gradients(
+            self.algorithm, parts, self.loader.augment, self.autocast, self.scaler.scale
         )
         loss = self._check(average(loss, self.processes.device))
         average_gradients(self.parameters)
@@ -153,7 +159,7 @@ class Training:
         self.algorithm.end_step()
         trace.step += 1
         trace.loss_sum += loss
-        if trace.step % self.feeder.steps_per_epoch == 0:
+        if trace.step % self.loader.steps_per_epoch == 0:
             self._end_epoch(rate)
         return loss
 
@@ -162,13 +168,14 @@ class Training:
             return loss
         raise MedauditError(
             f"pretraining {self.settings.name}: the loss is {loss} at step {self.trace.step} of "
-            f"{self.steps}; lower base_lr ({self.settings.base_lr}) or lengthen the warm-up"
+            f"{self.steps}; lower base_lr ({self.settings.base_lr}) or raise warmup_epochs "
+            f"({self.settings.warmup_epochs})"
         )
 
     def _end_epoch(self, rate: float) -> None:
         trace = self.trace
-        epoch = trace.step // self.feeder.steps_per_epoch
-        loss = trace.loss_sum / self.feeder.steps_per_epoch
+        epoch = trace.step // self.loader.steps_per_epoch
+        loss = trace.loss_sum / self.loader.steps_per_epoch
         trace.curve.append({"epoch": epoch, "loss": loss, "learning_rate": rate})
         trace.loss_sum = 0.0
         for count in (self.settings.epochs, *self.settings.snapshots):
@@ -179,12 +186,12 @@ class Training:
 
 
 def is_final(epoch: int, count: int) -> bool:
-    """Return whether `epoch` (from 1) is among the last 5 % of `count`, at least the last."""
+    """Return whether `epoch` (from 1) is one of the last 5 % of `count` epochs, or the last."""
     return count - max(1, round(FINAL_SHARE * count)) < epoch <= count
 
 
 def precision(device: torch.device) -> tuple[str, Callable]:
-    """Return the type of the forward pass and its context: mixed on a GPU, float32 elsewhere."""
+    """Return the number type of the forward pass and its autocast context: mixed only on a GPU."""
     if device.type != "cuda":
         return "float32", partial(torch.autocast, device.type, enabled=False)
     kind = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16

@@ -1,4 +1,4 @@
-"""Masked autoencoder: predict the pixels of the patches that were left out.
+"""Masked autoencoder: predict the pixels of masked patches from the visible ones.
 
 He et al. 2022, "Masked autoencoders are scalable vision learners", arXiv 2111.06377.
 """
@@ -14,17 +14,18 @@ from medaudit.models.pretrain.encoder import (
     initialise,
     position_table,
 )
-from medaudit.models.pretrain.settings import Settings
+from medaudit.models.pretrain.settings import Mae, Settings
 
 
 class MaskedAutoencoder(Algorithm):
-    """Encoder of the patches kept, and a small decoder of all patches."""
+    """An encoder that sees only the visible patches, and a small decoder of all patches."""
 
     separable = True
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         options = settings.options
+        assert isinstance(options, Mae)
         width, channels = options.decoder_width, settings.input.channels
         self.encoder = build_encoder(settings)
         self.patch = self.encoder.patch_embed.patch_size[0]
@@ -51,44 +52,50 @@ class MaskedAutoencoder(Algorithm):
         self.register_buffer("positions", position_table(width, grid, rows_first=False))
 
     def encode(self, batch: Batch) -> torch.Tensor:
-        """Return each image's mean squared error over its masked patches: [b] (eq. in 3)."""
+        """Return each image's mean squared error over its masked patches, [b] (section 3, loss)."""
         images = batch.views[:, 0]
+        # Sorting uniform numbers gives a random order of the patches; the first are kept. As in
+        # the official code, so that any set of patches is equally likely.
         order = batch.draws.argsort(dim=1)
         predicted = self.decode(self.encode_kept(images, order[:, : self.kept]), order)
         error = (predicted.float() - self.pixels(images)).square().mean(dim=-1)
         return error.gather(1, order[:, self.kept :]).mean(dim=1)
 
     def encode_kept(self, images: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
-        """Encode the class token and the patches numbered in `kept` ([b, k])."""
+        """Return tokens of the class token and of the patches numbered in `kept` ([b, k])."""
         encoder = self.encoder
+        # Positions are added before patches are removed: a kept patch keeps its own position.
         tokens = encoder.patch_embed(images) + encoder.pos_embed[:, 1:]
         tokens = tokens.gather(1, kept[..., None].expand(-1, -1, tokens.shape[-1]))
         first = (encoder.cls_token + encoder.pos_embed[:, :1]).expand(len(tokens), -1, -1)
         return encoder.norm(encoder.blocks(torch.cat([first.to(tokens.dtype), tokens], dim=1)))
 
     def decode(self, latent: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
-        """Predict the pixels of all patches, [b, patches, patch**2 * channels], in their places."""
+        """Return the predicted pixels of all patches, [b, patches, patch**2 * channels]."""
         known = self.embed(latent)
         missing = order.shape[1] - self.kept
         filler = self.mask_token.to(known.dtype).expand(len(known), missing, -1)
         tokens = torch.cat([known[:, 1:], filler], dim=1)
+        # `tokens` is in the order of `order`; argsort of a permutation is its inverse.
         place = order.argsort(dim=1)[..., None].expand(-1, -1, tokens.shape[-1])
         tokens = torch.cat([known[:, :1], tokens.gather(1, place)], dim=1) + self.positions
         return self.predict(self.norm(self.blocks(tokens)))[:, 1:]
 
     def pixels(self, images: torch.Tensor) -> torch.Tensor:
-        """Cut images into patches, rows by columns by channels, each normalised by itself."""
+        """Return patches, [b, patches, rows * columns * channels], each normalised by itself."""
         count, channels, side, _ = images.shape
         grid = side // self.patch
         patches = images.reshape(count, channels, grid, self.patch, grid, self.patch)
         patches = patches.permute(0, 2, 4, 3, 5, 1).reshape(count, grid**2, -1)
         if not self.normalise:
             return patches
+        # "Normalised pixels" of section 3: per patch, by the unbiased variance of the official
+        # code.
         variance, mean = torch.var_mean(patches, dim=-1, keepdim=True)
         return (patches - mean) / (variance + 1e-6).sqrt()
 
     def loss(self, rows: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Return the mean over images, which all have equally many masked patches."""
+        """Return the mean over images; all have the same number of masked patches."""
         return rows.mean()
 
     def weights(self) -> dict[str, torch.Tensor]:

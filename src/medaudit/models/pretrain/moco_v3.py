@@ -1,4 +1,4 @@
-"""MoCo v3: two views of an image agree, with the rest of the batch as negatives.
+"""MoCo v3: contrastive learning of two views of an image against the other images of the batch.
 
 Chen, Xie and He 2021, "An empirical study of training self-supervised vision transformers",
 arXiv 2104.02057.
@@ -18,15 +18,16 @@ from medaudit.models.pretrain.encoder import (
     initialise,
     is_resnet,
 )
-from medaudit.models.pretrain.settings import Settings
+from medaudit.models.pretrain.settings import MocoV3, Settings
 from medaudit.training.distributed import GlobalBatchNorm, gather_rows, process_rank
 
 
 class MomentumContrast(Algorithm):
-    """Base encoder, projector and predictor; momentum copies of the first two.
+    """Base encoder, projector and predictor, and momentum copies of the first two.
 
-    As the official code, a ViT has its patch projection frozen, three layers in the projector and
-    a batch norm at the end of the predictor; a ResNet has nothing frozen, two layers and none.
+    As in the official code, a ViT has a frozen patch projection, a projector of three layers and a
+    predictor that ends with batch norm; a ResNet has nothing frozen, a projector of two layers and
+    a predictor without the last batch norm.
     """
 
     views = 2
@@ -34,10 +35,12 @@ class MomentumContrast(Algorithm):
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         options = settings.options
+        assert isinstance(options, MocoV3)
         self.momentum, self.temperature = options.momentum, options.temperature
         self.encoder = build_encoder(settings)
         hidden, out = options.hidden, options.dimension
         self.resnet = is_resnet(self.encoder)
+        self.pooling = "avg" if self.resnet else "token"
         self.indivisible = has_batch_norm(self.encoder)
         middle = [hidden] if self.resnet else [hidden, hidden]
         if not self.resnet:
@@ -51,11 +54,13 @@ class MomentumContrast(Algorithm):
         initialise(self.encoder, split_qkv=True)
         torch.nn.init.normal_(self.encoder.cls_token, std=1e-6)
         fix_positions(self.encoder, rows_first=True)
+        # Frozen at its random weights: this makes ViT training stable (section 4.2).
         self.encoder.patch_embed.requires_grad_(False)
 
     @torch.no_grad()
     def begin_step(self, done: float) -> None:
-        """Move the momentum copies: momentum rises from .99 to 1 by half a cosine."""
+        """Update the momentum copies; the momentum rises to 1 along half a cosine."""
+        # slow = m * slow + (1 - m) * fast with 1 - m = (1 - m_0) * (1 + cos(pi * done)) / 2
         share = 0.5 * (1 + math.cos(math.pi * done)) * (1 - self.momentum)
         pairs = (self.slow_encoder, self.encoder), (self.slow_projector, self.projector)
         for slow, fast in pairs:
@@ -72,20 +77,24 @@ class MomentumContrast(Algorithm):
         return self._both(self.slow_encoder, batch.views)
 
     def _both(self, encoder: torch.nn.Module, views: torch.Tensor) -> torch.Tensor:
-        """Encode both views at once, or one by one where batch statistics would mix them."""
+        """Encode both views together, or one after the other if batch norm would mix them."""
         if self.indivisible:
             return torch.stack([encoder(views[:, view]) for view in (0, 1)], dim=1)
         return encoder(views.flatten(0, 1)).unflatten(0, views.shape[:2])
 
     def loss(self, rows: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Return the symmetric loss of algorithm 1, each half times 2 * temperature."""
+        """Return the symmetric loss of algorithm 1: view 1 against view 2 and the reverse."""
         queries = [self.predictor(self.projector(rows[:, view])) for view in (0, 1)]
         with torch.no_grad():
             keys = [self.slow_projector(targets[:, view]) for view in (0, 1)]
         return self.contrast(queries[0], keys[1]) + self.contrast(queries[1], keys[0])
 
     def contrast(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
-        """Return the InfoNCE loss of `queries` against the keys of all processes (eq. 1)."""
+        """Return the InfoNCE loss (eq. 1) of `queries` against the keys of all processes."""
+        # -log(exp(q.k+ / tau) / sum_k exp(q.k / tau)), times 2 tau as in algorithm 1. The positive
+        # key of query i is key i of this process, after those of the processes before it. Products
+        # are in float32, because similarities of close features differ by less than bfloat16
+        # resolves.
         keys = gather_rows(normalize(keys.float(), dim=1))
         logits = normalize(queries.float(), dim=1) @ keys.T / self.temperature
         first = len(queries) * process_rank()
@@ -93,21 +102,21 @@ class MomentumContrast(Algorithm):
         return 2 * self.temperature * cross_entropy(logits, labels)
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """Return the base encoder, without projector, in timm's layout."""
+        """Return the base encoder without the projector, in timm's layout."""
         return self.encoder.state_dict()
 
     def decay_all(self) -> bool:
-        """Return True for a ViT, whose parameters the official code hands to AdamW alike.
+        """Return True for a ViT: the official code applies weight decay to all its parameters.
 
-        For ResNets it uses LARS, which leaves biases and norms out.
+        For ResNets it uses LARS, which excludes biases and norms.
         """
         return not self.resnet
 
 
 def perceptron(widths: list[int], last_norm: bool = True) -> torch.nn.Sequential:
-    """Return linear layers without bias, each followed by batch norm, ReLU between them.
+    """Return linear layers without bias, each followed by batch norm and, but the last, by ReLU.
 
-    The last batch norm has no scale and shift of its own; there is none without `last_norm`.
+    The last batch norm has no learnt scale and shift; `last_norm` false leaves it out.
     """
     layers: list[torch.nn.Module] = []
     for index, (width, out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):

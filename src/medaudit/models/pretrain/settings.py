@@ -1,16 +1,20 @@
-"""Settings of a pretraining, checked, with the official values as defaults."""
+"""Checked settings of a pretraining, with the values of the official code as defaults."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from medaudit.core.errors import MedauditError
 from medaudit.models.interface import ImageInput
 from medaudit.training.augmentation import Augmentation
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Procedural:
-    """Non-medical images drawn by `medaudit.data.phantoms.procedural` instead of, or beside, stores."""
+    """Non-medical images (`medaudit.data.phantoms.procedural`) as a source."""
 
     images: int
     seed: int = 0
@@ -18,7 +22,7 @@ class Procedural:
 
 @dataclass(frozen=True)
 class Mae:
-    """Masked autoencoder, He et al. 2022, arXiv 2111.06377; values of ``PRETRAIN.md``."""
+    """Options of MAE (He et al. 2022, arXiv 2111.06377); defaults of its ``PRETRAIN.md``."""
 
     mask_ratio: float = 0.75
     decoder_width: int = 512
@@ -29,7 +33,7 @@ class Mae:
 
 @dataclass(frozen=True)
 class MocoV3:
-    """MoCo v3, Chen et al. 2021, arXiv 2104.02057; values of its ``CONFIG.md`` for ViTs."""
+    """Options of MoCo v3 (Chen et al. 2021, arXiv 2104.02057); defaults of its ``CONFIG.md``."""
 
     momentum: float = 0.99
     temperature: float = 0.2
@@ -39,7 +43,7 @@ class MocoV3:
 
 @dataclass(frozen=True)
 class Clip:
-    """CLIP, Radford et al. 2021, arXiv 2103.00020. `templates` are sentences with one ``{}``."""
+    """Options of CLIP (Radford et al. 2021, arXiv 2103.00020); `templates` have one ``{}`` each."""
 
     templates: tuple[str, ...] = (
         "{}",
@@ -51,7 +55,7 @@ class Clip:
     )
 
 
-IMAGENET = {"size": 224, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+IMAGENET = ImageInput(224, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 OPTIONS = {"mae": Mae, "moco_v3": MocoV3, "clip": Clip}
 DEFAULTS = {
     "mae": {"base_lr": 1.5e-4, "weight_decay": 0.05, "betas": (0.9, 0.95)},
@@ -62,7 +66,7 @@ DEFAULTS = {
 
 @dataclass(frozen=True)
 class Settings:
-    """One pretraining.
+    """Settings of one pretraining.
 
     Parameters
     ----------
@@ -71,48 +75,48 @@ class Settings:
     algorithm : str
         ``mae``, ``moco_v3`` or ``clip``.
     architecture : str
-        A ViT of timm, for ``moco_v3`` also a ResNet; for ``clip`` a model of open_clip, e.g.
+        A timm ViT, or for ``moco_v3`` also a timm ResNet; for ``clip`` a model of open_clip, e.g.
         ``ViT-B-16``.
     arguments : dict
-        Of timm's ``create_model``; for ``clip`` what changes in open_clip's configuration
+        Arguments of timm's ``create_model``; for ``clip`` changes to open_clip's configuration
         (``embed_dim``, ``vision_cfg``, ``text_cfg``), as in `medaudit.models.kinds.clip`.
     input : ImageInput
-        Size, channels and normalisation, as in a model's entry; its ``interpolation`` is not
-        used, views are cut out bicubically. By default ImageNet's at 224 pixels.
+        Size, channels and normalisation, as in a model's entry; by default ImageNet's with 224
+        pixels. Its ``interpolation`` is not used: views are always resampled bicubically.
     epochs, warmup_epochs : int
         Length of the run and of the linear warm-up.
     batch_size : int
-        Images of an optimizer step over all processes. An incomplete last batch is dropped.
+        Images per optimizer step over all processes. An incomplete last batch is dropped.
     micro_batch : int or None
-        Most images that one process takes through the encoder at once; changes memory, not the
-        loss (rounding apart). None: all of its share.
+        Largest number of images that one process encodes at once; it changes the memory needed
+        and, except for rounding, not the loss. None: all images of the process.
     base_lr, min_lr : float
-        Peak rate is ``base_lr * batch_size / 256``.
+        The peak rate is ``base_lr * batch_size / 256``; the schedule ends at `min_lr`.
     schedule : str
-        ``cosine`` or ``constant`` after the warm-up.
+        ``cosine`` or ``constant``, after the warm-up.
     weight_decay, betas
-        Of AdamW.
+        Parameters of AdamW.
     augmentation : Augmentation
         Ranges of the random views.
     seed : int
-        Of initial weights, order, views and masks.
+        Seed of initial weights, order, views and masks.
     fraction : float
-        Share of the training patients that is used; smaller shares are subsets of larger ones.
+        Fraction of the training patients to use; smaller fractions are subsets of larger ones.
     exclude_audited : bool
-        Leave out every patient who is in ``val`` or ``test`` of any cohort given.
+        Exclude every patient who is in ``val`` or ``test`` of any given cohort.
     snapshots : tuple of int
-        Further epoch counts to keep weights of; needs ``schedule: constant``.
+        Further epoch counts whose weights are kept; needs ``schedule: constant``.
     procedural : Procedural or None
         Non-medical images as a source.
     options : Mae, MocoV3 or Clip
-        What belongs to the algorithm.
+        Options of the algorithm.
     """
 
     name: str
     algorithm: str
     architecture: str
     arguments: dict = field(default_factory=dict)
-    input: ImageInput = ImageInput(**IMAGENET)
+    input: ImageInput = IMAGENET
     epochs: int = 800
     warmup_epochs: int = 40
     batch_size: int = 4096
@@ -136,20 +140,27 @@ class Settings:
         return self.base_lr * self.batch_size / 256
 
 
-def read_settings(settings: dict) -> Settings:
-    """Check `settings` and fill in the algorithm's official values.
+def read_settings(settings: Mapping[str, Any]) -> Settings:
+    """Check `settings` and fill in the defaults of the algorithm.
 
     Raises
     ------
     MedauditError
-        A key is unknown or lacking, or values do not go together.
+        A key is unknown or missing, or two values contradict each other.
     """
     algorithm = settings.get("algorithm")
     if algorithm not in OPTIONS:
-        raise MedauditError(f"pretraining: algorithm {algorithm!r} is none of {list(OPTIONS)}")
+        raise MedauditError(
+            f"pretraining {settings.get('name', '?')}: algorithm is {algorithm!r}; use one of "
+            f"{list(OPTIONS)}"
+        )
     values = {**DEFAULTS[algorithm], **settings}
-    values["input"] = {**IMAGENET, **(settings.get("input") or {})}
-    parts = {"input": ImageInput, "augmentation": Augmentation, "options": OPTIONS[algorithm]}
+    values["input"] = {**vars(IMAGENET), **(settings.get("input") or {})}
+    parts: dict[str, type] = {
+        "input": ImageInput,
+        "augmentation": Augmentation,
+        "options": OPTIONS[algorithm],
+    }
     for key, kind in parts.items():
         values[key] = _build(kind, values.get(key) or {}, f"{key} of pretraining")
     if values.get("procedural"):
@@ -159,11 +170,11 @@ def read_settings(settings: dict) -> Settings:
     return checked
 
 
-def _build(kind: type, values: dict, what: str) -> object:
-    known = [part.name for part in dataclasses.fields(kind)]
+def _build(kind: type[T], values: dict, what: str) -> T:
+    known = [part.name for part in dataclasses.fields(kind)]  # type: ignore[arg-type]  # dataclasses
     unknown = sorted(set(values) - set(known))
     if unknown:
-        raise MedauditError(f"{what}: unknown settings {unknown}; known are {known}")
+        raise MedauditError(f"{what}: unknown settings {unknown}; known: {known}")
     tuples = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
     try:
         return kind(**tuples)
@@ -174,20 +185,22 @@ def _build(kind: type, values: dict, what: str) -> object:
 def _check(settings: Settings) -> None:
     where = f"pretraining {settings.name}"
     if not 0 < settings.fraction <= 1:
-        raise MedauditError(f"{where}: fraction {settings.fraction} is not in (0, 1]")
+        raise MedauditError(f"{where}: fraction is {settings.fraction}; give a number in (0, 1]")
     if settings.schedule not in ("cosine", "constant"):
-        raise MedauditError(f"{where}: schedule {settings.schedule!r} is not cosine or constant")
+        raise MedauditError(f"{where}: schedule is {settings.schedule!r}; use cosine or constant")
     if not 0 <= settings.warmup_epochs < settings.epochs:
         raise MedauditError(
-            f"{where}: warmup_epochs {settings.warmup_epochs} does not end before the "
-            f"{settings.epochs} epochs; shorten it"
+            f"{where}: warmup_epochs is {settings.warmup_epochs}; it must be less than the "
+            f"{settings.epochs} epochs"
         )
     late = [count for count in settings.snapshots if not 0 < count < settings.epochs]
     if late:
-        raise MedauditError(f"{where}: snapshots {late} are not between 0 and {settings.epochs}")
+        raise MedauditError(
+            f"{where}: snapshots {late} must be between 0 and the {settings.epochs} epochs"
+        )
     if settings.snapshots and (settings.schedule == "cosine" or settings.algorithm == "moco_v3"):
         raise MedauditError(
-            f"{where}: snapshots {list(settings.snapshots)} cannot come from this run, whose "
-            "schedule (learning rate, or MoCo's momentum) runs to its end only at the last epoch; "
-            "make each epoch count a pretraining of its own, or use mae with `schedule: constant`"
+            f"{where}: snapshots {list(settings.snapshots)} cannot be taken from this run, because "
+            "its schedule (of the learning rate, or of MoCo's momentum) ends at the last epoch; make "
+            "each epoch count a pretraining of its own, or use mae with `schedule: constant`"
         )

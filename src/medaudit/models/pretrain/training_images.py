@@ -1,4 +1,4 @@
-"""What a pretraining is trained on: training rows of image stores, drawn images, or both."""
+"""The training images of a pretraining: from image stores, drawn by rules (procedural), or both."""
 
 import logging
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from medaudit.core.table_io import COHORT, read_table
 from medaudit.data.image_store import Store, open_store
 from medaudit.data.phantoms.procedural import render
 from medaudit.models.pretrain.captions import describe_findings
-from medaudit.models.pretrain.settings import Settings
+from medaudit.models.pretrain.settings import Procedural, Settings
 from medaudit.training.batches import ImageRows
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Sources:
+class TrainingImages:
     """The training set of a pretraining.
 
     Parameters
@@ -29,9 +29,9 @@ class Sources:
     images : ImageRows
         All images.
     findings : list of str
-        What each image shows, for captions; empty where the algorithm needs none.
+        The findings of each image in words, for captions; empty if the algorithm needs none.
     described : list of dict
-        For the card: where the images come from, how many, and what was left out.
+        For the card, per source: origin and number of the images, and how many were excluded why.
     """
 
     images: ImageRows
@@ -39,25 +39,25 @@ class Sources:
     described: list[dict]
 
 
-def gather_sources(
+def gather_training_images(
     settings: Settings, images: list[Path], cohorts: list[Path], audited: list[Path]
-) -> Sources:
-    """Collect the training images.
+) -> TrainingImages:
+    """Collect the training images of all sources; an image in two stores is used once.
 
     Parameters
     ----------
     settings : Settings
         `fraction`, `exclude_audited`, `procedural`, `seed`.
     images, cohorts : list of Path
-        Image store folders and the cohort file of each, in the same order.
+        Image store folders, and the cohort file of each in the same order.
     audited : list of Path
-        Further cohort files whose validation and test patients must not be seen.
+        Further cohort files, whose validation and test patients are excluded.
 
     Raises
     ------
     MedauditError
-        Lists differ in length, no image is left, sides or colours differ, or captions are asked
-        for and there are no findings.
+        The lists differ in length, fewer images than a batch are left, stores differ in image size
+        or channels, or ``clip`` is to be trained on images without findings.
     """
     if len(images) != len(cohorts):
         raise MedauditError(
@@ -67,22 +67,25 @@ def gather_sources(
     frames = [read_table(path, COHORT) for path in cohorts]
     held_out = _held_out(frames, audited) if settings.exclude_audited else set()
     chosen = pd.DataFrame(columns=["patient_id", "image_id"])
-    arrays, rows, findings, described = [], [], [], []
+    arrays: list[np.ndarray] = []
+    rows: list[np.ndarray] = []
+    findings: list[str] = []
+    described: list[dict] = []
     for folder, path, frame in zip(images, cohorts, frames, strict=True):
         store = open_store(folder)
         part, note = _select(settings, store, frame, held_out)
-        part, note["duplicates"] = _without(part, chosen)
+        part, note["duplicates"] = _drop_duplicates(part, chosen)
         chosen = pd.concat([chosen, part[["patient_id", "image_id"]]])
         arrays.append(store.images)
         rows.append(store.rows(part["image_id"]))
         findings += part["findings"].tolist() if "findings" in part else []
         described.append({**_describe(part, store, path), "left_out": note})
     if settings.procedural:
-        arrays.append(_draw(settings))
+        arrays.append(_draw(settings, settings.procedural))
         rows.append(np.arange(len(arrays[-1])))
         described.append({"procedural": vars(settings.procedural), "images": len(arrays[-1])})
     _check(settings, arrays, rows)
-    return Sources(ImageRows(arrays, rows), findings, described)
+    return TrainingImages(ImageRows(arrays, rows), findings, described)
 
 
 def _held_out(frames: list[pd.DataFrame], audited: list[Path]) -> set[str]:
@@ -96,7 +99,7 @@ def _held_out(frames: list[pd.DataFrame], audited: list[Path]) -> set[str]:
 def _select(
     settings: Settings, store: Store, cohort: pd.DataFrame, held_out: set[str]
 ) -> tuple[pd.DataFrame, dict]:
-    """Return the rows to train on, and how many were left out and why."""
+    """Return the rows to train on, and the number of rows excluded by each reason."""
     readable = cohort[cohort["image_id"].isin(store.ids)]
     train = readable[readable["split"] == "train"]
     seen = train[~train["patient_id"].isin(held_out)]
@@ -115,16 +118,17 @@ def _select(
 
 
 def _some_patients(settings: Settings, patients: pd.Series) -> np.ndarray:
+    # The order depends on the seed only, so a smaller fraction is a subset of a larger one.
     unique = np.sort(patients.unique())
     order = generator("fraction", settings.seed).permutation(len(unique))
     return unique[order[: round(settings.fraction * len(unique))]]
 
 
-def _without(part: pd.DataFrame, chosen: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Leave out images that an earlier store has already given."""
+def _drop_duplicates(part: pd.DataFrame, chosen: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Return the rows without images of an earlier store, and the number of those."""
     keys = pd.MultiIndex.from_frame(part[["patient_id", "image_id"]])
-    twice = keys.isin(pd.MultiIndex.from_frame(chosen))
-    return part[~twice], int(twice.sum())
+    seen = keys.isin(pd.MultiIndex.from_frame(chosen))
+    return part[~seen], int(seen.sum())
 
 
 def _describe(part: pd.DataFrame, store: Store, path: Path) -> dict:
@@ -139,11 +143,14 @@ def _describe(part: pd.DataFrame, store: Store, path: Path) -> dict:
     }
 
 
-def _draw(settings: Settings) -> np.ndarray:
+def _draw(settings: Settings, procedural: Procedural) -> np.ndarray:
     if settings.algorithm == "clip":
-        raise MedauditError(f"pretraining {settings.name}: procedural images have no captions")
-    count = max(1, round(settings.fraction * settings.procedural.images))
-    return render(count, settings.input.size, settings.procedural.seed)
+        raise MedauditError(
+            f"pretraining {settings.name}: procedural images have no captions, which clip needs; "
+            "use mae or moco_v3"
+        )
+    count = max(1, round(settings.fraction * procedural.images))
+    return render(count, settings.input.size, procedural.seed)
 
 
 def _check(settings: Settings, arrays: list[np.ndarray], rows: list[np.ndarray]) -> None:
@@ -157,9 +164,9 @@ def _check(settings: Settings, arrays: list[np.ndarray], rows: list[np.ndarray])
     shapes = sorted({array.shape[1:] for array in arrays})
     if len(shapes) > 1:
         raise MedauditError(
-            f"{where}: the image stores differ in size or channels ({shapes}); make them with the "
-            "same image_size"
+            f"{where}: the image stores differ in size or channels ({shapes}); set the same "
+            "image_size and channels for their cohorts"
         )
     if settings.input.channels == 1 and len(shapes[0]) == 3:
-        raise MedauditError(f"{where}: colour images, but input.channels is 1")
-    log.info("%s: %d images of %s", where, count, shapes[0])
+        raise MedauditError(f"{where}: the images have colour, but input.channels is 1; set 3")
+    log.info("%s: %d images of shape %s", where, count, shapes[0])

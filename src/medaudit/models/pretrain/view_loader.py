@@ -1,7 +1,8 @@
-"""Every process's part of every step: what is drawn, read and cut out for it."""
+"""Loads and augments the images of each step, for this process's share of the batch."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,8 +16,8 @@ from medaudit.training.distributed import Processes
 
 
 @dataclass(frozen=True)
-class Raw:
-    """What a micro-batch is made of, before augmentation."""
+class RawBatch:
+    """Images of a micro-batch, and the random numbers of their augmentation."""
 
     images: torch.Tensor
     matrices: torch.Tensor
@@ -24,8 +25,8 @@ class Raw:
     draws: torch.Tensor
 
 
-class Feeder:
-    """Gives this process its part of every step, whatever number of processes there is.
+class ViewLoader:
+    """Yields this process's share of every batch; batches are the same for any number of processes.
 
     Parameters
     ----------
@@ -34,9 +35,9 @@ class Feeder:
     images : ImageRows
         The training set.
     processes : Processes
-        Which part is this process's, and where it goes.
+        The rank and the device of this process.
     algorithm : Algorithm
-        How many views and draws an image needs.
+        Says how many views and random numbers an image needs.
     """
 
     def __init__(
@@ -51,21 +52,21 @@ class Feeder:
         self.mean = torch.tensor(settings.input.mean, device=device).view(shape)
         self.std = torch.tensor(settings.input.std, device=device).view(shape)
 
-    def steps(self, first: int, last: int) -> Iterator[list[Raw]]:
-        """Give the micro-batches of steps `first` to `last`, read ahead by threads."""
+    def steps(self, first: int, last: int) -> Iterator[list[RawBatch]]:
+        """Yield the micro-batches of each step from `first` up to `last`; threads read ahead."""
         size = self.settings.batch_size // self.processes.world
         micro = min(self.settings.micro_batch or size, size)
         pieces = -(-size // micro)
         jobs = (job for step in range(first, last) for job in self._jobs(step, micro))
-        parts: list[Raw] = []
+        parts: list[RawBatch] = []
         for raw in read_ahead(jobs):
             parts.append(raw)
             if len(parts) == pieces:
                 yield parts
                 parts = []
 
-    def augment(self, raw: Raw) -> Batch:
-        """Cut the views out of the images on the device, and normalise them."""
+    def augment(self, raw: RawBatch) -> Batch:
+        """Return the views of the images, cropped and normalised on the device."""
         device, side = self.processes.device, self.settings.input.size
         images = raw.images.to(device, non_blocking=True)
         matrices = raw.matrices.to(device, non_blocking=True)
@@ -73,8 +74,12 @@ class Feeder:
         pixels = (torch.stack(views, dim=1) - self.mean) / self.std
         return Batch(pixels, raw.positions.to(device), raw.draws.to(device))
 
-    def _jobs(self, step: int, micro: int) -> Iterator[Callable[[], Raw]]:
-        """Draw for the whole batch of a step, and read this process's part in pieces."""
+    def _jobs(self, step: int, micro: int) -> Iterator[Callable[[], RawBatch]]:
+        """Yield functions that read the micro-batches of a step.
+
+        Random numbers are drawn for the whole batch, then this process takes its share: so they
+        are the same for any number of processes.
+        """
         settings = self.settings
         epoch, number = divmod(step, self.steps_per_epoch)
         start = number * settings.batch_size
@@ -88,13 +93,15 @@ class Feeder:
         parts = [values[mine] for values in (positions, matrices, draws)]
         for at in range(0, len(parts[0]), micro):
             piece = [part[at : at + micro] for part in parts]
-            yield lambda piece=piece: self._read(*piece)
+            yield partial(self._read, *piece)
 
-    def _read(self, positions: np.ndarray, matrices: np.ndarray, draws: np.ndarray) -> Raw:
+    def _read(self, positions: np.ndarray, matrices: np.ndarray, draws: np.ndarray) -> RawBatch:
         images = self.images.take(positions)
         if self.processes.device.type == "cuda":
             images = images.pin_memory()
-        return Raw(images, *(torch.from_numpy(array) for array in (matrices, positions, draws)))
+        return RawBatch(
+            images, *(torch.from_numpy(array) for array in (matrices, positions, draws))
+        )
 
     def _epoch_order(self, epoch: int) -> np.ndarray:
         if self.order is None or self.order[0] != epoch:

@@ -1,13 +1,14 @@
-"""The weights gate without torch: which file a model needs, and whether it is the right one.
+"""Which weights file a model needs, whether it is there, and whether it is the right one.
 
-It runs at every start of the workflow, so it imports nothing heavy and reads no whole file; the
-content is hashed once, by `medaudit.models.weights.load`, when a job loads it.
+These checks run at every start of the workflow. So they import nothing heavy and never read a whole
+file; the content is hashed only when a job loads it (`medaudit.models.weights.load`).
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from medaudit.core.errors import MedauditError
 from medaudit.core.files import data_root, sha256
@@ -24,21 +25,21 @@ _WRONG_CONTENT = {
 }
 
 
-def resolve_weights(entry: dict, field: str = "weights") -> Path:
-    """Return the file of a catalogue entry: absolute, or below ``$MEDAUDIT_DATA``.
+def resolve_weights(entry: Mapping[str, Any], field: str = "weights") -> Path:
+    """Return the path of the file that a catalogue entry names, after checking it.
 
     Parameters
     ----------
-    entry : dict
-        A model's catalogue entry.
+    entry : mapping
+        A model's catalogue entry. Paths in it are absolute or below ``$MEDAUDIT_DATA``.
     field : str
         ``weights``, or ``tokenizer``, which names a folder.
 
     Raises
     ------
     MedauditError
-        The field is empty, nothing is there, or what is there is a pointer, a web page or a
-        folder; the message says where the owner publishes the file and where to put it.
+        The field is empty, the file does not exist, or it is a Git LFS pointer, a web page or a
+        folder; the message says where the owner publishes it and where to put it.
     """
     problem = next(_path_problems(entry, field), None)
     if problem:
@@ -47,13 +48,13 @@ def resolve_weights(entry: dict, field: str = "weights") -> Path:
 
 
 def check_weights(models: dict[str, dict]) -> list[str]:
-    """Return what stands in the way of loading `models`, one sentence each; empty if nothing.
+    """Return the problems with the files of `models`, one sentence per problem.
 
     Parameters
     ----------
     models : dict of str to dict
-        Catalogue entries by name. Those without ``weights`` (or with null) need no file.
-        A ``tokenizer`` folder, where one is named, must hold a vocabulary (`VOCABULARIES`).
+        Catalogue entries by name. Without ``weights`` (or with null) an entry needs no file. A
+        ``tokenizer`` folder must contain a vocabulary (`VOCABULARIES`).
     """
     return [
         problem
@@ -63,24 +64,24 @@ def check_weights(models: dict[str, dict]) -> list[str]:
 
 
 def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file; computed once for each state of the file in a process."""
+    """Return the SHA-256 of a file, computed once per process unless the file changes."""
     state = path.stat()
     return _sha256(path.resolve(), state.st_size, state.st_mtime_ns)
 
 
 def check_sha256(path: Path, expected: str | None) -> str:
-    """Return the SHA-256 of `path` and compare it with the catalogue's, if there is one.
+    """Return the SHA-256 of `path`, after comparing it with the catalogue's if that has one.
 
     Raises
     ------
     MedauditError
-        They differ.
+        The two differ.
     """
     found = file_sha256(path)
     if expected is not None and found != expected.lower():
         raise MedauditError(
-            f"{path} has SHA-256 {found}, the catalogue says {expected}: it is another file or a "
-            "damaged one; fetch it again, or correct `sha256` if you mean this one"
+            f"{path} has SHA-256 {found}, the catalogue says {expected}: the file is another one or "
+            "damaged; download it again, or correct `sha256` if this is the file you want"
         )
     return found
 
@@ -90,7 +91,7 @@ def _sha256(path: Path, size: int, changed: int) -> str:
     return sha256(path)
 
 
-def _entry_problems(entry: dict) -> Iterator[str]:
+def _entry_problems(entry: Mapping[str, Any]) -> Iterator[str]:
     expected = entry.get("sha256")
     if expected is not None and not _SHA256.fullmatch(str(expected).lower()):
         yield f"model {entry['name']}: sha256 {expected!r} is not 64 hexadecimal digits"
@@ -100,7 +101,7 @@ def _entry_problems(entry: dict) -> Iterator[str]:
         yield from _path_problems(entry, "tokenizer")
 
 
-def _path_problems(entry: dict, field: str) -> Iterator[str]:
+def _path_problems(entry: Mapping[str, Any], field: str) -> Iterator[str]:
     who = f"model {entry.get('name', entry.get('kind', '?'))}"
     if entry.get(field) is None:
         yield f"{who}: `{field}` is not set; {_remedy(entry, field, None)}"
@@ -110,19 +111,18 @@ def _path_problems(entry: dict, field: str) -> Iterator[str]:
         yield f"{who}: there is no {path}; {_remedy(entry, field, path)}"
     elif field == "tokenizer":
         if not any((path / name).is_file() for name in VOCABULARIES):
-            yield f"{who}: {path} holds no {' or '.join(VOCABULARIES)}; " + _remedy(
-                entry, field, path
-            )
+            wanted = " or ".join(VOCABULARIES)
+            yield f"{who}: {path} contains no {wanted}; {_remedy(entry, field, path)}"
     elif path.is_dir():
         yield f"{who}: {path} is a folder; name the weights file inside it"
     elif path.suffix not in SUFFIXES:
-        yield f"{who}: {path} has the suffix {path.suffix!r}, readable are {', '.join(SUFFIXES)}"
+        yield f"{who}: {path} has the suffix {path.suffix!r}; readable are {', '.join(SUFFIXES)}"
     else:
         yield from (f"{who}: {path} {problem}" for problem in _content_problems(path))
 
 
-def _base(entry: dict) -> Path:
-    """Return what relative paths belong to; weights pretrained by the run lie in its results."""
+def _base(entry: Mapping[str, Any]) -> Path:
+    """Return the folder of relative paths; weights that the run pretrains are in its results."""
     return Path() if entry.get("pretrained") else data_root()
 
 
@@ -130,15 +130,15 @@ def _content_problems(path: Path) -> Iterator[str]:
     with path.open("rb") as stream:
         start = stream.read(64)
     if not start:
-        yield "is empty: fetch it again"
+        yield "is empty: download it again"
     for mark, problem in _WRONG_CONTENT.items():
         if start.startswith(mark):
             yield problem
     if path.suffix == ".index" and not list(path.parent.glob(f"{path.stem}.data-*")):
-        yield f"has no {path.stem}.data-00000-of-... beside it: fetch the whole folder"
+        yield f"has no {path.stem}.data-00000-of-... next to it: download the whole folder"
 
 
-def _remedy(entry: dict, field: str, path: Path | None) -> str:
+def _remedy(entry: Mapping[str, Any], field: str, path: Path | None) -> str:
     source = entry.get(f"{field}_source" if field != "weights" else "source")
     get = f"get it from {source}" if source else "get it from its owner"
     licence = entry.get("licence")

@@ -1,32 +1,33 @@
-"""Load weights from their owner's file: safely, strictly, offline.
+"""Load weights from their owner's file, safely and strictly.
 
-`read_state` turns any published container into one flat dictionary of tensors without running
-foreign code; `load_strict` puts it into a module and shows a readable difference where keys or
-shapes do not fit.
+`read_state` reads any published file format into a flat dictionary of tensors without running code
+from the file. `load_strict` loads the dictionary into a module; if keys or shapes do not fit, the
+error lists the differences.
 """
 
-import os
 import re
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from medaudit.core.errors import MedauditError
+from medaudit.models.interface import Encoder
 from medaudit.models.weights.files import check_sha256, resolve_weights
-from medaudit.models.weights.pickles import StandIn, read_torch
+from medaudit.models.weights.pickles import StandIn
+from medaudit.models.weights.torch_files import read_torch
 
 __all__ = ["check_golden", "golden", "load_strict", "read_state", "resolve_weights", "strip_prefix"]
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
-
 CONTAINERS = ("state_dict", "model", "model_state_dict", "module")
-_ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, ValueError, TypeError, OSError)
-_ARCHIVE_ERRORS += (EOFError, RuntimeError, SyntaxError)
+_ARCHIVE_ERRORS: tuple[type[Exception], ...] = (
+    *(zipfile.BadZipFile, zlib.error, ValueError, TypeError, OSError),
+    *(EOFError, RuntimeError, SyntaxError),
+)
 _SHOWN = 6
 _LARGEST_EXPANSION = 20
 _DEEPEST = 50
@@ -41,30 +42,30 @@ def read_state(path: Path, sha256: str | None = None) -> dict[str, torch.Tensor]
         ``.safetensors``; a torch file of any age or a TorchScript archive (``.pt``, ``.pth``,
         ``.bin``, ``.ckpt``, ``.tar``); ``.npz``; ``variables.index`` of a TensorFlow SavedModel.
     sha256 : str, optional
-        What the file must hash to.
+        Expected SHA-256 of the file.
 
     Returns
     -------
     dict of str to torch.Tensor
-        On the CPU, with the types of the file. Of a training checkpoint, what stands under
-        ``state_dict``, ``model``, ``model_state_dict`` or ``module`` (the first there is).
+        On the CPU, with the number types of the file. From a training checkpoint, the content of
+        ``state_dict``, ``model``, ``model_state_dict`` or ``module`` (the first that exists).
 
     Raises
     ------
     MedauditError
-        The file is another than `sha256` says, is damaged, holds no tensors, or is a pickle that
-        would run code.
+        The file differs from `sha256`, is damaged, contains no tensors, or is a pickle that would
+        run code.
     """
     path = Path(path)
     if not path.is_file():
-        raise MedauditError(f"there is no weights file {path}")
+        raise MedauditError(f"there is no weights file {path}: put the owner's file there")
     check_sha256(path, sha256)
     readers = {".safetensors": _read_safetensors, ".npz": _read_npz, ".index": _read_bundle}
     return readers.get(path.suffix, _read_torch_state)(path)
 
 
 def strip_prefix(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    """Return the entries whose key starts with `prefix`, without it."""
+    """Return the entries whose key starts with `prefix`, with the prefix removed."""
     return {
         key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)
     }
@@ -77,26 +78,27 @@ def load_strict(
     allow_missing: Iterable[str] = (),
     allow_extra: Iterable[str] = (),
 ) -> None:
-    """Load `state` into `module`; every key and shape must fit.
+    """Load `state` into `module`; every key and every shape must fit.
 
     Parameters
     ----------
     module : torch.nn.Module
-        Its own types are kept: float16 weights become float32 where the module is float32.
+        Keeps its number types: float16 weights become float32 in a float32 module.
     state : dict of str to torch.Tensor
-        Weights by the module's names.
+        Weights, keyed as in the module.
     what : str
-        Named in the error, e.g. ``"gloria (data/chexpert_resnet50.ckpt): image tower"``.
+        Model and file for the error, e.g. ``"gloria (data/chexpert_resnet50.ckpt): image tower"``.
     allow_missing, allow_extra : iterable of str
-        Regular expressions; a key that one matches from its start to its end may be absent from
-        (be superfluous in) `state`.
+        Regular expressions for whole keys that `state` may lack, or may have in addition.
 
     Raises
     ------
     MedauditError
         A key is missing or superfluous, a shape differs, or a weight is not finite. The module is
-        unchanged then.
+        then unchanged.
     """
+    # torch's own strict loading stops at the first kind of problem and knows no allowed keys; a
+    # model that is loaded in part runs without an error and looks like a bad or unfair one.
     expected = module.state_dict()
     missing = _unmatched(expected.keys() - state.keys(), allow_missing)
     extra = _unmatched(state.keys() - expected.keys(), allow_extra)
@@ -117,7 +119,7 @@ def load_strict(
 
 
 def golden(images: torch.Tensor | np.ndarray, count: int = 8) -> list[float]:
-    """Return the first `count` values of the first embedding, rounded as a catalogue holds them."""
+    """Return the first `count` values of the first embedding, rounded for a catalogue entry."""
     first = np.asarray(images, dtype=np.float64).reshape(len(images), -1)[0, :count]
     return [float(f"{value:.5g}") for value in first]
 
@@ -125,30 +127,32 @@ def golden(images: torch.Tensor | np.ndarray, count: int = 8) -> list[float]:
 def golden_image(size: int = 224) -> np.ndarray:
     """Return the fixed synthetic image of the golden check: uint8, [1, size, size].
 
-    Rings and a ramp, so that orientation, resizing and normalisation all leave a trace.
+    It has rings and a ramp, so that orientation, resizing and normalisation all change the result.
     """
     y, x = np.mgrid[0:size, 0:size] / size
     rings = 0.5 + 0.5 * np.sin(40 * np.hypot(x - 0.3, y - 0.6))
     return np.round(255 * (0.6 * rings + 0.4 * x * y))[None].astype(np.uint8)
 
 
-def check_golden(encoder, entry: dict, tolerance: float = 1e-3) -> None:
+def check_golden(encoder: Encoder, entry: Mapping[str, Any], tolerance: float = 1e-3) -> None:
     """Compare the embedding of `golden_image` with the numbers in the entry's ``golden`` field.
+
+    A wrong activation, normalisation or channel order changes no shape, so that loading cannot find
+    it; this does.
 
     Parameters
     ----------
-    encoder : object
-        With ``encode_images``.
-    entry : dict
-        ``golden: [first values of the embedding]``; without it nothing is checked.
+    encoder : Encoder
+        The model to check.
+    entry : mapping
+        ``golden`` has the first values of the embedding; without it nothing is checked.
     tolerance : float
-        Largest difference, relative to the largest expected value.
+        Largest allowed difference, relative to the largest expected value.
 
     Raises
     ------
     MedauditError
-        They differ: another activation, preprocessing or file than the catalogue means. Shapes
-        cannot tell these apart.
+        The numbers differ.
     """
     expected = entry.get("golden")
     if not expected:
@@ -159,8 +163,8 @@ def check_golden(encoder, entry: dict, tolerance: float = 1e-3) -> None:
     if not worst <= tolerance * scale:
         raise MedauditError(
             f"model {entry.get('name', entry.get('kind'))}: the golden image gives {found}, the "
-            f"catalogue says {expected}: the weights fit in shape, but the activation, the "
-            "preprocessing or the file is another. Correct the entry, or replace `golden`"
+            f"catalogue says {expected}: the shapes of the weights fit, but the activation, the "
+            "preprocessing or the file differs. Correct the entry, or replace `golden`"
         )
 
 
@@ -168,20 +172,26 @@ def _read_torch_state(path: Path) -> dict[str, torch.Tensor]:
     content = read_torch(path)
     if isinstance(content, StandIn):
         content = dict(_module_tensors(content, "")) or content
-    inner = content
+    found: dict = {}
     if isinstance(content, dict):
         inside = [content[key] for key in CONTAINERS if isinstance(content.get(key), dict)]
-        inner = inside[0] if inside else content
-    tensors = isinstance(inner, dict) and inner and all(map(torch.is_tensor, inner.values()))
-    if not tensors or not all(isinstance(key, str) for key in inner):
-        raise MedauditError(f"{path} holds no dictionary of tensors; it holds {_shape_of(content)}")
-    return dict(inner)
+        found = inside[0] if inside else content
+    tensors = found and all(map(torch.is_tensor, found.values()))
+    if not tensors or not all(isinstance(key, str) for key in found):
+        raise MedauditError(
+            f"{path} contains no dictionary of tensors; it contains {_shape_of(content)}. Save the "
+            "model's state_dict() instead"
+        )
+    return dict(found)
 
 
 def _module_tensors(module: StandIn, prefix: str) -> Iterator[tuple[str, torch.Tensor]]:
-    """Walk the module tree of a TorchScript archive; its attributes are in `__dict__`."""
+    """Yield names and tensors of a TorchScript module and its submodules, from their attributes."""
     if prefix.count(".") > _DEEPEST:
-        raise MedauditError(f"modules nest without end at {prefix[:60]}...: not a weights file")
+        raise MedauditError(
+            f"modules are nested more than {_DEEPEST} deep at {prefix[:60]}...: this is not a weights "
+            "file; get the owner's original"
+        )
     for name, value in vars(module).items():
         if torch.is_tensor(value):
             yield prefix + name, value
@@ -197,7 +207,7 @@ def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
         return load_file(path)
     except (SafetensorError, ValueError, OSError) as error:
         raise MedauditError(
-            f"{path} is no sound safetensors file ({error}): fetch it again"
+            f"{path} is not a valid safetensors file ({error}): download it again"
         ) from error
 
 
@@ -210,7 +220,9 @@ def _read_npz(path: Path) -> dict[str, torch.Tensor]:
         with np.load(path, allow_pickle=False) as arrays:
             return {key: torch.from_numpy(arrays[key]) for key in arrays.files}
     except _ARCHIVE_ERRORS as error:
-        raise MedauditError(f"{path} is no sound .npz of plain arrays: {error}") from error
+        raise MedauditError(
+            f"{path} is not a valid .npz file of plain arrays: {error}; download it again"
+        ) from error
 
 
 def _read_bundle(path: Path) -> dict[str, torch.Tensor]:
@@ -220,11 +232,12 @@ def _read_bundle(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _check_members(archive: zipfile.ZipFile, path: Path) -> None:
+    # A zip bomb: members can be compressed a thousandfold, or overlap.
     names, total = archive.namelist(), sum(info.file_size for info in archive.infolist())
     if total > max(2**30, _LARGEST_EXPANSION * path.stat().st_size):
         raise ValueError(f"it expands {path.stat().st_size:,} to {total:,} bytes: refused")
     if len(set(names)) < len(names):
-        raise ValueError("a name stands twice in it")
+        raise ValueError("it has a duplicate name")
 
 
 def _check_npz_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
@@ -234,9 +247,10 @@ def _check_npz_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
         read = header if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read(stream)
     if dtype.hasobject:
-        raise ValueError(f"{info.filename} holds pickled objects, which could run code: refused")
-    if int(np.prod(shape, dtype=object)) * dtype.itemsize > info.file_size:
-        raise ValueError(f"{info.filename} announces {shape} {dtype}, more than it holds")
+        raise ValueError(f"{info.filename} contains pickled objects, which could run code: refused")
+    # NumPy would reserve the announced size; dtype=object so that the product cannot overflow.
+    if int(np.prod(np.array(shape, dtype=object))) * dtype.itemsize > info.file_size:
+        raise ValueError(f"{info.filename} announces {shape} {dtype}, more than it contains")
 
 
 def _unmatched(keys: Iterable[str], patterns: Iterable[str]) -> list[str]:
@@ -273,5 +287,5 @@ def _shape_of(content: object) -> str:
         keys = ", ".join(f"{key!s}: {type(value).__name__}" for key, value in content.items())
         return "{" + keys[:300] + "}"
     if isinstance(content, StandIn):
-        return "a pickled object: save its state_dict() instead"
+        return "a pickled object"
     return type(content).__name__

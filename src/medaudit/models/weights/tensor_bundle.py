@@ -1,9 +1,15 @@
 """Read the variables of a TensorFlow SavedModel or checkpoint, without TensorFlow.
 
-They are a TensorBundle: an index (``variables.index``, a LevelDB table of protocol buffers) beside
-files of plain numbers (``variables.data-00000-of-00001``). Nothing in them can run. The index
-holds a checksum of every tensor and of itself; all are compared, so that the hash of the index
-stands for the whole.
+Variables are stored as a TensorBundle: an index (``variables.index``), and next to it data files
+with plain numbers (``variables.data-00000-of-00001``). Nothing in them can be executed.
+
+The index is a LevelDB table: blocks of sorted key-value pairs, each block with a checksum, a block
+that lists the others, and a footer of 48 bytes that locates this list and ends with a magic number.
+Values are protocol buffers. The value of the empty key is the header (number of data files, byte
+order); any other value is a ``BundleEntryProto`` (type, shape, data file, offset, size, checksum).
+
+The index has checksums of itself and of every tensor, and all are compared here. So the hash of
+the index, which the catalogue has, identifies the data files as well.
 """
 
 import math
@@ -19,17 +25,17 @@ import torch
 from medaudit.core.errors import MedauditError
 
 MAGIC = bytes.fromhex("57fb808b247547db")
-FOOTER, TRAILER = 48, 5
+FOOTER, TRAILER = 48, 5  # bytes at the end of the table; after each block: its type, its checksum
 GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
-TEXT = 7
+TEXT = 7  # DT_STRING
 TYPES = {1: "<f4", 2: "<f8", 3: "<i4", 4: "u1", 6: "i1", 9: "<i8", 10: "?", 19: "<f2"}
-"""NumPy types by the number of TensorFlow's ``DataType``."""
-_LARGEST_EXPANSION = 20
+"""NumPy types, by the number of TensorFlow's ``DataType``."""
+_LARGEST_EXPANSION = 20  # of the keys of a block, which share their beginnings
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a tensor lies, as its ``BundleEntryProto`` has it."""
+    """Type, shape and place of a tensor, from its ``BundleEntryProto``."""
 
     kind: int
     shape: tuple[int, ...]
@@ -45,20 +51,20 @@ def read_bundle(path: Path) -> dict[str, torch.Tensor]:
     Parameters
     ----------
     path : Path
-        The index; the data files lie beside it.
+        The index; the data files are next to it.
 
     Returns
     -------
     dict of str to torch.Tensor
-        By the variables' own names, as the object graph has them, e.g.
-        ``resnet/root_block/standardized_conv2d/kernel``; by their keys in the index where there
-        is no such graph or a name is not unique. Texts are left out.
+        Keyed by the variables' own names in the object graph, e.g.
+        ``resnet/root_block/standardized_conv2d/kernel``, or by their keys in the index if there is
+        no object graph or a name is not unique. Text variables are left out.
 
     Raises
     ------
     MedauditError
-        A file is lacking, cut off or damaged (offsets, sizes, checksums), compressed, big-endian,
-        or holds a part of a variable or a type that is no number.
+        A file is missing, truncated, damaged (offsets, sizes, checksums), compressed or big-endian,
+        or has a variable in slices or of an unknown type.
     """
     try:
         entries, shards = _read_index(path)
@@ -70,7 +76,7 @@ def read_bundle(path: Path) -> dict[str, torch.Tensor]:
         }
     except (ValueError, OSError, OverflowError) as error:
         raise MedauditError(
-            f"{path} is no sound index of a TensorFlow SavedModel ({error}): fetch the whole "
+            f"{path} is not a valid index of a TensorFlow SavedModel ({error}): download the whole "
             "`variables` folder again"
         ) from error
 
@@ -84,7 +90,7 @@ def _read_index(path: Path) -> tuple[dict[str, Entry], list[Path]]:
         raise ValueError("its numbers are big-endian")
     count = header.get(1, 0)
     if not isinstance(count, int) or not 0 < count <= 10_000:
-        raise ValueError(f"it announces {count} data files")
+        raise ValueError(f"it announces {count!r} data files")
     shards = [path.with_suffix(f".data-{i:05d}-of-{count:05d}") for i in range(count)]
     entries = {key.decode(): _read_entry(key.decode(), value) for key, value in table.items()}
     _check_places(entries, shards)
@@ -92,9 +98,10 @@ def _read_index(path: Path) -> tuple[dict[str, Entry], list[Path]]:
 
 
 def _read_table(data: bytes) -> dict[bytes, bytes]:
-    """Return the entries of a LevelDB table; its blocks must follow one another."""
+    """Return the entries of a LevelDB table."""
+    # Blocks must not overlap: a small file could otherwise list one block any number of times.
     if len(data) < FOOTER or not data.endswith(MAGIC):
-        raise ValueError("it does not end as such an index does")
+        raise ValueError("it does not end with the magic number of such an index")
     _, start = _read_handle(data, len(data) - FOOTER)
     handle, _ = _read_handle(data, start)
     table: dict[bytes, bytes] = {}
@@ -117,21 +124,23 @@ def _read_handle(data: bytes, start: int) -> tuple[tuple[int, int], int]:
 def _read_block(data: bytes, handle: tuple[int, int]) -> Iterator[tuple[bytes, bytes]]:
     offset, size = handle
     if offset + size + TRAILER > len(data) - FOOTER:
-        raise ValueError(f"a block at {offset} of {size} bytes lies outside of it")
+        raise ValueError(f"a block at {offset} of {size} bytes is outside of it")
     block, trailer = data[offset : offset + size], data[offset + size : offset + size + TRAILER]
     if trailer[0] != 0:
         raise ValueError(f"the block at {offset} is compressed (type {trailer[0]})")
     if _masked(google_crc32c.value(block + trailer[:1])) != int.from_bytes(trailer[1:], "little"):
         raise ValueError(f"the checksum of the block at {offset} differs")
+    # A block ends with the places where keys are written in full (for binary search; not needed
+    # here) and their number.
     restarts = int.from_bytes(block[-4:], "little")
     end = size - 4 * (restarts + 1)
     if size < 4 or end < 0:
-        raise ValueError(f"the block at {offset} is cut off")
+        raise ValueError(f"the block at {offset} is truncated")
     return _read_entries(block[:end])
 
 
 def _read_entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield keys and values; a key shares its start with the one before."""
+    """Yield keys and values of a block; keys are stored without the start shared with the last."""
     key, start, expanded = b"", 0, 0
     while start < len(block):
         shared, start = _varint(block, start)
@@ -143,28 +152,30 @@ def _read_entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
         start += fresh + size
         expanded += len(key)
         if expanded > _LARGEST_EXPANSION * len(block):
-            raise ValueError("its keys expand beyond measure")
+            raise ValueError("its keys expand without limit")
         yield key, block[start - size : start]
 
 
 def _read_entry(key: str, value: bytes) -> Entry:
+    # BundleEntryProto: 1 dtype, 2 shape, 3 shard_id, 4 offset, 5 size, 6 crc32c, 7 slices.
     fields = list(_fields(value))
     if any(number == 7 for number, _ in fields):
         raise ValueError(f"{key} is stored in slices")
     found = dict(fields)
     shape = [dim for number, dim in _fields(_message(found.get(2, b""))) if number == 2]
-    sizes = tuple(dict(_fields(_message(dim))).get(1, 0) for dim in shape)
-    numbers = [found.get(number, 0) for number in (1, 3, 4, 5, 6)]
-    if not all(isinstance(number, int) for number in (*sizes, *numbers)):
-        raise ValueError(f"the description of {key} is damaged")
-    return Entry(numbers[0], sizes, *numbers[1:])
+    try:
+        sizes = tuple(_number(dict(_fields(_message(dim))).get(1, 0)) for dim in shape)
+        kind, shard, offset, size, checksum = (_number(found.get(k, 0)) for k in (1, 3, 4, 5, 6))
+    except ValueError as error:
+        raise ValueError(f"the description of {key} is damaged ({error})") from error
+    return Entry(kind, sizes, shard, offset, size, checksum)
 
 
 def _check_places(entries: dict[str, Entry], shards: list[Path]) -> None:
-    """Check that every tensor lies inside its file and that none lies in another."""
+    """Check that every tensor is inside its data file and that none overlap."""
     used = sorted({entry.shard for entry in entries.values()})
     if used and used[-1] >= len(shards):
-        raise ValueError(f"it speaks of data file {used[-1]}, there are {len(shards)}")
+        raise ValueError(f"it refers to data file {used[-1]}, but there are only {len(shards)}")
     lengths = {shard: shards[shard].stat().st_size for shard in used}
     end = dict.fromkeys(used, 0)
     for key, entry in sorted(entries.items(), key=lambda item: item[1].offset):
@@ -179,7 +190,8 @@ def _check_places(entries: dict[str, Entry], shards: list[Path]) -> None:
 
 
 def _variable_names(entries: dict[str, Entry], shards: list[Path]) -> dict[str, str]:
-    """Return variables' names by their keys, from the graph of objects (TensorFlow 2)."""
+    """Return the variables' names by their keys, from TensorFlow 2's object graph."""
+    # TrackableObjectGraph: 1 nodes; of a node: 2 attributes; of these: 2 full name, 3 key.
     if GRAPH not in entries:
         return {}
     names = {}
@@ -195,19 +207,21 @@ def _variable_names(entries: dict[str, Entry], shards: list[Path]) -> dict[str, 
 
 
 def _read_text(entry: Entry, shard: Path) -> bytes:
-    """Return a scalar text: its length, the length's checksum, its bytes."""
+    """Return a scalar text variable."""
+    # Stored as its length (a varint), a checksum of the length, then the bytes. The checksum of the
+    # whole counts the length as four bytes.
     data = _read_bytes(entry, shard)
     length, start = _varint(data, 0)
     text = data[start + 4 :]
     if entry.kind != TEXT or entry.shape or length != len(text):
-        raise ValueError("the graph of its objects is damaged")
+        raise ValueError("its object graph is damaged")
     _compare(GRAPH, length.to_bytes(4, "little") + data[start:], entry)
     return text
 
 
 def _read_array(key: str, entry: Entry, shard: Path) -> torch.Tensor:
     if entry.kind not in TYPES:
-        raise ValueError(f"{key} is of TensorFlow's type {entry.kind}, which is not read here")
+        raise ValueError(f"{key} has TensorFlow's type {entry.kind}, which is not supported")
     kind = np.dtype(TYPES[entry.kind])
     if math.prod(entry.shape) * kind.itemsize != entry.size:
         raise ValueError(f"{key} has {entry.size} bytes for {list(entry.shape)} {kind}")
@@ -228,40 +242,48 @@ def _compare(key: str, data: bytes, entry: Entry) -> None:
 
 
 def _masked(checksum: int) -> int:
-    """Return a CRC-32C as LevelDB stores it."""
+    """Return a CRC-32C as LevelDB stores it: rotated right by 15 bits, plus a constant."""
     turned = (checksum >> 15) | (checksum << 17)
     return (turned + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
     """Yield number and value of each field of a protocol buffer."""
+    # Wire types: 0 varint, 1 eight bytes, 2 length and bytes, 5 four bytes.
     start = 0
     while start < len(message):
         tag, start = _varint(message, start)
-        wire = tag & 7
+        field, wire = tag >> 3, tag & 7
         if wire == 0:
-            value, start = _varint(message, start)
+            number, start = _varint(message, start)
+            yield field, number
         elif wire in (1, 2, 5):
             size, start = _varint(message, start) if wire == 2 else ({1: 8, 5: 4}[wire], start)
-            value, start = message[start : start + size], start + size
+            content, start = message[start : start + size], start + size
             if start > len(message):
                 raise ValueError("a field is longer than its message")
-            value = value if wire == 2 else int.from_bytes(value, "little")
+            yield field, content if wire == 2 else int.from_bytes(content, "little")
         else:
-            raise ValueError(f"a field of the unknown wire type {wire}")
-        yield tag >> 3, value
+            raise ValueError(f"a field has the unknown wire type {wire}")
 
 
 def _message(value: int | bytes) -> bytes:
     if not isinstance(value, bytes):
-        raise ValueError("a number stands where a message should")
+        raise ValueError("there is a number instead of a message")
+    return value
+
+
+def _number(value: int | bytes) -> int:
+    if not isinstance(value, int):
+        raise ValueError("there is a message instead of a number")
     return value
 
 
 def _varint(data: bytes, start: int) -> tuple[int, int]:
+    """Return a number of 7 bits per byte, lowest first, and the position after it."""
     value = 0
     for place, byte in enumerate(data[start : start + 10]):
         value |= (byte & 0x7F) << 7 * place
         if byte < 0x80:
             return value, start + place + 1
-    raise ValueError("a number is cut off")
+    raise ValueError("a number is truncated")

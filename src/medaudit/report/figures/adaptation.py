@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from medaudit.config.grids import named
+from medaudit.config.grids import names_of
 from medaudit.report.figures.style import COLOURS, Figure, canvas, shorten
 from medaudit.report.studies.evidence import Evidence, direction, ordered
 from medaudit.report.studies.extras import Extras
@@ -91,7 +91,7 @@ def stages_among(evidence: Evidence, extras: Extras, methods: pd.Series) -> list
 
     Other prompt formats are no steps on the way but alternatives.
     """
-    found = ordered(methods, named(evidence.entry, "methods"))
+    found = ordered(methods, names_of(evidence.entry, "methods"))
     prompts = [name for name in found if extras.kind(name) == "zero_shot"]
     return [name for name in found if name not in prompts[1:]]
 

@@ -1,6 +1,6 @@
 """What a paper's method section would say of a study, from the configuration and the cards."""
 
-from medaudit.config.validation import with_members
+from medaudit.config.selection import with_members
 
 PACKAGES = ("torch", "timm", "open_clip_torch", "peft", "transformers", "optuna", "scikit-learn")
 PACKAGES += ("numpy", "snakemake")

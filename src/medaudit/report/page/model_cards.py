@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from medaudit.config.validation import with_members
+from medaudit.config.selection import with_members
 from medaudit.report.page.packing import packed
 
 WIDTH, HEIGHT = 600, 200

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medaudit.config.grids import named
-from medaudit.core.audit_tables import summing
+from medaudit.config.grids import names_of
+from medaudit.core.audit_tables import is_summary
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import GAPS, METRICS, read_json, read_table
 from medaudit.metrics.definitions import METRICS as METRIC_DEFINITIONS
@@ -31,7 +31,7 @@ class Evidence:
         Rows of `METRICS` and `GAPS` of all runs in the study's order. Both have a column
         ``measure``: the metric, with its dialect in brackets where that is not `PLAIN`.
         `metrics` has ``file`` and ``row``, the place of its replicates; `gaps` has them for its
-        permutations, `row` -1 where none are kept (`medaudit.core.audit_tables.summing`).
+        permutations, `row` -1 where none are kept (`medaudit.core.audit_tables.is_summary`).
     cards : dict of str to dict
         Cohort cards by cohort.
     files : list of Path
@@ -171,7 +171,7 @@ def _read_metrics(path: Path, number: int) -> pd.DataFrame:
 
 def _read_gaps(path: Path, number: int) -> pd.DataFrame:
     frame = read_table(path, GAPS)
-    kept = summing(frame)
+    kept = is_summary(frame)
     _check_rows(null_of(path), path, int(kept.sum()), "disparity")
     return frame.assign(file=number, row=np.where(kept, kept.cumsum() - 1, -1))
 
@@ -191,7 +191,7 @@ def _sorted(frame: pd.DataFrame, entry: dict) -> pd.DataFrame:
     """Order rows by the study's cohorts, models and methods; inside a run order stays."""
     ranks = {
         column: frame[column].map(
-            {v: i for i, v in enumerate(ordered(frame[column], named(entry, f"{column}s")))}
+            {v: i for i, v in enumerate(ordered(frame[column], names_of(entry, f"{column}s")))}
         )
         for column in RUN
     }

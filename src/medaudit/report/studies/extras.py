@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medaudit.config.grids import named
+from medaudit.config.grids import names_of
 from medaudit.core.audit_tables import DIALECTS, PARTS, PROBES, SEARCH
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import read_json, read_metadata, read_table
@@ -33,7 +33,7 @@ class Extras:
     files : list of Path
         The dialects' replicates by ``file``.
     models : dict of str to dict
-        What is known of each model and of the ensembles' members (`medaudit.config.jobs.model_facts`).
+        What is known of each model and of the ensembles' members (`medaudit.config.model_facts.model_facts`).
     searches : list of dict
         What `medaudit.search.best_trial` wrote of each search; ``table`` is its trials (`SEARCH`).
     """
@@ -108,7 +108,7 @@ def _read(found: list[pd.DataFrame], table, entry: dict) -> pd.DataFrame:
 
 
 def _ranks(values: pd.Series, entry: dict) -> dict[str, int]:
-    return {name: k for k, name in enumerate(ordered(values, named(entry, f"{values.name}s")))}
+    return {name: k for k, name in enumerate(ordered(values, names_of(entry, f"{values.name}s")))}
 
 
 def _read_search(path: Path) -> dict:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from medaudit.core.audit_tables import COMPARISON
-from medaudit.metrics.gaps import FAIRER_WHEN_LARGE, OTHERS
+from medaudit.metrics.gaps import GAPS, OTHERS, parse_gap
 from medaudit.report.studies.differences import gap_differences, performance_differences
 from medaudit.report.studies.evidence import RUN, Evidence, overall
 from medaudit.report.studies.multiple_testing import step_down
@@ -99,10 +99,10 @@ def adjust_gaps(rows: pd.DataFrame, null: np.ndarray) -> np.ndarray:
     spread[spread == 0] = np.inf
     drawn = (null - centre[:, None]) / spread[:, None]
     statistics = (rows["value"].to_numpy(float) - centre) / spread
-    gap = rows["gap"].iloc[0]
-    if gap.startswith(OTHERS):
+    gap = parse_gap(rows["gap"].iloc[0]).kind
+    if gap == OTHERS:
         statistics, drawn = np.abs(statistics), np.abs(drawn)
-    elif gap in FAIRER_WHEN_LARGE:
+    elif GAPS[gap].fairer_when_large:
         statistics, drawn = -statistics, -drawn
     slack = 1e-6 / spread  # permuted values are float32: what is closer than this is a tie
     together = step_down(statistics - slack, drawn)

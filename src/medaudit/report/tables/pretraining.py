@@ -4,7 +4,7 @@ import json
 
 import pandas as pd
 
-from medaudit.config.grids import named
+from medaudit.config.grids import names_of
 from medaudit.report.studies import how_fair_models
 from medaudit.report.studies.evidence import Evidence
 from medaudit.report.studies.extras import Extras
@@ -19,7 +19,7 @@ def models(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> Table | N
     there = set(evidence.runs["model"])
     rows = [
         _describe(extras, name)
-        for name in named(evidence.entry, "models")
+        for name in names_of(evidence.entry, "models")
         if name in extras.models and name in there and not how_fair_models.is_ensemble(extras, name)
     ]
     if not rows:

@@ -1,23 +1,24 @@
-"""How a trial and its refit are trained: one module each, found by the method's ``training``.
+"""Ways to train a trial and its refit: one module per value of the method's ``training``.
 
-A module ``medaudit.adapt.finetune.trainers.<name>`` has a class ``Trainer``, which is
-`medaudit.adapt.finetune.trainer.Trainer` or made from it.
+The module ``medaudit.adapt.finetune.trainers.<training>`` has a class ``Trainer``: either
+`medaudit.adapt.finetune.trainer.Trainer` itself, or a subclass.
 """
 
 import importlib
 import pkgutil
 
 from medaudit.adapt.finetune.trainer import Trainer
+from medaudit.adapt.finetune_settings import TrainingEntry
 from medaudit.core.errors import MedauditError
 
 
-def find_trainer(entry: dict) -> type[Trainer]:
-    """Return the class that trains by a method's entry; ``erm`` where it names none.
+def find_trainer(entry: TrainingEntry) -> type[Trainer]:
+    """Return the trainer that a method's entry names; ``erm`` if it names none.
 
     Raises
     ------
     MedauditError
-        There is no such module.
+        There is no trainer of this name.
     """
     name = entry.get("training", "erm")
     known = sorted(module.name for module in pkgutil.iter_modules(__path__))

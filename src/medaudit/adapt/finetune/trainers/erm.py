@@ -1,4 +1,7 @@
-"""Empirical risk: the mean loss over the training images, whatever their group."""
+"""Training `erm` (empirical risk minimisation): the mean loss over all images, whatever their group.
+
+This is plain fine-tuning, so the plug-in of this name is the trainer that all others extend.
+"""
 
 from medaudit.adapt.finetune.trainer import Trainer
 

@@ -1,27 +1,27 @@
-"""FSCL: a fair supervised contrastive loss for the encoder, then a linear classifier on it.
+"""Training `fscl`: a fair supervised contrastive loss for the encoder, then a linear classifier.
 
 Park, Lee, Lee, Hwang, Kim, Byun 2022, "Fair Contrastive Learning for Facial Attribute
 Classification", CVPR (arXiv 2203.16209), method section: the fair supervised contrastive loss and
 its group-wise normalisation (FSCL+). Each image is seen in two views, whose projections z have
-length 1. An anchor i is drawn to the views p of its class, and pushed away from the views n of
-other classes *in its own group*, so that what tells groups apart does not help:
+length 1. The loss pulls an anchor i to the views p of its class, and pushes it away from the views
+n of other classes *in its own group*, so that features that tell groups apart do not help:
 
     l_ip = -log( exp(z_i z_p / tau) / sum_n exp(z_i z_n / tau) ).
 
-With group-wise normalisation all groups count alike, as positives and as anchors: l_ip is averaged
-over the positives of each group, then over these groups; that over the anchors of each class and
-group, then over these. (The authors' code also divides by 0.07 / tau, a constant, and counts an
-anchor among the positives of other groups where it is not.)
+Group-wise normalisation gives all groups equal weight, as positives and as anchors: l_ip is averaged
+over the positives of each group, then over these groups; the result is averaged over the anchors of
+each class and group, then over these cells. (The authors' code also divides by 0.07 / tau, a
+constant, and counts an anchor among the positives of groups it is not in.)
 
-Here, where the paper leaves a choice or a search needs one:
+Choices where the paper leaves one open, or where a search needs one:
 
-- After each epoch a logistic regression is fitted to the features of the training images, the
-  encoder being frozen, and is the network's head; so each value of a trial is one of FSCL. The
-  paper takes steps of gradient descent, on the same loss.
-- An anchor without a negative in its batch is left out. So are images of no known group in the
-  contrastive loss; they have a part in the classifier. The level "unknown" is a group as others.
-- Several tasks: the mean over tasks of the loss with their classes, of the images whose label is
-  known. Several processes: pairs are made within each one's part of a batch.
+- After each epoch, logistic regression is fitted to the frozen encoder's features of the training
+  images and becomes the network's head, so that each value of a trial is a value of FSCL. The paper
+  minimises the same loss by gradient descent.
+- An anchor without a negative in its batch is left out. Images without a group are left out of the
+  contrastive loss and used for the classifier. The level "unknown" is a group like any other.
+- With several tasks, the loss is averaged over tasks, each for the images whose label is known.
+  With several processes, pairs are formed within each process's part of a batch.
 """
 
 import numpy as np
@@ -29,21 +29,25 @@ import torch
 from torch import nn
 from torch.nn.functional import normalize
 
-from medaudit.adapt.finetune.loader import Feed
+from medaudit.adapt.finetune.inputs import Split
+from medaudit.adapt.finetune.loader import Loader
 from medaudit.adapt.finetune.losses import batch_loss, target_weights
 from medaudit.adapt.finetune.network import Network
-from medaudit.adapt.finetune.trainer import Trainer as Finetuning
-from medaudit.adapt.finetune.trial import Data
+from medaudit.adapt.finetune.trainer import Batch
+from medaudit.adapt.finetune.trainer import Trainer as BaseTrainer
+from medaudit.adapt.finetune.trial import TrialData, TrialKey
+from medaudit.adapt.finetune_settings import TrainingEntry
 from medaudit.adapt.targets import CONSTANT
 from medaudit.core.errors import MedauditError
 from medaudit.core.seeds import derive_seed
 from medaudit.training.distributed import Processes
 
 BATCH = 128
+"""Images per forward pass when features for the classifier are computed."""
 
 
-class Trainer(Finetuning):
-    """Contrastive training of what the mask frees, with a classifier fitted after each epoch.
+class Trainer(BaseTrainer):
+    """Contrastive training of the tuned parameters, with a classifier fitted after each epoch.
 
     Parameters
     ----------
@@ -54,17 +58,22 @@ class Trainer(Finetuning):
     Raises
     ------
     MedauditError
-        There is no augmentation, so that both views of an image are the same.
+        Images have no augmentation or a single fixed view, so both views would be the same.
     """
 
-    def __init__(self, network: Network, entry: dict, multiclass: bool, key: tuple) -> None:
+    projection: nn.Module
+    """Maps features to z; made together with the optimizer."""
+
+    def __init__(
+        self, network: Network, entry: TrainingEntry, multiclass: bool, key: TrialKey
+    ) -> None:
         if not entry.get("augmentation") or entry.get("views") == 1:
             raise MedauditError(
-                "fscl compares two views of an image: set `augmentation`, and `views` to null or "
-                f"at least 2; they are {entry.get('augmentation')} and {entry.get('views')}"
+                f"fscl compares two views of each image, but augmentation is "
+                f"{entry.get('augmentation')} and views is {entry.get('views')}: set `augmentation`, "
+                "and `views` to null or at least 2"
             )
         super().__init__(network, entry, multiclass, key)
-        self.projection: nn.Module | None = None
 
     def make_optimizer(self) -> torch.optim.Optimizer:
         """Return an optimizer over the tuned parameters and a new projection."""
@@ -80,32 +89,35 @@ class Trainer(Finetuning):
         return optimizer
 
     def state(self) -> dict:
-        """Return what a checkpoint keeps, the projection too."""
+        """Return the state of a checkpoint, with the projection."""
         return {**super().state(), "projection": self.projection.state_dict()}
 
     def restore(self, state: dict) -> int:
-        """Go on from a checkpoint; return its step."""
+        """Resume from the state of a checkpoint; return the number of steps done."""
         step = super().restore(state)
         self.projection.load_state_dict(state["projection"])
         return step
 
-    def _batch(self, feed: Feed, train, step: int, processes: Processes) -> tuple:
-        """Return two views, targets and groups of this process's part of a step."""
+    def _batch(self, loader: Loader, train: Split, step: int, processes: Processes) -> Batch:
+        """Return two views, targets and group codes of this process's part of a step."""
         if train.groups is None or not (train.groups != "").any():
             raise MedauditError(
-                "fscl needs each training image's group and there is none: set "
+                "fscl needs the group of each training image, and no image has one: set "
                 "objective.attribute to an attribute that the training images have"
             )
         epoch, chosen, part = self.choose(len(train.rows), step, processes)
         rows, part = train.rows[chosen], part if len(part) else np.arange(1)
-        views = [feed.training(rows, part, (self.seed, step, v), epoch + v) for v in range(2)]
+        # Epoch and epoch + 1 show different fixed views; new views differ by their key.
+        views = [
+            loader.training_batch(rows, part, (self.seed, step, v), epoch + v) for v in range(2)
+        ]
         names = np.unique(train.groups[train.groups != ""])
-        of = train.groups[chosen[part]]
-        codes = np.where(of == "", -1, np.searchsorted(names, of))
+        group = train.groups[chosen[part]]
+        codes = np.where(group == "", -1, np.searchsorted(names, group))
         return (*views, torch.from_numpy(train.y[chosen[part]]), torch.from_numpy(codes))
 
-    def loss(self, batch: tuple, level: int) -> torch.Tensor:
-        """Return the contrastive loss of a batch, the mean over tasks."""
+    def loss(self, batch: Batch, level: int) -> torch.Tensor:
+        """Return the contrastive loss of a batch, averaged over tasks."""
         first, second, y, groups = batch
         x = torch.cat([first, second])
         with torch.autocast(x.device.type, torch.bfloat16, x.device.type == "cuda"):
@@ -116,10 +128,10 @@ class Trainer(Finetuning):
         found = [contrast(z, task.repeat(2), groups, tau) for task in classes.unbind(dim=1)]
         return torch.stack(found).mean()
 
-    def validate(self, data: Data) -> np.ndarray:
-        """Fit the classifier to the encoder as it is, and return the validation logits."""
+    def validate(self, data: TrialData) -> np.ndarray:
+        """Fit the classifier to the current encoder, and return the validation logits."""
         train = data.splits["train"]
-        x = self._features(data.feed, train.rows)
+        x = self._features(data.loader, train.rows)
         if np.isfinite(x).all():
             weights = target_weights(train.y, self._class_weights(train.y), self.multiclass)
             weight, bias = fit_classifier(x, train.y, weights, self.multiclass)
@@ -129,16 +141,17 @@ class Trainer(Finetuning):
         return super().validate(data)
 
     @torch.inference_mode()
-    def _features(self, feed: Feed, rows: np.ndarray) -> np.ndarray:
-        """Return float64 [n, d] of one fixed view of each training image."""
+    def _features(self, loader: Loader, rows: np.ndarray) -> np.ndarray:
+        """Return the features of one view of each training image: float64 [n, d]."""
         self.network.eval()
         parts = []
         for start in range(0, len(rows), BATCH):
             chunk = rows[start : start + BATCH]
-            x = feed.training(chunk, np.arange(len(chunk)), (self.seed, "classifier", start), 0)
+            key = (self.seed, "classifier", start)
+            x = loader.training_batch(chunk, np.arange(len(chunk)), key, 0)
             x = x.to(self.network.device)
             with torch.autocast(x.device.type, torch.bfloat16, x.device.type == "cuda"):
-                parts.append(self.network.features(x, feed.level).double().cpu())
+                parts.append(self.network.features(x, loader.level).double().cpu())
         return torch.cat(parts).numpy()
 
 
@@ -152,16 +165,16 @@ def contrast(
     z : torch.Tensor
         [n, d], rows of length 1.
     labels : torch.Tensor
-        [n], any numbers; NaN takes no part.
+        [n], classes as numbers; NaN (unknown) is left out.
     groups : torch.Tensor
-        [n], whole numbers; -1 takes no part.
+        [n], groups as whole numbers; -1 (unknown) is left out.
     temperature : float
-        tau; above 0.
+        tau, greater than 0.
 
     Returns
     -------
     torch.Tensor
-        A number, of either sign; 0 where no anchor has a positive and a negative.
+        Scalar of either sign; 0 if no anchor has both a positive and a negative.
     """
     known = torch.isfinite(labels) & (groups >= 0)
     z, labels, groups = z[known], labels[known], groups[known]
@@ -171,7 +184,7 @@ def contrast(
     negative = ~alike & together
     usable = positive.any(dim=1) & negative.any(dim=1)
     if not usable.any():
-        return z.sum() * 0.0
+        return z.sum() * 0.0  # a zero with a gradient, so that backward works
     pushed = similar[usable].masked_fill(~negative[usable], -torch.inf).logsumexp(dim=1)
     pulled = (similar[usable] * even_weights(positive[usable], groups)).sum(dim=1)
     cells = torch.stack([labels[usable].double(), groups[usable].double()], dim=1)
@@ -181,19 +194,19 @@ def contrast(
 
 
 def even_weights(chosen: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
-    """Return weights that make a sum the mean over groups of the means within them.
+    """Return weights that turn a sum into the mean over groups of the means within groups.
 
     Parameters
     ----------
     chosen : torch.Tensor
-        bool [n, m]: what of m things each of n means is over; at least one each.
+        bool [n, m]: which of m items each of n means is over, at least one in each row.
     groups : torch.Tensor
-        [m], whole numbers.
+        [m], group of each item as a whole number.
 
     Returns
     -------
     torch.Tensor
-        float32 [n, m]; each row adds up to 1.
+        float32 [n, m]; each row sums to 1, and is 0 where not `chosen`.
     """
     codes = torch.unique(groups, return_inverse=True)[1]
     members = torch.nn.functional.one_hot(codes).float()
@@ -205,25 +218,28 @@ def even_weights(chosen: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
 def fit_classifier(
     x: np.ndarray, y: np.ndarray, weights: np.ndarray, multiclass: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Fit logistic regression with the loss of a fine-tuning, to the end (L-BFGS).
+    """Fit logistic regression to convergence (L-BFGS), with the loss of a fine-tuning.
 
     Parameters
     ----------
     x : numpy.ndarray
-        float64 [n, d], standardised within.
+        float64 [n, d]; standardised inside.
     y, weights : numpy.ndarray
-        [n, tasks], see `medaudit.adapt.finetune.losses.batch_loss`. Half the squared coefficients of
-        the standardised features, divided by the number of rows (multi-class) or known targets,
-        is added: scikit-learn's penalty with C = 1.
+        [n, tasks], see `medaudit.adapt.finetune.losses.batch_loss`.
     multiclass : bool
-        Softmax, else one sigmoid a task.
+        Softmax, else one sigmoid per task.
 
     Returns
     -------
     weight : numpy.ndarray
-        float32 [tasks, d], for features as they are.
+        float32 [tasks, d], for features that are not standardised.
     bias : numpy.ndarray
         float32 [tasks].
+
+    Notes
+    -----
+    The penalty is scikit-learn's with C = 1: half the squared coefficients of the standardised
+    features, divided by the number of rows (multi-class) or of known targets.
     """
     mean, scale = x.mean(axis=0), x.std(axis=0)
     scale[scale <= CONSTANT * np.abs(mean)] = np.inf

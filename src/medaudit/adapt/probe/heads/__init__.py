@@ -1,12 +1,14 @@
-"""How a model is made to answer: one module a head or adaptation, found by name.
+"""Heads of a probe: one module per head, found by name.
 
-A probe's head is a module ``medaudit.adapt.probe.heads.<head>``. It trains S seeds times L learning rates
-together, so that each parameter is an array ``[S, L, ...]``, and has three functions:
+The module ``medaudit.adapt.probe.heads.<head>`` has three functions. They handle S seeds times L
+learning rates at once, so that each parameter is an array ``[S, L, ...]``:
 
-- ``initial(settings, inputs, outputs, rng) -> list of [...]``: one seed's parameters;
-- ``forward(settings, parameters, x, rngs) -> (logits, cache)`` with `x` ``[S or 1, b, inputs]``
-  and logits ``[S, L, b, outputs]``; `rngs` (one a seed) drive dropout, None turns it off;
-- ``backward(parameters, cache, gradient) -> list of [S, L, ...]`` from the logits' gradient.
+- ``initial(settings, inputs, outputs, rng) -> list of [...]``: initial parameters of one seed;
+- ``forward(settings, parameters, x, rngs) -> (logits, cache)`` for `x` ``[S or 1, b, inputs]``,
+  with logits ``[S, L, b, outputs]``; `rngs`, one generator per seed, drives dropout, and None turns
+  it off;
+- ``backward(parameters, cache, gradient) -> list of [S, L, ...]``: gradients of the parameters from
+  the gradient of the logits.
 """
 
 import importlib
@@ -22,7 +24,7 @@ def find_head(name: str) -> ModuleType:
     Raises
     ------
     MedauditError
-        There is no such head.
+        There is no head of this name.
     """
     known = sorted(module.name for module in pkgutil.iter_modules(__path__))
     if name not in known:

@@ -1,4 +1,4 @@
-"""Linear probe: one affine layer on standardised embeddings."""
+"""Head `linear`: one affine layer on standardised embeddings."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ Parameters = list[np.ndarray]
 
 
 def initial(settings: dict, inputs: int, outputs: int, rng: np.random.Generator) -> Parameters:
-    """Return weight ``[outputs, inputs]`` and bias ``[outputs]``, uniform as in torch.nn.Linear."""
+    """Return weight ``[outputs, inputs]`` and bias ``[outputs]``, drawn as in torch.nn.Linear."""
     return layer(inputs, outputs, rng)
 
 
@@ -21,14 +21,17 @@ def backward(parameters: Parameters, cache: np.ndarray, gradient: np.ndarray) ->
 
 
 def layer(inputs: int, outputs: int, rng: np.random.Generator) -> Parameters:
-    """Draw an affine layer: weight ``[outputs, inputs]`` and bias ``[outputs]``, float32."""
+    """Return a random affine layer: weight ``[outputs, inputs]`` and bias ``[outputs]``, float32."""
     bound = inputs**-0.5
     shapes = (outputs, inputs), (outputs,)
     return [rng.uniform(-bound, bound, shape).astype(np.float32) for shape in shapes]
 
 
 def affine(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """Apply the layers of all runs to the batch of their seed, as one product a seed.
+    """Return the output of all runs' layers for the batch of their seed.
+
+    The learning rates of a seed see the same batch, so their weights are stacked to one matrix:
+    one large product per seed is much faster than one small product per run.
 
     Parameters
     ----------
@@ -50,6 +53,6 @@ def affine(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
 
 
 def affine_gradients(x: np.ndarray, gradient: np.ndarray, shape: tuple) -> Parameters:
-    """Return the gradients of weight and bias from that of the output ``[S, b, L, outputs]``."""
+    """Return the gradients of weight and bias from the output's gradient ``[S, b, L, outputs]``."""
     flat = gradient.reshape(*gradient.shape[:2], -1)
     return [(flat.swapaxes(1, 2) @ x).reshape(shape), flat.sum(axis=1).reshape(shape[:3])]

@@ -1,4 +1,4 @@
-"""MLP probe: affine layer, ReLU, dropout, affine layer on standardised embeddings."""
+"""Head `mlp`: affine layer, ReLU, dropout and affine layer on standardised embeddings."""
 
 import numpy as np
 
@@ -6,14 +6,15 @@ from medaudit.adapt.probe.heads.linear import Parameters, affine, affine_gradien
 
 
 def initial(settings: dict, inputs: int, outputs: int, rng: np.random.Generator) -> Parameters:
-    """Return both layers' weights and biases; ``settings["hidden"]`` is the width."""
+    """Return weights and biases of both layers; ``settings["hidden"]`` is the hidden width."""
     return layer(inputs, settings["hidden"], rng) + layer(settings["hidden"], outputs, rng)
 
 
 def forward(settings: dict, parameters: Parameters, x: np.ndarray, rngs=None) -> tuple:
     """Return logits ``[S, L, b, outputs]`` and what `backward` needs.
 
-    The learning rates of a seed share their dropout masks (share ``settings["dropout"]``).
+    The learning rates of a seed share their dropout masks; ``settings["dropout"]`` is the
+    probability of dropping a hidden unit.
     """
     weight_1, bias_1, weight_2, bias_2 = parameters
     hidden = affine(x, weight_1, bias_1)
@@ -33,9 +34,10 @@ def backward(parameters: Parameters, cache: tuple, gradient: np.ndarray) -> Para
     return affine_gradients(x, inner, weight_1.shape) + last
 
 
-def _dropout(share: float, shape: tuple, rngs) -> np.ndarray:
-    if rngs is None or share == 0:
-        return np.float32(1)
+def _dropout(rate: float, shape: tuple, rngs) -> np.ndarray:
+    """Return inverted-dropout factors ``[S, b, 1, width]``: 0, or 1 / (1 - rate)."""
+    if rngs is None or rate == 0:
+        return np.ones((), np.float32)
     seeds, batch, _, width = shape
-    kept = np.stack([rng.random((batch, 1, width), dtype=np.float32) >= share for rng in rngs])
-    return kept.astype(np.float32) / np.float32(1 - share)
+    kept = np.stack([rng.random((batch, 1, width), dtype=np.float32) >= rate for rng in rngs])
+    return kept.astype(np.float32) / np.float32(1 - rate)

@@ -1,30 +1,34 @@
-"""Prompts of zero-shot classification in three formats, and whose words they are.
+"""Prompts for zero-shot classification in three formats, with the source of their text.
 
 ``clip``
-    One template and the label's words: "a photo of a {label}" (Radford et al. 2021). The template
-    is the owner's; the words for the labels are ours.
+    One template with the label's text: "a photo of a {label}" (Radford et al. 2021). The template
+    is CLIP's; the text of the labels is ours.
 ``gloria``
-    Radiologists' phrases for severity, kind and place, in all combinations (Huang et al. 2021; the
-    same dictionary is MedCLIP's and CXR-CLIP's); see `medaudit.adapt.zero_shot.prompts.gloria`.
+    All combinations of radiologists' phrases for severity, subtype and location (Huang et al.
+    2021; MedCLIP and CXR-CLIP use the same dictionary); see
+    `medaudit.adapt.zero_shot.prompts.gloria`.
 ``cxrclip``
-    The pair "No {label}" and "{label}" (You et al. 2023, binary evaluation), so that a class has a
-    negative; for exclusive classes their log-odds compete. The owner's evaluation leaves out the
-    learnt logit scale; here it counts.
+    The pair "{label}" and "No {label}" (You et al. 2023, binary evaluation), so that a class has a
+    negative prompt; exclusive classes are compared by their log-odds. CXR-CLIP's own evaluation
+    leaves out the learnt logit scale; here it is applied.
 """
 
 from dataclasses import asdict, dataclass
 
 from medaudit.adapt.zero_shot.prompts import gloria
+from medaudit.core.entry_types import MethodEntry
 from medaudit.core.errors import MedauditError
 from medaudit.core.seeds import generator
 
 FORMATS = ("clip", "gloria", "cxrclip")
 TEMPLATE = "a photo of a {label}"
+"""CLIP's template, the default of the format ``clip``."""
+
 WORDS = {"Effusion": "pleural effusion", "Edema": "pulmonary edema"}
-"""Words for a label that says too little by itself; all others are the label in lower case."""
+"""Text for labels that are ambiguous by themselves; other labels are put in lower case."""
 
 NAMES = {"Effusion": "Pleural Effusion"}
-"""Owners' names of classes that a dataset calls otherwise."""
+"""Names of classes in GLoRIA and CXR-CLIP, where they differ from the dataset's."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +38,11 @@ class ClassPrompts:
     Parameters
     ----------
     task : str
-        The class.
+        Name of the class.
     positive, negative : tuple of str
-        Prompts for it, and against it where the format has such.
+        Prompts for its presence, and for its absence (empty if the format has none).
     source : str
-        Whose words they are.
+        Source of the text.
     """
 
     task: str
@@ -55,22 +59,22 @@ class ClassPrompts:
         }
 
 
-def make_prompts(entry: dict, tasks: list[str]) -> list[ClassPrompts]:
-    """Return the prompts of every task.
+def make_prompts(entry: MethodEntry, tasks: list[str]) -> list[ClassPrompts]:
+    """Return the prompts of all tasks.
 
     Parameters
     ----------
     entry : dict
-        ``format`` (one of `FORMATS`); ``template`` with ``{label}`` (``clip`` only; `TEMPLATE` by
-        default); ``labels``: words for a task's name; ``prompts_per_class``: draw so many of a
-        class's combinations, the same at every run (``gloria`` only; all by default).
+        The method's entry: ``format`` (one of `FORMATS`); ``template`` with ``{label}`` (only ``clip``; `TEMPLATE` by
+        default); ``labels``: text for the name of a task; ``prompts_per_class``: how many of a
+        class's combinations to draw, the same in every run (only ``gloria``; all by default).
     tasks : list of str
-        The classes.
+        Names of the classes.
 
     Raises
     ------
     MedauditError
-        The format is unknown, or has no words for a task.
+        The format is unknown, or has no prompts for a task.
     """
     makers = {"clip": _clip, "gloria": _gloria, "cxrclip": _cxrclip}
     if entry["format"] not in makers:
@@ -78,31 +82,31 @@ def make_prompts(entry: dict, tasks: list[str]) -> list[ClassPrompts]:
     return [makers[entry["format"]](entry, task) for task in tasks]
 
 
-def _clip(entry: dict, task: str) -> ClassPrompts:
+def _clip(entry: MethodEntry, task: str) -> ClassPrompts:
     template = entry.get("template") or TEMPLATE
     if "{label}" not in template:
-        raise MedauditError(f"the prompt template {template!r} holds no {{label}}")
+        raise MedauditError(f"the prompt template {template!r} does not contain {{label}}: add it")
     label = entry.get("labels", {}).get(task, WORDS.get(task, task.lower()))
-    whose = "template: CLIP" if template == TEMPLATE else "template: configuration"
-    return ClassPrompts(task, (template.format(label=label),), (), f"{whose}; label: ours")
+    source = "template: CLIP" if template == TEMPLATE else "template: configuration"
+    return ClassPrompts(task, (template.format(label=label),), (), f"{source}; label: ours")
 
 
-def _cxrclip(entry: dict, task: str) -> ClassPrompts:
+def _cxrclip(entry: MethodEntry, task: str) -> ClassPrompts:
     label = entry.get("labels", {}).get(task, NAMES.get(task, task))
     return ClassPrompts(task, (label,), (f"No {label}",), "CXR-CLIP's binary pair")
 
 
-def _gloria(entry: dict, task: str) -> ClassPrompts:
+def _gloria(entry: MethodEntry, task: str) -> ClassPrompts:
     name = entry.get("labels", {}).get(task, NAMES.get(task, task))
     if name not in gloria.PHRASES:
         raise MedauditError(
-            f"the gloria prompts have no phrases for {task!r}; they know {sorted(gloria.PHRASES)}. "
-            "Name one of them in `labels`, or use another format"
+            f"the format gloria has no phrases for {task!r}; it has {sorted(gloria.PHRASES)}. Map "
+            "the task to one of these in `labels`, or use another format"
         )
     prompts = gloria.combinations(name)
     count = entry.get("prompts_per_class")
     if count is not None and count < len(prompts):
         drawn = generator("prompts", "gloria", name).choice(len(prompts), count, replace=False)
         prompts = [prompts[index] for index in sorted(drawn)]
-    whose = "ours, in GLoRIA's form" if name in gloria.OURS else "GLoRIA"
-    return ClassPrompts(task, tuple(prompts), (), whose)
+    source = "ours, in GLoRIA's form" if name in gloria.OURS else "GLoRIA"
+    return ClassPrompts(task, tuple(prompts), (), source)

@@ -1,12 +1,14 @@
-"""GLoRIA's phrases for the classes of CheXpert 5x200, with the owner's spelling.
+"""GLoRIA's phrases for the classes of CheXpert 5x200, with the spelling of the published code.
 
-Huang et al. 2021, ``CHEXPERT_CLASS_PROMPTS`` of the published code; MedCLIP has the same. They hold
-no Pneumothorax: its phrases here are ours.
+Huang et al. 2021, ``CHEXPERT_CLASS_PROMPTS``; MedCLIP has the same phrases. Pneumothorax is not
+among them: its phrases here are ours.
 """
 
 from itertools import product
 
 OURS = ("Pneumothorax",)
+"""Classes whose phrases are not GLoRIA's."""
+
 PHRASES: dict[str, tuple[tuple[str, ...], ...]] = {
     "Atelectasis": (
         ("", "mild", "minimal"),
@@ -106,10 +108,10 @@ PHRASES: dict[str, tuple[tuple[str, ...], ...]] = {
 
 
 def combinations(name: str) -> list[str]:
-    """Return all prompts of a class: one phrase of each list, joined by a space, each once.
+    """Return all prompts of a class: one phrase of each list, joined by spaces, without duplicates.
 
-    Empty phrases leave no space, which no tokenizer here would see, and a phrase that the owner
-    lists twice counts once.
+    Empty phrases add no space (no tokenizer here would see it). The published lists have duplicate
+    phrases, which would weigh twice in a mean.
     """
     joined = (" ".join(filter(None, parts)) for parts in product(*PHRASES[name]))
     return list(dict.fromkeys(joined))

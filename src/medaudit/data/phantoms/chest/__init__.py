@@ -1,8 +1,8 @@
-"""Chest-like pictures for the rows of real tables, with findings drawn where they belong.
+"""Synthetic chest radiographs for the rows of a table, with findings at their anatomical places.
 
-The pictures are made, not measured: what is planted in them is known, so an audit can be checked
-against it. Anatomy comes from the patient, pose and noise from the image, findings from the
-``y_`` columns. Race changes nothing, except through a planted visibility.
+What is planted in them is known, so that an audit can be checked against it. Anatomy depends on the
+patient, pose and noise on the image, findings on the ``y_`` columns. Race changes nothing, except
+through a planted visibility.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -16,32 +16,32 @@ from medaudit.data.phantoms.chest import findings, frontal, lateral
 from medaudit.data.phantoms.chest.planted import read_findings, read_visibility
 from medaudit.data.phantoms.chest.traits import IMAGE_DRAWS, PATIENT_DRAWS, describe, is_lateral
 
-BATCH_PIXELS = 131_072  # arrays of a batch stay in the cache
+BATCH_PIXELS = 131_072  # small enough for the arrays of a batch to stay in the processor's cache
 NOISE = 0.035
 CLUTTER = 0.045
 
 
 def render(rows: pd.DataFrame, settings: dict, image_size: int, threads: int = 1) -> np.ndarray:
-    """Draw one picture for each row of a manifest or cohort.
+    """Draw one image for each row of a manifest or cohort.
 
     Parameters
     ----------
     rows : pandas.DataFrame
         ``image_id``, ``patient_id``, ``age``, ``view``, ``y_<finding>`` (1 is drawn; 0 and missing
-        are not), and the ``a_`` columns that the planted visibility names.
+        are not), and the ``a_`` columns that the planted rules name.
     settings : dict
-        A dataset's entry; ``phantom`` holds ``planted`` (see `planted.read_visibility`) and
+        A dataset's entry; ``phantom`` has ``planted`` (see `planted.read_visibility`) and
         ``seed`` (default 0).
     image_size : int
-        Pixels a side, at least 16.
+        Side in pixels, at least 16.
     threads : int
-        Batches drawn at once.
+        Number of batches drawn at the same time.
 
     Returns
     -------
     numpy.ndarray
-        uint8 ``[n, image_size, image_size]``. A picture depends on its own row, the settings and
-        the size alone, not on the other rows or their order.
+        uint8 ``[n, image_size, image_size]``. An image depends only on its own row, the settings
+        and the size, not on other rows or their order.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def render(rows: pd.DataFrame, settings: dict, image_size: int, threads: int = 1
 
 
 def _batches(rows: pd.DataFrame, size: int) -> list[np.ndarray]:
-    """Return the positions of each batch; a batch holds frontal or lateral views alone."""
+    """Return the row positions of each batch; a batch has only frontal or only lateral views."""
     sideways = is_lateral(rows)
     step = max(1, BATCH_PIXELS // size**2)
     groups = [np.flatnonzero(~sideways), np.flatnonzero(sideways)]
@@ -92,11 +92,15 @@ def _draw_batch(rows: pd.DataFrame, strength: dict, seed: int, size: int) -> np.
 
 
 def _expose(picture: np.ndarray, draws: np.ndarray, stream: np.random.Generator) -> np.ndarray:
+    """Return the picture in its pose, with noise, as uint8."""
     size = len(picture)
     angle, zoom = 5 * (draws[4] - 0.5), 1 + 0.05 * (draws[5] - 0.5)
-    pose = cv2.getRotationMatrix2D(((size - 1) / 2, (size - 1) / 2), angle, zoom)
+    centre = ((size - 1) / 2, (size - 1) / 2)
+    pose = cv2.getRotationMatrix2D(centre, angle, zoom).astype(np.float64)
     pose[:, 2] += 0.04 * size * (draws[6:8] - 0.5)
-    picture = cv2.warpAffine(picture, pose, (size, size), borderMode=cv2.BORDER_REPLICATE)
+    picture = np.asarray(
+        cv2.warpAffine(picture, pose, (size, size), borderMode=cv2.BORDER_REPLICATE)
+    )
     clutter = stream.standard_normal((6, 6), np.float32)
     picture += CLUTTER * cv2.resize(clutter, (size, size), interpolation=cv2.INTER_CUBIC)
     picture += NOISE * stream.standard_normal((size, size), np.float32)

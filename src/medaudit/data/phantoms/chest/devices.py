@@ -1,11 +1,11 @@
-"""Tubes, lines and boxes on a frontal chest, drawn as lines."""
+"""Support devices on a frontal chest: tubes, lines, electrodes and pacemakers, drawn as strokes."""
 
 import cv2
 import numpy as np
 
-from medaudit.data.phantoms.chest.shapes import FIELD
+from medaudit.data.phantoms.shapes import FIELD
 
-SCALE = 2  # drawn larger, then averaged
+SCALE = 2  # drawn at twice the size, then averaged
 
 
 def draw_devices(size: int, d: list) -> np.ndarray:
@@ -14,9 +14,9 @@ def draw_devices(size: int, d: list) -> np.ndarray:
     Parameters
     ----------
     size : int
-        Pixels a side.
+        Side in pixels.
     d : list of numpy.ndarray
-        Uniform draws ``[n, 1, 1]``: which devices (at least one) and where they run.
+        Uniform random numbers ``[n, 1, 1]``: which devices (at least one), and where.
     """
     draws = np.stack([column.ravel() for column in d], axis=1)
     return np.stack([_draw_one(size, one) for one in draws])

@@ -1,12 +1,12 @@
-"""What each finding adds to a chest: brightness changes, each drawn from its own draws.
+"""The findings: each adds its own change of brightness to a chest.
 
-A finding's change is computed at full visibility and then multiplied by the row's visibility, so
-the difference between the pictures with and without it is proportional to the visibility.
+The change is computed at full visibility and then multiplied by the row's visibility. So the
+difference between the images with and without the finding is proportional to the visibility.
 """
 
 import numpy as np
 
-from medaudit.data.phantoms.chest import shapes
+from medaudit.data.phantoms import shapes
 from medaudit.data.phantoms.chest.devices import draw_devices
 from medaudit.data.phantoms.chest.frontal import AIR, Chest
 from medaudit.data.phantoms.chest.traits import Traits
@@ -158,7 +158,7 @@ def fibrosis(c: Chest, t: Traits, d: list) -> np.ndarray:
 
 
 def hernia(c: Chest, t: Traits, d: list) -> np.ndarray:
-    """A round shadow behind the heart that holds a bubble of gas over a level."""
+    """A round shadow behind the heart with a bubble of gas above a fluid level."""
     x0, y0, radius = 0.04 + 0.08 * d[0], 0.33 + 0.05 * d[1], 0.13 + 0.06 * d[2]
     sac = shapes.disc(c.x, c.y, x0, y0, radius, radius, 0.04)
     gas = shapes.disc(c.x, c.y, x0, y0, 0.8 * radius, 0.8 * radius, 0.04)
@@ -207,13 +207,13 @@ FINDINGS = {
         support_devices,
     )
 }
-DRAWS = (len(FINDINGS), 12)  # uniform draws of each image: a row a finding
-SEVERITY, SIDE = 10, 11  # the draws that choose contrast and side
+DRAWS = (len(FINDINGS), 12)  # uniform random numbers of each image: one row per finding
+SEVERITY, SIDE = 10, 11  # the columns that decide contrast and side
 FAINTEST = 0.45
 
 
 def add(picture: np.ndarray, c: Chest, t: Traits, strength: dict, draws: np.ndarray) -> None:
-    """Add to `picture` every finding, in place.
+    """Add all findings to `picture`, in place.
 
     Parameters
     ----------
@@ -222,9 +222,9 @@ def add(picture: np.ndarray, c: Chest, t: Traits, strength: dict, draws: np.ndar
     c, t : Chest, Traits
         The n chests and patients.
     strength : dict of str to numpy.ndarray
-        For each finding its visibility ``[n]``, 0 where it is absent.
+        Visibility ``[n]`` of each finding, 0 where it is absent.
     draws : numpy.ndarray
-        Uniform draws ``[n, *DRAWS]``.
+        Uniform random numbers ``[n, *DRAWS]``.
     """
     for order, (name, draw) in enumerate(FINDINGS.items()):
         rows = np.flatnonzero(strength.get(name, ()))
@@ -236,7 +236,7 @@ def add(picture: np.ndarray, c: Chest, t: Traits, strength: dict, draws: np.ndar
 
 
 def _sides(c: Chest, d: list, both: float = 0.0) -> np.ndarray:
-    """Return 1 on the affected side; on both sides in the share `both` of the images."""
+    """Return 1 on the affected side, and on both sides in a share `both` of the images."""
     draw = d[SIDE]
     chosen = np.where(draw < both / 2 + 0.5, -1, 1)
     bilateral = np.abs(draw - 0.5) < both / 2
@@ -244,12 +244,12 @@ def _sides(c: Chest, d: list, both: float = 0.0) -> np.ndarray:
 
 
 def _lateral(c: Chest, t: Traits) -> np.ndarray:
-    """Return 0 towards the mediastinum and 1 in the outer part of the lungs."""
+    """Return 0 near the mediastinum and 1 in the outer part of the lungs."""
     return shapes.ramp(np.abs(c.x) - 0.32 * t.wall, 0.2)
 
 
 def _zone(t: Traits, d: list) -> tuple[np.ndarray, np.ndarray]:
-    """Return the middle of a patch, more often low in the lung than high."""
+    """Return the centre of a patch, which is more often low in the lung than high."""
     high = d[0] < 0.35
     return (0.55 + 0.2 * (d[1] - 0.5)) * t.wall, np.where(high, -0.42, 0.12) + 0.2 * (d[2] - 0.5)
 
@@ -257,7 +257,7 @@ def _zone(t: Traits, d: list) -> tuple[np.ndarray, np.ndarray]:
 def _spot(c: Chest, t: Traits, side, x, y, radius, dx=0.0, dy=0.0) -> np.ndarray:
     x0 = np.where(side < 0.5, -1.0, 1.0).astype(np.float32) * (0.34 + 0.42 * x) * t.wall
     y0 = -0.5 + 0.75 * y
-    return shapes.disc(c.x, c.y, x0 + dx, y0 + dy, radius, radius, np.float32(0.04))
+    return shapes.disc(c.x, c.y, x0 + dx, y0 + dy, radius, radius, 0.04)
 
 
 def _texture(bank, c: Chest, draw: np.ndarray) -> np.ndarray:

@@ -1,11 +1,11 @@
-"""A chest without findings, from the front."""
+"""Frontal view of a chest without findings."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from medaudit.data.phantoms.chest import shapes
+from medaudit.data.phantoms import shapes
 from medaudit.data.phantoms.chest.traits import Traits
 
 AIR = 0.40  # how much darker lung is than soft tissue
@@ -13,7 +13,7 @@ AIR = 0.40  # how much darker lung is than soft tissue
 
 @dataclass(frozen=True)
 class Chest:
-    """Fields of n chests, ``[n, size, size]`` or broadcastable to it.
+    """Anatomical fields of n chests: arrays ``[n, size, size]`` or broadcastable to it.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Chest:
     edge : float
         Width of a sharp edge.
     lungs, mediastinum : callable
-        What drew the masks, for findings that change their shape.
+        The functions that drew the masks, for findings that change their shape.
     """
 
     x: np.ndarray
@@ -49,7 +49,7 @@ class Chest:
 
     @property
     def seen(self) -> np.ndarray:
-        """How much of a change inside the lung shows: less where the heart lies over it."""
+        """How visible a change inside the lung is: less where the heart projects over it."""
         return self.lung * (1 - 0.7 * self.middle)
 
     def take(self, rows: np.ndarray) -> "Chest":
@@ -62,7 +62,7 @@ class Chest:
 
 
 def build(t: Traits, size: int) -> tuple[np.ndarray, Chest]:
-    """Return the pictures ``[n, size, size]`` of chests without findings, and their fields."""
+    """Return images ``[n, size, size]`` of chests without findings, and their fields."""
     x, y = shapes.make_grid(size)
     edge = max(0.03, 3 / size)
     side = np.sign(x)
@@ -83,7 +83,7 @@ def lungs(t: Traits, x, y, edge: float, flatten=0.0) -> tuple[np.ndarray, ...]:
     out = np.square((a - centre) / (0.49 * t.wall)) + up * up * up + down * down
     dome = np.where(x > 0, t.dome_left, t.dome_right) + 0.14 * flatten
     floor = dome + (2.1 - 1.5 * flatten) * np.square(a - 0.55 * t.wall)
-    inside = 0.25 * t.wall * (1 - out)  # close to a distance near the wall
+    inside = 0.25 * t.wall * (1 - out)  # approximates the distance to the wall
     return out, floor, shapes.ramp(inside, edge) * shapes.ramp(floor - y, edge)
 
 

@@ -1,8 +1,8 @@
-"""A chest without findings, from the side: the front of the patient on the left of the picture."""
+"""Lateral view of a chest without findings; the patient looks to the left of the image."""
 
 import numpy as np
 
-from medaudit.data.phantoms.chest import shapes
+from medaudit.data.phantoms import shapes
 from medaudit.data.phantoms.chest.frontal import AIR, Chest
 from medaudit.data.phantoms.chest.traits import Traits
 
@@ -10,7 +10,7 @@ SPINE = 0.50
 
 
 def build(t: Traits, size: int) -> tuple[np.ndarray, Chest]:
-    """Return the pictures ``[n, size, size]`` of chests without findings, and their fields."""
+    """Return images ``[n, size, size]`` of chests without findings, and their fields."""
     x, y = shapes.make_grid(size)
     edge = max(0.03, 3 / size)
     out, floor, lung = lungs(t, x, y, edge)

@@ -1,4 +1,4 @@
-"""Which findings a row has, and how visible they were planted to be."""
+"""Which findings a row has, and how visible the planted rules make them."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ ALIASES = {"effusion": "pleural_effusion"}
 
 
 def read_findings(rows: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Return for each finding of the ``y_`` columns a bool array ``[n]``: is it present.
+    """Return, for each finding with a ``y_`` column, which rows have it: bool ``[n]``.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def canonical_name(finding: str) -> str:
     if name != NOTHING and name not in FINDINGS:
         raise MedauditError(
             f"phantom: cannot draw the finding {finding!r}; it draws {sorted(FINDINGS)}. "
-            "Configure the dataset's `folder` to use its own pictures"
+            "Set `folder` of the dataset to use real images"
         )
     return name
 
@@ -53,7 +53,7 @@ def read_visibility(
     names: list[str],
     canonical: Callable[[str], str] = canonical_name,
 ) -> dict[str, np.ndarray]:
-    """Return for each finding the visibility of each row in [0, 1], float32 ``[n]``.
+    """Return, for each finding, its visibility in each row: float32 ``[n]`` in [0, 1].
 
     Parameters
     ----------
@@ -61,13 +61,14 @@ def read_visibility(
         Has the columns that the rules name.
     phantom : dict
         ``planted`` is a list of rules ``{"where": {...}, "findings": "all" or names,
-        "visibility": 0..1}``. `where` holds ``age_min`` and ``age_max`` (both included; a missing
-        age is in no rule), ``view``, and attributes by name (``sex``, ``race``, ...) with a level
-        or a list of levels. The rules that fit a row multiply; with none the visibility is 1.
+        "visibility": 0..1}``. `where` has ``age_min`` and ``age_max`` (both inclusive; no rule
+        applies to a missing age), ``view``, and attributes by name (``sex``, ``race``, ...) with a
+        level or a list of levels. The visibilities of all rules that apply to a row are
+        multiplied; without any the visibility is 1.
     names : list of str
-        Canonical names of the findings wanted.
+        Canonical names of the wanted findings.
     canonical : callable
-        From a finding in a rule to its canonical name.
+        Returns the canonical name of a finding in a rule.
 
     Raises
     ------
@@ -88,8 +89,12 @@ def read_visibility(
 def _check_rule(rule: dict) -> None:
     unknown = set(rule) - {"where", "findings", "visibility"}
     visibility = rule.get("visibility")
-    number = isinstance(visibility, int | float) and not isinstance(visibility, bool)
-    if unknown or not number or not 0 <= visibility <= 1:
+    valid = (
+        isinstance(visibility, int | float)
+        and not isinstance(visibility, bool)
+        and 0 <= visibility <= 1
+    )
+    if unknown or not valid:
         raise MedauditError(
             f"phantom: the planted rule {rule} is not valid; it takes `where`, `findings` and a "
             "`visibility` between 0 and 1"
@@ -97,7 +102,7 @@ def _check_rule(rule: dict) -> None:
 
 
 def match_rows(rows: pd.DataFrame, where: dict) -> np.ndarray:
-    """Return which rows meet all the conditions of a rule's ``where``, bool ``[n]``."""
+    """Return which rows meet all conditions of a rule's ``where``: bool ``[n]``."""
     fits = np.ones(len(rows), bool)
     for key, wanted in where.items():
         if key == "age_min":

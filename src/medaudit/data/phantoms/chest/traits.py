@@ -1,4 +1,4 @@
-"""What a drawn patient looks like: numbers from the patient, the image and the table's row."""
+"""Anatomy and exposure of a synthetic patient, from the table's row and random numbers."""
 
 from dataclasses import dataclass, fields
 
@@ -14,7 +14,7 @@ LATERAL = ("lateral", "l", "ll", "rl")
 class Traits:
     """Anatomy and exposure of n images; every array is ``[n, 1, 1]`` float32.
 
-    Lengths are in half widths of the picture, brightness in [0, 1].
+    Lengths are in units of half the image width, brightness is in [0, 1].
     """
 
     male: np.ndarray
@@ -50,11 +50,10 @@ def describe(rows: pd.DataFrame, patient: np.ndarray, image: np.ndarray) -> Trai
     Parameters
     ----------
     rows : pandas.DataFrame
-        ``age``, ``view`` and, where known, ``a_sex``; where age or sex is missing the patient's
-        draws stand in.
+        ``age``, ``view`` and optionally ``a_sex``. A missing age or sex is drawn for the patient.
     patient, image : numpy.ndarray
-        Uniform draws ``[n, PATIENT_DRAWS]`` of each row's patient and ``[n, IMAGE_DRAWS]`` of the
-        image.
+        Uniform random numbers of each row's patient, ``[n, PATIENT_DRAWS]``, and of the image,
+        ``[n, IMAGE_DRAWS]``.
     """
     u = [column[:, None, None] for column in patient.astype(np.float32).T]
     v = [column[:, None, None] for column in image.astype(np.float32).T]
@@ -64,7 +63,7 @@ def describe(rows: pd.DataFrame, patient: np.ndarray, image: np.ndarray) -> Trai
     young = np.clip((16 - age) / 16, 0, 1)
     ap = (rows["view"].fillna("").str.upper() == "AP").to_numpy(np.float32)[:, None, None]
     fat = u[2] * (1 - 0.7 * young)
-    breath = 0.06 * (v[0] - 0.5) + 0.05 * ap  # AP films are taken lying, less breathed in
+    breath = 0.06 * (v[0] - 0.5) + 0.05 * ap  # AP films are taken in bed, with a shallower breath
     dome = 0.43 + 0.16 * (u[3] - 0.5) - 0.03 * old - breath - 0.04 * fat
     return Traits(
         male=male,
@@ -94,7 +93,7 @@ def describe(rows: pd.DataFrame, patient: np.ndarray, image: np.ndarray) -> Trai
 
 
 def is_lateral(rows: pd.DataFrame) -> np.ndarray:
-    """Return which rows are views from the side, bool ``[n]``; an unknown view is frontal."""
+    """Return which rows are lateral views, bool ``[n]``; an unknown view counts as frontal."""
     return rows["view"].fillna("").str.lower().isin(LATERAL).to_numpy(bool)
 
 

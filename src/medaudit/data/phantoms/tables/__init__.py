@@ -1,1 +1,1 @@
-"""Synthetic tables in the layout of owners whose tables are not embedded."""
+"""Synthetic tables in their owners' layouts, for datasets whose tables are not embedded."""

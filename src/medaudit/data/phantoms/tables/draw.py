@@ -1,37 +1,37 @@
-"""Datasets whose table is drawn too: written in the owner's layout, read by the owner's loader."""
+"""Datasets whose table is synthetic too: written in the owner's layout, then read by its loader."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from medaudit.core.seeds import generator
-from medaudit.data.datasets import Source, dataset_folder
+from medaudit.data.datasets import DatasetSettings, LoadedDataset, dataset_folder
 
 
 def load_or_draw(
-    settings: dict,
+    settings: DatasetSettings,
     write: Callable[[Path, int | None, np.random.Generator], None],
-    read: Callable[[Path, dict], Source],
-) -> Source:
-    """Load the owner's folder, or where there is none draw its table and load that.
+    read: Callable[[Path, DatasetSettings], LoadedDataset],
+) -> LoadedDataset:
+    """Load the owner's folder; without a folder, draw the table and load that.
 
     Parameters
     ----------
-    settings : dict
-        The catalogue entry; ``phantom`` holds ``rows`` (null: as many as the owner's) and
-        ``seed`` (default 0).
+    settings : DatasetSettings
+        The catalogue entry; ``phantom`` has ``rows`` (null: as many as the owner's) and ``seed``
+        (default 0).
     write : callable
-        Writes the owner's table into a folder: takes the folder, the number of rows and a
-        generator.
+        Writes a synthetic table: takes a folder, the number of rows and a random generator.
     read : callable
-        The loader: takes the folder and the settings.
+        The loader: takes a folder and the settings.
 
     Returns
     -------
-    Source
-        A drawn one is without tables (none is kept) and has a note that says that it is drawn.
+    LoadedDataset
+        A synthetic one has no ``tables``, since none is kept, and a note that it is synthetic.
     """
     folder = dataset_folder(settings)
     if folder is not None:
@@ -42,14 +42,14 @@ def load_or_draw(
         write(Path(place), phantom.get("rows"), rng)
         source = read(Path(place), settings)
     note = (
-        "There is no folder: the table's rows are drawn, at the published shares of labels and "
-        "groups where there are any, and their pictures too. They are not patients."
+        "The dataset has no folder: the rows of its table are drawn at random, with the published "
+        "shares of labels and groups if there are any, and so are the images. They are not patients."
     )
-    return Source(source.frame, {}, source.exclusions, [note, *source.notes])
+    return LoadedDataset(source.frame, {}, source.exclusions, [note, *source.notes])
 
 
-def draw_levels(rng: np.random.Generator, counts: dict, n: int) -> np.ndarray:
-    """Draw `n` levels in proportion to their counts, as objects."""
+def draw_levels(rng: np.random.Generator, counts: Mapping[Any, float], n: int) -> np.ndarray:
+    """Return `n` random levels, objects, with probabilities proportional to their counts."""
     shares = np.array(list(counts.values()), float)
     levels = np.array(list(counts), dtype=object)
     return levels[rng.choice(len(levels), n, p=shares / shares.sum())]

@@ -1,4 +1,4 @@
-"""A drawn table in Fitzpatrick17k's layout, at its published counts."""
+"""A synthetic table in Fitzpatrick17k's layout, with its published counts."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import pandas as pd
 from medaudit.data.phantoms.tables.draw import draw_levels
 
 ROWS = 16_577
-# Light (1 to 3) or dark (4 to 6), and malignant or not: FairTune, Table 9, all splits.
+# Skin type light (1 to 3) or dark (4 to 6), and malignant or not: FairTune, Table 9, all splits.
 CELLS = {("light", 0): 9412, ("light", 1): 1651, ("dark", 0): 4440, ("dark", 1): 509}
 SCALES = {"light": {1: 2947, 2: 4808, 3: 3308}, "dark": {4: 2781, 5: 1533, 6: 635}}
 UNKNOWN = 565 / ROWS
@@ -26,9 +26,9 @@ NINE = {
 
 
 def write_table(folder: Path, rows: int | None, rng: np.random.Generator) -> None:
-    """Write ``fitzpatrick17k.csv`` with drawn pictures.
+    """Write ``fitzpatrick17k.csv`` with random rows.
 
-    Skin type and label have their published joint counts as their chances.
+    The probabilities of skin type and label are their published joint counts.
     """
     rows = rows or ROWS
     cells = list(CELLS)

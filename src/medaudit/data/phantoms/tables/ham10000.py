@@ -1,4 +1,4 @@
-"""A drawn table in HAM10000's layout, at its published counts."""
+"""A synthetic table in HAM10000's layout, with its published counts."""
 
 from pathlib import Path
 
@@ -19,10 +19,10 @@ PLACES = ("back", "lower extremity", "trunk", "upper extremity", "abdomen", "fac
 
 
 def write_table(folder: Path, rows: int | None, rng: np.random.Generator) -> None:
-    """Write ``HAM10000_metadata`` with drawn lesions.
+    """Write ``HAM10000_metadata`` with random lesions.
 
-    Diagnoses, sexes and ages over 60 (each given the label) have the published counts as their
-    chances; ages are in steps of five, and those without an age have mostly no sex either.
+    The probabilities of diagnoses, and of sexes and ages over 60 given the label, are the published
+    counts. Ages are in steps of five; most lesions without an age have no sex either.
     """
     rows = rows or ROWS
     lesion = np.repeat(np.arange(rows), draw_levels(rng, IMAGES_OF_A_LESION, rows).astype(int))

@@ -1,15 +1,19 @@
-"""A drawn table in OASIS-1's layout, at its published counts, with the headers of small volumes."""
+"""A synthetic table in OASIS-1's layout, with its published counts, and small volumes."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-# By label (CDR > 0), sessions of each range of ages, both ends included, and of each sex: the
-# owner's table (nobody up to 60 has the label) and FairTune, Table 13.
+if TYPE_CHECKING:
+    from nibabel import AnalyzeHeader
+
+# Number of sessions by label (CDR > 0), and by age (both ends included) or sex: the owner's table
+# (nobody up to 60 has the label) and FairTune, Table 13.
 AGES = {False: {(33, 60): 39, (61, 75): 52, (76, 94): 44}, True: {(62, 75): 45, (76, 96): 55}}
 SEXES = {False: {"M": 38, "F": 97}, True: {"M": 41, "F": 59}}
-GRADES = {False: {0: 135}, True: {0.5: 70, 1: 28, 2: 2}}
+GRADES: dict[bool, dict[float, int]] = {False: {0: 135}, True: {0.5: 70, 1: 28, 2: 2}}
 UNRATED = {"M": 78, "F": 103}
 RESCANS = 20
 SIDE = 44  # voxels of a drawn volume from side to side and from below to above; a real one: 176
@@ -19,9 +23,9 @@ SLICES = 20  # its coronal slices; a real one has 208
 def write_table(folder: Path, rows: int | None, rng: np.random.Generator) -> None:
     """Write ``oasis_cross-sectional.csv``, and for each session its volume's Analyze header.
 
-    Labels, grades, sexes and ages up to 75 have the published counts (or, with `rows`, their share
-    of so many rated sessions); age and sex are independent within a label. Subjects without a
-    rating are young; 20 of them came again (``_MR2``).
+    Labels, grades, sexes and ages up to 75 have the published counts (with `rows`: their share of
+    this number of rated sessions); age and sex are independent within a label. Subjects without a
+    rating are young; 20 of them have a second session (``_MR2``).
     """
     share = 1 if rows is None else rows / 235
     rated = [_draw_rated(rng, label, share) for label in (False, True)]
@@ -41,12 +45,12 @@ def write_table(folder: Path, rows: int | None, rng: np.random.Generator) -> Non
 
 
 def place_volume(session: str, number: int, count: int) -> str:
-    """Return where a session's masked volume lies: on the owner's discs, without inner folders."""
+    """Return the path of a session's masked volume: on the owner's discs, without inner folders."""
     return f"disc{1 + 12 * number // count}/{session}_mpr_n4_anon_111_t88_masked_gfc.hdr"
 
 
-def make_header(shape: tuple[int, int, int]):
-    """Return the header of an Analyze 7.5 volume as the owner's: int16, big-endian, four axes."""
+def make_header(shape: tuple[int, int, int]) -> "AnalyzeHeader":
+    """Return an Analyze 7.5 header like the owner's: int16, big-endian, four axes."""
     from nibabel import AnalyzeHeader
 
     header = AnalyzeHeader(endianness=">")
@@ -56,13 +60,13 @@ def make_header(shape: tuple[int, int, int]):
 
 
 def _draw_rated(rng: np.random.Generator, label: bool, share: float) -> pd.DataFrame:
-    ages = [
+    drawn = [
         rng.integers(low, high + 1, max(1, round(share * n)))
         for (low, high), n in AGES[label].items()
     ]
-    ages = rng.permutation(np.concatenate(ages))
-    sexes = [np.repeat(sex, max(1, round(share * n))) for sex, n in SEXES[label].items()]
-    sexes = rng.permutation(np.concatenate(sexes))
+    ages = rng.permutation(np.concatenate(drawn))
+    both = [np.repeat(sex, max(1, round(share * n))) for sex, n in SEXES[label].items()]
+    sexes = rng.permutation(np.concatenate(both))
     grades = rng.permutation(np.repeat(list(GRADES[label]), list(GRADES[label].values())))
     n = min(len(ages), len(sexes))
     return _table(rng, sexes[:n], ages[:n], grades[np.arange(n) % len(grades)])

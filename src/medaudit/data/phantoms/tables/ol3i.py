@@ -1,11 +1,12 @@
-"""A drawn table in OL3I's layout, at its published counts."""
+"""A synthetic table in OL3I's layout, with its published counts."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-# FairTune, Table 12 (the official split): scans of persons up to 60 and over 60, men and women.
+# FairTune, Table 12 (the official split), by split and label: scans of persons up to 60 and over
+# 60, of men and of women.
 COUNTS = {
     ("train", 0): {"<=60": 3512, ">60": 1487, "male": 1984, "female": 3015},
     ("train", 1): {"<=60": 87, ">60": 141, "male": 111, "female": 117},
@@ -14,14 +15,14 @@ COUNTS = {
     ("test", 0): {"<=60": 1060, ">60": 478, "male": 629, "female": 909},
     ("test", 1): {"<=60": 25, ">60": 46, "male": 39, "female": 32},
 }
-UNLABELLED = 250  # scans with a label at five years alone; their real number is not known
+UNLABELLED = 250  # scans that only have a five-year label; their real number is not known
 
 
 def write_table(folder: Path, rows: int | None, rng: np.random.Generator) -> None:
-    """Write ``clinical_data.csv`` with drawn persons.
+    """Write ``clinical_data.csv`` with random persons.
 
-    Every cell of Table 12 has its count (or, with `rows`, its share, at least one); age and sex are
-    independent within a split and label.
+    Every cell of Table 12 has its published count (with `rows`: its share, at least one); age and
+    sex are independent within each split and label.
     """
     share = 1 if rows is None else rows / sum(c["male"] + c["female"] for c in COUNTS.values())
     parts = [_draw(rng, counts, share, *cell) for cell, counts in COUNTS.items()]
@@ -54,6 +55,6 @@ def _draw(
 
 
 def _years(rng: np.random.Generator, n: int, low: int, high: int) -> np.ndarray:
-    """Draw whole years in which those nearer to 60 are more frequent."""
+    """Return random whole years from `low` to `high`; those nearer to 60 are more frequent."""
     drawn = rng.beta(2.2, 1.2, n) if high <= 60 else rng.beta(1.1, 2.5, n)
     return low + np.floor(drawn * (high - low + 1)).clip(0, high - low).astype(int)

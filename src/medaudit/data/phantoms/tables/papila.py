@@ -1,4 +1,4 @@
-"""Drawn tables in PAPILA's layout."""
+"""Synthetic tables in PAPILA's layout."""
 
 from pathlib import Path
 
@@ -13,8 +13,8 @@ NAMES = (
     *("", "Age", "Gender", "Diagnosis", "dioptre_1", "dioptre_2", "astigmatism"),
     *("Phakic/Pseudophakic", "Pneumatic", "Perkins", "Pachymetry", "Axial_Length", "VF_MD"),
 )
-# Of right and left eye. A seventh of all eyes is suspect (68 of 488); a fifth of the others has
-# glaucoma, and the eyes of a patient mostly agree.
+# Probability of the diagnoses of right and left eye. A seventh of all eyes is suspect (68 of 488),
+# a fifth of the others has glaucoma, and the two eyes of a patient mostly agree.
 PAIRS = {
     (0, 0): 0.65,
     (1, 1): 0.13,
@@ -27,9 +27,9 @@ PAIRS = {
 
 
 def write_table(folder: Path, rows: int | None, rng: np.random.Generator) -> None:
-    """Write ``ClinicalData/patient_data_{od,os}.xlsx`` of drawn patients, two eyes each.
+    """Write ``ClinicalData/patient_data_{od,os}.xlsx`` with random patients, two eyes each.
 
-    Glaucoma is more frequent in the old; sexes have their published shares.
+    Glaucoma is more frequent with age; sexes have their published shares.
     """
     from openpyxl import Workbook
 

@@ -2,14 +2,14 @@
 
 import torch
 
-from medaudit.models.vision_language import fuse, rename
+from medaudit.models.vision_language import join_layers, rename_keys
 
 
 def hf_to_timm(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     """Rename the Swin below `prefix` to ``image.trunk``; other keys stay as they are.
 
-    Query, key and value are joined, and a stage's downsampling moves to the start of the next.
-    ``relative_position_index`` is dropped: timm computes it.
+    Query, key and value become one layer. ``relative_position_index`` is left out: timm computes
+    it.
     """
     inner = prefix.replace(".", r"\.")
     block = r"(image\.trunk\.layers\.\d+\.blocks\.\d+\.)"
@@ -30,11 +30,12 @@ def hf_to_timm(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.T
     ours = {
         key: state[key] for key in state.keys() - rest.keys() if not key.endswith("position_index")
     }
-    fused = fuse(rename(ours, rules), ("query", "key", "value"), "qkv")
+    fused = join_layers(rename_keys(ours, rules), ("query", "key", "value"), "qkv")
     return {**rest, **{_next_stage(key): value for key, value in fused.items()}}
 
 
 def _next_stage(key: str) -> str:
+    # timm downsamples at the start of a stage, Hugging Face at the end of the one before.
     parts = key.split(".")
     if parts[:3] == ["image", "trunk", "layers"] and parts[4:5] == ["downsample"]:
         parts[3] = str(int(parts[3]) + 1)

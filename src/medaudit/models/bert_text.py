@@ -1,4 +1,4 @@
-"""Text towers made of BERT, and their word pieces from a local vocabulary."""
+"""BERT text towers, and their word-piece tokenizer from a local vocabulary."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -10,10 +10,11 @@ from transformers import BertConfig, BertModel
 
 from medaudit.core.errors import MedauditError
 from medaudit.core.files import data_root
+from medaudit.models.interface import ModelSettings
 from medaudit.models.weights.files import resolve_weights
 
 CLINICAL_VOCABULARY = 28996  # Bio_ClinicalBERT, the cased vocabulary of BERT
-# Recomputed, or a head that no model here uses.
+# Keys of the owners' files that are not loaded: a buffer, and a head that no model here uses.
 UNUSED = (r"text\.bert\.embeddings\.position_ids", r"text\.bert\.pooler\.dense\.(weight|bias)")
 
 Pool = Callable[[tuple[torch.Tensor, ...], torch.Tensor], torch.Tensor]
@@ -45,23 +46,23 @@ class BertText(nn.Module):
 
 
 class WordPieces:
-    """A lower-casing BERT tokenizer, read from ``vocab.txt`` when it is first needed.
+    """Lower-casing BERT tokenizer; reads ``vocab.txt`` when it is first called.
 
     Parameters
     ----------
     settings : dict
         The catalogue entry; ``tokenizer`` names a folder, by default that of the weights.
     size : int
-        Entries the vocabulary must have: those of the model.
+        Required number of entries in the vocabulary, which is that of the model.
     length : int
-        Longest sequence in tokens; the rest of a longer text is cut off.
+        Maximal number of tokens; longer texts are truncated.
     clean : callable, optional
-        Applied to each text first.
+        Applied to each text before it is tokenized.
     """
 
     def __init__(
         self,
-        settings: dict,
+        settings: ModelSettings,
         size: int,
         length: int,
         clean: Callable[[str], str] | None = None,
@@ -83,19 +84,20 @@ class WordPieces:
         if not path.is_file():
             raise MedauditError(
                 f"model {self.settings.get('name', self.settings['kind'])}: there is no {path}; "
-                "its text tower needs the vocabulary of the BERT it was trained with"
+                "put the vocabulary of the BERT that its text tower was trained with there"
             )
         tokenizer = BertWordPieceTokenizer(str(path), lowercase=True)
         if tokenizer.get_vocab_size() != self.size:
             raise MedauditError(
-                f"{path} has {tokenizer.get_vocab_size()} entries, the text tower {self.size}: "
-                "it is the vocabulary of another model"
+                f"{path} has {tokenizer.get_vocab_size()} entries, the text tower {self.size}: it is "
+                "the vocabulary of another model; set `tokenizer` to the folder of the right one"
             )
         tokenizer.enable_truncation(self.length)
         tokenizer.enable_padding(pad_id=tokenizer.token_to_id("[PAD]"))
         return tokenizer
 
     def _folder(self) -> Path:
-        if self.settings.get("tokenizer") is not None:
-            return resolve_weights(self.settings, "tokenizer")
-        return (data_root() / self.settings["weights"]).parent
+        weights = self.settings["weights"]
+        if self.settings.get("tokenizer") is None and weights is not None:
+            return (data_root() / weights).parent
+        return resolve_weights(self.settings, "tokenizer")

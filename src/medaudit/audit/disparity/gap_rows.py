@@ -1,29 +1,38 @@
-"""Rows of the gap table: from the values of groups to gaps with everything that qualifies them."""
+"""Rows of the gap table: from the values of groups to gaps, intervals and permutation tests."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from medaudit.metrics.definitions import METRICS
-from medaudit.metrics.gaps import (
-    OTHERS,
-    POWER,
-    Parts,
-    bound,
-    detectable,
-    harm,
-    measure,
-    null_limit,
-    p_value,
-    percentile,
-)
+from medaudit.core.entry_types import Evaluation
+from medaudit.metrics.gap_intervals import bound, percentile
+from medaudit.metrics.gap_tests import POWER, detectable, null_limit, p_value
+from medaudit.metrics.gaps import GAPS, OTHERS, GapName, Parts, harm, measure
 from medaudit.metrics.group_metrics import ALL, MEAN
 from medaudit.metrics.task_dependence import couple_tasks
 
 MEAN_OF_GAPS = "mean_of_gaps"
 AVERAGED = ("value", "low", "high")
-Row = tuple[dict, np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class GapRow:
+    """One row of the table, and what a mean over tasks needs of it.
+
+    Parameters
+    ----------
+    row : dict
+        The columns of the table, and ``null``: the gaps of the permutations, or None.
+    null : ndarray, shape (permutations,)
+        The same gaps; empty where the gap is not estimable.
+    fair : ndarray, shape (draws,)
+        Gaps of the bootstrap replicates, as they would be if all groups were alike.
+    """
+
+    row: dict
+    null: np.ndarray
+    fair: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -56,73 +65,60 @@ class Cell:
     def take(self, kept: np.ndarray) -> "Cell":
         """Return the cell of some of its groups."""
         parts = (self.value, self.drawn, self.null)
-        cut = (Parts(part.group[kept], part.rest[kept], part.whole) for part in parts)
-        names = tuple(np.array(self.groups, object)[kept])
-        return Cell(
-            self.seed,
-            self.task,
-            self.metric,
-            names,
-            self.status[kept],
-            self.rest_status[kept],
-            *cut,
-            self.joint,
+        value, drawn, null = (Parts(p.group[kept], p.rest[kept], p.whole) for p in parts)
+        return replace(
+            self,
+            groups=tuple(group for group, keep in zip(self.groups, kept, strict=True) if keep),
+            status=self.status[kept],
+            rest_status=self.rest_status[kept],
+            value=value,
+            drawn=drawn,
+            null=null,
         )
 
 
-def gap_rows(cells: list[Cell], evaluation: dict) -> list[dict]:
+def gap_rows(cells: list[Cell], evaluation: Evaluation) -> list[dict]:
     """Return the rows of every gap of one metric and seed: each task, and the mean of gaps.
 
-    A row has ``null`` beside the columns of the table: the gaps of the permutations, shape
+    A row has ``null`` next to the columns of the table: the gaps of the permutations, shape
     (draws,), or None where the gap is not estimable.
 
     Parameters
     ----------
     cells : list of Cell
-        One a task.
-    evaluation : dict
+        One per task.
+    evaluation : Evaluation
         ``gaps`` and ``bootstrap`` (``level``).
     """
-    level, rows = evaluation["bootstrap"]["level"], []
+    level = evaluation["bootstrap"]["level"]
+    rows: list[dict] = []
     for gap in evaluation["gaps"]:
-        if not cells or not gap_applies(gap, cells[0].metric):
+        if not cells or not GAPS[gap].defined(cells[0].metric):
             continue
         if gap == OTHERS:
             rows += [row for cell in cells for row in _others_rows(cell, level)]
             continue
         found = [_gap_row(gap, cell, level) for cell in cells]
-        rows += [row for row, _, _ in found]
-        several = [one for one in found if one[0]["task"] not in (ALL, MEAN)]
+        rows += [one.row for one in found]
+        several = [one for one in found if one.row["task"] not in (ALL, MEAN)]
         if len(several) > 1:
             rows.append(_mean_of_gaps(several, cells[0].joint))
     return rows
 
 
-def gap_applies(gap: str, metric: str) -> bool:
-    """Return whether a gap is defined for a metric.
-
-    ``es`` needs a metric whose best value is 1, ``dto`` one with a best value, ``ratio`` one that
-    is never negative.
-    """
-    target = METRICS[metric].target
-    if gap == "ratio":
-        return not metric.startswith("calibration")
-    return {"es": target == 1, "dto": target is not None}.get(gap, True)
-
-
-def _gap_row(gap: str, cell: Cell, level: float) -> Row:
+def _gap_row(gap: str, cell: Cell, level: float) -> GapRow:
     estimable = cell.status == "ok"
     if gap == "worst_rest":
         estimable &= cell.rest_status == "ok"
     row = _start(gap, cell, estimable)
     if estimable.sum() < 2:
         row["status"] = next((s for s in cell.status if s != "ok"), "too_few")
-        return row, np.empty(0), np.empty(0)
+        return GapRow(row, np.empty(0), np.empty(0))
     kept = cell.take(estimable)
     row["value"] = float(measure(gap, cell.metric, kept.value))
     if not np.isfinite(row["value"]):
         row["status"] = "undefined:no_decision"
-        return row, np.empty(0), np.empty(0)
+        return GapRow(row, np.empty(0), np.empty(0))
     null = measure(gap, cell.metric, _spread(kept.null))
     row["low"], row["high"] = bound(gap, cell.metric, kept.value, kept.drawn, level)
     _set_null(row, null)
@@ -132,7 +128,7 @@ def _gap_row(gap: str, cell: Cell, level: float) -> Row:
         badness = badness - harm(cell.metric, kept.value.rest)
     row["worst"] = kept.groups[int(badness.argmax())]
     row["best"] = None if gap == "worst_rest" else kept.groups[int(badness.argmin())]
-    return row, null, measure(gap, cell.metric, _recentre(kept))
+    return GapRow(row, null, measure(gap, cell.metric, _recentre(kept)))
 
 
 def _recentre(cell: Cell) -> Parts:
@@ -163,6 +159,7 @@ def _start(gap: str, cell: Cell, estimable: np.ndarray) -> dict:
 
 
 def _spread(null: Parts) -> Parts:
+    """Return the permutations with the value of everybody, which they do not change, for each."""
     return Parts(null.group, null.rest, np.full(null.group.shape[1], null.whole))
 
 
@@ -173,8 +170,8 @@ def _set_null(row: dict, null: np.ndarray) -> None:
     row["null"] = null
 
 
-def _mean_of_gaps(several: list[Row], joint: bool) -> dict:
-    rows = [row for row, _, _ in several]
+def _mean_of_gaps(several: list[GapRow], joint: bool) -> dict:
+    rows = [one.row for one in several]
     mean = {**rows[0], "task": MEAN_OF_GAPS, "worst": None, "best": None}
     mean["n_estimable"] = min(row["n_estimable"] for row in rows)
     mean["smallest_detectable"] = np.nan
@@ -184,8 +181,8 @@ def _mean_of_gaps(several: list[Row], joint: bool) -> dict:
         return {**mean, **empty, "null": None}
     for name in AVERAGED:
         mean[name] = float(np.mean([row[name] for row in rows]))
-    nulls = np.array([null for _, null, _ in several])
-    drawn = np.array([drawn for _, _, drawn in several])
+    nulls = np.array([one.null for one in several])
+    drawn = np.array([one.fair for one in several])
     null = nulls.mean(axis=0) if joint else couple_tasks(nulls, drawn)
     _set_null(mean, null)
     return mean
@@ -194,7 +191,7 @@ def _mean_of_gaps(several: list[Row], joint: bool) -> dict:
 def _others_rows(cell: Cell, level: float) -> Iterator[dict]:
     for g, group in enumerate(cell.groups):
         statuses = np.array([cell.status[g], cell.rest_status[g]], object)
-        row = _start(f"{OTHERS}:{group}", cell, statuses == "ok")
+        row = _start(str(GapName(OTHERS, group)), cell, statuses == "ok")
         null = cell.null.group[g] - cell.null.rest[g]
         if row["n_estimable"] < 2:
             row["status"] = next(status for status in statuses if status != "ok")

@@ -1,11 +1,11 @@
-"""Vision models in their owners' layouts, under timm's names.
+"""Layouts of checkpoint files: how their owners name the weights, renamed to timm's names.
 
 - ``mae``: He et al. 2022, "Masked autoencoders are scalable vision learners", and Medical MAE
   (Xiao et al. 2023), with or without its decoder.
 - ``moco_v3``: Chen, Xie and He 2021, "An empirical study of training self-supervised vision
   transformers".
 - ``bit``: Kolesnikov et al. 2020, "Big Transfer" (``.npz``), and REMEDIS (Azizi et al. 2023), which
-  went on from it (a TensorFlow SavedModel).
+  continues from it (a TensorFlow SavedModel).
 """
 
 import re
@@ -23,16 +23,16 @@ _UNIT = re.compile(r"block(\d+)/unit(\d+)/([abc])/(.+)")
 
 @dataclass(frozen=True)
 class Layout:
-    """What a file's layout means.
+    """A naming of weights, and how to read a file that has it.
 
     Parameters
     ----------
     rename : callable
-        Maps a state under the owner's names to one under timm's.
+        Maps weights under the owner's names to the same weights under timm's.
     left_out : tuple of str
-        Regular expressions of what, beside the classifier, is not part of the encoder.
+        Regular expressions of keys that, like the classifier, are not part of the encoder.
     heads : int, optional
-        Attention heads of every published model; shapes cannot tell.
+        Number of attention heads of all published models. It cannot be seen from the shapes.
     """
 
     rename: Callable[[State], State]
@@ -43,41 +43,44 @@ class Layout:
 def to_timm(
     state: State, name: str, module: torch.nn.Module, what: str
 ) -> tuple[State, list[str], tuple[str, ...]]:
-    """Bring a file's weights under the names of a timm model without classifier.
+    """Rename a file's weights to those of a timm model without its classifier.
 
     Parameters
     ----------
     state : dict of str to torch.Tensor
-        As `medaudit.models.weights.load.read_state` reads it.
+        From `medaudit.models.weights.load.read_state`.
     name : str
-        One of `LAYOUTS`.
+        A layout, one of `LAYOUTS`.
     module : torch.nn.Module
-        The model.
+        The timm model.
     what : str
-        Named in errors.
+        Model and file, for errors.
 
     Returns
     -------
     state : dict of str to torch.Tensor
-        What belongs to the encoder, and all that is unknown.
+        Weights of the encoder, and all keys that the layout does not know (strict loading then
+        reports them).
     left_out : list of str
-        Names that were left out; of parts with many, ``part.*``.
+        Keys that were left out, summed up as ``part.*`` where a part has many.
     fresh : tuple of str
-        Regular expressions of what the model has and no such file holds: the norm after mean
-        pooling, which the owners of MAE train anew.
+        Regular expressions of keys that the model has and no file of this layout has: the norm
+        after mean pooling, which the owners of MAE train from scratch.
 
     Raises
     ------
     MedauditError
-        The file is of another layout, or the model's number of heads is not its owner's.
+        The file has another layout, or the model has another number of heads than its owner's.
     """
     layout = LAYOUTS[name]
     try:
         renamed = layout.rename(state)
         if len(renamed) < len(state):
-            raise ValueError("two of its weights have one name")
+            raise ValueError("two of its weights get the same name")
     except ValueError as error:
-        raise MedauditError(f"{what}: {error}; is `layout: {name}` right?") from error
+        raise MedauditError(
+            f"{what}: {error}; is `layout: {name}` right? Known layouts: {', '.join(LAYOUTS)}"
+        ) from error
     _check_heads(layout, module, what)
     fresh = _fresh_norm(name, renamed, module)
     patterns = [*layout.left_out, *_classifier(module), *(fresh and [r"norm\.(weight|bias)"])]
@@ -95,13 +98,15 @@ def _check_heads(layout: Layout, module: torch.nn.Module, what: str) -> None:
     found = {part.num_heads for part in module.modules() if hasattr(part, "num_heads")}
     if layout.heads is not None and found - {layout.heads}:
         raise MedauditError(
-            f"{what}: its owner's models have {layout.heads} attention heads, this one has "
+            f"{what}: the owner's models have {layout.heads} attention heads, this one has "
             f"{sorted(found)}: set `arguments: {{num_heads: {layout.heads}}}`"
         )
 
 
 def _fresh_norm(name: str, state: State, module: torch.nn.Module) -> tuple[str, ...]:
-    """Return the norm after mean pooling where the model has one and the file another's."""
+    """Return the keys of the norm after mean pooling, if the model has it and the file does not."""
+    # timm's ``global_pool: avg`` has ``fc_norm`` after pooling; these files have ``norm`` before
+    # it.
     pooled = "fc_norm.weight" in module.state_dict()
     if name in ("mae", "moco_v3") and pooled and "fc_norm.weight" not in state:
         return (r"fc_norm\.(weight|bias)",)
@@ -119,24 +124,24 @@ def _summary(keys: set[str]) -> list[str]:
 
 
 def _from_parallel(state: State) -> State:
-    """Take off the ``module.`` that data-parallel training writes before every key."""
+    """Remove the ``module.`` that data-parallel training writes before every key."""
     if all(key.startswith("module.") for key in state):
         return {key.removeprefix("module."): value for key, value in state.items()}
     return state
 
 
 def _from_moco(state: State) -> State:
-    """Read a pretraining checkpoint (base encoder) or one of linear probing."""
+    """Rename a checkpoint of MoCo v3's pretraining (its base encoder) or of its linear probing."""
     if not any(key.startswith("module.") for key in state):
         raise ValueError("no key starts with `module.`, as MoCo v3 writes them")
     return {re.sub(r"^module\.(base_encoder\.)?", "", key): value for key, value in state.items()}
 
 
 def _from_bit(state: State) -> State:
-    """Rename and turn kernels from height, width, in, out to timm's out, in, height, width."""
+    """Rename; reorder the axes of kernels from TensorFlow's (height, width, in, out) to torch's."""
     roots = [key for key in state if re.fullmatch(rf"(.*/)?{_ROOT}", key)]
     if len(roots) != 1:
-        raise ValueError(f"it holds {len(roots)} BiT networks (keys that end in {_ROOT})")
+        raise ValueError(f"it contains {len(roots)} BiT networks (keys that end in {_ROOT})")
     prefix = roots[0].removesuffix(_ROOT)
     inside = {key: _bit_name(key.removeprefix(prefix)) for key in state if key.startswith(prefix)}
     turned = {
@@ -146,7 +151,7 @@ def _from_bit(state: State) -> State:
 
 
 def _bit_name(name: str) -> str | None:
-    """Return timm's name of a BiT variable, None for one that BiT does not have."""
+    """Return timm's name of a BiT variable; None if BiT has no such variable."""
     outer = {
         _ROOT: "stem.conv.weight",
         "group_norm/gamma": "norm.weight",
@@ -178,4 +183,4 @@ LAYOUTS = {
     ),
     "bit": Layout(_from_bit, ("global_step", "save_counter.*")),
 }
-"""Layouts by the name a catalogue entry gives."""
+"""Layouts, by the ``layout`` of a catalogue entry."""

@@ -1,10 +1,21 @@
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from checkout import ROOT
 from medaudit.core import table_io
 from medaudit.core.errors import MedauditError
-from medaudit.core.table_io import METRICS, PREDICTIONS, read_metadata, read_table, write_table
+from medaudit.core.statuses import ImageStatus, Status
+from medaudit.core.table_io import (
+    IMAGES,
+    METRICS,
+    PREDICTIONS,
+    read_metadata,
+    read_table,
+    write_table,
+)
 
 
 def predictions(**changes) -> pd.DataFrame:
@@ -21,6 +32,7 @@ def predictions(**changes) -> pd.DataFrame:
 
 def metrics() -> pd.DataFrame:
     text = {column: "x" for column, kind in METRICS.columns.items() if kind == table_io.TEXT}
+    text["status"] = "ok"
     rows = [
         {**text, "group": "NA", "value": 1 / 3, "n": 5, "n_pos": 2, "n_patients": 4},
         {**text, "group": "=1+1", "value": None, "n": 1, "n_pos": 0, "n_patients": 1},
@@ -52,10 +64,10 @@ def test_csv_keeps_text_that_looks_like_a_missing_value(tmp_path):
 @pytest.mark.parametrize(
     ("frame", "said"),
     [
-        (predictions().drop(columns="score"), "lacks ['score']"),
-        (predictions(extra=1), "unknown columns ['extra']"),
-        (predictions(image_id=["a", "a"]), "2 rows share their key"),
-        (predictions(split=[None, "test"]), "split is missing in 1 rows"),
+        (predictions().drop(columns="score"), "the columns ['score'] are missing"),
+        (predictions(extra=1), "the columns ['extra'] are unknown"),
+        (predictions(image_id=["a", "a"]), "2 rows have a duplicate key"),
+        (predictions(split=[None, "test"]), "split is missing in 1 rows, first in row 0"),
         (predictions(score=["high", "low"]), "score"),
     ],
 )
@@ -101,3 +113,26 @@ def test_object_arrays_are_refused(tmp_path):
     with pytest.raises(ValueError, match="Object arrays"):
         table_io.write_array(np.array([{}]), tmp_path / "a.npy")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_status_of_the_vocabulary_is_written_and_no_other(tmp_path):
+    path = tmp_path / "m.csv"
+    row = metrics().iloc[[0]]
+    rows = [row.assign(group=str(number), status=s) for number, s in enumerate(Status)]
+    write_table(pd.concat(rows), path, METRICS)
+    assert read_table(path, METRICS)["status"].tolist() == [str(status) for status in Status]
+    for status in ("undefined:no_idea", "undefined", "OK", "broken", ""):
+        with pytest.raises(MedauditError, match="are unknown; known: ok, undefined:one_class"):
+            write_table(row.assign(status=status), path, METRICS)
+    image = {"image_id": ["a"], "row": [-1], "status": ["broken"], "error": ["cut off"]}
+    write_table(pd.DataFrame(image), tmp_path / "i.parquet", IMAGES)
+    image["status"] = ["too_few"]
+    with pytest.raises(MedauditError, match="too_few.* known: ok, missing, broken"):
+        write_table(pd.DataFrame(image), tmp_path / "i.parquet", IMAGES)
+
+
+def test_the_code_uses_no_status_outside_the_vocabulary():
+    known = {str(status) for status in (*Status, *ImageStatus)}
+    for path in (ROOT / "src").rglob("*.py"):
+        found = re.findall(r"""["'](undefined:\w+)["']""", path.read_text())
+        assert set(found) <= known, path

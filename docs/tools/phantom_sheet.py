@@ -1,7 +1,8 @@
-"""Draw a contact sheet of phantoms: ``python -m medaudit.data.phantoms.chest.phantom_sheet docs/phantom.png``.
+"""Draw the sheet of chest phantoms: ``python docs/tools/phantom_sheet.py docs/phantom.png``.
 
-The first row shows people and views without findings, the second one patient three times and an
-effusion at falling visibility, the others every finding: the clearest of a few drawn.
+The first row shows people and views without findings, the second row one patient three times and an
+effusion at decreasing visibility. The other rows show every finding, each the clearest of ten
+drawn.
 """
 
 import sys
@@ -19,7 +20,7 @@ SIZE = 132
 COLUMNS = 7
 CAPTION = 16
 CANDIDATES = 10
-GREYS = 7  # step of the sheet's grey levels, which keeps the file small
+GREY_STEP = 7  # grey levels are rounded down to multiples of it, which keeps the file small
 
 
 def draw_sheet(path: Path) -> None:
@@ -37,7 +38,7 @@ def draw_sheet(path: Path) -> None:
 
 
 def list_rows() -> tuple[pd.DataFrame, list[str]]:
-    """Return the rows of the sheet and the caption of each."""
+    """Return the table rows to draw, and the caption of each cell of the sheet."""
     people = [
         ("man of 30", "man30", 30, "male", "PA"),
         ("woman of 30", "woman30", 30, "female", "PA"),
@@ -65,7 +66,7 @@ def list_rows() -> tuple[pd.DataFrame, list[str]]:
 
 
 def _choose_film(row: pd.Series) -> str:
-    """Return the image whose noise, side and place show the row's finding best."""
+    """Return the image_id whose draws (noise, side, place) show the row's finding most clearly."""
     if row["finding"] == "no_finding":
         return row["image_id"]
     films = pd.DataFrame([row] * CANDIDATES).assign(image_id=[str(i) for i in range(CANDIDATES)])
@@ -76,7 +77,7 @@ def _choose_film(row: pd.Series) -> str:
 
 def _label(picture: np.ndarray, caption: str) -> np.ndarray:
     cell = np.full((SIZE + CAPTION, SIZE), 255, np.uint8)
-    cell[:SIZE] = picture // GREYS * GREYS
+    cell[:SIZE] = picture // GREY_STEP * GREY_STEP
     spot = (3, SIZE + CAPTION - 5)
     cv2.putText(cell, caption, spot, cv2.FONT_HERSHEY_SIMPLEX, 0.31, 0, 1, cv2.LINE_AA)
     return cell

@@ -1,6 +1,6 @@
-"""Soft shapes on a batch of pixel grids: arrays that broadcast to ``[n, size, size]``.
+"""Shapes with soft edges on a batch of pixel grids: arrays that broadcast to ``[n, size, size]``.
 
-Coordinates run from -`FIELD` to `FIELD`, x to the patient's left (the right of the picture), y downwards.
+Coordinates run from -`FIELD` to `FIELD`, x to the patient's left (right in the image), y downwards.
 """
 
 from functools import cache
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 BANK = 12  # variants of each texture
-FIELD = 0.9  # half the width of the picture
+FIELD = 0.9  # half the width of the image
 REFERENCE = 256  # textures are made at this size, then resized
 
 
@@ -22,13 +22,13 @@ def make_grid(size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ramp(distance: np.ndarray, width: float) -> np.ndarray:
-    """Return 0 where `distance` < -`width`/2, 1 where it is > `width`/2, smooth between."""
+    """Return a smooth step: 0 where `distance` < -`width`/2, 1 where it is > `width`/2."""
     t = np.clip(distance * np.float32(1 / width) + np.float32(0.5), 0, 1)
     return t * t * (3 - 2 * t)
 
 
 def bell(squared: np.ndarray) -> np.ndarray:
-    """Return a bump that is 1 at 0 and reaches 0 at a squared distance of 4, near a Gaussian."""
+    """Return a bump, similar to a Gaussian: 1 at distance 0, and 0 from a squared distance of 4."""
     t = np.clip(1 - squared * np.float32(0.25), 0, 1)
     return t * t * t
 
@@ -45,7 +45,7 @@ def disc(x, y, x0, y0, rx, ry, edge: float) -> np.ndarray:
 
 
 def band(distance: np.ndarray, half_width) -> np.ndarray:
-    """Return a line's profile from the distance to its middle."""
+    """Return the profile of a line, given the distance to its middle."""
     return bell(np.square(distance / half_width))
 
 
@@ -58,7 +58,7 @@ def vessels(size: int) -> np.ndarray:
 
 @cache
 def patches(size: int) -> np.ndarray:
-    """Return `BANK` cloudy textures of mean about 0.5 in [0, 1], ``[BANK, size, size]``."""
+    """Return `BANK` cloudy textures in [0, 1], mean about 0.5, ``[BANK, size, size]``."""
     rng = np.random.default_rng(2)
     noise = [_smooth_noise(rng, 9) for _ in range(BANK)]
     return np.stack([_resize(np.clip(0.5 + 0.35 * field, 0, 1), size) for field in noise])
@@ -94,9 +94,9 @@ def _branch(canvas, rng, start, angle, length, width) -> None:
         return
     end = start + length * np.array([np.cos(angle), np.sin(angle)])
     grey = int(min(255, 60 + 9000 * width))
-    points = [tuple(int(v) for v in (p / FIELD + 1) * REFERENCE * 16) for p in (start, end)]
+    first, last = ([int(v) for v in (p / FIELD + 1) * REFERENCE * 16] for p in (start, end))
     thickness = max(1, round(width * REFERENCE))
-    cv2.line(canvas, *points, grey, thickness, cv2.LINE_AA, shift=4)
+    cv2.line(canvas, first, last, grey, thickness, cv2.LINE_AA, shift=4)
     for turn in (-0.3, 0.3):
         bend = angle + turn + rng.normal(0, 0.2)
         _branch(canvas, rng, end, bend, length * rng.uniform(0.65, 1.0), width * 0.7)

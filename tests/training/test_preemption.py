@@ -1,11 +1,11 @@
-"""SIGTERM under SLURM: which jobs are put back into the queue. SLURM is two scripts here."""
+"""SIGTERM under SLURM: which jobs are requeued. Two scripts stand in for SLURM's commands."""
 
 import os
 import signal
 
 import pytest
 
-from medaudit.training import launch, stop
+from medaudit.training import launch, preemption
 
 SCRIPT = """#!/bin/sh
 echo "$(basename "$0") $*" >> {calls}
@@ -16,7 +16,7 @@ exit {code}
 
 @pytest.fixture
 def slurm(tmp_path, monkeypatch):
-    """Give a function that sets what SLURM's commands answer, and the file of their calls."""
+    """Return a function that sets the answer of a SLURM command and returns the file of its calls."""
     folder, calls = tmp_path / "bin", tmp_path / "calls"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
@@ -34,18 +34,18 @@ def slurm(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("state", "code", "requeued", "said"),
     [
-        ("RUNNING", 0, True, "SLURM job 7 is requeued"),
+        ("RUNNING", 0, True, "SLURM job 7 requeued"),
         ("RUNNING", 1, False, "SLURM job 7 could not be requeued"),
         ("COMPLETING", 0, False, "SLURM job 7 is COMPLETING: not requeued"),
         ("", 0, False, "SLURM job 7 is unknown: not requeued"),
     ],
 )
 def test_only_a_running_job_is_requeued(slurm, caplog, state, code, requeued, said):
-    """A cancelled job is COMPLETING; SLURM would run it again if it were asked to."""
+    """A cancelled job is COMPLETING; SLURM would run it again if it were requeued."""
     caplog.set_level("INFO")
     slurm("squeue", state)
     calls = slurm("scontrol", "", code)
-    assert stop.requeue() is requeued
+    assert preemption.requeue_slurm_job() is requeued
     assert said in caplog.messages
     asked = calls.read_text().splitlines()
     assert asked[0] == "squeue --noheader --jobs 7 --format %T"
@@ -56,25 +56,25 @@ def test_outside_slurm_and_without_its_commands_a_job_just_ends(monkeypatch, tmp
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     with pytest.raises(SystemExit) as left:
-        stop.leave("everything kept")
+        preemption.requeue_and_exit("everything saved")
     assert (left.value.code, caplog.messages) == (75, [])
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     with pytest.raises(SystemExit) as left:
-        stop.leave("everything kept")
+        preemption.requeue_and_exit("everything saved")
     assert left.value.code == 75
     assert "No such file or directory: 'squeue'" in caplog.text
 
 
-def test_the_signal_is_noted_and_the_handler_put_back():
+def test_the_signal_is_recorded_and_the_handler_restored():
     before = signal.getsignal(signal.SIGTERM)
-    with stop.catch_sigterm() as asked:
-        assert not asked.asked
+    with preemption.catch_sigterm() as preempted:
+        assert not preempted.received
         signal.raise_signal(signal.SIGTERM)
-        assert asked.asked
+        assert preempted.received
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_a_job_of_several_nodes_is_started_by_srun(slurm, monkeypatch):
+def test_srun_starts_a_job_on_several_nodes(slurm, monkeypatch):
     started = []
     monkeypatch.setattr(os, "execvp", lambda name, command: started.append(command))
     for name in ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS"):
@@ -100,10 +100,10 @@ def test_processes_that_srun_started_find_each_other(monkeypatch):
     given |= {"SLURM_STEP_NUM_TASKS": "4", "SLURM_LAUNCH_NODE_IPADDR": "10.0.0.7"}
     for name, value in given.items():
         monkeypatch.setenv(name, value)
-    launch.name_by_slurm()
+    launch.set_torch_env_from_slurm()
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
     assert [os.environ[name] for name in names] == ["3", "4", "1", "10.0.0.7", "20001"]
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "1")
     monkeypatch.delenv("WORLD_SIZE")
-    launch.name_by_slurm()
+    launch.set_torch_env_from_slurm()
     assert "WORLD_SIZE" not in os.environ

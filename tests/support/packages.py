@@ -1,0 +1,17 @@
+"""The order of the packages, which tests of the code and of the documentation share."""
+
+MAY_IMPORT: dict[str, set[str]] = {
+    "core": set(),
+    "metrics": {"core"},
+    "data": {"core"},
+    "training": {"core", "data"},
+    "models": {"core", "data", "training"},
+    "config": {"core", "data", "models"},
+    "adapt": {"core", "data", "metrics", "training", "models"},
+    "search": {"core", "data", "metrics", "training", "models", "adapt"},
+    "audit": {"core", "data", "metrics"},
+    "report": {"core", "config", "data", "metrics", "audit"},
+    "score": {"core", "data", "metrics", "adapt", "audit", "report"},
+    "cli": {"core", "config", "data", "models", "report", "score"},
+}
+"""Packages from the bottom up, each with the packages that it may import."""

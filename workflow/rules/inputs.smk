@@ -1,0 +1,104 @@
+# Input functions, in the order of the rule files that use them. They are not in those files because
+# Snakemake's linter wants functions and rules apart.
+
+
+# ---------------------------------------------------------------------------------------- data.smk
+def manifest_tables(wildcards):
+    """The owner's tables, so that a newer file is noticed; embedded ones come with the package."""
+    entry = {**config["datasets"][wildcards.dataset], "name": wildcards.dataset}
+    return [str(path) for path in source_tables(entry)]
+
+
+def manifest_of(suffix):
+    """The table or card of the manifest of a cohort's dataset."""
+    datasets = {name: entry["dataset"] for name, entry in config["cohorts"].items()}
+    return lambda wildcards: f"results/manifest/{datasets[wildcards.cohort]}.{suffix}"
+
+
+def split_file(wildcards):
+    """The published split that a cohort follows, where one is configured."""
+    name = config["cohorts"][wildcards.cohort].get("split_file")
+    return [str(data_root() / name)] if name else []
+
+
+# -------------------------------------------------------------- models.smk, search.smk, adapt.smk
+def pretraining_files(axis, pattern):
+    """`pattern` for the cohorts that a pretraining lists under `axis`."""
+    return lambda wildcards: expand(
+        pattern, cohort=config["pretrainings"][wildcards.pretraining][axis]
+    )
+
+
+def weights_of(wildcards):
+    """The weights of a model that this run pretrains."""
+    entry = config["models"][wildcards.model]
+    return [pretraining_output(entry)] if entry.get("pretrained") else []
+
+
+def extra_search_workers():
+    """Outputs of all search workers but the first: requested by `all`, read by no rule."""
+    path = "results/search/{cohort}/{model}/{method}/{worker}.json"
+    return [path.format(**worker) for worker in jobs.extra_search_workers(config)]
+
+
+def best_trial_of(wildcards):
+    """The best point found for a method that is searched; nothing for other methods."""
+    searched = METHODS[wildcards.method]["kind"] == "search"
+    path = "results/best_trial/{cohort}/{model}/{method}.json"
+    return expand(path, **wildcards) if searched else []
+
+
+def seeds_of(wildcards):
+    """The predictions of each seed of a fine-tuning."""
+    seeds = range(METHODS[wildcards.method]["seeds"])
+    return expand(rules.finetune.output, **wildcards, seed=seeds)
+
+
+def members_of(wildcards):
+    """The predictions of an ensemble's members."""
+    return expand(
+        "results/predictions/{cohort}/{member}/{method}.parquet",
+        **wildcards,
+        member=config["models"][wildcards.model]["members"],
+    )
+
+
+def scores_of(wildcards):
+    """The user's file of scores of a model that was run elsewhere."""
+    return str(data_root() / config["models"][wildcards.model]["file"])
+
+
+# --------------------------------------------------------------------------- audit.smk, report.smk
+def fill(pattern, runs):
+    """`pattern` for each run, without duplicates."""
+    return list(dict.fromkeys(pattern.format(**run) for run in runs))
+
+
+def of_studies(studies, pattern):
+    """`pattern` for every run of the studies."""
+    return fill(pattern, [run for study in studies for run in jobs.runs(config, study)])
+
+
+def of_study(pattern):
+    """`pattern` for every run of one study."""
+    return lambda wildcards: of_studies([wildcards.study], pattern)
+
+
+def if_requested(stage, pattern):
+    """`pattern` for the runs of a study whose tables or figures need this optional stage."""
+    return lambda wildcards: fill(
+        pattern, jobs.runs_needing(config, wildcards.study, stage)
+    )
+
+
+def cards_of(wildcards):
+    """The cards of a study's cohorts."""
+    runs = jobs.runs(config, wildcards.study)
+    return fill(rules.groups.output.card, runs)
+
+
+def predictions_on(wildcards):
+    """The predictions on one cohort by all studies of this run."""
+    runs = [run for study in USED["studies"] for run in jobs.runs(config, study)]
+    here = [run for run in runs if run["cohort"] == wildcards.cohort]
+    return fill("results/predictions/{cohort}/{model}/{method}.parquet", here)
