@@ -11,6 +11,7 @@ from statistics import median
 import pytest
 
 from checkout import ROOT
+from medaudit.config.requests import all_modules
 from medaudit.config.stages import MODULES as STAGES
 from medaudit.config.stages import PACKAGES
 from packages import MAY_IMPORT
@@ -116,7 +117,7 @@ def test_every_module_is_reached():
     names = {path: name.removesuffix(".__init__") for path, name in names.items()}
     starts = tuple(f"medaudit.{module}" for module in (*STAGES.values(), *plugins))
     waiting = [name for name in names.values() if name.startswith(starts)]
-    waiting += ["medaudit.search.worker"]
+    waiting += ["medaudit.search.worker", *(f"medaudit.{module}" for module in all_modules())]
     seen: set[str] = set()
     while waiting:
         name = waiting.pop()

@@ -9,10 +9,10 @@ from statsmodels.stats.multitest import multipletests
 
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import GAPS, METRICS, read_table, write_array, write_json, write_table
-from medaudit.report.studies.differences import adjusted, paired
+from medaudit.report.studies.differences import adjust_differences, compare_paired
 from medaudit.report.studies.evidence import Evidence, gather, null_of, replicates_of
 from medaudit.report.studies.facts import adjust_gaps, gather_facts
-from medaudit.report.studies.multiple_testing import holm
+from medaudit.report.studies.multiple_testing import adjust_families
 from synthetic_study import MEASURES, card, make_study, write_gaps
 
 INPUTS = ("settings", "metrics", "gaps", "cards")
@@ -137,21 +137,35 @@ def test_pairing_narrows_the_interval_and_finds_a_small_true_difference():
     patients = random.normal(0, 0.05, 1000)
     first = 0.80 + patients + random.normal(0, 0.002, 1000)
     second = 0.79 + patients + random.normal(0, 0.002, 1000)
-    low, high, p = paired(first, second, 0.95)
+    low, high, p = compare_paired(first, second, 0.95)
     assert 0 < low < 0.01 < high and p < 0.01
-    low, high, p = paired(first, random.permutation(second), 0.95)
+    low, high, p = compare_paired(first, random.permutation(second), 0.95)
     assert low < 0 < high and p > 0.05
 
 
 def test_paired_difference_of_undefined_draws_is_undefined():
     empty = np.full(200, np.nan)
-    assert np.isnan(paired(empty, np.zeros(200), 0.95)).all()
+    assert np.isnan(compare_paired(empty, np.zeros(200), 0.95)).all()
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    return multipletests(p, method="holm")[1]
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_holm_is_that_of_statsmodels(seed):
+def test_families_are_adjusted_apart_and_rows_without_a_test_are_left_out(seed):
     p = np.random.default_rng(seed).uniform(0, 0.2, 12).round(2)
-    np.testing.assert_allclose(holm(p), multipletests(p, method="holm")[1])
+    p[[3, 7]] = np.nan
+    frame = pd.DataFrame({"family": list("aaaaabbbbbba"), "p_value": p})
+    found = adjust_families(frame, ["family"])
+    assert found["p_adjusted"].notna().equals(frame["p_value"].notna())
+    for _, rows in found.dropna().groupby("family"):
+        order = np.argsort(rows["p_value"], kind="stable")
+        stepped = rows["p_value"].to_numpy()[order] * np.arange(len(rows), 0, -1)
+        expected = np.minimum(np.maximum.accumulate(stepped), 1)
+        np.testing.assert_allclose(rows["p_adjusted"].to_numpy()[order], expected)
+        assert set(rows["family_size"]) == {len(rows)}
+    assert adjust_families(frame.iloc[:0], ["family"]).empty
 
 
 def test_families_hold_all_gaps_of_a_measure_and_kind(evidence, facts):
@@ -224,7 +238,7 @@ def test_wrong_inputs_are_named(study, tmp_path):
         gather(**inputs | {"metrics": [*study["metrics"], study["metrics"][0]]})
     other = tmp_path / "other.json"
     write_json(card("other", {}, phantom=False), other)
-    with pytest.raises(MedauditError, match=r"no card of the cohorts \['cells'\]"):
+    with pytest.raises(MedauditError, match=r"the cards of cohorts \['cells'\]"):
         gather(**inputs | {"cards": [other]})
     moved = tmp_path / "moved.csv"
     write_table(read_table(study["metrics"][0], METRICS), moved, METRICS)
@@ -263,7 +277,7 @@ def test_step_down_is_that_of_a_loop():
         over = sum(max(deviations[i][b] for i in left) >= statistics[k] for b in range(300))
         last = expected[k] = max(last, (1 + over) / 301)
         left.remove(k)
-    found = adjusted(values, draws)
+    found = adjust_differences(values, draws)
     np.testing.assert_allclose(found[:3], [expected[k] for k in range(3)])
     assert np.isnan(found[3])
 
@@ -275,7 +289,7 @@ def test_step_down_keeps_false_findings_below_its_level():
         common = random.normal(0, 1, 200)
         truth = 0.7 * random.normal() + 0.7 * random.normal(0, 1, 20)
         draws = truth[:, None] + 0.7 * common + 0.7 * random.normal(0, 1, (20, 200))
-        false += adjusted(truth, draws).min() <= 0.05
+        false += adjust_differences(truth, draws).min() <= 0.05
     assert false <= 300 * 0.05 + 3 * (300 * 0.05 * 0.95) ** 0.5
 
 
@@ -283,7 +297,7 @@ def test_many_differences_need_no_more_draws_than_few():
     random = np.random.default_rng(6)
     values = np.full(190, 8.0)
     draws = values[:, None] + random.normal(0, 1, (190, 500))
-    assert adjusted(values, draws).max() < 0.01
+    assert adjust_differences(values, draws).max() < 0.01
     assert holm(np.full(190, 2 / 501)).min() > 0.05
 
 

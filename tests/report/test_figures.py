@@ -1,29 +1,29 @@
 """Figures: the data behind them, their front, notes on their face, same bytes each time."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from medaudit.report.figures.gaps import gap_bands
-from medaudit.report.figures.groups import group_dots
-from medaudit.report.figures.heatmap import heatmap_rows, task_heatmap
-from medaudit.report.figures.plane import fairness_plane, pareto
+from medaudit.report.figures.gaps import gaps
+from medaudit.report.figures.groups import groups
+from medaudit.report.figures.plane import pareto, plane
 from medaudit.report.figures.style import style, write_files
-from medaudit.report.studies.evidence import gather
-from medaudit.report.studies.facts import gather_facts
-from medaudit.report.wording.disclaimers import PHANTOM
+from medaudit.report.figures.tasks import heatmap_rows, tasks
+from medaudit.report.studies.context import Context
+from report_context import changed, read_context
 from synthetic_study import make_study
 
 HOSTILE = {"all": ["all"], "sex": ["$\\frac{", "<script>&-->"], "race": ["=1+1", "x" * 90]}
 
 
 @pytest.fixture(scope="module")
-def parts(tmp_path_factory) -> tuple:
+def context(tmp_path_factory) -> Context:
     study = make_study(
         tmp_path_factory.mktemp("study"), models=("pixels",), tasks=("a", "b"), groups=HOSTILE
     )
-    evidence = gather(**{name: study[name] for name in ("settings", "metrics", "gaps", "cards")})
-    return evidence, gather_facts(evidence)
+    return replace(read_context(study), cohort="cells")
 
 
 def test_pareto_front_is_that_of_a_plain_loop():
@@ -41,12 +41,10 @@ def test_pareto_front_is_that_of_a_plain_loop():
         assert front[i] == (not beaten and i != 3)
 
 
-def test_hostile_names_are_drawn_and_bytes_repeat(parts, tmp_path):
-    evidence, facts = parts
+def test_hostile_names_are_drawn_and_bytes_repeat(context, tmp_path):
     for folder in (tmp_path / "a", tmp_path / "b"):
         with style():
-            figure = gap_bands(evidence, facts, "cells", [PHANTOM], "")
-            files = write_files(figure, folder)
+            files = write_files(gaps(context), folder)
     assert set(files) == {"pdf", "png", "svg", "csv"}
     for name in files.values():
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
@@ -56,14 +54,14 @@ def test_hostile_names_are_drawn_and_bytes_repeat(parts, tmp_path):
     assert "'=1+1" in set(data["worst"]) | set(data["best"])
 
 
-def test_data_of_the_figures_are_the_facts(parts):
-    evidence, facts = parts
+def test_data_of_the_figures_are_the_facts(context):
+    evidence, facts = context.evidence, context.facts
     with style():
-        plane = fairness_plane(evidence, facts, "cells", [], "").data
-        dots = group_dots(evidence, "cells", [], "").data
-        tiles = task_heatmap(evidence, facts, "cells", [], "").data
-    gaps = facts[facts["kind"].eq("gap") & facts["gap"].eq("max_min") & facts["metric"].eq("auc")]
-    assert sorted(plane["gap"]) == sorted(gaps["value"])
+        points = plane(context).data
+        dots = groups(context).data
+        tiles = tasks(context).data
+    own = facts[facts["kind"].eq("gap") & facts["gap"].eq("max_min") & facts["metric"].eq("auc")]
+    assert sorted(points["gap"]) == sorted(own["value"])
     assert len(dots) == 2 * 5 and set(dots["measure"]) == {"auc"}
     best = facts[facts["kind"].eq("performance") & facts["metric"].eq("auc")]
     best = best.loc[best["value"].idxmax(), "method"]
@@ -79,10 +77,17 @@ def test_data_of_the_figures_are_the_facts(parts):
         assert row.delta == pytest.approx(same[row.group] - same["all"])
 
 
-def test_nothing_drawn_overlaps_the_notes(parts):
-    evidence, facts = parts
+def test_no_heat_map_is_drawn_without_an_estimable_run(context):
+    lost = context.facts.assign(value=np.nan)
+    assert tasks(replace(context, facts=lost)) is None
+
+
+def test_nothing_drawn_overlaps_the_notes(context):
+    cards = {
+        name: card | {"notes": ["note " * 60]} for name, card in context.evidence.cards.items()
+    }
     with style():
-        figure = fairness_plane(evidence, facts, "cells", [PHANTOM, "note " * 60], "").canvas
+        figure = plane(changed(context, {"cards": cards})).canvas
         figure.draw_without_rendering()
         above, foot = figure.subfigs
         note = foot.texts[0].get_window_extent()

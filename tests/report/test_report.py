@@ -13,12 +13,14 @@ import pytest
 
 from medaudit.core.table_io import PREDICTIONS, read_json, write_table
 from medaudit.report.compare import compare
-from medaudit.report.page.answers import BEYOND, HINT, UNKNOWN, WITHIN, apart, how_fair, judge
-from medaudit.report.page.model_cards import draw, model_cards
+from medaudit.report.page.answers import explain_gap, how_fair
+from medaudit.report.page.model_cards import draw_curve, model_cards
 from medaudit.report.page.packing import FEW, table_rows
+from medaudit.report.page.rivals import explain_difference
 from medaudit.report.page.run_record import describe_run
 from medaudit.report.report import report
 from medaudit.report.tables.table import Column, shown
+from medaudit.report.verdicts import Verdict
 from report_config import HOSTILE, config_of
 from synthetic_study import NOTE, make_study
 
@@ -204,45 +206,55 @@ def gap_row(**changes) -> pd.Series:
 @pytest.mark.parametrize(
     ("changes", "verdict", "says", "never"),
     [
-        ({}, BEYOND, "larger than chance explains", "within"),
-        ({"p_adjusted": 0.06, "p_value": 0.02}, HINT, "a hint, no finding", "proof"),
-        ({"p_value": 0.3, "p_adjusted": 1.0}, WITHIN, "no proof of fairness", "larger than"),
-        ({"p_value": float("nan")}, UNKNOWN, "cannot be told from chance", "fair model"),
+        ({}, Verdict.SHOWN, "larger than chance explains", "compatible"),
+        ({"p_adjusted": 0.06, "p_value": 0.02}, Verdict.HINT, "suggestive only", "proof"),
+        (
+            {"p_value": 0.3, "p_adjusted": 1.0},
+            Verdict.NOT_SHOWN,
+            "compatible with chance (p = 0.30, adjusted p = 1.00). That is no proof of fairness",
+            "larger than",
+        ),
+        (
+            {"p_value": float("nan")},
+            Verdict.UNKNOWN,
+            "cannot be compared with chance",
+            "fair model",
+        ),
         (
             {"p_adjusted": 0.3, "family_size": 300},
-            HINT,
+            Verdict.HINT,
             "after adjusting for the 300 gaps tested",
             "larger than chance explains",
         ),
     ],
 )
 def test_a_gap_is_judged_by_its_reference(changes, verdict, says, never):
-    found, text = judge(gap_row(**changes), HEAD)
+    found, text = explain_gap(gap_row(**changes), HEAD)
     assert found == verdict and says in text and never not in text
 
 
 def test_gap_sentences_carry_numbers_groups_and_limits():
     row = gap_row(n_groups=4, n_estimable=3)
     said = " ".join(how_fair(row, row, HEAD).sentences)
-    for part in ("0.100", "0.050 to 0.200", "female", "male", "0.040", "3 of 4 groups only"):
+    for part in ("0.100", "0.050 to 0.200", "female", "male", "0.040", "only 3 of 4 groups"):
         assert part in said
     lost = gap_row(value=float("nan"), status="too_few", n_estimable=1)
     item = how_fair(lost, lost, HEAD)
-    assert item.verdict == UNKNOWN and "too few (1 of 2 groups)" in item.sentences[0]
+    assert item.verdict == Verdict.UNKNOWN and "too few (1 of 2 groups)" in item.sentences[0]
 
 
 @pytest.mark.parametrize(
     ("low", "high", "adjusted", "says"),
     [
-        (-0.01, 0.03, 0.5, "does not tell the two apart"),
+        (-0.01, 0.03, 0.5, "no difference shown (compatible with chance)"),
         (0.01, 0.03, 0.001, "also after adjusting"),
-        (0.001, 0.03, 0.2, "a hint at most"),
-        (float("nan"), float("nan"), float("nan"), "nothing is shown"),
+        (0.001, 0.03, 0.2, "after adjusting for the 6 comparisons made: suggestive only"),
+        (float("nan"), float("nan"), float("nan"), "so no difference is shown"),
     ],
 )
 def test_a_difference_is_claimed_only_where_it_is_shown(low, high, adjusted, says):
-    row = pd.Series({"low": low, "high": high, "p_adjusted": adjusted, "family_size": 6})
-    assert says in apart(row, HEAD)
+    row = {"value": 0.02, "low": low, "high": high, "p_adjusted": adjusted, "family_size": 6}
+    assert says in explain_difference(pd.Series(row), HEAD)
 
 
 def test_the_templates_belong_to_the_code_of_the_report(monkeypatch, tmp_path):
@@ -265,25 +277,22 @@ def test_the_templates_belong_to_the_code_of_the_report(monkeypatch, tmp_path):
 def test_a_model_card_joins_entry_lint_and_pretraining():
     entry = {"kind": "clip", "pretrained": "own", "licence": "MIT", "pretraining_data": ["NIH"]}
     curve = [{"epoch": k, "loss": loss} for k, loss in ((1, 4.0), (2, 3.0), (3, 2.0))]
-    cards = [
-        {
-            "weights_sha256": {"own.safetensors": "aa" * 32, "epoch_1.safetensors": "bb" * 32},
-            "curve": curve,
-            "epochs": 3,
-        },
-        {
-            "findings": [
-                {"check": "pretraining_overlap", "where": "m", "message": "m: saw it"},
-                {"check": "pretraining_overlap", "where": "other", "message": "other: saw it"},
-            ]
-        },
+    pretraining = {
+        "weights_sha256": {"own.safetensors": "aa" * 32, "epoch_1.safetensors": "bb" * 32},
+        "curve": curve,
+        "epochs": 3,
+    }
+    findings = [
+        {"check": "pretraining_overlap", "where": "m", "message": "m: saw it"},
+        {"check": "pretraining_overlap", "where": "other", "message": "other: saw it"},
     ]
+    cards = ([{"findings": findings}], [pretraining])
     models = {"m": entry, "e": {"kind": "ensemble", "members": ["m"]}}
-    ensemble, member = model_cards({"models": models}, ["e"], cards)
+    ensemble, member = model_cards({"models": models}, ["e"], *cards)
     assert ensemble["curve"] is None and ensemble["sha256"] is None
     assert member["sha256"] == "aa" * 32 and member["overlap"] == ["m: saw it"]
     assert member["curve"]["points"] == "0.0,0.0 300.0,100.0 600.0,200.0"
     for epochs, expected in ((1, "bb" * 32), (2, None), (3, "aa" * 32)):
         models["m"]["pretrained_epochs"] = epochs
-        assert model_cards({"models": models}, ["m"], cards)[0]["sha256"] == expected
-    assert draw(curve[:1]) is None
+        assert model_cards({"models": models}, ["m"], *cards)[0]["sha256"] == expected
+    assert draw_curve(curve[:1]) is None

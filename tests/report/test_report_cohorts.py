@@ -65,9 +65,9 @@ def test_the_flow_runs_from_the_table_to_the_splits():
         for split, n in (("test", 30), ("train", 60))
     ]
     card = {"name": "c", "builder": "b", "dataset": "d", "phantom": False, "exclusions": steps}
-    [found] = read_cohorts([{**card, "counts": counts, "notes": []}], {})
+    [found] = read_cohorts([{**card, "counts": counts, "notes": []}], [], [], {})
     assert found["flow"]["start"] == 100
     assert found["flow"]["splits"] == [("train", 60, 30), ("test", 30, 15)]
     assert found["flow"]["start"] - sum(step["count"] for step in steps) == 60 + 30
-    [bare] = read_cohorts([{**card, "exclusions": [], "counts": [], "notes": []}], {})
+    [bare] = read_cohorts([{**card, "exclusions": [], "counts": [], "notes": []}], [], [], {})
     assert bare["flow"] == {"start": None, "steps": [], "splits": []}

@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from medaudit.report.page.answers import BEYOND, WITHIN
 from medaudit.report.page.glance import glance
+from medaudit.report.verdicts import Verdict
 
 HEAD = {"headline": "auc", "gap": "max_min", "level": 0.95, "permutations": 500}
 NAN = float("nan")
@@ -35,13 +35,14 @@ def facts(*, least: float = 0.6, gap: float = 0.1, headline: str = "auc") -> pd.
 def test_marks_lie_where_their_numbers_say():
     found = glance(facts(), HEAD, "c")
     auc, sex, race, age = found["rows"]
-    assert found["run"] == "best with m" and found["level"] == "95"
+    assert found["run"] == "best + m" and found["level"] == "95"
     assert auc["ends"] == ("0.5", "1") and auc["others"] == [20.0]
     assert (auc["at"], auc["low"], auc["high"]) == (60.0, 50.0, 70.0)
     top = 0.2 * 1.05
     assert sex["at"] == pytest.approx(100 * 0.1 / top, abs=0.05)
     assert sex["chance"] == race["chance"] == pytest.approx(100 * 0.05 / top, abs=0.05)
-    assert (sex["verdict"], race["verdict"], age["verdict"]) == (BEYOND, WITHIN, None)
+    verdicts = (sex["verdict"], race["verdict"], age["verdict"])
+    assert verdicts == (Verdict.SHOWN, Verdict.NOT_SHOWN, None)
     assert sex["value"] == "0.100" and sex["interval"] == "(0.050 to 0.200)"
     assert age["value"] == "not estimable: too few" and age["at"] is age["low"] is None
 

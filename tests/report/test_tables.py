@@ -5,13 +5,14 @@ import math
 import pandas as pd
 import pytest
 
+from medaudit.config.requests import TABLES
+from medaudit.core.statuses import Status
 from medaudit.core.table_io import GAPS, METRICS, read_json, read_table
-from medaudit.report.studies.evidence import gather
-from medaudit.report.studies.facts import gather_facts
-from medaudit.report.tables.standard import standard_tables
+from medaudit.report.outputs import make_tables
 from medaudit.report.tables.table import Column, Table, shown, write_files
 from medaudit.report.wording import number_format
 from medaudit.report.wording.disclaimers import PHANTOM, notes_of
+from report_context import read_context
 from synthetic_study import NOTE, make_study
 
 HOSTILE = "<script>alert(1)</script>"
@@ -24,8 +25,8 @@ def study(tmp_path_factory) -> dict:
 
 @pytest.fixture(scope="module")
 def tables(study) -> dict[str, Table]:
-    evidence = gather(**{name: study[name] for name in ("settings", "metrics", "gaps", "cards")})
-    return {table.name: table for table in standard_tables(evidence, gather_facts(evidence))}
+    standard = [output for output in TABLES.values() if output.standard]
+    return {table.name: table for table in make_tables(read_context(study), standard)}
 
 
 def test_every_performance_cell_is_the_input(study, tables):
@@ -104,6 +105,12 @@ def test_balance_is_that_of_the_card(study, tables):
 )
 def test_estimates_as_text(arguments, expected):
     assert number_format.estimate(*arguments) == expected
+
+
+def test_every_status_has_words():
+    assert set(number_format.REASONS) == set(Status)
+    for status in Status:
+        assert ":" not in number_format.reason(status) and "_" not in number_format.reason(status)
 
 
 def test_p_values_as_text():

@@ -1,4 +1,4 @@
-# INPUTS  results/evaluate, results/disparity, cards; what else a study's tables and figures need
+# INPUTS  results/evaluate, results/disparity, cards; results of stages that requested outputs need
 # OUTPUTS results/compare, results/tables, results/figures; results/report.html, results/run.json
 
 
@@ -72,6 +72,7 @@ rule report:
     shell:
         "python -m medaudit.report.report --settings {params.settings:q} --code {params.code}"
         " --compare {input.compare} --tables {input.tables} --figures {input.figures}"
-        " --cards {input.cards} {input.lint} {params.stores} {input.pretrainings}"
-        " --cohorts {input.cohorts} --predictions {input.predictions} --output {output.page}"
-        " --run {output.record} > {log} 2>&1"
+        " --cards {input.cards} --cohorts {input.cohorts} --lint {input.lint}"
+        " --stores {params.stores} --pretrainings {input.pretrainings}"
+        " --predictions {input.predictions} --output {output.page} --run {output.record}"
+        " > {log} 2>&1"

@@ -12,6 +12,7 @@ from typing import Any
 from medaudit.config.entries import method_entry, model_entry
 from medaudit.config.grids import grids_of, names_of
 from medaudit.config.model_facts import model_facts, pretraining_data
+from medaudit.config.requests import modules_of
 from medaudit.config.runs import extra_search_workers, method_fits, runs, runs_needing
 from medaudit.config.selection import with_members
 from medaudit.config.stages import MODULES
@@ -258,6 +259,10 @@ def _head(config: Config, method: str, **names: str) -> list[str]:
     return [f"adapt.probe.heads.{config['methods'][method]['head']}"]
 
 
+def _outputs(config: Config, study: str) -> list[str]:
+    return modules_of(config["studies"][study])
+
+
 def _none(config: Config, **names: str) -> list[str]:
     return []
 
@@ -283,7 +288,7 @@ JOBS: dict[str, tuple[Callable[..., Settings], Callable[..., list[str]]]] = {
     "dialects": (_audit(*_INTERVALS, "threshold", "minimum", "null", "ece_bins"), _none),
     "gap_decomposition": (_audit(*_INTERVALS, "threshold", "minimum"), _none),
     "attribute_probes": (_attribute_probes, _none),
-    "compare": (_compare, _none),
+    "compare": (_compare, _outputs),
     "report": (_report, _none),
 }
 """Stage to two functions: its settings, and the modules that it imports by name at run time."""

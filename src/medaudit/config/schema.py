@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
 from medaudit.config.renamed import RENAMED
+from medaudit.config.requests import requestable
 from medaudit.config.yaml_file import read_settings
 
 LARGEST_NUMBER = 2**53
@@ -43,9 +44,23 @@ _Validator = extend(
 
 def read_schema(schemas: Path | dict[str, Path], name: str) -> dict[str, Any]:
     """Return a schema: ``<name>.schema.yaml`` of a folder, or the file listed under `name`."""
-    return read_settings(
-        schemas[name] if isinstance(schemas, dict) else schemas / f"{name}.schema.yaml"
+    return fill_registries(
+        read_settings(
+            schemas[name] if isinstance(schemas, dict) else schemas / f"{name}.schema.yaml"
+        )
     )
+
+
+def fill_registries(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema in which each ``items: {registry: ...}`` has the registry's names as ``enum``.
+
+    Registries are those of `medaudit.config.requests`.
+    """
+    for part in schema.get("properties", {}).values():
+        items = part.get("items", {})
+        if "registry" in items:
+            part["items"] = {**items, "enum": requestable(items["registry"])}
+    return schema
 
 
 def entry_kinds(schema: dict[str, Any], key: str) -> dict[str, dict[str, Any]]:

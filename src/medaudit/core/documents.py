@@ -37,8 +37,52 @@ class CohortCard(TypedDict, total=False):
     exclusions: list[dict[str, Any]]
     notes: list[str]
     phantom: bool
+    balance: dict[str, Any]
     ids_sha256: str
     test_sha256: str
+
+
+class LintFinding(TypedDict):
+    """One finding of the lint."""
+
+    severity: str
+    check: str
+    where: str
+    message: str
+
+
+class LintFindings(TypedDict, total=False):
+    """Findings of the lint on a cohort, ``results/lint/<cohort>.json``."""
+
+    cohort: str
+    findings: list[LintFinding]
+
+
+class ImageStoreCard(TypedDict, total=False):
+    """Card of an image store, ``results/images/<cohort>/card.json``."""
+
+    cohort: str
+    image_size: int
+    channels: int
+    resize: str
+    phantom: bool
+    planted: list[dict[str, Any]]
+    counts: dict[str, int]
+    sha256: str
+    decoders: dict[str, str]
+
+
+class PretrainingCard(TypedDict, total=False):
+    """Card of a pretraining, ``results/pretrain/<pretraining>.json``."""
+
+    algorithm: str
+    options: dict[str, Any]
+    sources: list[dict[str, Any]]
+    held_out_patients_excluded: bool
+    images: int
+    epochs: int
+    curve: list[dict[str, Any]]
+    weights_sha256: dict[str, str]
 
 
 class PredictionsFooter(TypedDict, total=False):

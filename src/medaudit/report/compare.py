@@ -1,21 +1,24 @@
-"""Stage ``compare``: merge the audits of a study into facts, tables and figures."""
+"""Stage `compare`: merge the audits of a study into facts, tables and figures."""
 
 import logging
 from pathlib import Path
 
+from medaudit.config.requests import outputs_of
 from medaudit.core.audit_tables import COMPARISON
+from medaudit.core.documents import StudyHead
 from medaudit.core.stage import run
 from medaudit.core.table_io import write_json, write_table
-from medaudit.report.studies.evidence import Evidence, gather
+from medaudit.report.outputs import make_figures, make_tables
+from medaudit.report.studies.context import Context
+from medaudit.report.studies.evidence import CompareSettings, gather
 from medaudit.report.studies.extras import gather_extras
 from medaudit.report.studies.facts import gather_facts
-from medaudit.report.wording.disclaimers import notes_of
 
 LOG = logging.getLogger(__name__)
 
 
 def compare(
-    settings: dict,
+    settings: CompareSettings,
     *,
     metrics: list[Path],
     gaps: list[Path],
@@ -23,79 +26,66 @@ def compare(
     output: Path,
     tables: Path,
     figures: Path,
-    dialects: list[Path] = (),
-    parts: list[Path] = (),
-    probes: list[Path] = (),
-    predictions: list[Path] = (),
-    searches: list[Path] = (),
-    threads: int = 1,
+    dialects: list[Path] = (),  # type: ignore[assignment]  # the parser asks for `list[Path]`
+    parts: list[Path] = (),  # type: ignore[assignment]
+    probes: list[Path] = (),  # type: ignore[assignment]
+    predictions: list[Path] = (),  # type: ignore[assignment]
+    searches: list[Path] = (),  # type: ignore[assignment]
 ) -> None:
     """Merge the metrics and gaps of a study's runs and write its facts, tables and figures.
 
     Parameters
     ----------
     settings : dict
-        ``study`` (name), ``entry`` (title, cohorts, models, methods, ``also``, and ``tables`` and
-        ``figures`` beside the standard ones), ``evaluation``, and perhaps ``methods`` (by name:
-        ``kind``, ``head``, ``tune``, ``lora``, ``format``) and ``models`` (by name:
-        `medaudit.config.model_facts.model_facts`).
+        ``study`` (name), ``entry`` (the study's), ``evaluation``; and, for requested tables and
+        figures, ``methods`` (by name: ``kind``, ``head``, ``tune``, ``lora``, ``format``) and
+        ``models`` (by name: `medaudit.config.model_facts.model_facts`).
     metrics, gaps : list of Path
-        One file each a run; beside ``<x>.csv`` of the metrics lies ``<x>.replicates.npy``.
+        One file per run; ``<x>.replicates.npy`` is next to the metrics ``<x>.csv``, and
+        ``<x>.null.npy`` next to the gaps.
     cards : list of Path
         Cards of the study's cohorts.
     output : Path
         The facts (`COMPARISON`), CSV.
     tables, figures : Path
-        Folders; each gets an ``index.json`` that says what is in it.
+        Folders; an ``index.json`` in each describes its files.
     dialects, parts, probes, predictions, searches : list of Path
-        What the tables and figures that the study asks for need (`medaudit.config.requests`):
-        results of `medaudit.audit.dialects` (replicates beside them), `medaudit.audit.gap_decomposition` and
-        `medaudit.audit.attribute_probes`, predictions for their footers, and results of `medaudit.search.best_trial` (JSON,
-        the trials' CSV beside it).
-    threads : int
-        Not used.
+        Needed by requested tables and figures (`medaudit.config.requests`): results of
+        `medaudit.audit.dialects` (with replicates), `medaudit.audit.gap_decomposition` and
+        `medaudit.audit.attribute_probes`; predictions, for their footers; and results of
+        `medaudit.search.best_trial` (JSON, the trials' CSV next to it).
 
     Raises
     ------
     MedauditError
         The files do not belong together; see `medaudit.report.studies.evidence.gather`.
     """
-    from medaudit.report.figures.extra import extra_figures
-    from medaudit.report.figures.standard import standard_figures
     from medaudit.report.figures.style import style
-    from medaudit.report.figures.style import write_files as write_figure
-    from medaudit.report.tables.extra import extra_tables
-    from medaudit.report.tables.standard import standard_tables
+    from medaudit.report.figures.style import write_files as write_figure_files
     from medaudit.report.tables.table import write_files as write_table_files
 
     evidence = gather(settings, metrics, gaps, cards)
     extras = gather_extras(settings, dialects, parts, probes, predictions, searches)
-    facts = gather_facts(evidence)
-    notes = notes_of(evidence.cards.values())
-    made = [
-        {**table.describe(), "files": write_table_files(table, tables, notes)}
-        for table in (
-            *standard_tables(evidence, facts),
-            *extra_tables(evidence, facts, extras),
-        )
+    context = Context(evidence, gather_facts(evidence), extras)
+    head = _head(context)
+    written = [
+        {**table.describe(), "files": write_table_files(table, tables, context.notes)}
+        for table in make_tables(context, outputs_of(evidence.entry, "tables"))
     ]
-    write_json({**_head(evidence, notes), "tables": made}, tables / "index.json")
+    write_json({**head, "tables": written}, tables / "index.json")
     with style():
         drawn = [
-            {**figure.describe(), "files": write_figure(figure, figures)}
-            for figure in (
-                *standard_figures(evidence, facts),
-                *extra_figures(evidence, facts, extras),
-            )
+            {**figure.describe(), "files": write_figure_files(figure, figures)}
+            for figure in make_figures(context, outputs_of(evidence.entry, "figures"))
         ]
-    write_json({**_head(evidence, notes), "figures": drawn}, figures / "index.json")
-    write_table(facts.drop(columns="measure"), output, COMPARISON)
-    LOG.info(
-        "%s: %d facts, %d tables, %d figures", evidence.study, len(facts), len(made), len(drawn)
-    )
+    write_json({**head, "figures": drawn}, figures / "index.json")
+    write_table(context.facts.drop(columns="measure"), output, COMPARISON)
+    counts = len(context.facts), len(written), len(drawn)
+    LOG.info("%s: %d facts, %d tables, %d figures", evidence.study, *counts)
 
 
-def _head(evidence: Evidence, notes: list[str]) -> dict:
+def _head(context: Context) -> StudyHead:
+    evidence = context.evidence
     return {
         "study": evidence.study,
         "entry": evidence.entry,
@@ -105,7 +95,7 @@ def _head(evidence: Evidence, notes: list[str]) -> dict:
         "cohorts": list(evidence.cards),
         "headline": evidence.headline,
         "gap": evidence.gap,
-        "notes": notes,
+        "notes": context.notes,
     }
 
 

@@ -1,8 +1,10 @@
-"""Stage ``report``: one page that answers a run's questions, and the record of the run."""
+"""Stage `report`: one page that answers a run's questions, and the record of the run."""
 
 import logging
 from pathlib import Path
+from typing import TypedDict
 
+from medaudit.core.entry_types import Config
 from medaudit.core.stage import run as run_stage
 from medaudit.core.table_io import atomic, read_json, write_json
 from medaudit.report.page.contact_sheets import contact_sheets
@@ -17,8 +19,14 @@ from medaudit.report.wording.disclaimers import notes_of
 LOG = logging.getLogger(__name__)
 
 
+class ReportSettings(TypedDict):
+    """Settings of `report`."""
+
+    config: Config
+
+
 def report(
-    settings: dict,
+    settings: ReportSettings,
     *,
     compare: list[Path],
     tables: list[Path],
@@ -27,8 +35,10 @@ def report(
     predictions: list[Path],
     output: Path,
     run: Path,
-    cohorts: list[Path] = (),
-    threads: int = 1,
+    cohorts: list[Path] = (),  # type: ignore[assignment]  # the parser asks for `list[Path]`
+    lint: list[Path] = (),  # type: ignore[assignment]
+    stores: list[Path] = (),  # type: ignore[assignment]
+    pretrainings: list[Path] = (),  # type: ignore[assignment]
 ) -> None:
     """Write the page of a run (one HTML file that needs no network) and its record (JSON).
 
@@ -41,37 +51,40 @@ def report(
     tables, figures : list of Path
         The folders of each study, with their ``index.json``.
     cards : list of Path
-        JSON, in any order: cohort cards, findings of the lint, and cards of image stores (or
-        the stores' folders), and cards of pretrainings.
+        Cohort cards.
     predictions : list of Path
-        Predictions, for what their footers say of models, weights and seeds.
+        Predictions: their footers name model, weights and seeds.
     output, run : Path
         ``report.html`` and ``run.json``.
     cohorts : list of Path
-        Cohort tables; of those whose pixels are drawn, some pictures are shown.
-    threads : int
-        Not used.
+        Cohort tables; pictures are shown of cohorts with phantom pixels.
+    lint : list of Path
+        Findings of the lint, one file per cohort.
+    stores : list of Path
+        Folders of image stores.
+    pretrainings : list of Path
+        Cards of pretrainings.
     """
     config = settings["config"]
-    read = [read_json(path / "card.json" if path.is_dir() else path) for path in cards]
-    record = make_record(config, read, predictions)
-    sheets = contact_sheets(
-        [card for card in read if "builder" in card], cohorts, [p for p in cards if p.is_dir()]
-    )
-    shown_cohorts = read_cohorts(read, sheets)
+    cohort_cards = [read_json(path) for path in cards]
+    store_cards = [read_json(folder / "card.json") for folder in stores]
+    findings = [read_json(path) for path in lint]
+    record = make_record(config, cohort_cards, store_cards, predictions)
+    sheets = contact_sheets(cohort_cards, cohorts, stores)
+    cohort_parts = read_cohorts(cohort_cards, store_cards, findings, sheets)
     studies = read_studies(config, compare, tables, figures)
-    models = ordered(name for study in studies for name in study["models"])
-    shown = model_cards(config, models, read)
+    names = ordered(name for study in studies for name in study["models"])
+    models = model_cards(config, names, findings, [read_json(path) for path in pretrainings])
     for study in studies:
-        study["method"] = methods_of(study, config, shown_cohorts, shown)
+        study["method"] = methods_of(study, config, cohort_parts, models)
     page = render(
         {
             "studies": studies,
-            "model_cards": shown,
+            "model_cards": models,
             "packages": versions(record),
-            "cohorts": shown_cohorts,
-            "phantom": any(card.get("phantom") for card in shown_cohorts),
-            "notes": notes_of(card for card in read if "builder" in card),
+            "cohorts": cohort_parts,
+            "phantom": any(card.get("phantom") for card in cohort_cards),
+            "notes": notes_of(cohort_cards),
             "config": config,
             "record": record,
         }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from medaudit.audit.lint.problems import SEVERITIES
 from medaudit.core import audit_tables, table_io
-from medaudit.core.entry_types import StudyEntry
+from medaudit.core.entry_types import Config, StudyEntry
 from medaudit.report.compare import compare
 from medaudit.report.report import report
 from medaudit.report.studies.evidence import null_of
@@ -66,11 +66,12 @@ def write(result: Result, folder: Path) -> Path:
     )
     page = folder / "report.html"
     report(
-        {"config": _config(result, entry)},
+        {"config": cast(Config, _config(result, entry))},
         compare=[facts],
         tables=[tables / name],
         figures=[figures / name],
-        cards=[card, lint],
+        cards=[card],
+        lint=[lint],
         predictions=[path["predictions"] for path in paths],
         output=page,
         run=folder / "run.json",

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from medaudit.cli.dry_run import checkout
 from medaudit.cli.reference.entry_types import render_types
+from medaudit.config.schema import fill_registries
 from medaudit.config.validation import CATALOGUES
 from medaudit.core.table_io import atomic
 
@@ -58,7 +59,8 @@ def render(schemas: Path) -> str:
 
 
 def _read(schemas: Path, name: str) -> dict[str, Any]:
-    return yaml.safe_load((schemas / f"{name}.schema.yaml").read_text(encoding="utf-8"))
+    text = (schemas / f"{name}.schema.yaml").read_text(encoding="utf-8")
+    return fill_registries(yaml.safe_load(text))
 
 
 def _kinds(schema: dict[str, Any], key: str | None) -> Iterator[dict[str, Any]]:

@@ -1,64 +1,53 @@
-"""Figure: accuracy and gaps from one stage of adaptation to the next, a waterfall for each model."""
+"""Figure: accuracy and gaps from one stage of adaptation to the next, one waterfall per model."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from matplotlib.figure import SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from medaudit.config.grids import names_of
 from medaudit.report.figures.style import COLOURS, Figure, canvas, shorten
+from medaudit.report.studies.context import Context
 from medaudit.report.studies.evidence import Evidence, direction, ordered
-from medaudit.report.studies.extras import Extras
 from medaudit.report.wording import terms
 
 ACROSS = 4
+"""Panels per row."""
+
 STEADY, BETTER, WORSE = "#8C8C8C", COLOURS[0], COLOURS[1]
 
 
-def adaptation(
-    evidence: Evidence,
-    facts: pd.DataFrame,
-    extras: Extras,
-    cohort: str,
-    notes: list[str],
-    suffix: str,
-) -> Figure | None:
-    """Draw one column a model, one row a quantity; bars go from the stage before to this one."""
-    rows = adaptation_rows(evidence, facts, cohort)
-    stages = stages_among(evidence, extras, rows["method"])
+def adaptation(context: Context) -> Figure | None:
+    """Draw one column per model and one row per quantity; bars connect consecutive stages."""
+    rows = adaptation_rows(context)
+    stages = stages_among(context, rows["method"])
     rows = with_stage_before(rows[rows["method"].isin(stages)])
     models, quantities = list(rows["model"].unique()), list(rows["quantity"].unique())
     if len(stages) < 2:
         return None
-    blocks, across = -(-len(models) // ACROSS), min(len(models), ACROSS)
-    name = terms.measure(measure_of(evidence))
-    title = f"From stage to stage: {name} and its gaps on {cohort}"
-    width = max(6.5, 1.1 + across * max(1.2, 0.22 * len(stages) + 0.35))
-    height = blocks * (1.35 * len(quantities) + 0.9) + 0.5
-    figure, part = canvas(width, height, title, notes)
-    down = blocks * len(quantities)
-    panels = part.subplots(down, across, sharey="row", sharex=True, squeeze=False)
-    for k in range(blocks * across):
+    across = min(len(models), ACROSS)
+    name = terms.measure(measure_of(context.evidence))
+    title = f"From stage to stage: {name} and its gaps on {context.cohort}"
+    figure, part, panels = _panels(len(models), len(stages), len(quantities), title, context.notes)
+    for k in range(panels.size // len(quantities)):
         column = panels[k // across * len(quantities) :, k % across][: len(quantities)]
         if k >= len(models):
             for panel in column:
                 panel.remove()
             continue
-        column[0].set_title(shorten(models[k], 20), fontsize=9)
-        for panel, quantity in zip(column, quantities, strict=True):
-            kept = rows[rows["model"].eq(models[k]) & rows["quantity"].eq(quantity)]
-            _waterfall(panel, kept, stages)
-        column[-1].tick_params(labelbottom=True)
+        _draw_model(column, rows[rows["model"].eq(models[k])], models[k], quantities, stages)
     for row, panel in enumerate(panels[:, 0]):
         panel.set_ylabel(quantities[row % len(quantities)].replace(" by ", "\nby "), fontsize=8)
     part.legend(handles=_handles(panels[0, 0]), loc="outside lower center", ncols=3, fontsize=8)
     return Figure(
-        f"adaptation{suffix}",
+        f"adaptation{context.suffix}",
         title,
-        "The first bar is the first stage's value, each further one leads from the stage before "
-        f"to its own. Whiskers: {evidence.level * 100:g} % interval of the stage's value. The "
-        "stages are separate trainings, not steps of one; paired intervals of the changes stand "
-        "in the table 'What adaptation changes'.",
+        "The first bar is the value of the first stage; each further bar leads from the value of "
+        f"the stage before to its own. Whiskers: {context.level} confidence intervals. The stages "
+        "are separate trainings, not steps of one; paired intervals of the changes are in the "
+        "table 'What adaptation changes'.",
         f"Waterfall charts of {', '.join(quantities)} over {len(stages)} stages for each of "
         f"{len(models)} models.",
         rows,
@@ -66,15 +55,37 @@ def adaptation(
     )
 
 
+def _panels(
+    models: int, stages: int, quantities: int, title: str, notes: list[str]
+) -> tuple[Canvas, SubFigure, np.ndarray]:
+    """Return canvas, drawing part and panels: blocks of `ACROSS` models, one below another."""
+    blocks, across = -(-models // ACROSS), min(models, ACROSS)
+    width = max(6.5, 1.1 + across * max(1.2, 0.22 * stages + 0.35))
+    height = blocks * (1.35 * quantities + 0.9) + 0.5
+    figure, part = canvas(width, height, title, notes)
+    down = blocks * quantities
+    panels = part.subplots(down, across, sharey="row", sharex=True, squeeze=False)
+    return figure, part, panels
+
+
+def _draw_model(
+    column: np.ndarray, rows: pd.DataFrame, model: str, quantities: list[str], stages: list[str]
+) -> None:
+    column[0].set_title(shorten(model, 20), fontsize=9)
+    for panel, quantity in zip(column, quantities, strict=True):
+        _waterfall(panel, rows[rows["quantity"].eq(quantity)], stages)
+    column[-1].tick_params(labelbottom=True)
+
+
 def measure_of(evidence: Evidence) -> str:
-    """Return the measure of how well that the picture shows: accuracy, else the headline."""
+    """Return the measure of performance: accuracy if it was computed, else the headline."""
     return "accuracy" if "accuracy" in evidence.measures else evidence.headline
 
 
-def adaptation_rows(evidence: Evidence, facts: pd.DataFrame, cohort: str) -> pd.DataFrame:
-    """Return value and interval of each model, method and quantity."""
-    measure = measure_of(evidence)
-    rows = facts[facts["cohort"].eq(cohort) & facts["measure"].eq(measure)]
+def adaptation_rows(context: Context) -> pd.DataFrame:
+    """Return value and interval by model, method and quantity; ``gain`` 1: higher is better."""
+    measure, facts = measure_of(context.evidence), context.facts
+    rows = facts[facts["cohort"].eq(context.cohort) & facts["measure"].eq(measure)]
     gaps = rows["kind"].eq("gap") & rows["gap"].eq("max_min") & rows["task"].ne("mean_of_gaps")
     rows = rows[rows["kind"].eq("performance") | (gaps & ~rows["attribute"].str.contains(" & "))]
     name = terms.measure(measure)
@@ -86,18 +97,18 @@ def adaptation_rows(evidence: Evidence, facts: pd.DataFrame, cohort: str) -> pd.
     return rows[keep].reset_index(drop=True)
 
 
-def stages_among(evidence: Evidence, extras: Extras, methods: pd.Series) -> list[str]:
-    """Return the methods that are stages, in the study's order: of the zero-shot ones the first.
+def stages_among(context: Context, methods: pd.Series) -> list[str]:
+    """Return the methods that are stages, in the study's order.
 
-    Other prompt formats are no steps on the way but alternatives.
+    Of the zero-shot methods only the first counts: other prompt formats are alternatives to it.
     """
-    found = ordered(methods, names_of(evidence.entry, "methods"))
-    prompts = [name for name in found if extras.kind(name) == "zero_shot"]
+    found = ordered(methods, names_of(context.evidence.entry, "methods"))
+    prompts = [name for name in found if context.extras.kind(name) == "zero_shot"]
     return [name for name in found if name not in prompts[1:]]
 
 
 def with_stage_before(rows: pd.DataFrame) -> pd.DataFrame:
-    """Add ``before``: the value of the stage before, of the same model and quantity."""
+    """Add ``before``: the value of the same model and quantity at the stage before."""
     before = rows.groupby(["model", "quantity"], sort=False)["value"].transform(
         lambda values: values.ffill().shift()
     )
@@ -133,7 +144,7 @@ def _waterfall(panel: Axes, rows: pd.DataFrame, stages: list[str]) -> None:
 
 
 def _handles(panel: Axes) -> list:
-    named = {"first stage": STEADY, "better than the stage before": BETTER, "worse": WORSE}
+    tones = {"first stage": STEADY, "better than the stage before": BETTER, "worse": WORSE}
     return [
-        panel.plot([], [], "s", color=tone, label=name, ms=8)[0] for name, tone in named.items()
+        panel.plot([], [], "s", color=tone, label=name, ms=8)[0] for name, tone in tones.items()
     ]

@@ -1,4 +1,4 @@
-"""Figure: can a patient's group be read from a model's frozen embedding?"""
+"""Figure: how well a patient's group can be predicted from a model's frozen embedding."""
 
 import numpy as np
 import pandas as pd
@@ -6,33 +6,25 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from medaudit.report.figures.style import BAND, Figure, canvas, colour, marker, shorten
-from medaudit.report.studies.evidence import Evidence
-from medaudit.report.studies.extras import Extras
+from medaudit.report.studies.context import Context
 from medaudit.report.tables.attribute_probes import PROBES
 from medaudit.report.wording import number_format, terms
 
 ACROSS = 4
 
 
-def attribute_probes(
-    evidence: Evidence,
-    facts: pd.DataFrame,
-    extras: Extras,
-    cohort: str,
-    notes: list[str],
-    suffix: str,
-) -> Figure | None:
-    """Draw the AUC of the attribute probes, one panel a group, one row a model."""
-    rows = extras.probes[extras.probes["cohort"] == cohort]
+def attribute_probes(context: Context) -> Figure | None:
+    """Draw the AUC of the attribute probes, one panel per group and one row per model."""
+    rows = context.extras.probes[context.extras.probes["cohort"] == context.cohort]
     if rows.empty:
         return None
     models = list(rows["model"].unique())
     groups = rows[["attribute", "group"]].drop_duplicates()
     across = min(ACROSS, len(groups))
     down = -(-len(groups) // across)
-    title = f"Groups in the embeddings on {cohort}"
+    title = f"Groups in the embeddings on {context.cohort}"
     height = down * (0.75 + 0.36 * len(models)) + 0.85
-    figure, part = canvas(max(6.5, 1.9 + 2.4 * across), height, title, notes)
+    figure, part = canvas(max(6.5, 1.9 + 2.4 * across), height, title, context.notes)
     panels = part.subplots(down, across, sharey=True, sharex=True, squeeze=False).ravel()
     for panel, group in zip(panels, groups.itertuples(), strict=False):
         own = rows[rows["attribute"].eq(group.attribute) & rows["group"].eq(group.group)]
@@ -42,19 +34,20 @@ def attribute_probes(
     for panel in panels[len(groups) :]:
         panel.remove()
     for panel in panels[max(0, len(groups) - across) : len(groups)]:
-        panel.set_xlabel(f"AUC, {evidence.level * 100:g} % interval")
+        panel.set_xlabel(f"AUC, {context.level} CI")
         panel.tick_params(labelbottom=True)
     panels[0].set_yticks(range(len(models)), [shorten(model, 28) for model in models])
     panels[0].set_ylim(len(models) - 0.5, -0.5)
     part.legend(handles=_handles(panels[0]), loc="outside lower center", ncols=3, fontsize=8)
     return Figure(
-        f"attribute_probes{suffix}",
+        f"attribute_probes{context.suffix}",
         title,
-        "How well a patient's group can be told by the frozen embedding, before any head is "
-        "trained. Grey: up to where 95 of 100 shuffles of the group labels between patients "
-        "fall. An embedding that knows the group does not prove that a decision uses it.",
+        "AUC of predicting a patient's group from the frozen embedding, before any head is "
+        "trained. Grey: range of 95 of 100 shuffles of the group labels between patients. An "
+        "embedding that encodes the group does not show that a decision uses it.",
         f"Dot plot of the AUC of attribute probes with intervals for {len(models)} models and "
-        f"{len(groups)} groups. The numbers are in the table 'Where did the gap enter'.",
+        f"{len(groups)} groups. The numbers are in the table 'Origin of the gap: groups in the "
+        "embedding'.",
         rows,
         figure,
     )

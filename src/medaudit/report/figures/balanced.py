@@ -1,61 +1,53 @@
-"""Figure: what a balanced fine-tuning set changes, beside the unbalanced one."""
+"""Figure: balanced against unbalanced fine-tuning of the same models."""
 
-import pandas as pd
-
-from medaudit.report.figures.foundations import (
+from medaudit.report.figures.performance_fairness import (
     draw_models,
     fairness_rows,
     family_grid,
-    legend,
     score_caption,
 )
+from medaudit.report.figures.pretraining_style import pretraining_legend
 from medaudit.report.figures.style import Figure
-from medaudit.report.studies.evidence import Evidence
-from medaudit.report.studies.extras import Extras
+from medaudit.report.studies.context import Context
 from medaudit.report.studies.how_fair_models import balanced_pairs, main_method
 
 EACH = 0.42
+"""Height of a model's row in inches."""
 
 
-def balanced(
-    evidence: Evidence,
-    facts: pd.DataFrame,
-    extras: Extras,
-    cohort: str,
-    notes: list[str],
-    suffix: str,
-) -> Figure | None:
+def balanced(context: Context) -> Figure | None:
     """Draw AUC and fairness of each model, trained unbalanced (hollow) and balanced (filled).
 
-    None unless `cohort` is the unbalanced one of two with the same test set.
+    None unless the cohort is the unbalanced one of two with the same test set.
     """
+    evidence, cohort = context.evidence, context.cohort
     partner = next((other for plain, other in balanced_pairs(evidence) if plain == cohort), None)
     if partner is None:
         return None
-    rows = fairness_rows(evidence, facts, extras, [cohort, partner])
+    rows = fairness_rows(context, [cohort, partner])
     if rows.empty:
         return None
     quantities = list(rows["quantity"].unique())
     title = "Balanced against unbalanced fine-tuning"
-    figure, part, panels = family_grid(rows, quantities, title, notes, EACH)
+    figure, part, panels = family_grid(rows, quantities, title, context.notes, EACH)
     for line, (_, own) in zip(panels, rows.groupby("family", sort=False), strict=True):
         for panel, quantity in zip(line, quantities, strict=True):
             for name, shift, filled in ((cohort, -0.17, False), (partner, 0.17, True)):
                 kept = own[own["quantity"].eq(quantity) & own["cohort"].eq(name)]
                 draw_models(panel, kept, shift, filled)
     first = panels[0, 0]
-    shared = {"ls": "", "mec": "black", "ms": 6}
-    ways = [
-        first.plot([], [], "o", mfc="white", label="unbalanced (hollow)", **shared)[0],
-        first.plot([], [], "o", mfc="black", label="balanced (filled)", **shared)[0],
+    trained = [
+        first.plot([], [], "o", mfc=face, mec="black", ms=6, label=label)[0]
+        for face, label in (("white", "unbalanced (hollow)"), ("black", "balanced (filled)"))
     ]
-    legend(part, first, rows, ways)
+    pretraining_legend(part, first, rows, trained)
     return Figure(
-        f"balanced{suffix}",
+        f"balanced{context.suffix}",
         title,
-        f"Hollow, above: trained on {cohort}. Filled, below: on {partner}, which is balanced and "
-        f"smaller. Both are tested on the same images, by {main_method(evidence, extras)}; right is "
-        f"better. {score_caption(evidence)} Paired differences are in the table of claims.",
+        f"Hollow, above: trained on {cohort}. Filled, below: trained on {partner}, which is "
+        f"balanced and smaller. Both are trained with {main_method(evidence, context.extras)} and "
+        f"tested on the same images; further right is better. {score_caption(context)} Paired "
+        "differences are in the table 'Claims of the paper on these runs'.",
         "Dot plot of AUC and fairness scores with intervals, two for each of "
         f"{rows['model'].nunique()} models.",
         rows,

@@ -1,12 +1,15 @@
-"""Figures of training and search: groups by epoch, and the best value so far by trial and by time."""
+"""Figures of training and search: AUC of groups by epoch, and best value by trial and by time."""
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from medaudit.core.documents import PredictionsFooter
 from medaudit.report.figures.style import Figure, canvas, colour, marker, shorten
-from medaudit.report.studies.evidence import Evidence
+from medaudit.report.studies.context import Context
 from medaudit.report.studies.extras import Extras
 from medaudit.report.studies.fairtune_comparisons import FAIRTUNE, FULL, arm_of
 
@@ -17,20 +20,20 @@ DASHES = ("-", "--", ":")
 MINUTE = 60
 
 
-def group_curves(
-    evidence: Evidence, facts: pd.DataFrame, extras: Extras, cohort: str, notes: list, suffix: str
-) -> Figure | None:
+def group_curves(context: Context) -> Figure | None:
     """Draw each group's AUC by epoch on training and validation (figures 1 and 3 of the paper).
 
-    Of full fine-tuning and of the searched mask, where their refits noted it (``group_curves``).
+    Shown are full fine-tuning and the searched mask, if their refits recorded it
+    (``group_curves``).
     """
+    extras = context.extras
     shown = [f for f in extras.footers if _arm(extras, f["method"]) in (FULL, FAIRTUNE)]
-    rows = curve_rows(shown, cohort)
+    rows = curve_rows(shown, context.cohort)
     if rows.empty:
         return None
     runs, groups = list(rows["run"].unique()), list(rows["group"].unique())
-    title = f"Groups by epoch on {cohort}"
-    figure, part = canvas(7.4, 1.2 + 1.75 * len(runs), title, notes)
+    title = f"Groups by epoch on {context.cohort}"
+    figure, part = canvas(7.4, 1.2 + 1.75 * len(runs), title, context.notes)
     panels = part.subplots(len(runs), 2, sharex="row", sharey=True, squeeze=False)
     for line, run in zip(panels, runs, strict=True):
         for panel, split in zip(line, SPLITS, strict=True):
@@ -45,15 +48,15 @@ def group_curves(
         panels[0, 0].plot([], [], color=colour(k), marker=marker(k), ms=4, label=shorten(name))[0]
         for k, name in enumerate(groups)
     ]
-    ring = panels[0, 0].plot([], [], "o", mfc="none", mec="black", ms=8, label="epoch that is kept")
+    ring = panels[0, 0].plot([], [], "o", mfc="none", mec="black", ms=8, label="selected epoch")
     part.legend(handles=[*handles, *ring], loc="outside lower center", ncols=3, fontsize=8)
     return Figure(
-        f"group_curves{suffix}",
+        f"group_curves{context.suffix}",
         title,
         "AUC of each group after every epoch of the refits: thick lines are means over seeds, thin "
-        "ones single seeds. What lies apart on validation and not on training came with "
-        "generalisation. Rings: the epoch that each seed kept, chosen on validation, so the "
-        "validation value there is flattered.",
+        "lines are single seeds. A difference on validation that is absent on training arose in "
+        "generalisation. Rings: the epoch that was selected for each seed on validation, so its "
+        "validation value is optimistic.",
         f"Line charts of the AUC of {len(groups)} groups by epoch on training and validation, for "
         f"{len(runs)} runs.",
         rows,
@@ -66,8 +69,8 @@ def _arm(extras: Extras, method: str) -> str | None:
     return arm_of(extras.methods[method]) if searched else None
 
 
-def curve_rows(footers: list[dict], cohort: str) -> pd.DataFrame:
-    """Return ``auc`` by run, seed, split, group and epoch, and whether the epoch was ``kept``."""
+def curve_rows(footers: list[PredictionsFooter], cohort: str) -> pd.DataFrame:
+    """Return ``auc`` by run, seed, split, group and epoch; ``kept`` marks the selected epoch."""
     found = [f for f in footers if f["cohort"] == cohort and f.get("runs")]
     several = len({footer["model"] for footer in found}) > 1
     rows = []
@@ -91,8 +94,8 @@ def _curves(panel: Axes, rows: pd.DataFrame, groups: list[str]) -> None:
         k = groups.index(group)
         mean = own.groupby("epoch")["auc"].mean()
         step = max(1, len(mean) // 8)
-        look = {"color": colour(k), "marker": marker(k), "ms": 3.5, "markevery": step}
-        panel.plot(mean.index, mean.to_numpy(), lw=1.8, zorder=3, **look)
+        look: dict[str, Any] = {"color": colour(k), "marker": marker(k), "ms": 3.5}
+        panel.plot(mean.index, mean.to_numpy(), lw=1.8, zorder=3, markevery=step, **look)
         if own["seed"].nunique() > 1:
             for _, seed in own.groupby("seed"):
                 panel.plot(seed["epoch"], seed["auc"], color=colour(k), lw=0.6, alpha=0.6)
@@ -101,19 +104,17 @@ def _curves(panel: Axes, rows: pd.DataFrame, groups: list[str]) -> None:
     panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
 
 
-def search_trajectories(
-    evidence: Evidence, facts: pd.DataFrame, extras: Extras, cohort: str, notes: list, suffix: str
-) -> Figure | None:
+def search_trajectories(context: Context) -> Figure | None:
     """Draw the best validation objective so far, by trial and by CPU time (figure 5)."""
-    rows = trajectory_rows(extras.searches, cohort)
+    rows = trajectory_rows(context.extras.searches, context.cohort)
     if rows.empty:
         return None
     parts = [part for _, part in rows.groupby(["model", "metric"], sort=False)]
     methods, several = list(rows["method"].unique()), rows["model"].nunique() > 1
     sizes = [2.8 if part["method"].nunique() > 1 else 1.6 for part in parts]
-    title = f"The searches on {cohort}"
+    title = f"The searches on {context.cohort}"
     below = 0.2 * -(-len(methods) // 3)
-    figure, drawing = canvas(8.0, 1.0 + below + sum(sizes), title, notes)
+    figure, drawing = canvas(8.0, 1.0 + below + sum(sizes), title, context.notes)
     shape = (len(parts), 2)
     panels = drawing.subplots(*shape, sharey="row", squeeze=False, height_ratios=sizes)
     for line, own in zip(panels, parts, strict=True):
@@ -123,7 +124,7 @@ def search_trajectories(
         model = f"{shorten(own['model'].iloc[0], 24)}\n" if several else ""
         line[0].set_ylabel(f"{model}best {metric}", fontsize=8)
         line[0].xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    panels[-1, 0].set_xlabel("trials that ended")
+    panels[-1, 0].set_xlabel("finished trials")
     panels[-1, 1].set_xlabel("CPU minutes")
     handles = [
         panels[0, 0].plot([], [], label=shorten(name), **_look(k))[0]
@@ -131,12 +132,12 @@ def search_trajectories(
     ]
     drawing.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8)
     return Figure(
-        f"search_trajectories{suffix}",
+        f"search_trajectories{context.suffix}",
         title,
-        "Best objective of a whole trial so far, on validation. Trials in the order of the search, "
-        "with several workers not quite that of time; CPU time is the sum of the trials so far. "
-        "A line begins with the first trial that was not pruned. One search each: another seed "
-        "would give another line.",
+        "Best validation objective of a complete trial so far. Trials are in the order of the "
+        "search, which with several workers is not exactly the order in time; CPU time is summed "
+        "over the trials so far. A line begins with the first trial that was not pruned. There is "
+        "one search per line: another seed would give another line.",
         f"Step charts of the best validation objective by trial and CPU time for {len(methods)} "
         "methods.",
         rows,
@@ -145,13 +146,13 @@ def search_trajectories(
 
 
 def trajectory_rows(searches: list[dict], cohort: str) -> pd.DataFrame:
-    """Return the best value so far of each search on a cohort, one row a trial that counts.
+    """Return the best value so far of each search on a cohort, one row per counted trial.
 
     Returns
     -------
     pandas.DataFrame
-        ``model``, ``method``, ``metric``, ``trial`` (counted from 1), ``minutes`` of
-        processor time so far, ``state``, ``value``, ``best`` (NaN before the first whole trial).
+        ``model``, ``method``, ``metric``, ``trial`` (counted from 1), ``minutes`` (processor time
+        so far), ``state``, ``value``, ``best`` (NaN before the first complete trial).
     """
     parts = []
     for one in (one for one in searches if one["cohort"] == cohort):
@@ -179,6 +180,6 @@ def _trajectories(panel: Axes, rows: pd.DataFrame, axis: str, methods: list[str]
         panel.plot(own[axis], own["best"], drawstyle="steps-post", markevery=marks, **look)
 
 
-def _look(k: int) -> dict:
+def _look(k: int) -> dict[str, Any]:
     dash = DASHES[k // 8 % len(DASHES)]
     return {"color": colour(k), "ls": dash, "marker": marker(k + k // 8), "ms": 4.5, "lw": 1.4}

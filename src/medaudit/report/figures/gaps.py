@@ -1,4 +1,4 @@
-"""Figure: every run's gap with its interval against what a fair model would show."""
+"""Figure: the gap of every run with its interval, against the gaps of a fair model."""
 
 import numpy as np
 import pandas as pd
@@ -6,26 +6,27 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from medaudit.report.figures.style import BAND, COLOURS, Figure, canvas, shorten
-from medaudit.report.studies.evidence import Evidence
+from medaudit.report.studies.context import Context
+from medaudit.report.studies.facts import headline_gaps
 from medaudit.report.wording import number_format, terms
 
 
-def gap_bands(
-    evidence: Evidence, facts: pd.DataFrame, cohort: str, notes: list[str], suffix: str
-) -> Figure:
-    """Draw one panel an attribute, one row a run; grey is the range of a fair model."""
-    rows = headline_gaps(evidence, facts, cohort)
+def gaps(context: Context) -> Figure:
+    """Draw one panel per attribute and one row per run; grey is the range of a fair model."""
+    evidence = context.evidence
+    rows = headline_gaps(context.facts, evidence.headline, evidence.gap)
+    rows = rows[rows["cohort"] == context.cohort]
     runs = rows[["model", "method"]].drop_duplicates().reset_index(drop=True)
     attributes = [name for name in evidence.attributes if name in set(rows["attribute"])]
     name = terms.measure(evidence.headline)
-    title = f"{terms.first_upper(terms.gap(evidence.gap))} in {name} on {cohort}"
+    title = f"{terms.first_upper(terms.gap(evidence.gap))} in {name} on {context.cohort}"
     width = max(7.0, 2.4 + 2.7 * len(attributes))
-    figure, part = canvas(width, 1.55 + 0.24 * len(runs), title, notes)
+    figure, part = canvas(width, 1.55 + 0.24 * len(runs), title, context.notes)
     panels = part.subplots(1, len(attributes), sharey=True, sharex=True, squeeze=False)[0]
     for panel, attribute in zip(panels, attributes, strict=True):
         _panel(panel, rows[rows["attribute"] == attribute], runs, 1 - evidence.level)
         panel.set_title(f"by {terms.attribute(attribute)}")
-        panel.set_xlabel(f"gap in {name}, {evidence.level * 100:g} % interval")
+        panel.set_xlabel(f"gap in {name}, {context.level} CI")
         panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     labels = [shorten(f"{run.model} / {run.method}", 34) for run in runs.itertuples()]
     panels[0].set_yticks(range(len(runs)), labels)
@@ -33,27 +34,17 @@ def gap_bands(
     panels[0].set_xlim(left=0)
     part.legend(handles=_handles(panels[0]), loc="outside lower center", ncols=4, fontsize=8)
     return Figure(
-        f"gaps{suffix}",
+        f"gaps{context.suffix}",
         title,
-        "Grey: where 95 of 100 models that treat all groups alike would fall on this test set; "
-        "the tick in it is their mean. Filled: larger than chance explains, after "
-        "adjusting for all gaps. Open: not shown to differ from a fair model, which is not proof of fairness.",
+        "Grey band: gaps of 95 of 100 models that treat all groups alike on this test set; the "
+        "tick in it is their mean. Filled dot: larger than chance explains, after adjusting for "
+        "all gaps. Open dot: no difference shown (compatible with chance), which is no proof of "
+        "fairness.",
         f"For each of {len(runs)} runs the gap in {name} by {', '.join(attributes)} with its "
         "interval, over a grey band for a fair model. The numbers are in the table 'Fairness'.",
         rows.drop(columns="measure"),
         figure,
     )
-
-
-def headline_gaps(evidence: Evidence, facts: pd.DataFrame, cohort: str) -> pd.DataFrame:
-    """Return the gap facts of the headline measure and gap on a cohort."""
-    return facts[
-        facts["kind"].eq("gap")
-        & facts["cohort"].eq(cohort)
-        & facts["measure"].eq(evidence.headline)
-        & facts["gap"].eq(evidence.gap)
-        & facts["task"].ne("mean_of_gaps")
-    ]
 
 
 def _panel(panel: Axes, rows: pd.DataFrame, runs: pd.DataFrame, alpha: float) -> None:
@@ -84,10 +75,13 @@ def _panel(panel: Axes, rows: pd.DataFrame, runs: pd.DataFrame, alpha: float) ->
 
 
 def _handles(panel: Axes) -> list:
-    shared = {"ls": "", "ms": 5.5, "mew": 1.3}
     return [
-        panel.plot([], [], "o", color=COLOURS[1], label="beyond chance (adjusted)", **shared)[0],
-        panel.plot([], [], "o", mfc="white", mec=COLOURS[0], label="not shown to be", **shared)[0],
+        panel.plot([], [], "o", mfc=face, mec=edge, ls="", ms=5.5, mew=1.3, label=label)[0]
+        for face, edge, label in (
+            (COLOURS[1], COLOURS[1], "larger than chance explains"),
+            ("white", COLOURS[0], "no difference shown"),
+        )
+    ] + [
         panel.plot([], [], "s", color=BAND, label="fair model, 95 of 100", ls="", ms=9)[0],
         panel.plot([], [], "|", color="#777777", label="fair model, mean", ls="", ms=9)[0],
     ]

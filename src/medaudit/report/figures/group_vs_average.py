@@ -1,41 +1,45 @@
-"""Figures: groups relative to the average of all, by model and by disease."""
+"""Figures: each group against the average of all patients, by model and by disease."""
 
 from itertools import groupby
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from matplotlib.figure import SubFigure
 from matplotlib.ticker import MaxNLocator
 
-from medaudit.report.figures.foundations import MEASURE, SHAPES, TONES, image_source
-from medaudit.report.figures.foundations import legend as legend_of_pretraining
+from medaudit.report.figures.pretraining_style import (
+    MEASURE,
+    SHAPES,
+    TONES,
+    image_source,
+    pretraining_legend,
+)
 from medaudit.report.figures.style import Figure, canvas, colour, marker, shorten
 from medaudit.report.studies import how_fair_models
-from medaudit.report.studies.evidence import Evidence
-from medaudit.report.studies.extras import Extras
+from medaudit.report.studies.context import Context
 from medaudit.report.studies.group_vs_average import groups_against_average
 from medaudit.report.wording import terms
 
 ACROSS = 6
+"""Panels per row."""
+
 ROW, DOT = 0.27, 0.07
-"""Heights in inches: of a model's row, and of a model's dot within a disease's row."""
+"""Heights in inches: a model's row, and a model's dot within a disease's row."""
+
+Panels = list[tuple[Axes, pd.DataFrame]]
+"""Panels, each with the rows that it shows."""
 
 
-def relative_to_average(
-    evidence: Evidence,
-    facts: pd.DataFrame,
-    extras: Extras,
-    cohort: str,
-    notes: list[str],
-    suffix: str,
-) -> Figure | None:
-    """Draw each group's AUC less the average AUC, one panel a group, one row a model."""
-    rows = _rows(evidence, extras, cohort, by_task=False)
+def relative_to_average(context: Context) -> Figure | None:
+    """Draw each group's AUC minus the average AUC, one panel per group and one row per model."""
+    rows = _rows(context, by_task=False)
     if rows.empty:
         return None
     models = list(rows["model"].unique())
-    title = f"Groups relative to the average AUC on {cohort}"
-    figure, part, panels = _grid(rows, ROW * (len(models) + 0.6), title, notes)
+    title = f"Groups relative to the average AUC on {context.cohort}"
+    figure, part, panels = _grid(rows, ROW * (len(models) + 0.6), title, context.notes)
     for panel, own in panels:
         for row in own.itertuples():
             y = models.index(row.model)
@@ -46,13 +50,14 @@ def relative_to_average(
             panel.hlines(y, row.low, row.high, color=tone, lw=1.4, zorder=2)
             panel.plot(row.value, y, SHAPES[row.objective], color=tone, ms=6, zorder=3)
         _finish(panel, [shorten(name, 28) for name in models])
-    legend_of_pretraining(part, panels[0][0], rows)
+    pretraining_legend(part, panels[0][0], rows)
+    method = how_fair_models.main_method(context.evidence, context.extras)
     return Figure(
-        f"relative_to_average{suffix}",
+        f"relative_to_average{context.suffix}",
         title,
-        "AUC of the group less AUC of all whose group is known, means over tasks, in percentage "
-        f"points; trained by {how_fair_models.main_method(evidence, extras)}. Right of the line: better "
-        f"than average. Whiskers: {evidence.level * 100:g} % interval of the paired difference.",
+        "AUC of the group minus AUC of all patients whose group is known, means over tasks, in "
+        f"percentage points; trained with {method}. Right of the line: better than average. "
+        f"Whiskers: {context.level} confidence intervals of the paired differences.",
         f"Dot plots of the AUC of {len(panels)} groups relative to the average for {len(models)} "
         "models.",
         rows,
@@ -60,34 +65,17 @@ def relative_to_average(
     )
 
 
-def disease_by_group(
-    evidence: Evidence,
-    facts: pd.DataFrame,
-    extras: Extras,
-    cohort: str,
-    notes: list[str],
-    suffix: str,
-) -> Figure | None:
-    """Draw each group's AUC less the average for every disease, one panel a group."""
-    rows = _rows(evidence, extras, cohort, by_task=True)
+def disease_by_group(context: Context) -> Figure | None:
+    """Draw each group's AUC minus the average for every disease, one panel per group."""
+    rows = _rows(context, by_task=True)
     if rows.empty:
         return None
     models, tasks = list(rows["model"].unique()), list(rows["task"].unique())
-    title = f"Groups relative to the average AUC of each task on {cohort}"
+    title = f"Groups relative to the average AUC of each task on {context.cohort}"
     height = len(tasks) * (DOT * len(models) + 0.14)
-    figure, part, panels = _grid(rows, height, title, notes, flat=True)
+    figure, part, panels = _grid(rows, height, title, context.notes, flat=True)
     for panel, own in panels:
-        for k, model in enumerate(models):
-            kept = own[own["model"].eq(model) & own["value"].notna()]
-            y = kept["task"].map(tasks.index).to_numpy(float)
-            y = y + (k - (len(models) - 1) / 2) * 0.78 / len(models)
-            panel.hlines(y, kept["low"], kept["high"], color=colour(k), lw=0.8, zorder=2)
-            panel.plot(kept["value"], y, _marker(k), color=colour(k), ms=3.4, zorder=3)
-        for task, part_of_task in own.groupby("task"):
-            if part_of_task["value"].isna().all():
-                _absent(panel, tasks.index(task))
-        for border in range(1, len(tasks)):
-            panel.axhline(border - 0.5, color="#CFCFCF", lw=0.6, zorder=1)
+        _diseases(panel, own, models, tasks)
         _finish(panel, [shorten(task, 26) for task in tasks])
     first = panels[0][0]
     handles = [
@@ -96,12 +84,12 @@ def disease_by_group(
     ]
     part.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8)
     return Figure(
-        f"disease_by_group{suffix}",
+        f"disease_by_group{context.suffix}",
         title,
-        "AUC of the group less AUC of all whose group is known, task by task, in percentage points; "
-        "models from above in the order of the legend. Right of the line: better than average. "
-        f"Whiskers: {evidence.level * 100:g} % interval of the paired difference; many are drawn, so "
-        "some exclude 0 by chance.",
+        "AUC of the group minus AUC of all patients whose group is known, task by task, in "
+        "percentage points; models from top to bottom in the order of the legend. Right of the "
+        f"line: better than average. Whiskers: {context.level} confidence intervals of the paired "
+        "differences; of so many intervals, some exclude 0 by chance.",
         f"Dot plots of the AUC of {len(panels)} groups relative to the average, for {len(tasks)} "
         f"tasks and {len(models)} models.",
         rows,
@@ -109,8 +97,23 @@ def disease_by_group(
     )
 
 
-def _rows(evidence: Evidence, extras: Extras, cohort: str, by_task: bool) -> pd.DataFrame:
-    rows = groups_against_average(evidence, extras, cohort, MEASURE, by_task)
+def _diseases(panel: Axes, rows: pd.DataFrame, models: list[str], tasks: list[str]) -> None:
+    for k, model in enumerate(models):
+        own = rows[rows["model"].eq(model) & rows["value"].notna()]
+        y = own["task"].map(tasks.index).to_numpy(float)
+        y = y + (k - (len(models) - 1) / 2) * 0.78 / len(models)
+        panel.hlines(y, own["low"], own["high"], color=colour(k), lw=0.8, zorder=2)
+        panel.plot(own["value"], y, _marker(k), color=colour(k), ms=3.4, zorder=3)
+    for task, part in rows.groupby("task"):
+        if part["value"].isna().all():
+            _absent(panel, tasks.index(str(task)))
+    for border in range(1, len(tasks)):
+        panel.axhline(border - 0.5, color="#CFCFCF", lw=0.6, zorder=1)
+
+
+def _rows(context: Context, by_task: bool) -> pd.DataFrame:
+    extras = context.extras
+    rows = groups_against_average(context.evidence, extras, context.cohort, MEASURE, by_task)
     if rows.empty:
         return rows
     return rows.assign(
@@ -121,13 +124,13 @@ def _rows(evidence: Evidence, extras: Extras, cohort: str, by_task: bool) -> pd.
 
 def _grid(
     rows: pd.DataFrame, height: float, title: str, notes: list[str], flat: bool = False
-) -> tuple:
-    """Return canvas, drawing part, and (panel, its rows): groups across, attributes down.
+) -> tuple[Canvas, SubFigure, Panels]:
+    """Return canvas, drawing part and panels: one row of panels per attribute.
 
-    `flat` puts all groups side by side, as far as they go in `ACROSS` panels.
+    With `flat`, the groups of all attributes are in one sequence, `ACROSS` panels per row.
     """
-    named = rows[["attribute", "group"]].drop_duplicates()
-    groups = list(named.itertuples(index=False, name=None))
+    distinct = rows[["attribute", "group"]].drop_duplicates()
+    groups = list(distinct.itertuples(index=False, name=None))
     lines = [list(part) for _, part in groupby(groups, key=lambda item: item[0])]
     if flat:
         lines = [groups[k : k + ACROSS] for k in range(0, len(groups), ACROSS)]
@@ -147,14 +150,15 @@ def _grid(
 
 
 def _finish(panel: Axes, labels: list[str]) -> None:
-    first = panel.get_subplotspec().colspan.start == 0
+    place = panel.get_subplotspec()
+    first = place is not None and place.colspan.start == 0
     panel.axvline(0, color="black", lw=0.9, zorder=1)
     panel.set_yticks(range(len(labels)), labels if first else [])
     panel.set_ylim(len(labels) - 0.5, -0.5)
     panel.tick_params(axis="y", length=0)
     panel.tick_params(labelbottom=True)
     panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    panel.set_xlabel("difference, points", fontsize=8)
+    panel.set_xlabel("difference in points", fontsize=8)
     panel.grid(axis="y", visible=False)
 
 
@@ -164,5 +168,5 @@ def _absent(panel: Axes, y: float) -> None:
 
 
 def _marker(index: int) -> str:
-    """Marker of the model at `index`; with its colour, no two of 64 are alike."""
+    """Return the marker of the model at `index`; with `colour`, 64 models differ."""
     return marker(index + index // 8)

@@ -1,4 +1,6 @@
-"""Figure: the headline measure in every group, one panel a model."""
+"""Figures: one measure in every group, one panel per model."""
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -6,33 +8,37 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from medaudit.report.figures.style import Figure, canvas, colour, marker, shorten
+from medaudit.report.studies.context import Context
 from medaudit.report.studies.evidence import Evidence, overall
 from medaudit.report.wording import number_format, terms
 
-COLUMNS = 4
+ACROSS = 4
+"""Panels per row."""
 
 
-def group_dots(
-    evidence: Evidence,
-    cohort: str,
-    notes: list[str],
-    suffix: str,
-    measure: str | None = None,
-) -> Figure:
-    """Draw each group's value with its interval; methods by colour, models by panel.
+def groups(context: Context) -> Figure:
+    """Draw the headline measure in every group."""
+    return _group_figure("groups", context, context.evidence.headline)
 
-    With `measure` another one than the headline, in a figure of its own name (``group_<measure>``).
-    """
-    shown = measure or evidence.headline
-    rows = group_rows(evidence, cohort, shown)
+
+def group_f1(context: Context) -> Figure | None:
+    """Draw the macro-F1 of every group."""
+    if "f1" not in context.evidence.measures:
+        return None
+    return _group_figure("group_f1", context, "f1")
+
+
+def _group_figure(name: str, context: Context, measure: str) -> Figure:
+    """Draw each group's value with its interval; methods by colour, models by panel."""
+    rows = group_rows(context.evidence, context.cohort, measure)
     models, methods = list(rows["model"].unique()), list(rows["method"].unique())
     lines = rows[["attribute", "group"]].drop_duplicates().reset_index(drop=True)
-    across = min(COLUMNS, len(models))
+    across = min(ACROSS, len(models))
     down = -(-len(models) // across)
     height = down * (0.8 + len(lines) * (0.16 + 0.08 * len(methods))) + 0.9
-    name = terms.measure(shown)
-    title = f"{name} by group on {cohort}"
-    figure, part = canvas(max(5.5, 1.9 + 2.35 * across), height, title, notes)
+    label = terms.measure(measure)
+    title = f"{label} by group on {context.cohort}"
+    figure, part = canvas(max(5.5, 1.9 + 2.35 * across), height, title, context.notes)
     panels = part.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
     for panel, model in zip(panels, models, strict=False):
         _panel(panel, rows[rows["model"] == model], lines, methods)
@@ -40,7 +46,7 @@ def group_dots(
     for panel in panels[len(models) :]:
         panel.remove()
     for panel in panels[max(0, len(models) - across) : len(models)]:
-        panel.set_xlabel(f"{name}, {evidence.level * 100:g} % interval")
+        panel.set_xlabel(f"{label}, {context.level} CI")
         panel.tick_params(labelbottom=True)
     handles = [
         panels[0].plot([], [], marker(k), color=colour(k), ms=5, label=shorten(method))[0]
@@ -49,11 +55,11 @@ def group_dots(
     part.legend(handles=handles, loc="outside lower center", ncols=min(len(methods), 4))
     keep = ["cohort", "model", "method", "attribute", "group", "measure", "value", "low", "high"]
     return Figure(
-        f"group_{measure}{suffix}" if measure else f"groups{suffix}",
+        f"{name}{context.suffix}",
         title,
         "Each dot is the mean over tasks and seeds on the test set, with its "
-        f"{evidence.level * 100:g} % interval; a dotted line is the value over all patients.",
-        f"Dot plot of {name} with intervals for {len(lines)} groups, one panel for each of "
+        f"{context.level} confidence interval; a dotted line is the value over all patients.",
+        f"Dot plot of {label} with intervals for {len(lines)} groups, one panel for each of "
         f"{len(models)} models and one colour for each of {len(methods)} methods. The numbers are "
         "in the table 'Performance by group'.",
         rows[[*keep, "n", "n_patients", "status"]],
@@ -62,7 +68,7 @@ def group_dots(
 
 
 def group_rows(evidence: Evidence, cohort: str, measure: str) -> pd.DataFrame:
-    """Return the overall and group rows of a measure on a cohort."""
+    """Return the values of a measure on a cohort, over all patients and by group."""
     rows = overall(evidence.metrics)
     rows = rows[rows["cohort"].eq(cohort) & rows["measure"].eq(measure)]
     of_all = rows["attribute"].eq("all")
@@ -100,12 +106,15 @@ def _dots(panel: Axes, rows: pd.DataFrame, y: np.ndarray, k: int) -> None:
     panel.plot(value, y, marker(k), color=colour(k), ms=4.2, zorder=3)
 
 
-def _not_estimable(panel: Axes, rows: pd.DataFrame, places: dict, methods: int) -> None:
+def _not_estimable(
+    panel: Axes, rows: pd.DataFrame, places: dict[tuple[Any, ...], int], methods: int
+) -> None:
+    """Write the reason where a group has no value, and for which methods if not for all."""
     for key, found in rows.groupby(["attribute", "group"]):
         reasons = " / ".join(dict.fromkeys(found["status"].map(number_format.reason)))
-        some = "" if len(found) == methods else f" ({', '.join(found['method'])})"
+        which = "" if len(found) == methods else f" ({', '.join(found['method'])})"
         panel.annotate(
-            f"not estimable: {reasons}{some}",
+            f"not estimable: {reasons}{which}",
             (0.02, places[key]),
             xycoords=("axes fraction", "data"),
             va="center",
@@ -114,5 +123,5 @@ def _not_estimable(panel: Axes, rows: pd.DataFrame, places: dict, methods: int) 
         )
 
 
-def _label(line: tuple) -> str:
+def _label(line: Any) -> str:
     return "all patients" if line.attribute == "all" else shorten(line.group, 26)

@@ -1,4 +1,4 @@
-"""Figures: which parts the searches tune, over datasets, and how sure one search is of each bit."""
+"""Figures: the parts that searches tune, over datasets, and how certain each search is of them."""
 
 import numpy as np
 import pandas as pd
@@ -6,27 +6,27 @@ from matplotlib.axes import Axes
 from statsmodels.stats.proportion import proportion_confint
 
 from medaudit.report.figures.style import Figure, canvas, colour, marker, shorten
+from medaudit.report.studies.context import Context
 from medaudit.report.studies.evidence import Evidence
 from medaudit.report.studies.extras import Extras
 from medaudit.report.studies.fairtune_comparisons import main_model
 
 NAMES = {"norms": "normalisation", "mlp": "MLP"}
 FREE = "blocks36"
-"""The space in which every bit is proposed as often tuned as not."""
+"""The search space in which each bit is proposed as tuned with probability one half."""
 
 
-def mask_frequencies(
-    evidence: Evidence, facts: pd.DataFrame, extras: Extras, cohort: str, notes: list, suffix: str
-) -> Figure | None:
+def mask_frequencies(context: Context) -> Figure | None:
     """Draw how often the best masks tune each component of each block (figure 4 of the paper)."""
-    rows = frequency_rows(evidence, extras)
+    rows = frequency_rows(context.evidence, context.extras)
     if rows.empty:
         return None
     methods = list(rows["method"].unique())
     components = list(rows["component"].unique())
     title = "How often the best masks tune each part"
     height = 1.1 + 1.75 * len(components)
-    figure, part = canvas(max(7.5, 0.9 + 0.55 * rows["unit"].nunique()), height, title, notes)
+    width = max(7.5, 0.9 + 0.55 * rows["unit"].nunique())
+    figure, part = canvas(width, height, title, context.notes)
     panels = part.subplots(len(components), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     for panel, component in zip(panels, components, strict=True):
         _frequencies(panel, rows[rows["component"] == component], methods)
@@ -42,11 +42,11 @@ def mask_frequencies(
     return Figure(
         "mask_frequencies",
         title,
-        "Share of the searches whose best mask tunes a part, a search a dataset and attribute; "
-        f"whiskers: Wilson's {evidence.level * 100:g} % interval, as if the n searches were "
-        "independent, which attributes of one dataset are not. A part that makes no difference is "
-        "tuned in about half of the searches, so an interval that holds one half shows nothing.",
-        f"Dot plots of the frequency with which {len(methods)} methods tune {', '.join(components)} "
+        "Share of the searches whose best mask tunes a part, one search per dataset and attribute. "
+        f"Whiskers: Wilson's {context.level} confidence intervals for n independent searches; "
+        "searches on attributes of one dataset are not independent. A part without effect is tuned "
+        "in about half of the searches, so an interval that includes one half shows nothing.",
+        f"Dot plots of how often {len(methods)} methods tune {', '.join(components)} "
         "by block, with intervals.",
         rows,
         figure,
@@ -54,16 +54,16 @@ def mask_frequencies(
 
 
 def frequency_rows(evidence: Evidence, extras: Extras) -> pd.DataFrame:
-    """Return by method and bit the share of the main model's best masks that tune it.
+    """Return the share of the main model's best masks that tune each bit, by method.
 
     Returns
     -------
     pandas.DataFrame
         ``method``, ``unit``, ``component``, ``frequency``, ``low``, ``high``, ``n`` (searches).
-        Methods whose space is `FREE`, with at least two searches of the same layout.
+        Only methods whose space is `FREE`, with at least two searches of the same layout.
     """
     columns = ["method", "unit", "component", "frequency", "low", "high", "n"]
-    rows = []
+    rows: list[tuple[str, str, str, float, float, float, int]] = []
     for method in dict.fromkeys(found["method"] for found in extras.searches):
         searches = _of_bits(extras, main_model(evidence, extras), method)
         searches = [one for one in searches if one["layout"] == searches[0]["layout"]]
@@ -73,23 +73,21 @@ def frequency_rows(evidence: Evidence, extras: Extras) -> pd.DataFrame:
         ends = proportion_confint(bits.sum(axis=0), len(bits), 1 - evidence.level, "wilson")
         parts = [(part["unit"], part["component"]) for part in searches[0]["bits"]]
         for k, (unit, component) in enumerate(parts):
-            rows.append((method, unit, component, bits[:, k].mean(), ends[0][k], ends[1][k]))
-            rows[-1] += (len(bits),)
+            numbers = (bits[:, k].mean(), ends[0][k], ends[1][k], len(bits))
+            rows.append((method, unit, component, *numbers))
     return pd.DataFrame(rows, columns=columns)
 
 
-def bit_stability(
-    evidence: Evidence, facts: pd.DataFrame, extras: Extras, cohort: str, notes: list, suffix: str
-) -> Figure | None:
-    """Draw how often the best quarter of a search's trials tune each part."""
-    rows = stability_rows(extras, cohort)
+def bit_stability(context: Context) -> Figure | None:
+    """Draw how often the best quarter of a search's trials tunes each part."""
+    rows = stability_rows(context.extras, context.cohort)
     if rows.empty:
         return None
     searches = list(rows["search"].unique())
     components = list(rows["component"].unique())
-    title = f"How sure the searches are of each part on {cohort}"
+    title = f"How certain the searches are of each part on {context.cohort}"
     height = 1.2 + 1.35 * len(searches)
-    figure, part = canvas(max(7.0, 1.3 + 3.0 * len(components)), height, title, notes)
+    figure, part = canvas(max(7.0, 1.3 + 3.0 * len(components)), height, title, context.notes)
     shape = (len(searches), len(components))
     panels = part.subplots(*shape, sharex=True, sharey=True, squeeze=False)
     for k, (line, name) in enumerate(zip(panels, searches, strict=True)):
@@ -104,13 +102,12 @@ def bit_stability(
     dots = panels[0, 0].plot([], [], "o", color="black", ms=4, label="best quarter of the trials")
     line = panels[0, 0].plot([], [], "_", color="#777777", ms=9, mew=2, label="all trials")
     part.legend(handles=[*dots, *line], loc="outside lower center", ncols=2, fontsize=8)
-    level = evidence.level * 100
     return Figure(
-        f"bit_stability{suffix}",
+        f"bit_stability{context.suffix}",
         title,
-        "Frequency with which a part is tuned among the best quarter of a search's trials, with its "
-        f"{level:g} % bootstrap interval over trials, and among all trials (bar). Where the "
-        "interval holds the bar, the search does not know whether to tune the part.",
+        "Frequency with which a part is tuned in the best quarter of a search's trials (dot, with "
+        f"its {context.level} bootstrap interval over trials) and in all trials (bar). If the "
+        "interval includes the bar, the search does not show whether to tune the part.",
         f"Dot plots of the frequency by block and component for {len(searches)} searches.",
         rows,
         figure,
@@ -118,12 +115,12 @@ def bit_stability(
 
 
 def stability_rows(extras: Extras, cohort: str) -> pd.DataFrame:
-    """Return ``bits`` of each search of bits on a cohort, with ``search`` to name it."""
+    """Return the ``bits`` of each search for bits on a cohort, with its name in ``search``."""
     found = [one for one in extras.searches if one["cohort"] == cohort and one["bits"]]
     models = {one["model"] for one in found}
     rows = []
     for one in found:
-        space = extras.methods.get(one["method"], {}).get("space")
+        space = extras.methods.get(one["method"], {}).get("space", "")
         only = {"attention12": "attention", "layernorm12": "norms"}.get(space)
         name = one["method"] if len(models) < 2 else f"{one['method']}, {one['model']}"
         head = {"search": name, "model": one["model"], "method": one["method"]}
@@ -133,6 +130,7 @@ def stability_rows(extras: Extras, cohort: str) -> pd.DataFrame:
 
 
 def _of_bits(extras: Extras, model: str | None, method: str) -> list[dict]:
+    """Return the searches for bits of one model and method."""
     return [
         one
         for one in extras.searches

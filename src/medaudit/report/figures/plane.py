@@ -1,31 +1,32 @@
-"""Figure: how well against how fair, with the runs that no other run beats in both."""
+"""Figure: performance against the gap, with the Pareto front of the runs."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from medaudit.report.figures.gaps import headline_gaps
 from medaudit.report.figures.style import Figure, canvas, colour, marker, shorten
-from medaudit.report.studies.evidence import Evidence, direction
+from medaudit.report.studies.context import Context
+from medaudit.report.studies.evidence import RUN, direction
+from medaudit.report.studies.facts import headline_gaps
 from medaudit.report.wording import terms
 
 CROWD = 12
-"""With more runs than this, only those on the front have their intervals drawn."""
+"""With more runs, intervals are drawn only for those on the front."""
 
 
 def pareto(performance: np.ndarray, gap: np.ndarray) -> np.ndarray:
-    """Tell which runs no other run beats: none has more performance and less gap.
+    """Return which runs are on the Pareto front: no other run dominates them.
 
     Parameters
     ----------
     performance, gap : numpy.ndarray
-        Shape (runs,); NaN where undefined, which is never on the front.
+        Shape (runs,). Runs with a NaN are never on the front.
 
     Returns
     -------
     numpy.ndarray
-        Boolean, shape (runs,). Run j dominates i if it is at least as good in both and better
+        Boolean, shape (runs,). Run j dominates run i if it is at least as good in both and better
         in one.
     """
     more = performance[None, :] >= performance[:, None]
@@ -35,16 +36,15 @@ def pareto(performance: np.ndarray, gap: np.ndarray) -> np.ndarray:
     return defined & ~(more & less & better).any(axis=1)
 
 
-def fairness_plane(
-    evidence: Evidence, facts: pd.DataFrame, cohort: str, notes: list[str], suffix: str
-) -> Figure:
-    """Draw one panel an attribute; models by colour, methods by marker."""
-    rows = plane_rows(evidence, facts, cohort)
+def plane(context: Context) -> Figure:
+    """Draw one panel per attribute; models by colour, methods by marker."""
+    evidence = context.evidence
+    rows = plane_rows(context)
     attributes = [name for name in evidence.attributes if name in set(rows["attribute"])]
     models, methods = list(rows["model"].unique()), list(rows["method"].unique())
     name = terms.measure(evidence.headline)
-    title = f"How well and how fair: {name} and its gap on {cohort}"
-    figure, part = canvas(max(7.0, 0.9 + 2.9 * len(attributes)), 4.4, title, notes)
+    title = f"Performance and fairness: {name} and its gap on {context.cohort}"
+    figure, part = canvas(max(7.0, 0.9 + 2.9 * len(attributes)), 4.4, title, context.notes)
     panels = part.subplots(1, len(attributes), sharey=True, squeeze=False)[0]
     for panel, attribute in zip(panels, attributes, strict=True):
         _panel(panel, rows[rows["attribute"] == attribute], models, methods)
@@ -61,13 +61,12 @@ def fairness_plane(
         fontsize=8,
     )
     return Figure(
-        f"plane{suffix}",
+        f"plane{context.suffix}",
         title,
-        "Up is better, left is fairer. The line joins the runs that no other run beats in both. "
-        f"Bars: {evidence.level * 100:g} % interval (with more than {CROWD} runs only of those on the "
-        "line); overlapping bars mean that the order may be "
-        "chance. The grey line marks the gap that 95 of 100 fair models stay below (the median "
-        "over runs).",
+        "Up is better, left is fairer. The line joins the runs that no other run beats in both "
+        f"(Pareto front). Bars: {context.level} confidence intervals (with more than {CROWD} runs, "
+        "only those on the line); where bars overlap, the order may be due to chance. The grey "
+        "line marks the gap that 95 of 100 fair models stay below (median over runs).",
         f"Scatter plot of {name} against its gap by {', '.join(attributes)} for {len(rows)} "
         "points, with intervals and the Pareto front.",
         rows,
@@ -75,24 +74,21 @@ def fairness_plane(
     )
 
 
-def plane_rows(evidence: Evidence, facts: pd.DataFrame, cohort: str) -> pd.DataFrame:
-    """Return one row a run and attribute: performance, gap, and whether it is on the front."""
-    key = ["cohort", "model", "method"]
-    bounds = ["value", "low", "high"]
-    best = facts[
-        facts["kind"].eq("performance")
-        & facts["cohort"].eq(cohort)
-        & facts["measure"].eq(evidence.headline)
-    ][[*key, *bounds]].rename(
-        columns=dict(zip(bounds, ["performance", "p_low", "p_high"], strict=True))
+def plane_rows(context: Context) -> pd.DataFrame:
+    """Return one row per run and attribute: performance, gap, and whether it is on the front."""
+    headline = context.evidence.headline
+    facts = context.facts[context.facts["cohort"] == context.cohort]
+    kept = facts["kind"].eq("performance") & facts["measure"].eq(headline)
+    performance = facts.loc[kept, [*RUN, "value", "low", "high"]].rename(
+        columns={"value": "performance", "low": "p_low", "high": "p_high"}
     )
-    gaps = headline_gaps(evidence, facts, cohort)[
-        [*key, "attribute", *bounds, "null_q95", "status"]
-    ].rename(columns=dict(zip(bounds, ["gap", "gap_low", "gap_high"], strict=True)))
-    rows = best.merge(gaps, on=key)
+    gaps = headline_gaps(facts, headline, context.evidence.gap).rename(
+        columns={"gap": "kind_of_gap", "value": "gap", "low": "gap_low", "high": "gap_high"}
+    )[[*RUN, "attribute", "gap", "gap_low", "gap_high", "null_q95", "status"]]
+    rows = performance.merge(gaps, on=RUN)
     rows["pareto"] = False
     for _, part in rows.groupby("attribute"):
-        better = direction(evidence.headline) * part["performance"].to_numpy(float)
+        better = direction(headline) * part["performance"].to_numpy(float)
         front = pareto(better, part["gap"].to_numpy(float))
         rows.loc[part.index, "pareto"] = front
     return rows

@@ -1,38 +1,37 @@
-"""Figures: how much hangs on the learning rate and on the rank of LoRA."""
+"""Figures: sensitivity to the learning rate and to the rank of LoRA."""
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import SubFigure
 from matplotlib.ticker import MaxNLocator
 
+from medaudit.core.documents import PredictionsFooter
 from medaudit.report.figures.adaptation import adaptation_rows
 from medaudit.report.figures.style import Figure, canvas, colour, marker, shorten
-from medaudit.report.studies.evidence import Evidence
-from medaudit.report.studies.extras import Extras
+from medaudit.report.studies.context import Context
 
 CRITERIA = {"val_loss": "validation loss", "val_auc": "validation AUC"}
 ACROSS = 4
+"""Panels per row."""
+
 FEW = 4
-"""With more models than this, only the chosen of the seeds are drawn."""
+"""With more models, dots are drawn only for the selected learning rate of each seed."""
 
 
-def learning_rates(
-    evidence: Evidence,
-    facts: pd.DataFrame,
-    extras: Extras,
-    cohort: str,
-    notes: list[str],
-    suffix: str,
-) -> Figure | None:
-    """Draw the best validation criterion of each learning rate, one panel a method."""
-    rows = rate_rows(extras.footers, cohort)
+def learning_rates(context: Context) -> Figure | None:
+    """Draw the best validation criterion of each learning rate, one panel per method."""
+    rows = rate_rows(context.extras.footers, context.cohort)
     if rows.empty:
         return None
     methods, models = list(rows["method"].unique()), list(rows["model"].unique())
     across = min(ACROSS, len(methods))
     down = -(-len(methods) // across)
-    title = f"Learning rates on {cohort}"
-    figure, part = canvas(max(6.5, 0.8 + 2.9 * across), 2.6 * down + 1.1, title, notes)
+    title = f"Learning rates on {context.cohort}"
+    width, height = max(6.5, 0.8 + 2.9 * across), 2.6 * down + 1.1
+    figure, part = canvas(width, height, title, context.notes)
     panels = part.subplots(down, across, squeeze=False).ravel()
     for panel, method in zip(panels, methods, strict=False):
         _rates(panel, rows[rows["method"] == method], models)
@@ -41,11 +40,11 @@ def learning_rates(
         panel.remove()
     _legend(part, panels[0], models)
     return Figure(
-        f"learning_rates{suffix}",
+        f"learning_rates{context.suffix}",
         title,
-        "Best epoch of each learning rate on the validation split: lines are means over seeds, "
-        f"dots are seeds (with more than {FEW} models only those chosen), a ring is a seed's "
-        "choice. A best rate at the end of the grid may lie outside it. "
+        "Best epoch of each learning rate on the validation split. Lines: means over seeds; dots: "
+        f"seeds (with more than {FEW} models, only at the selected rate); rings: the rate selected "
+        "for a seed. If the best rate is at the end of the grid, a better one may lie outside it. "
         "No test image is used here.",
         f"Line charts of the validation criterion by learning rate for {len(models)} models, one "
         f"panel for each of {len(methods)} methods.",
@@ -54,17 +53,20 @@ def learning_rates(
     )
 
 
-def rate_rows(footers: list[dict], cohort: str) -> pd.DataFrame:
-    """Return ``criterion`` by model, method, seed and ``learning_rate``, from the predictions'
-    footers; ``chosen`` is the rate that a seed's predictions come from."""
+def rate_rows(footers: list[PredictionsFooter], cohort: str) -> pd.DataFrame:
+    """Return the ``criterion`` by model, method, seed and ``learning_rate``.
+
+    It comes from the footers of predictions; ``chosen`` marks the selected rate of each seed.
+    """
     rows = []
     for footer in footers:
         runs = footer.get("runs")
         if footer["cohort"] != cohort or not runs:
             continue
-        names = {name: footer[name] for name in ("cohort", "model", "method")}
+        # The criterion is minimised: a validation AUC is stored with a minus sign.
+        sign = -1 if runs["select"] == "val_auc" else 1
+        names = {"cohort": cohort, "model": footer["model"], "method": footer["method"]}
         for seed, rate, value, chosen in _trials(runs):
-            sign = -1 if runs["select"] == "val_auc" else 1
             value = np.nan if value is None else sign * value
             rows.append(
                 {**names, "select": runs["select"], "seed": seed, "learning_rate": rate}
@@ -74,7 +76,8 @@ def rate_rows(footers: list[dict], cohort: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*columns, "chosen"])
 
 
-def _trials(runs: dict) -> list[tuple]:
+def _trials(runs: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Return (seed, rate, criterion, chosen) of each trial of a fine-tuning or a probe."""
     best = {run["seed"]: run["learning_rate"] for run in runs["chosen"]}
     if runs.get("trials"):
         only = next(iter(best))
@@ -109,38 +112,31 @@ def _rates(panel: Axes, rows: pd.DataFrame, models: list[str]) -> None:
     panel.set_ylabel(CRITERIA.get(select, select))
 
 
-def lora_rank(
-    evidence: Evidence,
-    facts: pd.DataFrame,
-    extras: Extras,
-    cohort: str,
-    notes: list[str],
-    suffix: str,
-) -> Figure | None:
-    """Draw how well and how fair by the rank of LoRA; None with fewer than two ranks."""
+def lora_rank(context: Context) -> Figure | None:
+    """Draw performance and gaps by the rank of LoRA; None with fewer than two ranks."""
     ranks = {
         name: entry["lora"]["rank"]
-        for name, entry in extras.methods.items()
+        for name, entry in context.extras.methods.items()
         if entry.get("tune") == "lora"
     }
-    rows = adaptation_rows(evidence, facts, cohort).drop(columns="gain")
+    rows = adaptation_rows(context).drop(columns="gain")
     rows = rows[rows["method"].isin(ranks)]
     rows = rows.assign(rank=rows["method"].map(ranks)).sort_values("rank", kind="stable")
     if rows["rank"].nunique() < 2:
         return None
     models, quantities = list(rows["model"].unique()), list(rows["quantity"].unique())
-    title = f"Rank of LoRA on {cohort}"
-    figure, part = canvas(max(6.5, 0.8 + 2.7 * len(quantities)), 3.4, title, notes)
+    title = f"Rank of LoRA on {context.cohort}"
+    figure, part = canvas(max(6.5, 0.8 + 2.7 * len(quantities)), 3.4, title, context.notes)
     panels = part.subplots(1, len(quantities), squeeze=False)[0]
     for panel, quantity in zip(panels, quantities, strict=True):
         _ranks(panel, rows[rows["quantity"] == quantity], models)
         panel.set_title(quantity)
     _legend(part, panels[0], models)
     return Figure(
-        f"lora_rank{suffix}",
+        f"lora_rank{context.suffix}",
         title,
-        f"Test set, with {evidence.level * 100:g} % intervals (side by side for legibility). "
-        "Methods that differ in more than the rank are drawn all the same: see their entries.",
+        f"Test set, with {context.level} confidence intervals; models are shifted sideways for "
+        "legibility. Methods may differ in more than the rank: see their entries.",
         f"Line charts of {', '.join(quantities)} by the rank of LoRA for {len(models)} models.",
         rows,
         figure,
@@ -162,7 +158,7 @@ def _ranks(panel: Axes, rows: pd.DataFrame, models: list[str]) -> None:
     panel.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
 
 
-def _legend(part, panel: Axes, models: list[str]) -> None:
+def _legend(part: SubFigure, panel: Axes, models: list[str]) -> None:
     handles = [
         panel.plot([], [], marker(k), color=colour(k), ls="-", ms=5, label=shorten(name, 24))[0]
         for k, name in enumerate(models)

@@ -1,4 +1,4 @@
-"""How all figures look, and how they are written: same numbers, same bytes."""
+"""The style of all figures, and how they are written: the same numbers give the same bytes."""
 
 import logging
 import textwrap
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -17,11 +18,11 @@ from medaudit.core.table_io import FLOAT_FORMAT, atomic
 from medaudit.report.wording.number_format import neutralise
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
-"""Okabe and Ito (2008), its yellow (too pale on white) replaced by grey."""
+"""Palette of Okabe and Ito (2008), with its yellow (too pale on white) replaced by grey."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 BAND = "#D9D9D9"
 WARNING = "#A00000"
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
     "font.size": 9,
@@ -39,18 +40,18 @@ SETTINGS = {
     "pdf.fonttype": 42,
     "figure.dpi": 100,
 }
-METADATA = {
+METADATA: dict[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None, "ModDate": None},
     "svg": {"Date": None},
     "png": {},
 }
 LINE = 0.17
-"""Height of a line of notes in inches."""
+"""Height of one line of notes in inches."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawn figure with what goes beside it.
+    """A drawn figure with its texts and data.
 
     Parameters
     ----------
@@ -59,11 +60,11 @@ class Figure:
     title, caption : str
         Plain text.
     alt : str
-        What the picture shows, for those who cannot see it.
+        Description for readers who cannot see the figure.
     data : pandas.DataFrame
-        The numbers behind it.
+        The numbers in it.
     canvas : matplotlib.figure.Figure
-        The picture.
+        The drawing.
     """
 
     name: str
@@ -73,28 +74,29 @@ class Figure:
     data: pd.DataFrame
     canvas: Canvas
 
-    def describe(self) -> dict:
-        """Return what a reader of the picture needs to show it."""
+    def describe(self) -> dict[str, str]:
+        """Return name, title, caption and alternative text."""
         return {key: getattr(self, key) for key in ("name", "title", "caption", "alt")}
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw and save with the project's settings, whatever the user's own are."""
+    """Apply the project's settings of matplotlib, whatever the user's own are."""
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(SETTINGS)
+        mpl.rcParams.update(SETTINGS)  # type: ignore[arg-type]  # the stubs want literal keys
         yield
 
 
 def canvas(width: float, height: float, title: str, notes: list[str]) -> tuple[Canvas, SubFigure]:
-    """Return a figure of `width` x `height` inches plus room for `notes`, and its drawing part."""
+    """Return a figure of `width` x `height` inches plus the notes, and the part to draw in."""
     lines = [line for note in notes for line in textwrap.wrap(note, int(width * 13.5))]
     below = LINE * len(lines) + 0.1
     figure = Canvas(figsize=(width, height + below))
     FigureCanvasAgg(figure)
-    above, foot = figure.subfigures(2, 1, height_ratios=[height, below])
+    grid = figure.add_gridspec(2, 1, height_ratios=[height, below])
+    above, foot = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
     figure.set_layout_engine("constrained", h_pad=0.06, w_pad=0.06)
     above.suptitle(title, fontsize=11, fontweight="bold")
     foot.text(0.015, 0.98, "\n".join(lines), fontsize=8, color=WARNING, va="top", linespacing=1.25)
@@ -104,6 +106,7 @@ def canvas(width: float, height: float, title: str, notes: list[str]) -> tuple[C
 def write_files(figure: Figure, folder: Path) -> dict[str, str]:
     """Write a figure as PDF, PNG and SVG and its data as CSV; return file names by format."""
     figure.canvas.draw_without_rendering()
+    # The layout is computed once: each format would otherwise get its own by its own font metrics.
     figure.canvas.set_layout_engine("none")
     for suffix, metadata in METADATA.items():
         with atomic(folder / f"{figure.name}.{suffix}") as temporary:
@@ -116,7 +119,7 @@ def write_files(figure: Figure, folder: Path) -> dict[str, str]:
 
 
 def shorten(text: str, length: int = 30) -> str:
-    """Cut a long name in the middle, so that both its ends stay."""
+    """Shorten a long name in the middle, so that both its ends stay."""
     if len(text) <= length:
         return text
     half = (length - 1) // 2
@@ -124,10 +127,10 @@ def shorten(text: str, length: int = 30) -> str:
 
 
 def colour(index: int) -> str:
-    """Colour of the item at `index`; they repeat after eight."""
+    """Return the colour of the item at `index`; colours repeat after eight."""
     return COLOURS[index % len(COLOURS)]
 
 
 def marker(index: int) -> str:
-    """Marker of the item at `index`; they repeat after eight."""
+    """Return the marker of the item at `index`; markers repeat after eight."""
     return MARKERS[index % len(MARKERS)]

@@ -1,215 +1,221 @@
-"""The questions of a study answered in words: how well, how fair, how sure.
+"""Answers to a study's questions in sentences: how well, how fair, how certain.
 
-Every sentence is made from the facts of `medaudit.report.compare`; it says when an interval includes
-zero, when a gap lies within what chance gives a fair model, and when nothing can be said.
+Every sentence is made from the facts of `medaudit.report.compare`. It says when an interval
+includes 0, when a gap is compatible with chance, and when something is not estimable.
 """
 
 from dataclasses import dataclass
 
 import pandas as pd
 
+from medaudit.core.documents import StudyHead
+from medaudit.report.page.rivals import (
+    count_rivals,
+    differences_from,
+    explain_difference,
+    indistinguishable,
+)
+from medaudit.report.studies import facts as study_facts
 from medaudit.report.studies.evidence import direction
+from medaudit.report.verdicts import Verdict, judge_gap
 from medaudit.report.wording import number_format, terms
-from medaudit.report.wording.phrases import alpha, estimable, interval, p_text, plural, run_name
-
-BEYOND, HINT, WITHIN, UNKNOWN = "beyond chance", "a hint", "within chance", "not known"
+from medaudit.report.wording.phrases import (
+    alpha,
+    estimable,
+    interval,
+    p_text,
+    plural,
+    run_name,
+)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A question, its answer in sentences, and a verdict (one of the constants) or None."""
+    """A question and its answer.
+
+    Parameters
+    ----------
+    question : str
+        Heading.
+    sentences : list of str
+        The answer.
+    verdict : Verdict or None
+        What the test shows, where the question is about one gap.
+    summary : bool
+        True for the short answer at the top of the page, which is not repeated below.
+    """
 
     question: str
     sentences: list[str]
-    verdict: str | None = None
+    verdict: Verdict | None = None
+    summary: bool = False
 
 
-def answer(facts: pd.DataFrame, head: dict, cohort: str) -> list[Answer]:
-    """Answer a study's questions on one cohort.
+def answer(facts: pd.DataFrame, head: StudyHead, cohort: str) -> list[Answer]:
+    """Return the answers to a study's questions on one cohort.
 
     Parameters
     ----------
     facts : pandas.DataFrame
         Rows of `COMPARISON` with ``measure``.
-    head : dict
-        The head of the study's index: ``headline``, ``gap``, ``level``, ``draws``.
+    head : StudyHead
+        ``headline``, ``gap``, ``level`` and ``draws`` are used.
     cohort : str
         Name.
     """
     rows = facts[(facts["cohort"] == cohort) & facts["measure"].eq(head["headline"])]
-    best = best_run(rows, head)
+    best = study_facts.best_run(rows, head["headline"], cohort)
     if best is None:
-        runs = rows[rows["kind"] == "performance"]
-        reason = ", ".join(dict.fromkeys(runs["status"].map(number_format.reason)))
-        name = terms.measure(head["headline"])
-        return [Answer("How well?", [f"{name} is not estimable for any run: {reason}."])]
-    gaps = headline_gaps(rows, head)
+        return _not_estimable(rows, head)
+    gaps = study_facts.headline_gaps(rows, head["headline"], head["gap"])
     of_best = gaps_of(best, rows, head)
     fair = [how_fair(gap, best, head) for _, gap in of_best.iterrows()]
     return [
-        Answer("In short", in_short(best, rows, of_best, fair, head)),
+        Answer("In short", in_short(best, rows, of_best, fair, head), summary=True),
         Answer("How well?", how_well(best, rows, head)),
         *fair,
-        Answer("All runs together?", all_runs(gaps, head)),
-        Answer("How sure?", how_sure(best, of_best, head)),
+        Answer("Across all runs?", all_runs(gaps, head)),
+        Answer("How certain?", how_certain(best, of_best, head)),
     ]
 
 
-def best_run(rows: pd.DataFrame, head: dict) -> pd.Series | None:
-    """Return the performance of the best run of one cohort; None where none is estimable."""
-    known = rows[(rows["kind"] == "performance") & rows["value"].notna()]
-    if known.empty:
-        return None
-    order = known["value"] * direction(head["headline"])
-    return known.loc[order.sort_values(ascending=False, kind="stable").index[0]]
+def _not_estimable(rows: pd.DataFrame, head: StudyHead) -> list[Answer]:
+    runs = rows[rows["kind"] == "performance"]
+    reason = ", ".join(dict.fromkeys(runs["status"].map(number_format.reason)))
+    sentences = [f"{terms.measure(head['headline'])} is not estimable for any run: {reason}."]
+    return [Answer("In short", sentences, summary=True), Answer("How well?", sentences)]
 
 
-def headline_gaps(rows: pd.DataFrame, head: dict) -> pd.DataFrame:
-    """Return the gaps that the answers speak of: of means over tasks."""
-    gaps = rows[(rows["kind"] == "gap") & rows["gap"].eq(head["gap"])]
-    return gaps[gaps["task"] != "mean_of_gaps"]
-
-
-def gaps_of(run: pd.Series, rows: pd.DataFrame, head: dict) -> pd.DataFrame:
-    """Return the gaps of one run, one row an attribute."""
-    gaps = headline_gaps(rows, head)
+def gaps_of(run: pd.Series, rows: pd.DataFrame, head: StudyHead) -> pd.DataFrame:
+    """Return the headline gaps of one run, one row per attribute."""
+    gaps = study_facts.headline_gaps(rows, head["headline"], head["gap"])
     return gaps[gaps["model"].eq(run["model"]) & gaps["method"].eq(run["method"])]
 
 
 def in_short(
-    best: pd.Series, rows: pd.DataFrame, gaps: pd.DataFrame, fair: list[Answer], head: dict
+    best: pd.Series,
+    rows: pd.DataFrame,
+    gaps: pd.DataFrame,
+    fair: list[Answer],
+    head: StudyHead,
 ) -> list[str]:
-    """Answer the study's question in two sentences."""
-    rivals = against(best, rows[rows["kind"] == "performance_difference"])
-    alike = int((~(rivals["p_adjusted"] <= alpha(head))).sum())
-    others = f"; {alike} of {len(rivals)} other runs cannot be told apart from it" if alike else ""
+    """Return the short answer: the best run, its rivals and its gaps."""
     name = terms.measure(head["headline"])
+    sentences = [
+        f"{run_name(best)} has the {_best_word(head)} {name}: "
+        f"{number_format.number(best['value'])} ({interval(best, head)})."
+    ]
+    rivals = differences_from(best, rows[rows["kind"] == "performance_difference"])
+    alike = int((~(rivals["p_adjusted"] <= alpha(head))).sum())
+    if alike:
+        sentences.append(indistinguishable(alike, len(rivals)))
     pairs = zip(gaps.iterrows(), fair, strict=True)
     found = [short_gap(gap, item.verdict) for (_, gap), item in pairs]
-    return [
-        f"{run_name(best)} scores best: {name} {number_format.number(best['value'])} "
-        f"({interval(best, head)}){others}.",
-        f"Its gaps between groups: {'; '.join(found)}." if found else "It has no audited groups.",
-    ]
-
-
-def short_gap(gap: pd.Series, verdict: str | None) -> str:
-    """Write a gap in a few words."""
-    by = f"by {terms.attribute(gap['attribute'])}"
-    if number_format.missing(gap["value"]):
-        return f"{by} not estimable"
-    known = verdict in (BEYOND, HINT) and not number_format.missing(gap["worst"])
-    worst = f", lowest in {gap['worst']}" if known else ""
-    return f"{by} {number_format.number(gap['value'])} ({verdict}{worst})"
-
-
-def how_well(best: pd.Series, rows: pd.DataFrame, head: dict) -> list[str]:
-    """Name the best run and say whether the others differ from it."""
-    shown = number_format.number(best["value"])
-    sentences = [
-        f"{run_name(best)} scores best: {terms.measure(head['headline'], long=True)} {shown} "
-        f"({interval(best, head)})."
-    ]
-    rivals = against(best, rows[rows["kind"] == "performance_difference"])
-    if rivals.empty:
-        return sentences
-    margin = rivals["value"] * direction(head["headline"])
-    first = rivals.loc[margin.sort_values(kind="stable").index[0]]
     sentences.append(
-        f"Over the same patients it differs from the next, {first['rival']}, by "
-        f"{number_format.number(first['value'], signed=True)} ({interval(first, head)}; "
-        f"{p_text(first)}): {apart(first, head)}"
+        f"Its gaps between groups: {'; '.join(found)}." if found else "It has no audited groups."
     )
-    if len(rivals) > 1:
-        sentences.append(rivals_text(rivals, head))
-    sentences.append("It was picked by these very test results, which flatters it a little.")
     return sentences
 
 
-def rivals_text(rivals: pd.DataFrame, head: dict) -> str:
-    """Count the runs that are shown to be worse than the best."""
-    clear = int((rivals["p_adjusted"] <= alpha(head)).sum())
-    if clear == len(rivals):
-        return f"All {clear} other runs are shown to be worse after adjusting for all comparisons."
-    if not clear:
-        return f"None of the {len(rivals)} other runs is shown to be worse."
-    return (
-        f"Of the {len(rivals)} other runs, {clear} {'is' if clear == 1 else 'are'} shown to be "
-        f"worse after adjusting for all comparisons; {len(rivals) - clear} cannot be told apart from it."
+def _best_word(head: StudyHead) -> str:
+    return "highest" if direction(head["headline"]) > 0 else "lowest"
+
+
+def short_gap(gap: pd.Series, verdict: Verdict | None) -> str:
+    """Return a gap in a few words."""
+    by = f"by {terms.attribute(gap['attribute'])}"
+    if number_format.missing(gap["value"]):
+        return f"{by} not estimable"
+    value = number_format.number(gap["value"])
+    if verdict == Verdict.NOT_SHOWN:
+        return f"{by} {value} ({Verdict.NOT_SHOWN}, compatible with chance)"
+    tested = verdict in (Verdict.SHOWN, Verdict.HINT)
+    known = tested and not number_format.missing(gap["worst"])
+    worst = f", worst in {gap['worst']}" if known else ""
+    return f"{by} {value} ({verdict}{worst})"
+
+
+def how_well(best: pd.Series, rows: pd.DataFrame, head: StudyHead) -> list[str]:
+    """Return sentences that name the best run and compare the others with it."""
+    sentences = [
+        f"{run_name(best)} has the {_best_word(head)} {terms.measure(head['headline'], long=True)}:"
+        f" {number_format.number(best['value'])} ({interval(best, head)})."
+    ]
+    rivals = differences_from(best, rows[rows["kind"] == "performance_difference"])
+    if rivals.empty:
+        return sentences
+    margin = rivals["value"] * direction(head["headline"])
+    closest = rivals.loc[margin.sort_values(kind="stable").index[0]]
+    sentences.append(
+        f"Over the same patients, its difference from the closest run, {closest['rival']}, is "
+        f"{number_format.number(closest['value'], signed=True)} ({interval(closest, head)}; "
+        f"{p_text(closest)}): {explain_difference(closest, head)}"
     )
+    if len(rivals) > 1:
+        sentences.append(count_rivals(rivals, head))
+    sentences.append("It was selected on these test results, so its value is slightly optimistic.")
+    return sentences
 
 
-def apart(difference: pd.Series, head: dict) -> str:
-    """Say whether a paired difference is shown."""
-    if number_format.missing(difference["low"]) or number_format.missing(difference["high"]):
-        return "there is no interval, so nothing is shown."
-    if difference["low"] <= 0 <= difference["high"]:
-        return "the interval includes zero, so this test set does not tell the two apart."
-    if not difference["p_adjusted"] <= alpha(head):
-        return (
-            "the interval excludes zero, but not after adjusting for the "
-            f"{difference['family_size']} comparisons made, so it is a hint at most."
-        )
-    return "the interval excludes zero, also after adjusting for all comparisons made."
-
-
-def how_fair(gap: pd.Series, best: pd.Series, head: dict) -> Answer:
-    """Say how large a run's gap by one attribute is and what it can be held to mean."""
-    by = terms.attribute(gap["attribute"])
-    question = f"How fair by {by}?"
-    name = terms.measure(head["headline"])
+def how_fair(gap: pd.Series, best: pd.Series, head: StudyHead) -> Answer:
+    """Return how large a run's gap by one attribute is, and what it shows."""
+    question = f"How fair by {terms.attribute(gap['attribute'])}?"
     if number_format.missing(gap["value"]):
         reason = number_format.reason(gap["status"])
         text = f"Not estimable for {run_name(best)}: {reason} ({estimable(gap)})."
-        return Answer(question, [text], UNKNOWN)
+        return Answer(question, [text], Verdict.UNKNOWN)
+    groups = f"; worst in {gap['worst']}, best in {gap['best']}" if head["gap"] == "max_min" else ""
+    verdict, reason = explain_gap(gap, head)
     sentences = [
-        f"{terms.first_upper(terms.gap(head['gap']))} in {name} for {run_name(best)}: "
-        f"{number_format.number(gap['value'])} ({interval(gap, head)}); lowest value in "
-        f"{gap['worst']}, highest in {gap['best']}."
-        if head["gap"] == "max_min"
-        else f"{terms.first_upper(terms.gap(head['gap']))} in {name} for {run_name(best)}: "
-        f"{number_format.number(gap['value'])} ({interval(gap, head)})."
+        f"{terms.first_upper(terms.gap(head['gap']))} in {terms.measure(head['headline'])} for "
+        f"{run_name(best)}: {number_format.number(gap['value'])} ({interval(gap, head)}){groups}.",
+        reason,
     ]
-    verdict, text = judge(gap, head)
-    sentences.append(text)
-    if verdict in (BEYOND, HINT) and gap["low"] <= 0:
-        sentences.append("Its interval reaches zero, so its size is very uncertain.")
+    if verdict in (Verdict.SHOWN, Verdict.HINT) and gap["low"] <= 0:
+        sentences.append("Its interval reaches 0, so its size is very uncertain.")
     if gap["n_estimable"] < gap["n_groups"]:
-        sentences.append(f"This speaks of {estimable(gap)} only.")
+        sentences.append(f"This covers only {estimable(gap)}.")
     return Answer(question, sentences, verdict)
 
 
-def judge(gap: pd.Series, head: dict) -> tuple[str, str]:
-    """Return the verdict on a gap and the sentence that gives its reason."""
-    if number_format.missing(gap["p_value"]):
-        return UNKNOWN, "There is no null reference, so it cannot be told from chance."
-    chance = ""
-    if not number_format.missing(gap["null_q95"]) and head["gap"] == "max_min":
-        chance = (
-            f"A model that treats the groups alike would show {number_format.number(gap['null_mean'])} on "
-            f"average here, and less than {number_format.number(gap['null_q95'])} in 95 of 100 cases. "
+def explain_gap(gap: pd.Series, head: StudyHead) -> tuple[Verdict, str]:
+    """Return the verdict on a gap, and a sentence that gives the reason."""
+    verdict = judge_gap(gap, alpha(head))
+    if verdict == Verdict.UNKNOWN:
+        return verdict, "There is no permutation test, so this gap cannot be compared with chance."
+    fair = _fair_model(gap, head)
+    if verdict == Verdict.SHOWN:
+        return verdict, f"{fair}This gap is larger than chance explains ({p_text(gap)})."
+    if verdict == Verdict.HINT:
+        return verdict, (
+            f"{fair}On its own, this gap is larger than chance would explain ({p_text(gap)}), but "
+            f"not after adjusting for the {number_format.count(gap['family_size'])} gaps tested: "
+            f"{Verdict.HINT}."
         )
-    if gap["p_adjusted"] <= alpha(head):
-        return BEYOND, f"{chance}This gap is larger than chance explains ({p_text(gap)})."
-    if gap["p_value"] <= alpha(head):
-        return HINT, (
-            f"{chance}Taken alone it is larger than chance would explain ({p_text(gap)}), but not "
-            f"after adjusting for the {gap['family_size']} gaps tested: a hint, no finding."
-        )
+    detectable = gap["smallest_detectable"]
     limit = ""
-    if not number_format.missing(gap["smallest_detectable"]):
-        limit = (
-            f"; true gaps below about {number_format.number(gap['smallest_detectable'])} would probably "
-            "go unseen with this test set"
-        )
-    return WITHIN, (
-        f"{chance}This gap is within what chance gives a fair model ({p_text(gap)}). That is no "
-        f"proof of fairness{limit}."
+    if not number_format.missing(detectable):
+        below = number_format.number(detectable)
+        limit = f"; this test set would probably miss true gaps below about {below}"
+    return verdict, (
+        f"{fair}{terms.first_upper(Verdict.NOT_SHOWN)}: this gap is compatible with chance "
+        f"({p_text(gap)}). That is no proof of fairness{limit}."
     )
 
 
-def all_runs(gaps: pd.DataFrame, head: dict) -> list[str]:
-    """Count over all runs and attributes how many gaps are beyond chance."""
+def _fair_model(gap: pd.Series, head: StudyHead) -> str:
+    """Return the sentence on the gap that chance alone gives; empty if it is not known."""
+    if number_format.missing(gap["null_q95"]) or head["gap"] != "max_min":
+        return ""
+    mean, most = (number_format.number(gap[name]) for name in ("null_mean", "null_q95"))
+    return (
+        f"A model that treats all groups alike would show a gap of {mean} on average on this test "
+        f"set, and less than {most} in 95 of 100 cases. "
+    )
+
+
+def all_runs(gaps: pd.DataFrame, head: StudyHead) -> list[str]:
+    """Return sentences that count the gaps of all runs that are larger than chance explains."""
     tested = gaps[gaps["p_adjusted"].notna()]
     lost = int(gaps["value"].isna().sum())
     clear = tested[tested["p_adjusted"] <= alpha(head)]
@@ -217,56 +223,42 @@ def all_runs(gaps: pd.DataFrame, head: dict) -> list[str]:
     size = f"{plural(runs, 'run')} by {plural(gaps['attribute'].nunique(), 'attribute')}"
     sentences = [
         f"{len(clear)} of {plural(len(tested), 'gap')} in {terms.measure(head['headline'])} "
-        f"({size}) {'is' if len(clear) == 1 else 'are'} larger than chance explains after "
+        f"({size}) {'is' if len(clear) == 1 else 'are'} larger than chance explains, after "
         "adjusting for all of them."
     ]
     if len(clear) and head["gap"] == "max_min":
         worst = clear["worst"].value_counts()
         ties = sorted(worst[worst == worst.max()].index)
         sentences.append(
-            f"Lowest most often in those: {' and '.join(ties)} ({worst.max()} of {len(clear)})."
+            f"Most often the worst group in these: {' and '.join(ties)} "
+            f"({worst.max()} of {len(clear)})."
         )
     if lost:
-        sentences.append(f"{plural(lost, 'gap')} not estimable: counted neither way.")
+        are = "is" if lost == 1 else "are"
+        sentences.append(f"{plural(lost, 'gap')} {are} not estimable and not counted.")
     return sentences
 
 
-def how_sure(best: pd.Series, gaps: pd.DataFrame, head: dict) -> list[str]:
-    """Say how much data the answers rest on and what the intervals leave out."""
-    draws = f", {head['draws']} draws" if head.get("draws") else ""
-    text = (
-        f"The test set has {number_format.count(best['n'])} images of {number_format.count(best['n_patients'])} "
-        f"patients; intervals come from resampling patients{draws}."
-    )
+def how_certain(best: pd.Series, gaps: pd.DataFrame, head: StudyHead) -> list[str]:
+    """Return the size of the test set, what the intervals leave out, and what could be detected."""
+    draws = head.get("draws")
+    resampled = f", {number_format.count(draws)} draws" if draws else ""
+    sentences = [
+        f"The test set has {number_format.count(best['n'])} images of "
+        f"{number_format.count(best['n_patients'])} patients; intervals come from a bootstrap over "
+        f"patients{resampled}."
+    ]
     if not number_format.missing(best["seed_sd"]):
-        text += (
-            f" Training again with another seed moves {terms.measure(head['headline'])} by about "
-            f"{number_format.number(best['seed_sd'])} (standard deviation), which the intervals do not "
-            "hold."
+        sentences.append(
+            f"Training with another seed changes {terms.measure(head['headline'])} by about "
+            f"{number_format.number(best['seed_sd'])} (standard deviation); the intervals do not "
+            "include this."
         )
     least = gaps["smallest_detectable"].dropna()
     if len(least):
-        ends = list(
-            dict.fromkeys(number_format.number(value) for value in (least.min(), least.max()))
+        ends = list(dict.fromkeys(number_format.number(end) for end in (least.min(), least.max())))
+        by = ", depending on the attribute" if len(ends) > 1 else ""
+        sentences.append(
+            f"The smallest gaps that this test set can detect are about {' to '.join(ends)}{by}."
         )
-        text += (
-            f" Gaps can be found here from about {' to '.join(ends)} upward"
-            f"{', depending on the attribute' if len(ends) > 1 else ''}."
-        )
-    return [text]
-
-
-def against(best: pd.Series, differences: pd.DataFrame) -> pd.DataFrame:
-    """Return the differences of `best` from every other run, best less the other."""
-    names = ["model", "method"]
-    first = (differences[names] == best[names]).all(axis=1)
-    second = differences[["against_model", "against_method"]].to_numpy() == best[names].to_numpy()
-    second = pd.Series(second.all(axis=1), index=differences.index)
-    here = differences[first | second].copy()
-    turned = second[here.index]
-    there = here["model"] + " with " + here["method"]
-    here["rival"] = there.where(turned, here["against_model"] + " with " + here["against_method"])
-    low, high = here["low"].copy(), here["high"].copy()
-    here["value"] = here["value"].where(~turned, -here["value"])
-    here["low"], here["high"] = low.where(~turned, -high), high.where(~turned, -low)
-    return here[here["value"].notna()]
+    return sentences

@@ -1,11 +1,13 @@
-"""A few drawn pictures of each group of a cohort; pictures of patients are never shown."""
+"""A few phantom pictures of each group of a cohort; patients' images are never shown."""
 
 import io
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
 
+from medaudit.core.documents import CohortCard
 from medaudit.core.seeds import generator
 from medaudit.core.table_io import COHORT, read_json, read_table
 from medaudit.data.cohort_hash import hash_ids
@@ -13,32 +15,46 @@ from medaudit.report.page.packing import data_uri
 from medaudit.report.wording import terms
 
 SHOWN = 6
-"""Pictures of a group."""
+"""Pictures per group."""
 SIDE = 64
-"""Width and height of each in pixels."""
+"""Width and height of each picture in pixels."""
 QUALITY = 70
 
 
-def contact_sheets(cards: list[dict], tables: list[Path], stores: list[Path]) -> dict[str, list]:
-    """Return strips of pictures by cohort, of cohorts whose pixels are drawn alone.
+class Strip(TypedDict):
+    """The pictures of one group, side by side."""
+
+    attribute: str
+    group: str
+    count: int
+    source: str
+
+
+def contact_sheets(
+    cards: list[CohortCard], tables: list[Path], stores: list[Path]
+) -> dict[str, list[Strip]]:
+    """Return strips of pictures by cohort, for cohorts with phantom pixels only.
 
     Parameters
     ----------
-    cards : list of dict
-        Cohort cards; both a cohort's own and its image store's must say ``phantom``.
+    cards : list of CohortCard
+        Both the card of the cohort and that of its image store must state ``phantom``.
     tables : list of Path
-        Cohort tables (`COHORT`), told apart by what is in them (``ids_sha256``).
+        Cohort tables (`COHORT`); each belongs to the card with its ``ids_sha256``.
     stores : list of Path
         Folders of image stores.
 
     Returns
     -------
     dict
-        By name of cohort: a list of ``attribute``, ``group``, ``count`` (pictures shown) and
-        ``source`` (a ``data:`` address of a JPEG). Which are shown is drawn with the cohort's
-        name as seed. Intersections are left out.
+        By cohort, one `Strip` per group; ``source`` is a ``data:`` address of a JPEG. The pictures
+        are a random sample, seeded with the cohort's name. Intersections are left out.
     """
-    drawn = {card["cohort"]: folder for folder in stores if (card := _card(folder))["phantom"]}
+    drawn = {}
+    for folder in stores:
+        card = read_json(folder / "card.json")
+        if card.get("phantom") is True:
+            drawn[card["cohort"]] = folder
     shown = {
         card["ids_sha256"]: card
         for card in cards
@@ -48,29 +64,30 @@ def contact_sheets(cards: list[dict], tables: list[Path], stores: list[Path]) ->
         return {}
     sheets = {}
     for frame in (read_table(path, COHORT) for path in tables):
-        card = shown.get(hash_ids(frame))
-        if card is not None:
-            sheets[card["name"]] = _strips(card, frame, drawn[card["name"]])
+        found = shown.get(hash_ids(frame))
+        if found is not None:
+            sheets[found["name"]] = _strips(found, frame, drawn[found["name"]])
     return sheets
 
 
-def _card(folder: Path) -> dict:
-    card = read_json(folder / "card.json")
-    return {**card, "phantom": card.get("phantom") is True}
-
-
-def _strips(card: dict, frame: pd.DataFrame, folder: Path) -> list[dict]:
+def _strips(card: CohortCard, frame: pd.DataFrame, folder: Path) -> list[Strip]:
     from medaudit.data.image_store import open_store
 
     store = open_store(folder)
-    there = frame[frame["image_id"].isin(store.ids)]
-    strips = []
+    stored = frame[frame["image_id"].isin(store.ids)]
+    strips: list[Strip] = []
     for name in dict.fromkeys(name for name in card["attributes"] if isinstance(name, str)):
-        for group, part in there.groupby(f"a_{name}", observed=True):
+        for group, part in stored.groupby(f"a_{name}", observed=True):
             rng = generator("contact sheet", card["name"], name, group)
             ids = rng.permutation(part["image_id"].to_numpy())[:SHOWN]
-            found = {"attribute": terms.attribute(name), "group": group, "count": len(ids)}
-            strips.append({**found, "source": _jpeg(store.read(ids))})
+            strips.append(
+                {
+                    "attribute": terms.attribute(name),
+                    "group": str(group),
+                    "count": len(ids),
+                    "source": _jpeg(store.read(ids)),
+                }
+            )
     return strips
 
 
@@ -78,7 +95,8 @@ def _jpeg(pictures: np.ndarray) -> str:
     """Return pictures side by side as a ``data:`` address."""
     from PIL import Image
 
-    small = [Image.fromarray(picture).resize((SIDE, SIDE), Image.LANCZOS) for picture in pictures]
+    filter_ = Image.Resampling.LANCZOS
+    small = [Image.fromarray(picture).resize((SIDE, SIDE), filter_) for picture in pictures]
     strip = Image.new(small[0].mode, (SIDE * len(small), SIDE))
     for k, picture in enumerate(small):
         strip.paste(picture, (SIDE * k, 0))

@@ -1,14 +1,25 @@
-"""What the page shows, read from files by what is in them, never by their names."""
+"""The content of the page, read from the outputs of `compare` and from cards."""
 
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from medaudit.core.audit_tables import COMPARISON
+from medaudit.core.documents import (
+    CohortCard,
+    GroupCount,
+    ImageStoreCard,
+    LintFinding,
+    LintFindings,
+    StudyHead,
+)
+from medaudit.core.entry_types import Config
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import read_json, read_table
-from medaudit.report.page.answers import answer
+from medaudit.report.page.answers import Answer, answer
+from medaudit.report.page.contact_sheets import Strip
 from medaudit.report.page.fairtune_answers import TOGETHER, answer_searches
 from medaudit.report.page.glance import glance
 from medaudit.report.page.how_fair_answers import answer_claims
@@ -20,13 +31,16 @@ from medaudit.report.wording.disclaimers import notes_of
 
 SPLITS = ("train", "val", "test")
 OPEN = ("performance", "fairness")
-"""Tables that are shown unfolded."""
+"""Tables that are open when the page loads."""
+
+Index = tuple[Path, StudyHead]
+"""A folder of tables or figures, and its ``index.json``."""
 
 
 def read_studies(
-    config: dict, compare: list[Path], tables: list[Path], figures: list[Path]
-) -> list[dict]:
-    """Return everything the page shows of each study, in the order of ``config["run"]``.
+    config: Config, compare: list[Path], tables: list[Path], figures: list[Path]
+) -> list[dict[str, Any]]:
+    """Return the page's content about each study, in the order of ``config["run"]``.
 
     Raises
     ------
@@ -34,27 +48,36 @@ def read_studies(
         A study has facts but no tables or no figures.
     """
     by_study = {facts["study"].iloc[0]: facts for facts in map(_read_facts, compare)}
-    listed = {kind: _index(folders) for kind, folders in (("t", tables), ("f", figures))}
-    wanted = [name for name in config.get("run", []) if name in by_study]
-    order = [*wanted, *(name for name in by_study if name not in wanted)]
+    listed_tables, listed_figures = _index(tables), _index(figures)
+    order = ordered(by_study, config.get("run", []))
     for name in order:
-        if name not in listed["t"] or name not in listed["f"]:
-            raise MedauditError(f"study {name}: its tables or figures were not given to report")
-    return [_study(by_study[name], listed["t"][name], listed["f"][name]) for name in order]
+        if name not in listed_tables or name not in listed_figures:
+            raise MedauditError(
+                f"study {name}: its tables or figures are missing; pass the folders of all studies "
+                "to --tables and --figures"
+            )
+    return [_study(by_study[name], listed_tables[name], listed_figures[name]) for name in order]
 
 
-def read_cohorts(cards: list[dict], sheets: dict[str, list]) -> list[dict]:
-    """Return what the page shows of each cohort: summary, flow, balance, findings, pictures.
+def read_cohorts(
+    cards: list[CohortCard],
+    stores: list[ImageStoreCard],
+    lint: list[LintFindings],
+    sheets: dict[str, list[Strip]],
+) -> list[dict[str, Any]]:
+    """Return the page's content about each cohort: summary, flow, balance, findings, pictures.
 
     Parameters
     ----------
-    cards : list of dict
-        All cards; those of cohorts, image stores and the lint are used.
+    cards, stores : list
+        Cards of the cohorts and of their image stores.
+    lint : list of LintFindings
+        Findings on the cohorts.
     sheets : dict
-        Of `medaudit.report.page.contact_sheets.contact_sheets`.
+        Pictures by cohort (`medaudit.report.page.contact_sheets.contact_sheets`).
     """
-    images = {card["cohort"]: card for card in cards if "decoders" in card}
-    lint = {card["cohort"]: card for card in cards if "findings" in card}
+    images = {card["cohort"]: card for card in stores}
+    findings = {part["cohort"]: part["findings"] for part in lint}
     return [
         {
             **card,
@@ -65,10 +88,9 @@ def read_cohorts(cards: list[dict], sheets: dict[str, list]) -> list[dict]:
             "splits": ordered((row["split"] for row in card.get("counts", [])), SPLITS),
             "lost": {name: count for name, count in card.get("missing", {}).items() if count},
             "images": images.get(card["name"]),
-            "findings": _findings(lint.get(card["name"], {}).get("findings", [])),
+            "findings": _findings(findings.get(card["name"], [])),
         }
         for card in cards
-        if "builder" in card
     ]
 
 
@@ -79,12 +101,12 @@ def _read_facts(path: Path) -> pd.DataFrame:
     return facts.assign(measure=measure)
 
 
-def _index(folders: list[Path]) -> dict[str, tuple[Path, dict]]:
+def _index(folders: list[Path]) -> dict[str, Index]:
     found = [(folder, read_json(folder / "index.json")) for folder in folders]
     return {index["study"]: (folder, index) for folder, index in found}
 
 
-def _study(facts: pd.DataFrame, tables: tuple, figures: tuple) -> dict:
+def _study(facts: pd.DataFrame, tables: Index, figures: Index) -> dict[str, Any]:
     head = tables[1]
     claims = _claims(tables)
     together = [] if TOGETHER not in claims else [_together(claims[TOGETHER])]
@@ -112,12 +134,12 @@ def _study(facts: pd.DataFrame, tables: tuple, figures: tuple) -> dict:
     }
 
 
-def _together(answers: list) -> dict:
+def _together(answers: list[Answer]) -> dict[str, Any]:
     return {"cohort": TOGETHER, "answers": answers, "glance": None}
 
 
-def _claims(tables: tuple[Path, dict]) -> dict[str, list]:
-    """Return the answers to a study's claims by cohort; none where it does not test any."""
+def _claims(tables: Index) -> dict[str, list[Answer]]:
+    """Return the answers to a study's claims by cohort; empty if it tests none."""
     folder, head = tables
     files = {entry["name"]: folder / entry["files"]["csv"] for entry in head["tables"]}
     if "search_claims" in files:
@@ -128,13 +150,13 @@ def _claims(tables: tuple[Path, dict]) -> dict[str, list]:
     return {cohort: answer_claims(data, head, cohort) for cohort in head["cohorts"]}
 
 
-def _figure(folder: Path, entry: dict) -> dict:
+def _figure(folder: Path, entry: dict[str, Any]) -> dict[str, Any]:
     files = entry["files"]
     data = packed((folder / files["csv"]).read_bytes())
     return {**entry, "picture": picture(folder / files["svg"]), "csv": data}
 
 
-def _table(folder: Path, entry: dict) -> dict:
+def _table(folder: Path, entry: dict[str, Any]) -> dict[str, Any]:
     columns = tuple(Column(**column) for column in entry["columns"])
     files = entry["files"]
     return {
@@ -146,27 +168,27 @@ def _table(folder: Path, entry: dict) -> dict:
     }
 
 
-def _findings(findings: list[dict]) -> list[dict]:
-    """Return the findings, those that say the same once, with all the places."""
-    places: dict[tuple, list[str]] = {}
+def _findings(findings: list[LintFinding]) -> list[dict[str, Any]]:
+    """Return the findings without duplicates, each with all its places."""
+    places: dict[tuple[str, ...], list[str]] = {}
     for item in findings:
-        said = (item["severity"], item["check"].replace("_", " "), item["message"])
-        places.setdefault(said, []).append(item["where"].strip(" :"))
+        key = (item["severity"], item["check"].replace("_", " "), item["message"])
+        places.setdefault(key, []).append(item["where"].strip(" :"))
     names = ("severity", "check", "message")
     return [
-        {**dict(zip(names, said, strict=True)), "where": [place for place in where if place]}
-        for said, where in places.items()
+        {**dict(zip(names, key, strict=True)), "where": [place for place in where if place]}
+        for key, where in places.items()
     ]
 
 
-def _flow(card: dict) -> dict:
-    """Return a cohort's way from the dataset's table to its splits.
+def _flow(card: CohortCard) -> dict[str, Any]:
+    """Return the steps from the dataset's table to a cohort's splits.
 
     Returns
     -------
     dict
-        ``start`` (images in the table; None where the card does not say what was left), ``steps``
-        (``reason``, ``count`` and perhaps ``left``), ``splits`` (name, images, patients).
+        ``start`` (images in the table; None if the card does not state the images left), ``steps``
+        (``reason``, ``count`` and, if stated, ``left``), ``splits`` (name, images, patients).
     """
     steps = card.get("exclusions", [])
     known = steps and "left" in steps[0]
@@ -180,8 +202,8 @@ def _flow(card: dict) -> dict:
     }
 
 
-def _balance(counts: list[dict]) -> list[dict]:
-    """Return one entry a group with its counts by split."""
+def _balance(counts: list[GroupCount]) -> list[dict[str, Any]]:
+    """Return one entry per group, with its counts by split."""
     keyed = sorted(enumerate(counts), key=lambda item: item[0])
     order = {(row["attribute"], row["group"]): k for k, row in reversed(keyed)}
     rows = sorted(counts, key=lambda row: order[row["attribute"], row["group"]])

@@ -1,36 +1,41 @@
-"""One small picture for a cohort's answers: how well, how fair, how sure, at a glance."""
+"""The small figure next to a cohort's short answer: best run, its gaps, and their intervals."""
+
+from typing import Any
 
 import pandas as pd
 
-from medaudit.report.page.answers import best_run, gaps_of, judge
+from medaudit.core.documents import StudyHead
+from medaudit.report.page.answers import gaps_of
+from medaudit.report.studies.facts import best_run
+from medaudit.report.verdicts import judge_gap
 from medaudit.report.wording import number_format, terms
-from medaudit.report.wording.phrases import run_name
+from medaudit.report.wording.phrases import alpha, run_name
 
 LEAST_AUC = 0.5
 
 
-def glance(facts: pd.DataFrame, head: dict, cohort: str) -> dict | None:
-    """Return the rows of the picture; None where no run could be estimated.
+def glance(facts: pd.DataFrame, head: StudyHead, cohort: str) -> dict[str, Any] | None:
+    """Return the rows of the figure; None if no run is estimable.
 
     Parameters
     ----------
     facts : pandas.DataFrame
         Rows of `COMPARISON` with ``measure``.
-    head : dict
-        The head of the study's index.
+    head : StudyHead
+        Head of the study's index.
     cohort : str
         Name.
 
     Returns
     -------
     dict
-        ``run`` (the best), ``level`` (of the intervals, per cent), and ``rows``: ``label``, ``value`` (text),
-        ``interval`` (text), ``verdict`` (of a gap), ``at``, ``low``, ``high``, ``chance`` (the end
-        of what 95 of 100 fair models show) and ``others`` (other runs), all in per cent of the
-        axis or None, ``ends`` (text of both ends of the axis).
+        ``run`` (the best), ``level`` (of the intervals, per cent) and ``rows``, each with:
+        ``label``; ``value`` and ``interval`` (texts); ``verdict`` (of a gap); ``at``, ``low``,
+        ``high``, ``chance`` (upper end of the gaps of 95 of 100 fair models) and ``others`` (other
+        runs), all in per cent of the axis or None; ``ends`` (texts of both ends of the axis).
     """
     rows = facts[(facts["cohort"] == cohort) & facts["measure"].eq(head["headline"])]
-    best = best_run(rows, head)
+    best = best_run(rows, head["headline"], cohort)
     if best is None:
         return None
     gaps = gaps_of(best, rows, head)
@@ -45,28 +50,26 @@ def glance(facts: pd.DataFrame, head: dict, cohort: str) -> dict | None:
     }
 
 
-def _axis(best: pd.Series, runs: pd.Series, head: dict) -> tuple[float, float]:
+def _axis(best: pd.Series, runs: pd.Series, head: StudyHead) -> tuple[float, float]:
     seen = [*runs, *best[["low", "high"]].dropna()]
     floor = LEAST_AUC if head["headline"] == "auc" else 0.0
     return (floor if min(seen) >= floor else 0.0), max([1.0, *seen])
 
 
-def _gap_row(gap: pd.Series, top: float, head: dict) -> dict:
-    known = not number_format.missing(gap["value"]) and head["gap"] == "max_min"
-    chance = gap["null_q95"] if known and not number_format.missing(gap["null_q95"]) else None
+def _gap_row(gap: pd.Series, top: float, head: StudyHead) -> dict[str, Any]:
+    lost = number_format.missing(gap["value"])
+    tested = not lost and head["gap"] == "max_min" and not number_format.missing(gap["null_q95"])
     return {
         "label": f"gap by {terms.attribute(gap['attribute'])}",
-        "verdict": None if number_format.missing(gap["value"]) else judge(gap, head)[0],
-        "chance": None if chance is None else round(100 * chance / top, 1),
+        "verdict": None if lost else judge_gap(gap, alpha(head)),
+        "chance": round(100 * gap["null_q95"] / top, 1) if tested else None,
         **_place(gap, min(0.0, *_numbers(gap)), top, []),
     }
 
 
 def _numbers(row: pd.Series) -> list[float]:
-    return [
-        0.0,
-        *(row[name] for name in ("value", "low", "high") if not number_format.missing(row[name])),
-    ]
+    known = (row[name] for name in ("value", "low", "high"))
+    return [0.0, *(value for value in known if not number_format.missing(value))]
 
 
 def _interval(row: pd.Series) -> str:
@@ -75,13 +78,11 @@ def _interval(row: pd.Series) -> str:
     return f"({number_format.number(row['low'])} to {number_format.number(row['high'])})"
 
 
-def _place(row: pd.Series, start: float, end: float, others: list) -> dict:
+def _place(row: pd.Series, start: float, end: float, others: list[float]) -> dict[str, Any]:
     def share(value: float) -> float | None:
-        return (
-            None
-            if number_format.missing(value)
-            else round(100 * (value - start) / (end - start), 1)
-        )
+        if number_format.missing(value):
+            return None
+        return round(100 * (value - start) / (end - start), 1)
 
     known, reason = not number_format.missing(row["value"]), number_format.reason(row["status"])
     return {

@@ -1,29 +1,21 @@
-"""The claims of a paper in sentences, from the table that tests them (`medaudit.report.tables.claims`)."""
+"""The claims of Khan et al. (2023) in sentences, from the table `medaudit.report.tables.claims`."""
 
 from collections.abc import Callable
 
 import pandas as pd
 
+from medaudit.core.documents import StudyHead
 from medaudit.report.page.answers import Answer
-from medaudit.report.studies.how_fair_claims import (
-    BALANCE,
-    DOMAIN,
-    HINT,
-    NOT_SHOWN,
-    OBJECTIVE,
-    POOLED,
-    SEX,
-    SHOWN,
-    UNKNOWN,
-)
+from medaudit.report.studies.how_fair_claims import BALANCE, DOMAIN, OBJECTIVE, POOLED, SEX
+from medaudit.report.verdicts import Verdict
 from medaudit.report.wording import number_format, terms
-from medaudit.report.wording.phrases import alpha, p_text
+from medaudit.report.wording.phrases import alpha, difference_in_brief, difference_in_points
 
 QUESTIONS = {
     DOMAIN: "Pretrained on medical or on {second} images?",
     OBJECTIVE: "Masked or contrastive pretraining?",
     BALANCE: "Does balanced fine-tuning help?",
-    SEX: "Women and men alike?",
+    SEX: "Does the model perform equally well in women and men?",
 }
 WITH = {
     DOMAIN: "with medical images",
@@ -31,20 +23,20 @@ WITH = {
     BALANCE: "with balance",
     SEX: "in women",
 }
-OF_STUDY = "claims tested in this study (means over pairs)"
+TESTS_OF_STUDY = "claims tested in this study (means over pairs)"
 FEW = 4
-"""Claims with more single pairs than this have them counted, not listed."""
+"""Up to this number of single pairs are listed; more are counted."""
 
 
-def answer_claims(claims: pd.DataFrame, head: dict, cohort: str) -> list[Answer]:
-    """Answer the claims of a study on one cohort, one answer a claim.
+def answer_claims(claims: pd.DataFrame, head: StudyHead, cohort: str) -> list[Answer]:
+    """Return one answer per claim of a study on one cohort.
 
     Parameters
     ----------
     claims : pandas.DataFrame
         Rows of the table ``claims``.
-    head : dict
-        The head of the study's index: ``level``.
+    head : StudyHead
+        Head of the study's index.
     cohort : str
         Name.
     """
@@ -55,75 +47,62 @@ def answer_claims(claims: pd.DataFrame, head: dict, cohort: str) -> list[Answer]
     ]
 
 
-def _sentences(rows: pd.DataFrame, head: dict) -> list[str]:
+def _sentences(rows: pd.DataFrame, head: StudyHead) -> list[str]:
     pooled, single = (rows[rows["family"].eq(POOLED) == kept] for kept in (True, False))
-    parts = [_of_part(part, head, difference) for _, part in pooled.groupby("part", sort=False)]
+    parts = [_compare(part, head, difference) for _, part in pooled.groupby("part", sort=False)]
     if 0 < single["part"].nunique() <= FEW:
-        parts += [_of_part(part, head, briefly) for _, part in single.groupby("part", sort=False)]
+        parts += [_compare(part, head, _in_brief) for _, part in single.groupby("part", sort=False)]
     elif len(single):
         parts += [_count(part) for _, part in single.groupby("quantity", sort=False)]
     return parts + holm_note(pooled["family_size"].max(), head)
 
 
-def holm_note(size: float, head: dict, what: str = OF_STUDY) -> list[str]:
-    """Say what is adjusted for, and where the draws are too few for any claim to stand."""
+def holm_note(size: float, head: StudyHead, tests: str = TESTS_OF_STUDY) -> list[str]:
+    """Return the correction for multiple testing, and whether the draws suffice for it."""
     if number_format.missing(size):
         return []
-    text = f"Holm is over the {number_format.count(size)} {what}."
+    text = f"Holm's correction is over the {number_format.count(size)} {tests}."
     draws = head.get("draws")
+    # The smallest p-value is 2 / (draws + 1); Holm multiplies the smallest by the number of tests.
     if draws and 2 * size / (draws + 1) > alpha(head):
         text += (
-            f" With {draws} draws none can stand: raise evaluation.bootstrap.draws to settle it."
+            f" With {number_format.count(draws)} draws no difference can be significant: raise "
+            "evaluation.bootstrap.draws."
         )
     return [text]
 
 
-def _of_part(rows: pd.DataFrame, head: dict, write: Callable[[pd.Series, dict], str]) -> str:
-    """Say what one comparison shows in each quantity."""
+def _compare(
+    rows: pd.DataFrame, head: StudyHead, write: Callable[[pd.Series, StudyHead], str]
+) -> str:
+    """Return one comparison in a sentence, with the difference in each quantity."""
     first = rows.iloc[0]
-    name = f"{terms.first_upper(first['first'])} less {first['second']} ({first['part']})"
-    told = [write(row, head) for _, row in rows.iterrows()]
-    return f"{name}: {'; '.join(told)}."
+    name = f"{terms.first_upper(first['first'])} minus {first['second']} ({first['part']})"
+    differences = [write(row, head) for _, row in rows.iterrows()]
+    return f"{name}: {'; '.join(differences)}."
 
 
-def difference(row: pd.Series, head: dict) -> str:
-    """Write a difference with its interval, and what it shows."""
-    if number_format.missing(row["difference"]):
-        return f"{row['quantity']} not estimable: {number_format.reason(row['difference_status'])}"
-    value = number_format.number(row["difference"], 2, signed=True)
-    if row["verdict"] == UNKNOWN:
-        return f"{row['quantity']} {value} points, no interval, so nothing is shown"
-    ends = " to ".join(number_format.number(row[f"difference_{end}"], 2) for end in ("low", "high"))
-    level = f"{head['level'] * 100:g}\N{NARROW NO-BREAK SPACE}% interval"
-    return f"{row['quantity']} {value} points ({level} {ends}; {p_text(row)}): {meaning(row)}"
-
-
-def briefly(row: pd.Series, head: dict) -> str:
-    """Write a difference of one pair with its interval and verdict."""
-    if number_format.missing(row["difference"]) or row["verdict"] == UNKNOWN:
-        return difference(row, head)
-    ends = [row[name] for name in ("difference", "difference_low", "difference_high")]
-    shown = number_format.estimate(*ends, "ok", signed=True, digits=2)
-    return f"{row['quantity']} {shown}, {row['verdict']}"
-
-
-def meaning(row: pd.Series) -> str:
-    """Say what a difference shows: nothing where its interval includes zero."""
-    if row["verdict"] == NOT_SHOWN:
-        return "no difference shown, as the interval includes zero"
+def difference(row: pd.Series, head: StudyHead) -> str:
+    """Return a difference with its interval, and what it shows."""
     gap = row["quantity"].startswith("gap")
     more = ("larger gap, less fair", "smaller gap, fairer") if gap else ("higher", "lower")
-    text = f"{more[0] if row['difference'] > 0 else more[1]} {WITH[row['claim']]}"
-    return text if row["verdict"] == SHOWN else f"{text}; {HINT} at most, as not after adjusting"
+    where = WITH[row["claim"]]
+    return difference_in_points(row, head, (f"{more[0]} {where}", f"{more[1]} {where}"))
+
+
+def _in_brief(row: pd.Series, head: StudyHead) -> str:
+    if number_format.missing(row["difference"]) or row["verdict"] == Verdict.UNKNOWN:
+        return difference(row, head)
+    return f"{row['quantity']} {difference_in_brief(row)}"
 
 
 def _count(rows: pd.DataFrame) -> str:
-    """Count the single pairs of one quantity."""
+    """Return the number of single pairs that are higher and lower in one quantity."""
     up, down = rows["difference"] > 0, rows["difference"] < 0
-    shown = rows["verdict"].eq(SHOWN)
-    hints = int(rows["verdict"].eq(HINT).sum())
+    shown = rows["verdict"].eq(Verdict.SHOWN)
+    hints = int(rows["verdict"].eq(Verdict.HINT).sum())
     return (
         f"Model by model, {rows['quantity'].iloc[0]} is higher in {up.sum()} of {len(rows)} "
-        f"({(up & shown).sum()} shown) and lower in {down.sum()} ({(down & shown).sum()} shown; "
-        f"{hints} more as a hint)."
+        f"({(up & shown).sum()} significant) and lower in {down.sum()} "
+        f"({(down & shown).sum()} significant); {hints} more are {Verdict.HINT}."
     )

@@ -1,53 +1,67 @@
-"""What a paper's method section would say of a study, from the configuration and the cards."""
+"""Content of the Methods section of a study, from the configuration and the cards."""
+
+from collections.abc import Mapping
+from typing import Any
 
 from medaudit.config.selection import with_members
+from medaudit.core.entry_types import Config, MethodEntry
 
-PACKAGES = ("torch", "timm", "open_clip_torch", "peft", "transformers", "optuna", "scikit-learn")
-PACKAGES += ("numpy", "snakemake")
-SAID = ("kind", "head", "tune", "seeds", "select", "by_model", "lora", "group_curves", "workers")
-SAID += ("objective", "space", "sampler", "training", "cache", "format", "fscl", "fairprune")
-"""Settings of a method that the sentences say, or that change no result."""
+PACKAGES = (
+    *("torch", "timm", "open_clip_torch", "peft", "transformers", "optuna", "scikit-learn"),
+    *("numpy", "snakemake"),
+)
+IN_TEMPLATE = (
+    *("kind", "head", "tune", "seeds", "select", "by_model", "lora", "group_curves", "workers"),
+    *("objective", "space", "sampler", "training", "cache", "format", "fscl", "fairprune"),
+)
+"""Settings of a method that the template writes itself, or that change no result."""
 
 
-def methods_of(study: dict, config: dict, cohorts: list[dict], models: list[dict]) -> dict:
-    """Return what the method section of one study is made of.
+def methods_of(
+    study: dict[str, Any],
+    config: Config,
+    cohorts: list[dict[str, Any]],
+    models: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Return the content of the Methods section of one study.
 
     Parameters
     ----------
     study : dict
-        Of `medaudit.report.page.content.read_studies`.
-    config : dict
+        From `medaudit.report.page.content.read_studies`.
+    config : Config
         The merged configuration.
     cohorts, models : list of dict
-        What the page shows of them.
+        The page's content about all cohorts and models.
 
     Returns
     -------
     dict
-        ``cohorts`` (cards with ``loader`` and ``sizes``: split, images, patients), ``models``
-        (cards of the study's models and their members), ``methods`` (``name``, ``entry``,
-        ``rest``: its settings in words, ``by_model``: those of single models), ``groups``
-        (attributes in words), ``asks`` (tables that the study asks for).
+        ``cohorts`` (cards with ``loader``, ``groups``: attributes in words, and ``sizes``: split,
+        images, patients), ``models`` (cards of the study's models and their members), ``methods``
+        (``name``, ``entry``, ``rest``: further settings in words, ``by_model``: settings of single
+        models), ``requested`` (tables that the study requests).
     """
-    named = with_members(study["models"], config.get("models", {}))
+    names = with_members(study["models"], config.get("models", {}))
     used = [card for card in cohorts if card["name"] in study["cohorts"]]
     known = config.get("methods", {})
     return {
         "cohorts": [_cohort(card, config) for card in used],
-        "models": [card for card in models if card["name"] in named],
-        "methods": [_method(name, known.get(name, {}), named) for name in study["methods"]],
-        "asks": config.get("studies", {}).get(study["name"], {}).get("tables") or [],
+        "models": [card for card in models if card["name"] in names],
+        "methods": [_method(name, known.get(name, {}), names) for name in study["methods"]],
+        "requested": config.get("studies", {}).get(study["name"], {}).get("tables") or [],
     }
 
 
-def versions(record: dict) -> list[str]:
-    """Return the packages that numbers depend on, with their versions."""
-    there = {name.lower(): found for name, found in record["environment"]["packages"].items()}
-    return [f"{name} {there[name.lower()]}" for name in PACKAGES if name.lower() in there]
+def versions(record: dict[str, Any]) -> list[str]:
+    """Return the packages that results depend on, with their versions."""
+    packages = record["environment"]["packages"].items()
+    installed = {name.lower(): version for name, version in packages}
+    return [f"{name} {installed[name.lower()]}" for name in PACKAGES if name.lower() in installed]
 
 
-def in_words(settings: dict) -> str:
-    """Write settings as ``epochs 12, batch size 64``; what is null or off is left out.
+def in_words(settings: Mapping[str, Any]) -> str:
+    """Write settings as ``epochs 12, batch size 64``; null, empty and false values are left out.
 
     Examples
     --------
@@ -63,13 +77,13 @@ def in_words(settings: dict) -> str:
     return ", ".join(parts)
 
 
-def _value(value: object) -> str:
+def _value(value: Any) -> str:
     if isinstance(value, list):
         return " / ".join(_value(item) for item in value)
     return f"{value:g}" if isinstance(value, float) else str(value).replace("_", " ")
 
 
-def _cohort(card: dict, config: dict) -> dict:
+def _cohort(card: dict[str, Any], config: Config) -> dict[str, Any]:
     entry = config.get("datasets", {}).get(card["dataset"], {})
     rows = [row for row in card.get("counts", []) if row["attribute"] == "all"]
     sizes = {row["split"]: row for row in rows}
@@ -84,9 +98,9 @@ def _cohort(card: dict, config: dict) -> dict:
     }
 
 
-def _method(name: str, entry: dict, models: list[str]) -> dict:
-    said = (*SAID, "learning_rate") if entry.get("kind") == "search" else SAID
-    rest = {key: value for key, value in entry.items() if key not in said}
+def _method(name: str, entry: MethodEntry, models: list[str]) -> dict[str, Any]:
+    searched = ("learning_rate",) if entry.get("kind") == "search" else ()
+    rest = {key: value for key, value in entry.items() if key not in (*IN_TEMPLATE, *searched)}
     single = entry.get("by_model") or {}
     return {
         "name": name,

@@ -1,43 +1,61 @@
-"""Cards of models: weights, licence, what they were pretrained on, how images reach them."""
+"""Model cards: weights, licence, pretraining data and preprocessing of each model."""
+
+from typing import Any
 
 import pandas as pd
 
 from medaudit.config.selection import with_members
+from medaudit.core.documents import LintFinding, LintFindings, PretrainingCard
+from medaudit.core.entry_types import Config, ModelEntry
 from medaudit.report.page.packing import packed
 
 WIDTH, HEIGHT = 600, 200
-"""Size of the drawing of a curve, in its own units."""
+"""Size of the drawing of a loss curve, in units of its ``viewBox``."""
 
 
-def model_cards(config: dict, names: list[str], cards: list[dict]) -> list[dict]:
-    """Return what the page shows of each model, and of the members of ensembles.
+def model_cards(
+    config: Config,
+    names: list[str],
+    lint: list[LintFindings],
+    pretrainings: list[PretrainingCard],
+) -> list[dict[str, Any]]:
+    """Return the card of each model, and of each member of an ensemble.
 
     Parameters
     ----------
-    config : dict
+    config : Config
         The merged configuration.
     names : list of str
         Models of the studies, in order.
-    cards : list of dict
-        All cards; those of pretrainings and of the lint are used.
+    lint : list of LintFindings
+        Findings of the lint: overlap of pretraining and audited data.
+    pretrainings : list of PretrainingCard
+        Cards of the pretrainings of this run.
 
     Returns
     -------
     list of dict
-        ``name``, ``entry``, ``sha256`` (given, or of weights made here; None), ``overlap``
-        (sentences of the lint), ``pretraining`` (card or None), ``curve`` (`draw` or None).
+        ``name``, ``entry``, ``sha256`` (from the configuration, or of weights made by this run;
+        else None), ``overlap`` (sentences of the lint), ``pretraining`` (card or None), ``curve``
+        (`draw_curve` or None).
     """
-    made = {file: card for card in cards for file in card.get("weights_sha256", {})}
-    found = [item for card in cards for item in card.get("findings", [])]
+    by_file = {file: card for card in pretrainings for file in card.get("weights_sha256", {})}
+    findings = [item for part in lint for item in part.get("findings", [])]
     models = config.get("models", {})
-    return [_card(name, models.get(name, {}), made, found) for name in with_members(names, models)]
+    return [
+        _card(name, models.get(name, {}), by_file, findings) for name in with_members(names, models)
+    ]
 
 
-def _card(name: str, entry: dict, made: dict[str, dict], findings: list[dict]) -> dict:
-    file = f"{entry.get('pretrained')}.safetensors"
-    card = made.get(file)
+def _card(
+    name: str,
+    entry: ModelEntry,
+    by_file: dict[str, PretrainingCard],
+    findings: list[LintFinding],
+) -> dict[str, Any]:
+    card = by_file.get(f"{entry.get('pretrained')}.safetensors")
     own = card["weights_sha256"].get(_weights_file(entry, card)) if card else None
-    seen = [
+    overlap = [
         item["message"]
         for item in findings
         if item["check"] == "pretraining_overlap" and item["where"] == name
@@ -46,21 +64,21 @@ def _card(name: str, entry: dict, made: dict[str, dict], findings: list[dict]) -
         "name": name,
         "entry": entry,
         "sha256": entry.get("sha256") or own,
-        "overlap": list(dict.fromkeys(seen)),
+        "overlap": list(dict.fromkeys(overlap)),
         "pretraining": card,
-        "curve": draw(card.get("curve", [])) if card else None,
+        "curve": draw_curve(card.get("curve", [])) if card else None,
     }
 
 
-def _weights_file(entry: dict, card: dict) -> str:
-    """Return the name of the file with a model's weights: a snapshot's, or the last epoch's."""
+def _weights_file(entry: ModelEntry, card: PretrainingCard) -> str:
+    """Return the name of the file with a model's weights: of a snapshot, or of the last epoch."""
     epochs = entry.get("pretrained_epochs")
     snapshot = epochs and epochs != card.get("epochs")
     return f"epoch_{epochs}.safetensors" if snapshot else f"{entry['pretrained']}.safetensors"
 
 
-def draw(curve: list[dict]) -> dict | None:
-    """Return a loss curve as points of a line; None where there are fewer than two epochs.
+def draw_curve(curve: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return a loss curve as points of a line; None with fewer than two epochs.
 
     Returns
     -------

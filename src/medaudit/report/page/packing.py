@@ -1,10 +1,11 @@
-"""Files and tables as the page carries them: packed, so that it stays small and opens fast."""
+"""Files and tables compressed for the page, so that it stays small and opens fast."""
 
 import base64
 import gzip
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -12,7 +13,7 @@ from medaudit.report.tables.table import Column, shown
 from medaudit.report.wording import number_format
 
 FEW = 25
-"""A table with more rows is packed, and shown by the page's script a screen at a time."""
+"""A table with more rows is packed; the page's script shows it in pages."""
 SIZE = re.compile(r'<svg\b[^>]*?\bwidth="([\d.]+)pt"[^>]*?\bheight="([\d.]+)pt"')
 
 
@@ -22,19 +23,19 @@ def data_uri(content: bytes, kind: str) -> str:
 
 
 def packed(content: bytes | str) -> str:
-    """Return `content` as gzip in base64, which the page's script unpacks; same bytes, same text."""
+    """Return `content` as gzip in base64, which the page's script unpacks; deterministic."""
     raw = content.encode() if isinstance(content, str) else content
     return base64.b64encode(gzip.compress(raw, compresslevel=9, mtime=0)).decode()
 
 
-def picture(path: Path) -> dict:
-    """Return an SVG file as the page carries it.
+def picture(path: Path) -> dict[str, Any]:
+    """Return an SVG file for the page.
 
     Returns
     -------
     dict
         ``source`` (a ``data:`` address), ``gzip`` (packed), ``width`` and ``height`` in points
-        (None where the file does not say them).
+        (None if the file does not state them).
     """
     content = path.read_bytes()
     found = SIZE.search(content[:4096].decode("utf-8", errors="replace"))
@@ -47,18 +48,18 @@ def picture(path: Path) -> dict:
     }
 
 
-def table_rows(path: Path, columns: tuple[Column, ...]) -> dict:
-    """Return the rows of a table's CSV file as the page carries them.
+def table_rows(path: Path, columns: tuple[Column, ...]) -> dict[str, Any]:
+    """Return the rows of a table's CSV file for the page.
 
     Returns
     -------
     dict
-        ``count``; ``rows``: of a short table (`FEW`), one list a row of (text, what it is sorted
-        by, column); ``gzip``: of a longer one, packed JSON ``{"text": [...], "order": [...]}``,
-        both one list a column, the order of text columns None.
+        ``count``; ``rows`` of a short table (`FEW`): one list per row of (text, sort key, column);
+        ``gzip`` of a longer table: packed JSON ``{"text": [...], "order": [...]}``, each with one
+        list per column; the order of a text column is None.
     """
-    kinds = {column.key: "str" for column in columns if column.kind == "text"}
-    data = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=[""])
+    texts_as = {column.key: "str" for column in columns if column.kind == "text"}
+    data = pd.read_csv(path, dtype=texts_as, keep_default_na=False, na_values=[""])
     texts = shown(data, columns)
     orders = [[_order(value) for value in data[column.key]] for column in columns]
     if len(data) <= FEW:
@@ -76,8 +77,8 @@ def table_rows(path: Path, columns: tuple[Column, ...]) -> dict:
     return {"count": len(data), "rows": [], "gzip": packed(text)}
 
 
-def _order(value: object) -> object:
-    """Return what a cell is sorted by: its number in full, its text, or last of all."""
+def _order(value: Any) -> str | float:
+    """Return the sort key of a cell: its number in full, its text, or empty if it is missing."""
     if number_format.missing(value):
         return ""
     return value if isinstance(value, str) else float(f"{value:.9g}")

@@ -1,24 +1,25 @@
-"""What the page cites: numbers in the order of use, a list of works, and the same as BibTeX."""
+"""References of the page: numbered in the order of citation, as a list and as BibTeX."""
 
 from importlib import resources
+from typing import Any
 
 import yaml
 
 from medaudit.core.errors import MedauditError
 
-HELD = "templates/references.yaml"
+FILE = "templates/references.yaml"
 
 
 class Bibliography:
-    """Numbers works in the order in which they are first cited."""
+    """The cited works, numbered in the order of first citation."""
 
     def __init__(self) -> None:
-        text = resources.files("medaudit.report.page").joinpath(HELD).read_text(encoding="utf-8")
-        self.works: dict[str, dict] = yaml.safe_load(text)
+        text = resources.files("medaudit.report.page").joinpath(FILE).read_text(encoding="utf-8")
+        self.works: dict[str, dict[str, Any]] = yaml.safe_load(text)
         self.cited: list[str] = []
 
     def cite(self, *keys: str) -> list[int]:
-        """Return the numbers of works, giving new ones to those not cited before.
+        """Return the numbers of works; a work that was not cited before gets the next number.
 
         Raises
         ------
@@ -27,13 +28,13 @@ class Bibliography:
         """
         for key in keys:
             if key not in self.works:
-                raise MedauditError(f"{HELD} has no work {key!r}")
+                raise MedauditError(f"{FILE} has no work {key!r}: add it, or correct the key")
             if key not in self.cited:
                 self.cited.append(key)
         return [self.cited.index(key) + 1 for key in keys]
 
-    def entries(self) -> list[dict]:
-        """Return the cited works in order: the file's fields, ``names`` and ``link`` (or None)."""
+    def entries(self) -> list[dict[str, Any]]:
+        """Return the cited works in order: the file's fields, ``names``, and ``where`` or None."""
         return [self._entry(self.works[key]) for key in self.cited]
 
     def bibtex(self) -> str:
@@ -41,15 +42,15 @@ class Bibliography:
         return "\n".join(to_bibtex(key, self.works[key]) for key in self.cited)
 
     @staticmethod
-    def _entry(work: dict) -> dict:
+    def _entry(work: dict[str, Any]) -> dict[str, Any]:
         names = [_by_initials(name) for name in work["authors"]]
         doi, arxiv = work.get("doi"), work.get("arxiv")
         where = f"doi.org/{doi}" if doi else f"arxiv.org/abs/{arxiv}" if arxiv else None
         return {**work, "names": ", ".join(names), "where": where}
 
 
-def to_bibtex(key: str, work: dict) -> str:
-    """Return one work as a BibTeX entry; what TeX would read as a command is escaped."""
+def to_bibtex(key: str, work: dict[str, Any]) -> str:
+    """Return one work as a BibTeX entry, with characters escaped that TeX reads as commands."""
     fields = {
         "author": " and ".join(work["authors"]),
         "title": f"{{{work['title']}}}",

@@ -1,24 +1,40 @@
-"""The page: templates filled with content, one file that asks nothing of any host."""
+"""The page: templates filled with content, as one file that loads nothing from the network."""
 
 import base64
 import hashlib
 import json
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from medaudit.core.errors import MedauditError
 from medaudit.report.page.methods import in_words
 from medaudit.report.page.packing import packed
 from medaudit.report.page.references import Bibliography
+from medaudit.report.verdicts import Verdict
 from medaudit.report.wording import number_format, terms
 
+VERDICTS = [
+    (
+        Verdict.SHOWN,
+        "larger than the gap of a model that treats groups alike, after adjusting for all gaps "
+        "tested",
+    ),
+    (Verdict.HINT, "the same, but only before adjusting"),
+    (Verdict.NOT_SHOWN, "compatible with chance, which is no proof of fairness"),
+    (Verdict.UNKNOWN, "no value, or no test"),
+]
+"""Legend of the verdicts on gaps."""
 
-def render(content: dict) -> str:
+
+def render(content: dict[str, Any]) -> str:
     """Return the page; everything in `content` is escaped."""
+    loader = PackageLoader("medaudit.report.page")
     environment = Environment(
-        loader=PackageLoader("medaudit.report.page"),
+        loader=loader,
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -31,8 +47,8 @@ def render(content: dict) -> str:
         "in_words": in_words,
         "pretty_json": pretty_json,
     }
-    source, _, _ = environment.loader.get_source(environment, "style.css")
-    script, _, _ = environment.loader.get_source(environment, "page.js")
+    source, _, _ = loader.get_source(environment, "style.css")
+    script, _, _ = loader.get_source(environment, "page.js")
     bibliography = Bibliography()
     return environment.get_template("page.html").render(
         **content,
@@ -42,6 +58,7 @@ def render(content: dict) -> str:
         script=Markup(script),  # noqa: S704 our own file
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         data_tables=data_tables(),
+        verdicts=VERDICTS,
     )
 
 
@@ -51,8 +68,11 @@ def pretty_json(value: object) -> str:
 
 
 def data_tables() -> dict[str, str]:
-    """Return DataTables as the package itables ships it: style (trusted) and module (packed)."""
-    folder = Path(find_spec("itables").origin).parent / "html"
+    """Return the style and the (packed) module of DataTables, from the package itables."""
+    spec = find_spec("itables")
+    if spec is None or spec.origin is None:
+        raise MedauditError("the package itables is not installed: run pip install itables")
+    folder = Path(spec.origin).parent / "html"
     style = (folder / "dt_bundle.css").read_text(encoding="utf-8")
     return {
         "style": Markup(style),  # noqa: S704 a dependency's own file

@@ -1,4 +1,4 @@
-"""What a run was made of and by: the content of ``run.json``."""
+"""The record of a run, ``run.json``: configuration, code, environment, inputs and seeds."""
 
 import os
 import platform
@@ -9,38 +9,55 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from medaudit.config.requests import all_modules
 from medaudit.config.stages import MODULES
 from medaudit.core.code_version import PACKAGE, code_version
+from medaudit.core.documents import CohortCard, ImageStoreCard
+from medaudit.core.entry_types import Config
 from medaudit.core.table_io import read_metadata
 
 
-def make_record(config: dict, cards: list[dict], predictions: list[Path]) -> dict:
-    """Return what must be known to make a run again.
+def make_record(
+    config: Config,
+    cards: list[CohortCard],
+    stores: list[ImageStoreCard],
+    predictions: list[Path],
+) -> dict:
+    """Return what a reader must know to repeat the run.
+
+    Parameters
+    ----------
+    config : Config
+        The merged configuration.
+    cards, stores : list of dict
+        Cards of the cohorts and of the image stores.
+    predictions : list of Path
+        Predictions, read for their footers.
 
     Returns
     -------
     dict
-        ``config`` (merged), ``code`` (git commit, whether the tree has changes, hash of each
-        stage's code), ``environment`` (Python, platform, processor, package versions),
-        ``tables`` (SHA-256 of the source tables, and of the ids and splits of each cohort),
-        ``runs`` (footers of the predictions: model, weights, seeds), ``seeds``, ``time``.
+        ``config``, ``code`` (git commit, whether the tree has changes, hash of each stage's code),
+        ``environment`` (Python, platform, processor, package versions), ``tables`` (SHA-256 of the
+        source tables of each cohort), ``cohorts`` (SHA-256 of ids and splits), ``images`` (SHA-256
+        of pixels), ``runs`` (footers of the predictions: model, weights, seeds), ``seeds``,
+        ``time``.
     """
-    cohorts = [card for card in cards if "builder" in card]
     return {
         "config": config,
         "code": {"git": git_state(PACKAGE), "stages": stage_hashes()},
         "environment": environment(),
-        "tables": {card["name"]: card.get("tables", {}) for card in cohorts},
-        "cohorts": {card["name"]: card.get("ids_sha256") for card in cohorts},
-        "images": {card["cohort"]: card["sha256"] for card in cards if "decoders" in card},
+        "tables": {card["name"]: card.get("tables", {}) for card in cards},
+        "cohorts": {card["name"]: card.get("ids_sha256") for card in cards},
+        "images": {card["cohort"]: card["sha256"] for card in stores},
         "runs": [describe_run(path) for path in predictions],
-        "seeds": {card["name"]: card.get("seed") for card in cohorts},
+        "seeds": {card["name"]: card.get("seed") for card in cards},
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
 def describe_run(path: Path) -> dict:
-    """Return the footer of a predictions table, without its curves, and its number of rows."""
+    """Return the footer of a predictions table without its curves, and the number of rows."""
     footer = read_metadata(path)
     runs = footer.pop("runs", None)
     chosen = _without_curves(runs) if runs is not None else {}
@@ -58,7 +75,7 @@ def _without_curves(value: object) -> object:
 
 
 def git_state(folder: Path) -> dict:
-    """Return the commit of the checkout that holds `folder` and whether it has changes."""
+    """Return the commit of the checkout around `folder`, and whether files have changed."""
     try:
         commit = _git(folder, "rev-parse", "HEAD")
         return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain"))}
@@ -72,12 +89,16 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def stage_hashes() -> dict[str, str]:
-    """Return the hash of the code of every stage there is."""
-    return {stage: code_version(module) for stage, module in MODULES.items()}
+    """Return the hash of the code of every stage."""
+    found_by_name = {"compare": all_modules()}
+    return {
+        stage: code_version(module, *found_by_name.get(stage, []))
+        for stage, module in MODULES.items()
+    }
 
 
 def environment() -> dict:
-    """Return Python, platform, processor and the versions of all installed packages."""
+    """Return Python, platform, processors and the versions of all installed packages."""
     found = {item.metadata["Name"]: item.version for item in metadata.distributions()}
     return {
         "python": platform.python_version(),

@@ -1,18 +1,19 @@
-"""Contrasts between sets of runs over the same patients: in AUC and in the gaps between groups."""
+"""Paired contrasts between sets of runs: in one measure and in its gaps between groups."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from medaudit.report.studies.differences import paired
+from medaudit.report.studies.differences import compare_paired
 from medaudit.report.studies.evidence import RUN, Evidence, overall
 
 Run = tuple[str, str, str]
+"""Cohort, model and method."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its replicates, shape (draws,); NaN and the reason where it is undefined."""
+    """A value with its replicates, shape (draws,); if undefined, NaN and a status."""
 
     value: float
     draws: np.ndarray
@@ -20,14 +21,14 @@ class Estimate:
 
 
 class Quantities:
-    """One measure of a study's runs, ready to be compared.
+    """The values of one measure, by run and group.
 
     Parameters
     ----------
     evidence : Evidence
-        Of the study.
+        The study's merged tables.
     measure : str
-        E.g. ``auc``; the mean over tasks and seeds is taken.
+        E.g. ``auc``; means over tasks and seeds.
     """
 
     def __init__(self, evidence: Evidence, measure: str) -> None:
@@ -39,7 +40,7 @@ class Quantities:
         self.level = evidence.level
 
     def groups(self, run: Run, attribute: str) -> list[str]:
-        """Return the groups of an attribute that are estimable in a run."""
+        """Return the estimable groups of an attribute in a run."""
         head = (*run, attribute)
         return [
             key[-1]
@@ -53,7 +54,7 @@ class Quantities:
         return self._found.get((*run, attribute, group), absent)
 
     def gap(self, run: Run, attribute: str, groups: list[str]) -> Estimate:
-        """Return the largest less the smallest value of `groups` in a run."""
+        """Return the maximum minus the minimum over `groups` in a run."""
         if len(groups) < 2:
             return Estimate(np.nan, np.array([np.nan]), "too_few")
         parts = [self.value(run, attribute, group) for group in groups]
@@ -61,10 +62,10 @@ class Quantities:
         return Estimate(float(np.ptp([part.value for part in parts])), draws)
 
 
-def less(first: list[Estimate], second: list[Estimate]) -> Estimate:
-    """Return the mean of `first` less the mean of `second`; their draws are of the same patients.
+def difference_of_means(first: list[Estimate], second: list[Estimate]) -> Estimate:
+    """Return the paired difference mean(first) - mean(second), draw by draw.
 
-    Undefined where any of them is: a mean over fewer runs would be another quantity.
+    Undefined if any estimate is: a mean over fewer runs would be another quantity.
     """
     status = next((part.status for part in (*first, *second) if part.status != "ok"), "ok")
     if status != "ok":
@@ -78,18 +79,22 @@ def less(first: list[Estimate], second: list[Estimate]) -> Estimate:
 
 
 def mean(parts: list[Estimate]) -> Estimate:
-    """Return the mean of contrasts."""
-    return less(parts, [Estimate(0.0, np.zeros(()))])
+    """Return the mean of estimates, draw by draw."""
+    return difference_of_means(parts, [Estimate(0.0, np.zeros(()))])
 
 
 def summarise(estimate: Estimate, level: float, unit: float = 1.0) -> dict:
-    """Return ``value``, ``low``, ``high``, ``p_value``, ``status`` of a contrast (see `paired`)."""
-    low, high, p = paired(estimate.draws, np.zeros(()), level)
+    """Return ``value``, ``low``, ``high``, ``p_value`` and ``status`` of a contrast.
+
+    The interval and the p-value are those of `medaudit.report.studies.differences.compare_paired`;
+    value and interval are multiplied by `unit`.
+    """
+    low, high, p = compare_paired(estimate.draws, np.zeros(()), level)
     numbers = {"value": estimate.value * unit, "low": low * unit, "high": high * unit}
     return {**numbers, "p_value": p, "status": estimate.status}
 
 
 def shared_groups(quantities: Quantities, runs: list[Run], attribute: str) -> list[str]:
-    """Return the groups that are estimable in all of `runs`, so that gaps are over the same."""
+    """Return the groups that are estimable in all `runs`, so that their gaps are comparable."""
     found = [quantities.groups(run, attribute) for run in runs]
     return [name for name in found[0] if all(name in other for other in found[1:])]

@@ -1,4 +1,4 @@
-"""Differences between two runs over the same patients: paired by their bootstrap draws."""
+"""Paired differences between two runs: both use the same bootstrap draws of patients."""
 
 from collections.abc import Iterator
 from itertools import combinations
@@ -10,24 +10,27 @@ from medaudit.report.studies.evidence import RUN, Evidence, direction, overall
 from medaudit.report.studies.multiple_testing import step_down
 
 MINIMUM_DRAWS = 20
+"""With fewer defined draws there is no interval."""
 
 
-def paired(first: np.ndarray, second: np.ndarray, level: float) -> tuple[float, float, float]:
-    """Return (low, high, p) of the difference `first` - `second`.
+def compare_paired(
+    first: np.ndarray, second: np.ndarray, level: float
+) -> tuple[float, float, float]:
+    """Return (low, high, p-value) of the difference `first` - `second`.
 
     Parameters
     ----------
     first, second : numpy.ndarray
-        Replicates, shape (draws,), of the same patient weights; NaN where undefined.
+        Replicates, shape (draws,), over the same draws of patients; NaN where undefined.
     level : float
-        Of the percentile interval.
+        Level of the percentile interval.
 
     Returns
     -------
     tuple of float
         The p-value is two-sided, 2 min(P(d <= 0), P(d >= 0)) with one added to each count
-        (Davison and Hinkley 1997, section 4.2). All NaN with fewer than `MINIMUM_DRAWS` draws
-        in which both are defined.
+        (Davison and Hinkley 1997, section 4.2). All three are NaN if both are defined in fewer
+        than `MINIMUM_DRAWS` draws.
     """
     difference = first - second
     difference = difference[np.isfinite(difference)]
@@ -39,25 +42,25 @@ def paired(first: np.ndarray, second: np.ndarray, level: float) -> tuple[float, 
     return low, high, min(1.0, 2 * (side + 1) / (len(difference) + 1))
 
 
-def adjusted(values: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """Adjust the tests of several differences at once by `step_down`.
+def adjust_differences(values: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """Return p-values of several differences, adjusted together by `step_down`.
 
-    The statistic is the size of the difference, and of its draws the size of their deviation from
-    it, both over the draws' standard deviation.
+    The statistic is |difference| / standard deviation of its draws. Its null distribution is
+    |draw - difference| / the same standard deviation.
 
     Parameters
     ----------
     values : numpy.ndarray
         Differences, shape (tests,); NaN where there is none.
     draws : numpy.ndarray
-        Their replicates by the same patient weights, shape (tests, draws); NaN where undefined:
-        such a draw says nothing of that difference.
+        Their replicates over the same draws of patients, shape (tests, draws). NaN where
+        undefined: the draw does not count for this difference.
 
     Returns
     -------
     numpy.ndarray
         Shape (tests,), in (0, 1]. NaN where the difference is NaN or has fewer than
-        `MINIMUM_DRAWS` draws. 1 where the draws do not vary.
+        `MINIMUM_DRAWS` draws; 1 where the draws do not vary.
     """
     found = np.full(len(values), np.nan)
     tested = np.isfinite(values) & (np.isfinite(draws).sum(axis=1) >= MINIMUM_DRAWS)
@@ -70,10 +73,10 @@ def adjusted(values: np.ndarray, draws: np.ndarray) -> np.ndarray:
     return found
 
 
-def pairs(runs: pd.DataFrame, best: int | None = None) -> Iterator[tuple[int, int]]:
-    """Give the pairs of rows of `runs`, all of one cohort, that share the method or the model.
+def comparable_pairs(runs: pd.DataFrame, best: int | None = None) -> Iterator[tuple[int, int]]:
+    """Yield the pairs of rows of `runs` that share the method or the model.
 
-    With `best`, a row of `runs`, also every pair that this row is in.
+    Every pair with the row `best` is added. All runs are on one cohort.
     """
     names = list(runs[["model", "method"]].itertuples(index=False, name=None))
     for first, second in combinations(range(len(names)), 2):
@@ -83,10 +86,10 @@ def pairs(runs: pd.DataFrame, best: int | None = None) -> Iterator[tuple[int, in
 
 
 def performance_differences(evidence: Evidence) -> pd.DataFrame:
-    """Differences in each measure's overall value, one row a pair of runs and measure.
+    """Return differences in the overall value of each measure, one row per pair and measure.
 
-    The pairs share the model or the method, or hold the run that is best by that measure.
-    ``p_adjusted`` is over all pairs of one measure on a cohort (`adjusted`).
+    The pairs share the model or the method, or include the run that is best in that measure.
+    ``p_adjusted`` is over all pairs of one measure on a cohort (`adjust_differences`).
     """
     rows = overall(evidence.metrics)
     rows = rows[(rows["attribute"] == "all") & rows["group"].eq("all")]
@@ -98,11 +101,11 @@ def performance_differences(evidence: Evidence) -> pd.DataFrame:
 
 
 def gap_differences(evidence: Evidence) -> pd.DataFrame:
-    """Differences in the largest difference between groups (``max_min``), by attribute.
+    """Return differences in the gap (``max_min``) of each attribute, one row per pair.
 
-    The gap of a draw is the largest less the smallest replicate of the groups that are
-    estimable in both runs, so that a pair is compared over the same groups. ``p_adjusted`` is
-    over all pairs and attributes of one measure on a cohort (`adjusted`).
+    In every draw, the gap is max - min of the replicates of the groups that are estimable in both
+    runs, so both runs are compared over the same groups. ``p_adjusted`` is over all pairs and
+    attributes of one measure on a cohort (`adjust_differences`).
     """
     rows = overall(evidence.metrics)
     rows = rows[(rows["attribute"] != "all") & rows["group"].ne("all")]
@@ -119,11 +122,11 @@ def gap_differences(evidence: Evidence) -> pd.DataFrame:
 
 
 def _family(parts: list[tuple[pd.DataFrame, np.ndarray]]) -> pd.DataFrame:
-    """Join the parts of one family and adjust its p-values; never below the plain ones."""
+    """Join the parts of one family; no adjusted p-value is below the unadjusted one."""
     frame = pd.concat([part for part, _ in parts], ignore_index=True)
     draws = np.concatenate([moved for _, moved in parts])
-    together = adjusted(frame["value"].to_numpy(), draws)
-    return frame.assign(p_adjusted=np.maximum(together, frame["p_value"]))
+    adjusted = adjust_differences(frame["value"].to_numpy(), draws)
+    return frame.assign(p_adjusted=np.maximum(adjusted, frame["p_value"]))
 
 
 def _differences(
@@ -133,12 +136,10 @@ def _differences(
     values = rows["value"].to_numpy(float)
     ranked = direction(rows["measure"].iloc[0]) * values
     best = None if np.isnan(ranked).all() else int(np.nanargmax(ranked))
-    found = [
-        (a, b, values[a] - values[b], *paired(draws[a], draws[b], level))
-        for a, b in pairs(runs, best)
-    ]
-    first, second = ([item[k] for item in found] for k in (0, 1))
-    return _frame(rows, runs, found), draws[first] - draws[second]
+    pairs = list(comparable_pairs(runs, best))
+    found = [(values[a] - values[b], *compare_paired(draws[a], draws[b], level)) for a, b in pairs]
+    first, second = np.array(pairs, dtype=int).reshape(-1, 2).T
+    return _frame(rows, runs, pairs, found), draws[first] - draws[second]
 
 
 def _gap_differences(rows: pd.DataFrame, evidence: Evidence) -> tuple[pd.DataFrame, np.ndarray]:
@@ -150,28 +151,28 @@ def _gap_differences(rows: pd.DataFrame, evidence: Evidence) -> tuple[pd.DataFra
     cells = place.get_indexer(
         [(run.model, run.method, group) for run in runs.itertuples() for group in groups]
     ).reshape(len(runs), len(groups))
-    found, moved = [], []
-    for a, b in pairs(runs):
+    pairs, found, moved = list(comparable_pairs(runs)), [], []
+    for a, b in pairs:
         usable = (cells[a] >= 0) & (cells[b] >= 0)
         usable[usable] = np.isfinite(values[cells[a][usable]] + values[cells[b][usable]])
         if usable.sum() < 2:
-            found.append((a, b, np.nan, np.nan, np.nan, np.nan))
+            found.append((np.nan, np.nan, np.nan, np.nan))
             moved.append(np.full(draws.shape[1], np.nan))
             continue
         left, right = cells[a][usable], cells[b][usable]
         gaps = np.ptp(draws[left], axis=0), np.ptp(draws[right], axis=0)
         value = np.ptp(values[left]) - np.ptp(values[right])
-        found.append((a, b, value, *paired(*gaps, evidence.level)))
+        found.append((value, *compare_paired(*gaps, evidence.level)))
         moved.append(gaps[0] - gaps[1])
-    return _frame(rows, runs, found), np.array(moved).reshape(len(found), draws.shape[1])
+    return _frame(rows, runs, pairs, found), np.array(moved).reshape(len(found), draws.shape[1])
 
 
-def _frame(rows: pd.DataFrame, runs: pd.DataFrame, found: list[tuple]) -> pd.DataFrame:
-    first, second = ([item[k] for item in found] for k in (0, 1))
+def _frame(
+    rows: pd.DataFrame, runs: pd.DataFrame, pairs: list[tuple[int, int]], found: list[tuple]
+) -> pd.DataFrame:
+    first, second = ([pair[k] for pair in pairs] for k in (0, 1))
     same = ("measure", "metric", "task", "attribute", "dialect")
-    numbers = pd.DataFrame(
-        [item[2:] for item in found], columns=["value", "low", "high", "p_value"], dtype=float
-    )
+    numbers = pd.DataFrame(found, columns=["value", "low", "high", "p_value"], dtype=float)
     return numbers.assign(
         cohort=runs["cohort"].iloc[0],
         model=runs["model"].iloc[first].to_numpy(),

@@ -1,51 +1,73 @@
-"""Everything that was measured for one study, merged."""
+"""The merged metrics, gaps and cohort cards of one study: input of all tables and figures."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
 
 from medaudit.config.grids import names_of
 from medaudit.core.audit_tables import is_summary
+from medaudit.core.documents import CohortCard
+from medaudit.core.entry_types import Evaluation, MethodEntry, StudyEntry
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import GAPS, METRICS, read_json, read_table
 from medaudit.metrics.definitions import METRICS as METRIC_DEFINITIONS
 
 RUN = ["cohort", "model", "method"]
+"""Columns that together name a run."""
+
 PLAIN = "medaudit"
+"""The dialect that is not named to a reader."""
+
+
+class _StudySettings(TypedDict):
+    study: str
+    entry: StudyEntry
+    evaluation: Evaluation
+
+
+class CompareSettings(_StudySettings, total=False):
+    """Settings of the stage `compare`: the study, and facts about its methods and models."""
+
+    methods: dict[str, MethodEntry]
+    models: dict[str, dict]
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """The merged tables of one study; rows of `metrics` know where their replicates lie.
+    """The merged tables of one study; each row of `metrics` has the place of its replicates.
 
     Parameters
     ----------
     study : str
         The study's name.
-    entry, evaluation : dict
-        The study's entry and the evaluation settings.
+    entry : StudyEntry
+        The study's entry in the configuration.
+    evaluation : Evaluation
+        The evaluation settings.
     metrics, gaps : pandas.DataFrame
         Rows of `METRICS` and `GAPS` of all runs in the study's order. Both have a column
-        ``measure``: the metric, with its dialect in brackets where that is not `PLAIN`.
-        `metrics` has ``file`` and ``row``, the place of its replicates; `gaps` has them for its
-        permutations, `row` -1 where none are kept (`medaudit.core.audit_tables.is_summary`).
-    cards : dict of str to dict
+        ``measure``: the metric, followed by its dialect in brackets unless that is `PLAIN`.
+        ``file`` and ``row`` locate the bootstrap replicates of a row of `metrics`, and the
+        permutations of a row of `gaps`; there ``row`` is -1 where none are stored
+        (`medaudit.core.audit_tables.is_summary`).
+    cards : dict of str to CohortCard
         Cohort cards by cohort.
     files : list of Path
-        The replicates by ``file``.
+        Files of replicates; ``file`` in `metrics` is an index into this list.
     nulls : list of Path
-        The permutations of gaps by ``file``.
+        Files of permutations; ``file`` in `gaps` is an index into this list.
     """
 
     study: str
-    entry: dict
-    evaluation: dict
+    entry: StudyEntry
+    evaluation: Evaluation
     metrics: pd.DataFrame
     gaps: pd.DataFrame
-    cards: dict[str, dict]
+    cards: dict[str, CohortCard]
     files: list[Path] = field(default_factory=list)
     nulls: list[Path] = field(default_factory=list)
 
@@ -56,27 +78,27 @@ class Evidence:
 
     @property
     def measures(self) -> list[str]:
-        """Measures in the configured order, others after them."""
+        """Measures that were computed: the configured ones in their order, then the others."""
         return ordered(self.metrics["measure"], self.evaluation.get("metrics", []))
 
     @property
     def headline(self) -> str:
-        """Measure that leads the summary: the first configured one that was computed."""
+        """Headline measure: the first configured one that was computed."""
         return self.measures[0]
 
     @property
     def gap(self) -> str:
-        """Kind of gap that leads the summary: ``max_min`` where it was computed."""
+        """Headline kind of gap: ``max_min`` if it was computed, else the first configured one."""
         return ordered(self.gaps["gap"], ["max_min", *self.evaluation.get("gaps", [])])[0]
 
     @property
     def runs(self) -> pd.DataFrame:
-        """One row a (cohort, model, method), in the study's order."""
+        """One row per (cohort, model, method), in the study's order."""
         return self.metrics[RUN].drop_duplicates().reset_index(drop=True)
 
     @property
     def attributes(self) -> list[str]:
-        """Attributes for which gaps exist, single ones before intersections."""
+        """Attributes with gaps, single ones before intersections."""
         found = [name for name in self.gaps["attribute"].unique() if name != "all"]
         return sorted(found, key=lambda name: name.count(" & "))
 
@@ -97,21 +119,23 @@ def _read_rows(files: list[Path], rows: pd.DataFrame) -> np.ndarray:
     return np.stack(list(parts)) if len(rows) else np.empty((0, 0))
 
 
-def gather(settings: dict, metrics: list[Path], gaps: list[Path], cards: list[Path]) -> Evidence:
+def gather(
+    settings: CompareSettings, metrics: list[Path], gaps: list[Path], cards: list[Path]
+) -> Evidence:
     """Read and merge the metrics, gaps and cohort cards of a study.
 
     Raises
     ------
     MedauditError
-        A run stands in two files, has metrics without gaps or the reverse, has no cohort card,
-        or its replicates do not fit its rows.
+        Two files hold the same run, a run has metrics without gaps or the reverse, a cohort has no
+        card, or the replicates do not match the rows.
     """
     entry = settings["entry"]
     found = [_read_metrics(path, number) for number, path in enumerate(metrics)]
     merged = _sorted(pd.concat(found, ignore_index=True), entry)
     found_gaps = [_read_gaps(path, number) for number, path in enumerate(gaps)]
     gap_rows = _sorted(pd.concat(found_gaps, ignore_index=True), entry)
-    by_cohort = {card["name"]: card for card in map(read_json, cards)}
+    by_cohort: dict[str, CohortCard] = {card["name"]: card for card in map(read_json, cards)}
     _check_runs(merged, gap_rows, by_cohort, found)
     return Evidence(
         study=settings["study"],
@@ -126,33 +150,33 @@ def gather(settings: dict, metrics: list[Path], gaps: list[Path], cards: list[Pa
 
 
 def replicates_of(path: Path) -> Path:
-    """Return where the replicates of a metrics table lie: beside it."""
+    """Return the path of the bootstrap replicates of a metrics table, next to it."""
     return path.with_name(path.name.removesuffix(".csv") + ".replicates.npy")
 
 
 def null_of(path: Path) -> Path:
-    """Return where the permutations of a table of gaps lie: beside it."""
+    """Return the path of the permutations of a table of gaps, next to it."""
     return path.with_name(path.name.removesuffix(".csv") + ".null.npy")
 
 
-def ordered(values: Iterable[str], wanted: Iterable[str] = ()) -> list[str]:
-    """Return the distinct `values`: first those `wanted`, in that order, then the others."""
+def ordered(values: Iterable[str], first: Iterable[str] = ()) -> list[str]:
+    """Return the distinct `values`: those in `first` in its order, then the others."""
     present = list(dict.fromkeys(values))
-    first = [value for value in wanted if value in present]
+    first = [value for value in first if value in present]
     return [*first, *(value for value in present if value not in first)]
 
 
 def direction(measure: str) -> int:
-    """Return 1 where more of a measure is better, -1 where less is."""
+    """Return 1 if higher values of a measure are better, -1 if lower ones are."""
     metric = METRIC_DEFINITIONS.get(measure.partition(" (")[0])
     return -1 if metric is not None and metric.target == 0 else 1
 
 
 def overall(rows: pd.DataFrame) -> pd.DataFrame:
-    """Keep the mean over seeds, and of each cohort and measure the task that sums it up.
+    """Return the summary rows: the mean over seeds, and one task per cohort and measure.
 
-    That is ``all`` (the decision as a whole), else ``mean`` (the mean over tasks), else the only
-    task there is.
+    That task is ``all`` (one decision over all classes), else ``mean`` (the mean over tasks),
+    else the only task. A measure with several single tasks and no summary is left out.
     """
     rows = rows[rows["seed"] == "mean"]
     rank = rows["task"].map({"all": 0, "mean": 1}).fillna(2)
@@ -178,17 +202,17 @@ def _read_gaps(path: Path, number: int) -> pd.DataFrame:
 
 def _check_rows(array: Path, path: Path, rows: int, stage: str) -> None:
     if not array.is_file():
-        raise MedauditError(f"beside {path} there is no {array.name}: run {stage} again")
+        raise MedauditError(f"{array.name} is missing next to {path}: run {stage} again")
     shape = np.load(array, mmap_mode="r", allow_pickle=False).shape
     if len(shape) != 2 or shape[0] != rows:
         raise MedauditError(
-            f"{array} has shape {shape} and {path} {rows} such rows: row i of one must belong to "
-            f"row i of the other; run {stage} again for this run"
+            f"{array} has shape {shape}, but {path} has {rows} rows with such values; row i of one "
+            f"must belong to row i of the other: run {stage} again for this run"
         )
 
 
-def _sorted(frame: pd.DataFrame, entry: dict) -> pd.DataFrame:
-    """Order rows by the study's cohorts, models and methods; inside a run order stays."""
+def _sorted(frame: pd.DataFrame, entry: StudyEntry) -> pd.DataFrame:
+    """Sort rows by the study's cohorts, models and methods; the order within a run stays."""
     ranks = {
         column: frame[column].map(
             {v: i for i, v in enumerate(ordered(frame[column], names_of(entry, f"{column}s")))}
@@ -202,7 +226,10 @@ def _sorted(frame: pd.DataFrame, entry: dict) -> pd.DataFrame:
 
 
 def _check_runs(
-    metrics: pd.DataFrame, gaps: pd.DataFrame, cards: dict, files: list[pd.DataFrame]
+    metrics: pd.DataFrame,
+    gaps: pd.DataFrame,
+    cards: dict[str, CohortCard],
+    files: list[pd.DataFrame],
 ) -> None:
     runs = [set(frame[RUN].itertuples(index=False, name=None)) for frame in (metrics, gaps)]
     if runs[0] != runs[1]:
@@ -212,6 +239,9 @@ def _check_runs(
         )
     each = [set(frame[RUN].itertuples(index=False, name=None)) for frame in files]
     if sum(map(len, each)) != len(runs[0]):
-        raise MedauditError(f"a run stands in two metrics files; the runs are {sorted(runs[0])}")
+        raise MedauditError(
+            f"two metrics files hold the same run; the runs are {sorted(runs[0])}: "
+            "pass one --metrics file per run"
+        )
     if lacking := set(metrics["cohort"]) - set(cards):
-        raise MedauditError(f"no card of the cohorts {sorted(lacking)} was given: pass --cards")
+        raise MedauditError(f"the cards of cohorts {sorted(lacking)} are missing: pass --cards")

@@ -1,4 +1,4 @@
-"""What only some studies have: scores in dialects, parts of gaps, probes, how runs were chosen."""
+"""Results of optional stages, and facts about models and methods, for requested outputs."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,41 +9,45 @@ import pandas as pd
 
 from medaudit.config.grids import names_of
 from medaudit.core.audit_tables import DIALECTS, PARTS, PROBES, SEARCH
+from medaudit.core.documents import PredictionsFooter
+from medaudit.core.entry_types import MethodEntry, StudyEntry
 from medaudit.core.errors import MedauditError
-from medaudit.core.table_io import read_json, read_metadata, read_table
-from medaudit.report.studies.evidence import RUN, ordered, replicates_of
+from medaudit.core.table_io import Table, read_json, read_metadata, read_table
+from medaudit.report.studies.evidence import RUN, CompareSettings, ordered, replicates_of
 
 
 @dataclass(frozen=True)
 class Extras:
-    """What the tables and figures that a study asks for are made of, beside `Evidence`.
+    """Inputs of requested tables and figures, in addition to `Evidence`.
 
     Parameters
     ----------
-    methods : dict of str to dict
-        ``kind``, and where it has them ``head``, ``tune``, ``lora``, ``format``, of each method.
+    methods : dict of str to MethodEntry
+        Of each method ``kind`` and, if it has them, ``head``, ``tune``, ``lora``, ``format``.
     level : float
         Level of the intervals, e.g. 0.95.
     dialects : pandas.DataFrame
-        Rows of `DIALECTS` with ``file`` and ``row``, the place of their replicates.
+        Rows of `DIALECTS`; ``file`` and ``row`` locate their replicates.
     parts, probes : pandas.DataFrame
         Rows of `PARTS` and `PROBES`.
-    footers : list of dict
-        Those of the runs' predictions.
+    footers : list of PredictionsFooter
+        Footers of the runs' predictions.
     files : list of Path
-        The dialects' replicates by ``file``.
+        Files of replicates; ``file`` in `dialects` is an index into this list.
     models : dict of str to dict
-        What is known of each model and of the ensembles' members (`medaudit.config.model_facts.model_facts`).
+        Facts about each model and each member of an ensemble
+        (`medaudit.config.model_facts.model_facts`).
     searches : list of dict
-        What `medaudit.search.best_trial` wrote of each search; ``table`` is its trials (`SEARCH`).
+        Results of `medaudit.search.best_trial`, one per search; ``table`` has the trials
+        (`SEARCH`).
     """
 
-    methods: dict[str, dict]
+    methods: dict[str, MethodEntry]
     level: float
     dialects: pd.DataFrame
     parts: pd.DataFrame
     probes: pd.DataFrame
-    footers: list[dict]
+    footers: list[PredictionsFooter]
     files: list[Path] = field(default_factory=list)
     models: dict[str, dict] = field(default_factory=dict)
     searches: list[dict] = field(default_factory=list)
@@ -54,24 +58,24 @@ class Extras:
         return np.asarray(array[row["row"]], dtype=float)
 
     def kind(self, method: str) -> str:
-        """Return the kind of a method, e.g. ``zero_shot``; empty where it is not known."""
+        """Return the kind of a method, e.g. ``zero_shot``; an empty text if it is unknown."""
         return self.methods.get(method, {}).get("kind", "")
 
 
 def gather_extras(
-    settings: dict,
-    dialects: list[Path],
-    parts: list[Path],
-    probes: list[Path],
-    predictions: list[Path],
+    settings: CompareSettings,
+    dialects: Iterable[Path],
+    parts: Iterable[Path],
+    probes: Iterable[Path],
+    predictions: Iterable[Path],
     searches: Iterable[Path] = (),
 ) -> Extras:
-    """Read what a study has beside its metrics and gaps, in the study's order.
+    """Return the results of optional stages, sorted in the study's order.
 
     Raises
     ------
     MedauditError
-        Replicates of a dialects table do not fit its rows.
+        The replicates of a table of dialects do not match its rows.
     """
     entry = settings["entry"]
     return Extras(
@@ -92,13 +96,13 @@ def _read_dialects(number: int, path: Path) -> pd.DataFrame:
     shape = np.load(replicates_of(path), mmap_mode="r", allow_pickle=False).shape
     if len(shape) != 2 or shape[0] != len(frame):
         raise MedauditError(
-            f"{replicates_of(path)} has shape {shape} and {path} {len(frame)} rows: row i of one "
-            "must belong to row i of the other; run dialects again for this run"
+            f"{replicates_of(path)} has shape {shape}, but {path} has {len(frame)} rows; row i of "
+            "one must belong to row i of the other: run dialects again for this run"
         )
     return frame.assign(file=number, row=np.arange(len(frame)))
 
 
-def _read(found: list[pd.DataFrame], table, entry: dict) -> pd.DataFrame:
+def _read(found: list[pd.DataFrame], table: Table, entry: StudyEntry) -> pd.DataFrame:
     if not found:
         return pd.DataFrame(columns=list(table.columns))
     frame = pd.concat(found, ignore_index=True)
@@ -107,7 +111,7 @@ def _read(found: list[pd.DataFrame], table, entry: dict) -> pd.DataFrame:
     return frame.loc[order.sort_values(axes, kind="stable").index].reset_index(drop=True)
 
 
-def _ranks(values: pd.Series, entry: dict) -> dict[str, int]:
+def _ranks(values: pd.Series, entry: StudyEntry) -> dict[str, int]:
     return {name: k for k, name in enumerate(ordered(values, names_of(entry, f"{values.name}s")))}
 
 
@@ -115,8 +119,8 @@ def _read_search(path: Path) -> dict:
     return {**read_json(path), "table": read_table(path.with_suffix(".csv"), SEARCH)}
 
 
-def _sorted(found: list[dict], entry: dict) -> list[dict]:
-    """Put footers or searches into the study's order."""
+def _sorted(found: list, entry: StudyEntry) -> list:
+    """Return footers or searches in the study's order."""
     ranks = [_ranks(pd.Series([f[axis] for f in found], name=axis), entry) for axis in RUN]
     return sorted(
         found, key=lambda f: [rank[f[axis]] for rank, axis in zip(ranks, RUN, strict=True)]

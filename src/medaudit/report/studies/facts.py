@@ -1,4 +1,4 @@
-"""The facts of a study: one tidy table of estimates with intervals, references and p-values."""
+"""The facts of a study: one tidy table of estimates with intervals, null values and p-values."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,7 @@ import pandas as pd
 from medaudit.core.audit_tables import COMPARISON
 from medaudit.metrics.gaps import GAPS, OTHERS, parse_gap
 from medaudit.report.studies.differences import gap_differences, performance_differences
-from medaudit.report.studies.evidence import RUN, Evidence, overall
+from medaudit.report.studies.evidence import RUN, Evidence, direction, overall
 from medaudit.report.studies.multiple_testing import step_down
 
 FAMILIES = {
@@ -14,15 +14,16 @@ FAMILIES = {
     "performance_difference": ["kind", "cohort", "measure"],
     "gap_difference": ["kind", "cohort", "measure"],
 }
+"""Kind of fact to the columns that name its family of tests."""
 
 
 def gather_facts(evidence: Evidence) -> pd.DataFrame:
     """Return the `COMPARISON` rows of a study, with a further column ``measure``.
 
-    Kinds: ``performance`` (overall value of a run), ``gap`` (with null reference),
-    ``performance_difference`` and ``gap_difference`` (paired). P-values are adjusted within
-    their family (`FAMILIES`), all that was tested of one kind, measure and definition on one
-    cohort of the study, by `medaudit.report.studies.multiple_testing.step_down`.
+    Kinds: ``performance`` (overall value of a run), ``gap`` (with the gap of a fair model),
+    ``performance_difference`` and ``gap_difference`` (paired). P-values are adjusted by
+    `medaudit.report.studies.multiple_testing.step_down` within their family (`FAMILIES`): all
+    tests of one kind, measure and definition on one cohort of the study.
     """
     parts = [performance(evidence), gaps(evidence)]
     parts += [performance_differences(evidence), gap_differences(evidence)]
@@ -36,7 +37,7 @@ def gather_facts(evidence: Evidence) -> pd.DataFrame:
 
 
 def performance(evidence: Evidence) -> pd.DataFrame:
-    """Overall value of each run and measure, with its standard deviation over seeds."""
+    """Return the overall value of each run and measure, with its standard deviation over seeds."""
     rows = overall(evidence.metrics)
     rows = rows[(rows["attribute"] == "all") & rows["group"].eq("all")]
     key = [*RUN, "task", "measure"]
@@ -51,7 +52,7 @@ def performance(evidence: Evidence) -> pd.DataFrame:
 
 
 def gaps(evidence: Evidence) -> pd.DataFrame:
-    """Gaps of the task that sums up each measure, and their mean over tasks where given."""
+    """Return the gaps of the summary task of each measure, and of the mean of gaps over tasks."""
     rows = evidence.gaps
     means = rows[(rows["task"] == "mean_of_gaps") & rows["seed"].eq("mean")]
     found = pd.concat([overall(rows), means], ignore_index=True).assign(
@@ -63,8 +64,27 @@ def gaps(evidence: Evidence) -> pd.DataFrame:
     return found
 
 
+def headline_gaps(facts: pd.DataFrame, headline: str, gap: str) -> pd.DataFrame:
+    """Return the gaps that summarise runs: kind `gap` of the measure `headline`.
+
+    Gaps of means over tasks, not the means of the tasks' gaps.
+    """
+    kept = facts["kind"].eq("gap") & facts["measure"].eq(headline) & facts["gap"].eq(gap)
+    return facts[kept & facts["task"].ne("mean_of_gaps")]
+
+
+def best_run(facts: pd.DataFrame, headline: str, cohort: str) -> pd.Series | None:
+    """Return the performance of the best run on a cohort; None if no run is estimable."""
+    rows = facts[facts["kind"].eq("performance") & facts["measure"].eq(headline)]
+    known = rows[rows["cohort"].eq(cohort) & rows["value"].notna()]
+    if known.empty:
+        return None
+    order = known["value"] * direction(headline)
+    return known.loc[order.sort_values(ascending=False, kind="stable").index[0]]
+
+
 def name_families(facts: pd.DataFrame) -> pd.DataFrame:
-    """Fill ``family`` and ``family_size`` (the number of p-values in it)."""
+    """Fill in ``family`` and ``family_size`` (the number of p-values in the family)."""
     facts = facts.assign(family=None, family_size=pd.NA)
     facts["family"] = facts["family"].astype(object)
     for kind, columns in FAMILIES.items():
@@ -76,11 +96,12 @@ def name_families(facts: pd.DataFrame) -> pd.DataFrame:
 
 
 def adjust_gaps(rows: pd.DataFrame, null: np.ndarray) -> np.ndarray:
-    """Adjust the p-values of gaps over all rows, by their permutations; never below the plain ones.
+    """Return the p-values of gaps adjusted over all rows by their permutations.
 
-    The statistic is the distance of the gap, toward unfairness, from the mean of its permutations
-    over their standard deviation. All runs on a cohort permute alike, attributes apart from each
-    other: taking those as independent errs to the safe side where they hang together.
+    The statistic is (gap - mean of its permutations) / their standard deviation, signed so that
+    larger is less fair. All runs on a cohort share the permutations of an attribute; different
+    attributes are permuted independently, which is conservative where they are correlated. No
+    adjusted p-value is below the unadjusted one.
 
     Parameters
     ----------
@@ -104,6 +125,6 @@ def adjust_gaps(rows: pd.DataFrame, null: np.ndarray) -> np.ndarray:
         statistics, drawn = np.abs(statistics), np.abs(drawn)
     elif GAPS[gap].fairer_when_large:
         statistics, drawn = -statistics, -drawn
-    slack = 1e-6 / spread  # permuted values are float32: what is closer than this is a tie
+    slack = 1e-6 / spread  # permutations are stored as float32: closer values are ties
     together = step_down(statistics - slack, drawn)
     return np.maximum(together, rows["p_value"].to_numpy(float))

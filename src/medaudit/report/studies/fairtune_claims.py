@@ -1,4 +1,4 @@
-"""Is what a search finds better on test: FairTune less every other method, over the same patients."""
+"""The value of a search on test: FairTune minus every other method, over the same patients."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,7 @@ from medaudit.report.studies.contrasts import (
     Estimate,
     Quantities,
     Run,
-    less,
+    difference_of_means,
     shared_groups,
     summarise,
 )
@@ -21,32 +21,35 @@ from medaudit.report.studies.fairtune_comparisons import (
     Comparison,
     comparisons,
 )
-from medaudit.report.studies.fairtune_outcomes import POINTS, pool
-from medaudit.report.studies.how_fair_claims import judge
-from medaudit.report.studies.multiple_testing import holm
+from medaudit.report.studies.fairtune_outcomes import POINTS, mean_over_cohorts
+from medaudit.report.studies.multiple_testing import adjust_families
+from medaudit.report.verdicts import judge_difference
 
 MIN, GAP, AUC = "worst group's AUC", "gap in AUC", "AUC"
 SIGNS = {MIN: 1, GAP: -1, AUC: 1}
-"""Quantities, and which way is better."""
+"""Quantity to 1 if higher is better, -1 if lower is."""
 
-COLUMNS = ("comparison", "cohort", "family", "quantity", "attribute", "first", "second", "against")
-COLUMNS += ("n_cohorts", "n_datasets", "value", "low", "high", "status", "p_value", "p_adjusted")
-COLUMNS += ("family_size", "verdict")
+COLUMNS = [
+    *("comparison", "cohort", "family", "quantity", "attribute", "first", "second", "against"),
+    *("n_cohorts", "n_datasets", "value", "low", "high", "status", "p_value", "p_adjusted"),
+    *("family_size", "verdict"),
+]
 ALL = "all"
-"""In place of a cohort: the mean over all."""
+"""Replaces the cohort's name in rows of the mean over all cohorts."""
 
 
 def find_search_claims(evidence: Evidence, extras: Extras) -> pd.DataFrame:
-    """Return what was searched less every other method, by quantity.
+    """Return the searched method minus every other method, by quantity.
 
     Returns
     -------
     pandas.DataFrame
-        `COLUMNS`: the difference in percentage points on test, first over all cohorts where both
-        ran (``cohort`` is `ALL`, see `medaudit.report.studies.fairtune_outcomes.pool`), then by cohort; ``against``
-        is the other's arm. ``p_adjusted`` by Holm over the ``family``: of one comparison and
-        quantity the means over cohorts against all other methods, or all cohorts of one pair of
-        methods. ``verdict`` as in `medaudit.report.studies.how_fair_claims`.
+        `COLUMNS`: the difference on test in percentage points, first the mean over all cohorts on
+        which both ran (``cohort`` is `ALL`, see
+        `medaudit.report.studies.fairtune_outcomes.mean_over_cohorts`), then by cohort; ``against``
+        is the arm of the other method; ``p_adjusted`` by Holm over the ``family``, which is, of one
+        comparison and quantity, either the means against all other methods or all cohorts of one
+        pair of methods; ``verdict`` (`medaudit.report.verdicts.judge_difference`).
     """
     rows = []
     if "auc" in evidence.measures:
@@ -55,24 +58,21 @@ def find_search_claims(evidence: Evidence, extras: Extras) -> pd.DataFrame:
         for part in comparisons(evidence, extras):
             for label in part.runs.loc[part.runs["arm"] == FAIRTUNE, "label"].unique():
                 rows += _against_all(part, label, quantities, seen)
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    frame["p_adjusted"] = frame["p_adjusted"].astype(float)
-    for _, part in frame[frame["p_value"].notna()].groupby("family"):
-        frame.loc[part.index, "p_adjusted"] = holm(part["p_value"].to_numpy(float))
-        frame.loc[part.index, "family_size"] = len(part)
-    verdicts = [judge(row, 1 - evidence.level) for row in frame.to_dict("records")]
-    return frame.assign(verdict=verdicts, family_size=frame["family_size"].astype("Int64"))
+    frame = adjust_families(pd.DataFrame(rows, columns=COLUMNS), ["family"])
+    alpha = 1 - evidence.level
+    return frame.assign(verdict=[judge_difference(row, alpha) for row in frame.to_dict("records")])
 
 
 def difference(
     quantities: Quantities, attribute: str, quantity: str, first: Run, second: Run
 ) -> Estimate:
-    """Return `first` less `second` in a quantity over the groups that are estimable in both."""
+    """Return `first` - `second` in a quantity, over the groups that are estimable in both."""
     if quantity == AUC:
-        return less([quantities.value(first)], [quantities.value(second)])
+        return difference_of_means([quantities.value(first)], [quantities.value(second)])
     groups = shared_groups(quantities, [first, second], attribute)
     measure = {MIN: _worst, GAP: Quantities.gap}[quantity]
-    return less(*([measure(quantities, run, attribute, groups)] for run in (first, second)))
+    sides = [[measure(quantities, run, attribute, groups)] for run in (first, second)]
+    return difference_of_means(sides[0], sides[1])
 
 
 def _worst(quantities: Quantities, run: Run, attribute: str, groups: list[str]) -> Estimate:
@@ -86,7 +86,7 @@ def _worst(quantities: Quantities, run: Run, attribute: str, groups: list[str]) 
 def _against_all(
     part: Comparison, label: str, quantities: Quantities, seen: set[tuple]
 ) -> list[dict]:
-    """Return the rows of one searched method; of several models, against the same model alone.
+    """Return the rows of one searched method against the others on the same model, or from scratch.
 
     Pairs of methods that an earlier comparison has (`seen`) are not repeated.
     """
@@ -113,26 +113,32 @@ def _against_all(
     return rows
 
 
-def _rows(head: dict, own, other, cohorts: list[str], quantities: Quantities) -> list[dict]:
+def _rows(
+    head: dict,
+    own: pd.DataFrame,
+    other: pd.DataFrame,
+    cohorts: list[str],
+    quantities: Quantities,
+) -> list[dict]:
     pooled, single = [], []
-    pair = f"{head['first']} less {head['second']}"
+    pair = f"{head['first']} minus {head['second']}"
     for quantity in SIGNS:
         where = f"{head['comparison']}, {quantity}"
         parts = []
         for cohort in cohorts:
             attribute = own.loc[cohort, "attribute"]
-            ends = [_run(cohort, side) for side in (own, other)]
-            found = difference(quantities, attribute, quantity, *ends)
+            runs = (_run(cohort, own), _run(cohort, other))
+            found = difference(quantities, attribute, quantity, *runs)
             parts.append((own.loc[cohort, "dataset"], found))
             row = {**head, "cohort": cohort, "quantity": quantity, "attribute": attribute}
             row |= {"family": f"single cohorts: {pair}, {where}", "n_cohorts": 1, "n_datasets": 1}
             single.append(row | summarise(found, quantities.level, POINTS))
-        known = [pair for pair in parts if pair[1].status == "ok"]
+        known = [part for part in parts if part[1].status == "ok"]
         row = {**head, "cohort": ALL, "quantity": quantity, "attribute": ALL}
         row["family"] = f"means over cohorts: {head['first']}, {where}"
         row |= {"n_cohorts": len(known), "n_datasets": len({name for name, _ in known})}
         if cohorts:
-            pooled.append(row | summarise(pool(known), quantities.level, POINTS))
+            pooled.append(row | summarise(mean_over_cohorts(known), quantities.level, POINTS))
     return pooled + single
 
 

@@ -1,7 +1,7 @@
-"""What a study of searches compares: what each run trained, on which dataset and attribute.
+"""The comparisons of a study of searches: sets of runs, each with its arm, dataset and attribute.
 
-A cohort is one dataset with one attribute, as in FairTune (Dutt et al. 2024); a comparison is a set
-of runs that stand in one of its tables.
+A cohort is one dataset with one attribute, as in FairTune (Dutt et al. 2024); a comparison is the
+set of runs in one of its tables.
 """
 
 from collections.abc import Iterator
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from medaudit.core.documents import CohortCard
+from medaudit.core.entry_types import MethodEntry
 from medaudit.report.studies import how_fair_models
 from medaudit.report.studies.evidence import RUN, Evidence
 from medaudit.report.studies.extras import Extras
@@ -19,7 +21,7 @@ BITS = {
     "attention12": "fairtune_12_attention",
     "layernorm12": "fairtune_12_layernorm",
 }
-"""Spaces of bits, and what their search for the worst group's AUC is called."""
+"""Search space of bits to the arm that searches it for the worst group's AUC."""
 
 FULL, FAIRTUNE, RANDOM, SCRATCH, OVERALL = (
     *("full", "fairtune", "random_masks"),
@@ -27,7 +29,7 @@ FULL, FAIRTUNE, RANDOM, SCRATCH, OVERALL = (
 )
 WORST_GROUP = "auc_min"
 PRETRAINING = {"supervised": "supervised", "masked": "mae", "none": "none"}
-"""Objectives of pretraining, and what they are called in the transcript of the paper."""
+"""Pretraining objective to its name in the transcript of the paper."""
 
 RESULTS, MASKED = "results", "masked_pretraining"
 OVERLAPPING, ABLATION = "overlapping", "ablation"
@@ -41,15 +43,15 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs that stand in one table.
+    """The runs of one table.
 
     Parameters
     ----------
     name : str
         One of `TITLES`.
     runs : pandas.DataFrame
-        `RUN`, ``dataset``, ``attribute``, ``arm`` (`arm_of`), ``label`` (for a reader; one for
-        each model and method) and ``pretraining``, in the study's order.
+        `RUN`, ``dataset``, ``attribute``, ``arm`` (`arm_of`), ``label`` (for a reader; one per
+        model and method) and ``pretraining``, in the study's order.
     """
 
     name: str
@@ -57,24 +59,24 @@ class Comparison:
 
     @property
     def labels(self) -> list[str]:
-        """What is compared, in the study's order."""
+        """The labels that are compared, in the study's order."""
         return list(self.runs["label"].unique())
 
     @property
-    def everywhere(self) -> pd.DataFrame:
-        """The runs of what ran on every cohort: what averages and ranks are of."""
+    def on_all_cohorts(self) -> pd.DataFrame:
+        """The runs of labels that ran on every cohort: the basis of averages and ranks."""
         cohorts = self.runs.groupby("label")["cohort"].transform("nunique")
         return self.runs[cohorts == self.runs["cohort"].nunique()]
 
 
 def comparisons(evidence: Evidence, extras: Extras) -> Iterator[Comparison]:
-    """Give the comparisons that a study's runs make up.
+    """Yield the comparisons that a study's runs allow; each has at least two labels.
 
-    ``results`` is the main model (`main_model`) with every method, and training from scratch; of
-    several searches for bits only FairTune's own and the random one. ``masked_pretraining`` are other
-    models pretrained by masking; ``overlapping`` the cohorts whose attribute is an intersection;
-    ``ablation`` the main model's searches for bits beside full fine-tuning, where there are several.
-    Fewer than two methods are no comparison.
+    ``results``: the main model (`main_model`) with every method, and training from scratch; of
+    several searches for bits, only FairTune's own and the random one. ``masked_pretraining``: other
+    models pretrained by masking. ``overlapping``: cohorts whose attribute is an intersection.
+    ``ablation``: the main model's searches for bits and full fine-tuning, on cohorts with several
+    searches.
     """
     runs = searched_runs(evidence, extras)
     if runs.empty:
@@ -100,7 +102,7 @@ def comparisons(evidence: Evidence, extras: Extras) -> Iterator[Comparison]:
 
 
 def searched_runs(evidence: Evidence, extras: Extras) -> pd.DataFrame:
-    """Return the study's runs of kind search as `Comparison` has them, without ``label``."""
+    """Return the study's runs of kind search, with the columns of `Comparison` but ``label``."""
     runs = evidence.runs
     runs = runs[[extras.kind(name) == "search" for name in runs["method"]]].copy()
     cards = [evidence.cards[name] for name in runs["cohort"]]
@@ -114,19 +116,20 @@ def searched_runs(evidence: Evidence, extras: Extras) -> pd.DataFrame:
     return runs.reset_index(drop=True)
 
 
-def attribute_of(card: dict) -> str:
-    """Return the attribute that a cohort is about: the first of its card."""
+def attribute_of(card: CohortCard) -> str:
+    """Return the attribute that a cohort is about: the first one of its card."""
     first = card["attributes"][0]
     return first if isinstance(first, str) else " & ".join(first)
 
 
-def arm_of(entry: dict) -> str:
-    """Return what a method of kind search trains, whatever it is called here.
+def arm_of(entry: MethodEntry) -> str:
+    """Return the arm of a method of kind search: what it trains, whatever its name here.
 
-    A named mask (``full``), a training (``fairprune``), one of `BITS` for the worst group's AUC,
-    ``fairtune_36_overall`` for that of everybody, ``random_masks``; else its space and objective.
+    A named mask (``full``), a training algorithm (``fairprune``), one of `BITS` if it searches for
+    the worst group's AUC, ``fairtune_36_overall`` if for the AUC of all patients, or
+    ``random_masks``; else the space and the objective.
     """
-    space, metric = entry.get("space"), entry.get("objective", {}).get("metric", WORST_GROUP)
+    space, metric = entry["space"], entry.get("objective", {}).get("metric", WORST_GROUP)
     training = entry.get("training", "erm")
     if training != "erm":
         return training
@@ -140,9 +143,9 @@ def arm_of(entry: dict) -> str:
 
 
 def main_model(evidence: Evidence, extras: Extras) -> str | None:
-    """Return the first of the study's own models that is pretrained, else the first."""
-    there = set(evidence.runs["model"])
-    models = [name for name in evidence.entry.get("models", []) if name in there]
+    """Return the first pretrained model of the study's main grid, else its first model."""
+    present = set(evidence.runs["model"])
+    models = [name for name in evidence.entry.get("models", []) if name in present]
     known = [name for name in models if how_fair_models.objective(extras, name) != "none"]
     return next(iter([*known, *models]), None)
 

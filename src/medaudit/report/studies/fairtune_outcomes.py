@@ -1,4 +1,4 @@
-"""How well and how fair the runs of a study of searches are on test, by run and over datasets."""
+"""Performance and fairness of searched runs on test, by run and as means over cohorts."""
 
 from dataclasses import dataclass
 
@@ -22,11 +22,11 @@ class Quantity:
     Parameters
     ----------
     key, label : str
-        Column, and its heading.
+        Column and its heading.
     measure : str
-        In the dialect FairTune; ``AUC`` is that of all test images.
+        Name in the dialect FairTune; ``AUC`` is that of all test images.
     sign : int
-        1 where more is better, -1 where less is.
+        1 if higher is better, -1 if lower is.
     """
 
     key: str
@@ -47,19 +47,19 @@ BY_KEY = {quantity.key: quantity for quantity in QUANTITIES}
 
 @dataclass(frozen=True)
 class Outcome(Estimate):
-    """An estimate with its interval; shares, not percentage points."""
+    """An estimate with its interval; a fraction, not percentage points."""
 
     low: float = np.nan
     high: float = np.nan
 
 
 class Outcomes:
-    """The quantities of a study's runs by run, mean over seeds.
+    """The quantities of a study by run and attribute, means over seeds.
 
     Parameters
     ----------
     evidence, extras : Evidence, Extras
-        Of the study.
+        The study's data.
     """
 
     def __init__(self, evidence: Evidence, extras: Extras) -> None:
@@ -78,51 +78,57 @@ class Outcomes:
             key = (*(row[name] for name in RUN), row["attribute"], row["measure"])
             self._found[key] = _outcome(row, extras.replicates(row))
 
-    def of(self, run: Run, attribute: str, quantity: Quantity) -> Outcome:
-        """Return a quantity of a run; status ``missing`` where it was not computed."""
+    def get(self, run: Run, attribute: str, quantity: Quantity) -> Outcome:
+        """Return a quantity of a run; with status ``missing`` if it was not computed."""
         over = "all" if quantity.measure == "AUC" else attribute
         absent = Outcome(np.nan, np.array([np.nan]), "missing")
         return self._found.get((*run, over, quantity.measure), absent)
 
     def table(self, runs: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
         """Return the values of `runs` as cohorts x labels; NaN where there is none."""
-        values = [self.of(*row, quantity).value for row in places(runs)]
+        values = [self.get(*key, quantity).value for key in run_keys(runs)]
         wide = runs.assign(value=values).pivot(index="cohort", columns="label", values="value")
         return wide.loc[runs["cohort"].unique(), runs["label"].unique()]
 
     def mean(self, runs: pd.DataFrame, quantity: Quantity) -> Outcome:
-        """Return the mean of a quantity over the cohorts of `runs`, all of one label."""
-        parts = [self.of(*row, quantity) for row in places(runs)]
-        pooled = pool(list(zip(runs["dataset"], parts, strict=True)))
+        """Return the mean of a quantity over the cohorts of `runs`, which have one label."""
+        parts = [self.get(*key, quantity) for key in run_keys(runs)]
+        pooled = mean_over_cohorts(list(zip(runs["dataset"], parts, strict=True)))
         if pooled.status != "ok":
             return Outcome(pooled.value, pooled.draws, pooled.status)
         ends = interval(quantity, pooled, self.level)
         return Outcome(pooled.value, pooled.draws, "ok", *ends)
 
 
-def places(runs: pd.DataFrame) -> list[tuple[Run, str]]:
+def run_keys(runs: pd.DataFrame) -> list[tuple[Run, str]]:
     """Return (run, attribute) of each row."""
-    return [(tuple(row[name] for name in RUN), row["attribute"]) for row in runs.to_dict("records")]
+    return [
+        ((row["cohort"], row["model"], row["method"]), row["attribute"])
+        for row in runs.to_dict("records")
+    ]
 
 
 def interval(quantity: Quantity, estimate: Estimate, level: float) -> tuple[float, float]:
-    """Return the interval of a quantity: that of its dialect (`medaudit.audit.dialects.dialect_rows`)."""
+    """Return the interval of a quantity, as its dialect defines it (`medaudit.audit.dialects`)."""
     drawn = estimate.draws[None]
     if quantity.measure == "AUC":
-        return tuple(float(end[0]) for end in percentile_interval(drawn, level))
-    turned = quantity.sign > 0
-    away, moved = (1 - estimate.value, 1 - drawn) if turned else (estimate.value, drawn)
-    low, high = (float(end[0]) for end in inflated_interval(away, moved, level))
-    return (1 - min(high, 1.0), 1 - low) if turned else (low, min(high, 1.0))
+        low, high = percentile_interval(drawn, level)
+        return float(low[0]), float(high[0])
+    # Noise alone makes gaps larger and worst groups worse: the interval is widened to the fair
+    # end, at 0. For a worst group's AUC the fair end is 1, so distance from 1 is used instead.
+    from_one = quantity.sign > 0
+    value, moved = (1 - estimate.value, 1 - drawn) if from_one else (estimate.value, drawn)
+    low, high = inflated_interval(np.array([value]), moved, level)
+    ends = float(low[0]), min(float(high[0]), 1.0)
+    return (1 - ends[1], 1 - ends[0]) if from_one else ends
 
 
-def pool(parts: list[tuple[str, Estimate]]) -> Estimate:
-    """Return the mean over cohorts, each given with its dataset.
+def mean_over_cohorts(parts: list[tuple[str, Estimate]]) -> Estimate:
+    """Return the mean over cohorts, given as (dataset, estimate); undefined if any part is.
 
-    Cohorts of one dataset share patients, by how much is not known here: their draws are put
-    together in rising order, as if they depended on each other wholly, which gives the widest
-    interval. Datasets are independent: their draws are put together at random (seeded). Undefined
-    where any part is.
+    Cohorts of one dataset share patients, to an unknown extent: their draws are added in sorted
+    order, as if perfectly dependent, which gives the widest interval. Datasets are independent:
+    their draws are added in random order (seeded).
     """
     status = next((part.status for _, part in parts if part.status != "ok"), "ok")
     if status != "ok" or not parts:
@@ -130,7 +136,9 @@ def pool(parts: list[tuple[str, Estimate]]) -> Estimate:
     size = min(len(part.draws) for _, part in parts)
     total = np.zeros(size)
     for dataset in dict.fromkeys(name for name, _ in parts):
-        own = sum(np.sort(part.draws[:size]) for name, part in parts if name == dataset)
+        own = np.sum(
+            [np.sort(part.draws[:size]) for name, part in parts if name == dataset], axis=0
+        )
         total += generator("pooled", dataset).permutation(own)
     return Estimate(float(np.mean([part.value for _, part in parts])), total / len(parts))
 

@@ -1,4 +1,4 @@
-"""Groups against the average of all: AUC of a group less that of everybody, over the same draws."""
+"""Each group against the average: its AUC minus the AUC of all patients, over the same draws."""
 
 import numpy as np
 import pandas as pd
@@ -15,12 +15,13 @@ POINTS = 100
 def groups_against_average(
     evidence: Evidence, extras: Extras, cohort: str, measure: str, by_task: bool
 ) -> pd.DataFrame:
-    """Return each group's measure less that of all whose group is known, by model.
+    """Return each group's value minus that of all patients whose group is known, by model.
 
     Parameters
     ----------
     evidence, extras : Evidence, Extras
-        Of the study; its own models by the main method are taken, single attributes alone.
+        The study's data. Only models of its main grid with the main method, and only single
+        attributes, are compared.
     cohort, measure : str
         Names.
     by_task : bool
@@ -31,7 +32,7 @@ def groups_against_average(
     pandas.DataFrame
         `RUN`, ``task``, ``attribute``, ``group``, ``auc`` (the group's), ``value`` (the
         difference), ``low``, ``high`` (percentiles of its paired draws), ``n``, ``n_pos``,
-        ``status``; in percentage points, in the order of models, attributes and groups.
+        ``status``. Values are in percentage points; rows are sorted by attribute and model.
     """
     rows = _rows(evidence, extras, cohort, measure, by_task)
     key = [*RUN, "task", "attribute"]
@@ -41,14 +42,14 @@ def groups_against_average(
     parts, place = parts[place >= 0].reset_index(drop=True), place[place >= 0]
     if parts.empty:
         return parts
-    apart = evidence.replicates(parts) - evidence.replicates(whole)[place]
+    draws = evidence.replicates(parts) - evidence.replicates(whole)[place]
     value = parts["value"].to_numpy(float) - whole["value"].to_numpy(float)[place]
-    low, high = _bounds(apart, evidence.level)
-    ours, theirs = parts["status"].to_numpy(object), whole["status"].to_numpy(object)[place]
+    low, high = _bounds(draws, evidence.level)
+    own, average = parts["status"].to_numpy(object), whole["status"].to_numpy(object)[place]
     found = parts[[*key, "group", "n", "n_pos"]].assign(
         auc=parts["value"] * POINTS, value=value * POINTS, low=low * POINTS, high=high * POINTS
     )
-    return found.assign(status=np.where(ours == "ok", theirs, ours))
+    return found.assign(status=np.where(own == "ok", average, own))
 
 
 def _rows(

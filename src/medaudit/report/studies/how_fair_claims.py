@@ -1,28 +1,32 @@
 """The claims of "How fair are medical imaging foundation models?", tested on a study's runs.
 
-Each is a difference over the same patients: medical less natural pretraining, masked less
-contrastive, balanced less unbalanced fine-tuning, women less men.
+Each claim is a paired difference over the same patients: medical minus natural pretraining, masked
+minus contrastive pretraining, balanced minus unbalanced fine-tuning, women minus men.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
-import numpy as np
 import pandas as pd
 
-from medaudit.report.studies import how_fair_models as f
+from medaudit.report.studies import how_fair_models
 from medaudit.report.studies.contrasts import (
     Estimate,
     Quantities,
     Run,
-    less,
+    difference_of_means,
     mean,
     shared_groups,
     summarise,
 )
 from medaudit.report.studies.evidence import Evidence, ordered
 from medaudit.report.studies.extras import Extras
-from medaudit.report.studies.multiple_testing import holm
+from medaudit.report.studies.multiple_testing import adjust_families
+from medaudit.report.verdicts import judge_difference
+
+Cell = tuple[str, str, str]
+"""Architecture family, pretraining objective and domain of a model."""
 
 DOMAIN, OBJECTIVE, BALANCE, SEX = "domain", "objective", "balance", "sex"
 FIRST = {
@@ -31,19 +35,20 @@ FIRST = {
     BALANCE: ("balanced", "unbalanced"),
     SEX: ("female", "male"),
 }
-"""What is compared with what: the first less the second."""
+"""Claim to what it compares: the first minus the second."""
 
 MEASURE, POINTS = "auc", 100.0
 POOLED, SINGLE = "mean over pairs", "single pairs"
-SHOWN, HINT, NOT_SHOWN, UNKNOWN = "shown", "a hint", "no difference shown", "not estimable"
-COLUMNS = ("claim", "cohort", "against_cohort", "part", "family", "quantity", "attribute", "first")
-COLUMNS += ("second", "n_pairs", "value", "low", "high", "status", "p_value", "p_adjusted")
-COLUMNS += ("family_size", "verdict")
+COLUMNS = [
+    *("claim", "cohort", "against_cohort", "part", "family", "quantity", "attribute", "first"),
+    *("second", "n_pairs", "value", "low", "high", "status", "p_value", "p_adjusted"),
+    *("family_size", "verdict"),
+]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two sets of runs that differ in one thing; `alone` where they differ in more.
+    """Two sets of runs to compare.
 
     Parameters
     ----------
@@ -51,14 +56,14 @@ class Pair:
         What both have in common, for a reader.
     first, second : tuple of tuple
         Runs (cohort, model, method).
-    alone : bool
-        True keeps it out of the mean over pairs.
+    confounded : bool
+        True if they differ in more than the claim: the pair is left out of the mean over pairs.
     """
 
     part: str
     first: tuple[Run, ...]
     second: tuple[Run, ...]
-    alone: bool = False
+    confounded: bool = False
 
 
 def find_claims(evidence: Evidence, extras: Extras) -> pd.DataFrame:
@@ -67,44 +72,35 @@ def find_claims(evidence: Evidence, extras: Extras) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        `COLUMNS`: the difference in percentage points with its interval; ``p_value`` two-sided
-        from the paired draws, ``p_adjusted`` by Holm over the ``family``: all means over pairs of
-        the study (`POOLED`), or the single pairs of one claim on one cohort. ``verdict``: `SHOWN` after Holm, `HINT` where the interval
-        alone excludes 0, else `NOT_SHOWN`.
+        `COLUMNS`: the difference in percentage points with its interval; ``p_value``, two-sided
+        from the paired draws; ``p_adjusted`` by Holm over the ``family``, which is all means over
+        pairs of the study (`POOLED`) or the single pairs of one claim on one cohort; ``verdict``
+        (`medaudit.report.verdicts.judge_difference`).
     """
     rows = []
-    if MEASURE in evidence.measures and f.main_method(evidence, extras):
+    method = how_fair_models.main_method(evidence, extras)
+    if MEASURE in evidence.measures and method:
         quantities = Quantities(evidence, MEASURE)
-        for cohort in f.own_cohorts(evidence):
-            models = f.own_models(evidence, extras, cohort)
-            for claim, pairs in _pairs(evidence, extras, cohort, models):
+        for cohort in how_fair_models.own_cohorts(evidence):
+            for claim, pairs in _pairs(evidence, extras, cohort, method):
                 head = {"claim": claim, "cohort": cohort, **_sides(claim, pairs, extras)}
                 rows += _rows(head, pairs, quantities, evidence)
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    for _, part in frame[frame["p_value"].notna()].groupby("family"):
-        frame.loc[part.index, "p_adjusted"] = holm(part["p_value"].to_numpy(float))
-        frame.loc[part.index, "family_size"] = len(part)
-    verdicts = [judge(row, 1 - evidence.level) for row in frame.to_dict("records")]
-    return frame.assign(verdict=verdicts, family_size=frame["family_size"].astype("Int64"))
+    frame = adjust_families(pd.DataFrame(rows, columns=COLUMNS), ["family"])
+    alpha = 1 - evidence.level
+    return frame.assign(verdict=[judge_difference(row, alpha) for row in frame.to_dict("records")])
 
 
-def judge(row: dict, alpha: float) -> str:
-    """Return the verdict on a difference: `SHOWN`, `HINT`, `NOT_SHOWN` or `UNKNOWN`."""
-    if not np.isfinite([row["value"], row["low"], row["high"]]).all():
-        return UNKNOWN
-    if row["low"] <= 0 <= row["high"]:
-        return NOT_SHOWN
-    return SHOWN if row["p_adjusted"] <= round(alpha, 9) else HINT
-
-
-def _pairs(evidence: Evidence, extras: Extras, cohort: str, models: list[str]):
-    """Give (claim, pairs) of a cohort."""
-    method = f.main_method(evidence, extras)
-    runs = {name: (cohort, name, method) for name in models}
+def _pairs(
+    evidence: Evidence, extras: Extras, cohort: str, method: str
+) -> Iterator[tuple[str, list[Pair]]]:
+    """Yield (claim, pairs) of a cohort."""
+    models = how_fair_models.own_models(evidence, extras, cohort)
+    runs: dict[str, Run] = {name: (cohort, name, method) for name in models}
     yield DOMAIN, _by_domain(extras, runs)
     yield OBJECTIVE, _by_objective(extras, runs)
-    for plain, balanced in f.balanced_pairs(evidence):
-        both = [m for m in models if m in f.own_models(evidence, extras, balanced)]
+    for plain, balanced in how_fair_models.balanced_pairs(evidence):
+        trained = how_fair_models.own_models(evidence, extras, balanced)
+        both = [name for name in models if name in trained]
         if plain == cohort and both:
             yield (
                 BALANCE,
@@ -118,59 +114,63 @@ def _by_domain(extras: Extras, runs: dict[str, Run]) -> list[Pair]:
     pairs = []
     for family in ordered(key[0] for key in cells):
         objectives = [
-            name for name in f.OBJECTIVES if all((family, name, d) in cells for d in FIRST[DOMAIN])
+            name
+            for name in how_fair_models.OBJECTIVES
+            if all((family, name, domain) in cells for domain in FIRST[DOMAIN])
         ]
-        pairs += [
-            Pair(f"{family}, {name}", *(cells[family, name, domain] for domain in FIRST[DOMAIN]))
-            for name in objectives
-        ]
-        if objectives:
-            continue
-        sides = [
-            [
-                (key[1], run)
-                for key, part in cells.items()
-                for run in part
-                if key[::2] == (family, d)
-            ]
-            for d in FIRST[DOMAIN]
-        ]
-        if all(sides):
-            said = [" and ".join(ordered(name for name, _ in side)) for side in sides]
-            text = f"{family}, {said[0]} (medical) against {said[1]} (natural)"
-            pairs.append(Pair(text, *(tuple(run for _, run in side) for side in sides), alone=True))
+        for name in objectives:
+            medical, natural = (cells[family, name, domain] for domain in FIRST[DOMAIN])
+            pairs.append(Pair(f"{family}, {name}", medical, natural))
+        if not objectives:
+            pairs += _confounded_pair(family, cells)
     return pairs
+
+
+def _confounded_pair(family: str, cells: dict[Cell, tuple[Run, ...]]) -> list[Pair]:
+    """Return medical against natural models of a family that has no objective in common."""
+    medical, natural = (
+        {key[1]: runs for key, runs in cells.items() if key[::2] == (family, domain)}
+        for domain in FIRST[DOMAIN]
+    )
+    if not medical or not natural:
+        return []
+    part = f"{family}, {' and '.join(medical)} (medical) against {' and '.join(natural)} (natural)"
+    first, second = (
+        tuple(run for runs in side.values() for run in runs) for side in (medical, natural)
+    )
+    return [Pair(part, first, second, confounded=True)]
 
 
 def _by_objective(extras: Extras, runs: dict[str, Run]) -> list[Pair]:
     cells = _cells(extras, runs)
-    places = product(ordered(key[0] for key in cells), ("natural", "medical"))
-    return [
-        Pair(f"{family}, {domain}", *(cells[family, name, domain] for name in FIRST[OBJECTIVE]))
-        for family, domain in places
-        if all((family, name, domain) in cells for name in FIRST[OBJECTIVE])
-    ]
+    pairs = []
+    for family, domain in product(ordered(key[0] for key in cells), ("natural", "medical")):
+        keys = [(family, name, domain) for name in FIRST[OBJECTIVE]]
+        if all(key in cells for key in keys):
+            pairs.append(Pair(f"{family}, {domain}", cells[keys[0]], cells[keys[1]]))
+    return pairs
 
 
-def _cells(extras: Extras, runs: dict[str, Run]) -> dict[tuple[str, str, str], tuple[Run, ...]]:
-    """Return the runs by (family, objective, domain); several models of a cell are averaged."""
-    cells: dict[tuple[str, str, str], tuple[Run, ...]] = {}
+def _cells(extras: Extras, runs: dict[str, Run]) -> dict[Cell, tuple[Run, ...]]:
+    """Return the runs of each cell; several models of one cell are averaged."""
+    cells: dict[Cell, tuple[Run, ...]] = {}
     for name, run in runs.items():
-        key = (f.family(extras, name), f.objective(extras, name), f.domain(extras, name))
+        key = (
+            how_fair_models.family(extras, name),
+            how_fair_models.objective(extras, name),
+            how_fair_models.domain(extras, name),
+        )
         cells[key] = (*cells.get(key, ()), run)
     return cells
 
 
-def _sides(claim: str, pairs: list[Pair], extras: Extras) -> dict:
-    """Name what is compared; images drawn by rules must not be called natural."""
+def _sides(claim: str, pairs: list[Pair], extras: Extras) -> dict[str, str]:
+    """Return the names of the two sides; procedural images must not be called natural."""
     first, second = FIRST[claim]
-    runs = [run for pair in pairs for run in pair.second]
-    if claim == DOMAIN and any(f.is_procedural(extras, model) for _, model, _ in runs):
-        second = (
-            "procedural"
-            if all(f.is_procedural(extras, m) for _, m, _ in runs)
-            else ("natural or procedural")
-        )
+    models = [model for pair in pairs for _, model, _ in pair.second]
+    procedural = [how_fair_models.is_procedural(extras, model) for model in models]
+    if claim == DOMAIN and any(procedural):
+        second = "procedural" if all(procedural) else "natural or procedural"
     return {"first": first, "second": second}
 
 
@@ -178,9 +178,9 @@ def _rows(head: dict, pairs: list[Pair], quantities: Quantities, evidence: Evide
     if not pairs:
         return []
     against = pairs[0].first[0][0]
-    alike = [pair for pair in pairs if not pair.alone]
+    alike = [pair for pair in pairs if not pair.confounded]
     name = f"mean over {len(alike)} pairs" if len(alike) > 1 else "".join(p.part for p in alike)
-    singly = f"{SINGLE}, {head['first']} less {head['second']} on {head['cohort']}"
+    singly = f"{SINGLE}, {head['first']} minus {head['second']} on {head['cohort']}"
     singles, rows = [], []
     for quantity, attribute, contrasts in _contrasts(head["claim"], pairs, quantities, evidence):
         shared = {**head, "against_cohort": against}
@@ -194,28 +194,33 @@ def _rows(head: dict, pairs: list[Pair], quantities: Quantities, evidence: Evide
             {**shared, "part": pair.part, "family": singly, "n_pairs": 1}
             | summarise(part, quantities.level, POINTS)
             for pair, part in found.items()
-            if len(alike) > 1 or pair.alone
+            if len(alike) > 1 or pair.confounded
         ]
     return rows + singles
 
 
-def _contrasts(claim: str, pairs: list[Pair], quantities: Quantities, evidence: Evidence):
-    """Give (quantity, attribute, one contrast a pair); only AUC where groups are compared."""
+def _contrasts(
+    claim: str, pairs: list[Pair], quantities: Quantities, evidence: Evidence
+) -> Iterator[tuple[str, str, list[Estimate]]]:
+    """Yield (quantity, attribute, one contrast per pair); the claim on sex has only AUC."""
     if claim == SEX:
         sides = [
             [quantities.value(pair.first[0], SEX, name) for name in FIRST[SEX]] for pair in pairs
         ]
         if any(part.status != "missing" for side in sides for part in side):
-            yield "AUC", SEX, [less([a], [b]) for a, b in sides]
+            yield "AUC", SEX, [difference_of_means([a], [b]) for a, b in sides]
         return
-    yield "AUC", "all", [_apart(pair, quantities.value) for pair in pairs]
+    yield "AUC", "all", [_contrast(pair, quantities.value) for pair in pairs]
     for attribute in (name for name in evidence.attributes if " & " not in name):
-        found = []
-        for pair in pairs:
-            groups = shared_groups(quantities, [*pair.first, *pair.second], attribute)
-            found.append(_apart(pair, lambda run, a=attribute, g=groups: quantities.gap(run, a, g)))
+        found = [_gap_contrast(pair, quantities, attribute) for pair in pairs]
         yield f"gap by {attribute.replace('_', ' ')}", attribute, found
 
 
-def _apart(pair: Pair, measure) -> Estimate:
-    return less([measure(run) for run in pair.first], [measure(run) for run in pair.second])
+def _gap_contrast(pair: Pair, quantities: Quantities, attribute: str) -> Estimate:
+    groups = shared_groups(quantities, [*pair.first, *pair.second], attribute)
+    return _contrast(pair, lambda run: quantities.gap(run, attribute, groups))
+
+
+def _contrast(pair: Pair, measure: Callable[[Run], Estimate]) -> Estimate:
+    first, second = ([measure(run) for run in side] for side in (pair.first, pair.second))
+    return difference_of_means(first, second)

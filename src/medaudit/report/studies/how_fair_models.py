@@ -1,6 +1,7 @@
-"""What is known of a study's foundation models, and which of its runs speak for them."""
+"""Facts about foundation models, and the runs by which a study compares them (Khan et al. 2023)."""
 
-from medaudit.report.studies.evidence import RUN, Evidence, ordered
+from medaudit.core.documents import CohortCard
+from medaudit.report.studies.evidence import Evidence, ordered
 from medaudit.report.studies.extras import Extras
 
 UNKNOWN = "not stated"
@@ -10,33 +11,33 @@ FAMILIES = {"vit": "ViT", "resnet": "ResNet"}
 
 
 def objective(extras: Extras, model: str) -> str:
-    """Return one of `OBJECTIVES`."""
+    """Return a model's pretraining objective, one of `OBJECTIVES`."""
     return _pretraining(extras, model).get("objective", UNKNOWN)
 
 
 def domain(extras: Extras, model: str) -> str:
-    """Return one of `DOMAINS`."""
+    """Return the kind of images a model was pretrained on, one of `DOMAINS`."""
     return _pretraining(extras, model).get("domain", UNKNOWN)
 
 
 def family(extras: Extras, model: str) -> str:
-    """Return the family of a model's architecture for a reader, e.g. ``ViT``."""
+    """Return the architecture family of a model for a reader, e.g. ``ViT``."""
     name = extras.models.get(model, {}).get("family")
-    return FAMILIES.get(name, name) or UNKNOWN
+    return FAMILIES.get(name, name) if name else UNKNOWN
 
 
 def is_procedural(extras: Extras, model: str) -> bool:
-    """Tell whether this run pretrained a model on images drawn by rules, not photographs."""
+    """Return whether this run pretrained a model on procedurally generated images."""
     return bool(extras.models.get(model, {}).get("pretrained", {}).get("procedural"))
 
 
 def is_ensemble(extras: Extras, model: str) -> bool:
-    """Tell whether a model is the mean of others."""
+    """Return whether a model is the mean of other models."""
     return "members" in extras.models.get(model, {})
 
 
 def identity(extras: Extras, model: str) -> str:
-    """Return ``family/objective/domain`` of a model; of an ensemble, those of its members."""
+    """Return ``family/objective/domain`` of a model, or of each member of an ensemble."""
     members = extras.models.get(model, {}).get("members", [model])
     parts = (
         f"{family(extras, m).lower()}/{objective(extras, m)}/{domain(extras, m)}" for m in members
@@ -44,8 +45,8 @@ def identity(extras: Extras, model: str) -> str:
     return " ".join(sorted(parts))
 
 
-def way(extras: Extras, method: str) -> str:
-    """Return how a method trains.
+def trained_part(extras: Extras, method: str) -> str:
+    """Return what a method trains.
 
     ``full`` (all weights), ``linear`` (one linear layer on frozen features) or ``other``.
     """
@@ -56,27 +57,27 @@ def way(extras: Extras, method: str) -> str:
 
 
 def main_method(evidence: Evidence, extras: Extras) -> str | None:
-    """Return the method by which models are compared, None without runs.
+    """Return the method by which models are compared; None without runs.
 
-    The first method of the study's own cross that trains all weights, else its first; the order
-    is declared, nothing is picked by results.
+    It is the first method of the study's main grid that trains all weights, else the first one.
+    The order is that of the configuration: nothing is selected by results.
     """
-    there = ordered(evidence.runs["method"], evidence.entry.get("methods", []))
-    there = [name for name in there if name in evidence.entry.get("methods", there)]
-    full = [name for name in there if way(extras, name) == "full"]
-    return next(iter([*full, *there]), None)
+    present = ordered(evidence.runs["method"], evidence.entry.get("methods", []))
+    present = [name for name in present if name in evidence.entry.get("methods", present)]
+    full = [name for name in present if trained_part(extras, name) == "full"]
+    return next(iter([*full, *present]), None)
 
 
 def own_models(evidence: Evidence, extras: Extras, cohort: str) -> list[str]:
-    """Return the models of the study's own cross that ran by the main method on a cohort.
+    """Return the models of the study's main grid that ran with the main method on a cohort.
 
-    Without ensembles; those of ``also`` alone are left out. By family, then from scratch, natural,
-    medical, in the study's order.
+    Ensembles, and models that only ``also`` adds, are left out. The order is by family, then from
+    scratch, natural, medical; within these, the study's.
     """
     runs = evidence.runs
     kept = runs["cohort"].eq(cohort) & runs["method"].eq(main_method(evidence, extras))
-    there = set(runs.loc[kept, "model"])
-    found = [name for name in evidence.entry.get("models", []) if name in there]
+    present = set(runs.loc[kept, "model"])
+    found = [name for name in evidence.entry.get("models", []) if name in present]
     found = [name for name in found if not is_ensemble(extras, name)]
     families = ordered(family(extras, name) for name in found)
     return sorted(
@@ -89,16 +90,16 @@ def own_models(evidence: Evidence, extras: Extras, cohort: str) -> list[str]:
 
 
 def own_cohorts(evidence: Evidence) -> list[str]:
-    """Return the cohorts of the study's own cross that have runs."""
+    """Return the cohorts of the study's main grid that have runs."""
     return [name for name in evidence.entry.get("cohorts", []) if name in evidence.cards]
 
 
 def balanced_pairs(evidence: Evidence) -> list[tuple[str, str]]:
-    """Return pairs of cohorts with the same test set: one of the study's own trained unbalanced,
-    and any that is balanced.
+    """Return pairs of (unbalanced, balanced) cohorts with the same test set.
 
-    The card's ``balance`` tells them apart; the same test set is the same ``test_sha256`` (images,
-    labels, attributes, weights), tasks and attributes. Only such cohorts share their draws.
+    The unbalanced one belongs to the study's main grid. The test sets are the same if
+    ``test_sha256`` (images, labels, attributes, weights), tasks and attributes of the cards are:
+    only then do the two cohorts share their bootstrap draws.
     """
     cards = evidence.cards
     plain = [name for name in own_cohorts(evidence) if balance_of(cards[name]) == "none"]
@@ -106,17 +107,12 @@ def balanced_pairs(evidence: Evidence) -> list[tuple[str, str]]:
     return [(a, b) for a in plain for b in other if _same_test(cards[a], cards[b])]
 
 
-def balance_of(card: dict) -> str:
-    """Return how the training split of a cohort was balanced; ``none`` where it was not."""
+def balance_of(card: CohortCard) -> str:
+    """Return how the training split of a cohort was balanced; ``none`` if it was not."""
     return card.get("balance", {}).get("kind", "none")
 
 
-def run_of(cohort: str, model: str, method: str) -> dict[str, str]:
-    """Return a run's names as a row."""
-    return dict(zip(RUN, (cohort, model, method), strict=True))
-
-
-def _same_test(first: dict, second: dict) -> bool:
+def _same_test(first: CohortCard, second: CohortCard) -> bool:
     keys = ("test_sha256", "tasks", "attributes")
     return all(first.get(key) and first.get(key) == second.get(key) for key in keys)
 

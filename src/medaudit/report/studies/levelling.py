@@ -1,52 +1,69 @@
-"""What adapting a model changes: how well and how fair it is, against where it started."""
+"""What adaptation changes: performance and gaps of each method minus its starting point's."""
 
 from collections.abc import Iterator
+from enum import StrEnum
 
 import numpy as np
 import pandas as pd
 
 from medaudit.audit.dialects.catalogue import CLIP_NIH, F1_DELTA, TEXTBOOK, VAR_F1
-from medaudit.report.studies.differences import paired
+from medaudit.report.studies.differences import compare_paired
 from medaudit.report.studies.evidence import RUN, Evidence, direction, overall
 from medaudit.report.studies.extras import Extras
-from medaudit.report.studies.multiple_testing import holm
+from medaudit.report.studies.multiple_testing import adjust_families
 from medaudit.report.wording import terms
 
 MEASURES = ("accuracy", "f1")
-DOWN, HINT, UP, WIDER = "levelled down", "levelled down, a hint", "levelled up", "not smaller"
-UNKNOWN = "not estimable"
+
+
+class Levelling(StrEnum):
+    """How the gap between the best and the worst group changed."""
+
+    DOWN = "levelled down"
+    """It shrank because the best group lost more than the worst group gained."""
+
+    HINT = "levelled down (suggestive only)"
+    """The same by the values, but the intervals of the changes do not both exclude 0."""
+
+    UP = "levelled up"
+    """It shrank otherwise."""
+
+    WIDER = "not smaller"
+    """It did not shrink."""
+
+    UNKNOWN = "not estimable"
+    """One of the changes is undefined."""
 
 
 def starting_points(evidence: Evidence, extras: Extras) -> dict[tuple[str, str], str]:
-    """Return for each (cohort, model) the method that the others are compared with.
+    """Return the method that the others are compared with, by (cohort, model).
 
-    That is the first zero-shot method in the study's order (none is picked by its results), or
-    ``linear`` where there is none; a model with neither, or with it alone, is left out.
+    It is the first zero-shot method in the study's order (declared, not selected by results), else
+    ``linear``. A model with neither, or with no other method, is left out.
     """
-    found = {}
+    found: dict[tuple[str, str], str] = {}
     for (cohort, model), runs in evidence.runs.groupby(["cohort", "model"], sort=False):
         methods = runs["method"].tolist()
         first = next((name for name in methods if extras.kind(name) == "zero_shot"), None)
         first = first or ("linear" if "linear" in methods else None)
         if first and len(methods) > 1:
-            found[cohort, model] = first
+            found[str(cohort), str(model)] = first
     return found
 
 
 def find_changes(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> pd.DataFrame:
-    """Return every change from a model's starting point to its trained methods.
+    """Return every change from a model's starting point to its other methods.
 
-    Quantities: accuracy, macro-F1 and the headline measure; the largest difference of each
-    between groups; and where the study has them, the fairness measures of the CLIP study on NIH
-    6x200 in its dialect and the textbook's.
+    Quantities: accuracy, macro-F1 and the headline measure; the gap (``max_min``) in each; and, if
+    the study has them, the fairness measures of the CLIP study on NIH 6x200 and of the textbook.
 
     Returns
     -------
     pandas.DataFrame
-        One row a cohort, model, method and quantity: ``start`` (method), ``before``, ``after``,
-        ``change`` with ``change_low``, ``change_high``, ``change_status`` (paired over patients),
-        ``p_value``, ``p_adjusted`` (Holm over all models and methods of one quantity on a
-        cohort), and for a gap ``verdict``, ``best_group``, ``best_change``, ``worst_group``,
+        One row per cohort, model, method and quantity: ``start`` (method), ``before``, ``after``;
+        the paired ``change`` with ``change_low``, ``change_high`` and ``change_status``;
+        ``p_value`` and ``p_adjusted`` (Holm, over all models and methods of one quantity on a
+        cohort); for a gap also ``verdict``, ``best_group``, ``best_change``, ``worst_group`` and
         ``worst_change`` (see `judge_levelling`).
     """
     starts = starting_points(evidence, extras)
@@ -55,42 +72,39 @@ def find_changes(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> pd.
     frame = pd.DataFrame([row for row in rows if extras.kind(row["method"]) != "zero_shot"])
     if frame.empty:
         return frame
-    frame["p_adjusted"] = np.nan
-    for _, part in frame[frame["p_value"].notna()].groupby(["cohort", "quantity"]):
-        frame.loc[part.index, "p_adjusted"] = holm(part["p_value"].to_numpy(float))
-    return frame
+    return adjust_families(frame, ["cohort", "quantity"]).drop(columns="family_size")
 
 
-def judge_levelling(change: tuple[float, float], best: tuple[float, float], worst: float) -> str:
-    """Say how a gap shrank.
+def judge_levelling(
+    change: tuple[float, float], best: tuple[float, float], worst: float
+) -> Levelling:
+    """Return how a gap changed.
 
     Parameters
     ----------
     change : tuple of float
-        Change of the gap and the upper end of its interval.
+        Change of the gap, and the upper end of its interval.
     best : tuple of float
-        Change of what was the best group, positive if it got better, and the upper end of its
+        Change of the group that was best before (positive: it improved), and the upper end of its
         interval.
     worst : float
-        Change of what was the worst group, positive if it got better.
-
-    Returns
-    -------
-    str
-        `DOWN`: the gap shrank since the best group lost more than the worst one gained, and both
-        intervals, of the gap's and of the best group's change, lie below 0. `HINT`: the same by the
-        values alone. `UP`: it shrank otherwise. `WIDER`: it did not shrink.
+        Change of the group that was worst before (positive: it improved).
     """
     if not np.isfinite([change[0], best[0], worst]).all():
-        return UNKNOWN
+        return Levelling.UNKNOWN
     if change[0] >= 0:
-        return WIDER
+        return Levelling.WIDER
     if best[0] >= 0 or -best[0] <= worst:
-        return UP
-    return DOWN if change[1] < 0 and best[1] < 0 else HINT
+        return Levelling.UP
+    return Levelling.DOWN if change[1] < 0 and best[1] < 0 else Levelling.HINT
 
 
-def _from_facts(evidence, facts, starts: dict, measures: list[str]) -> Iterator[dict]:
+def _from_facts(
+    evidence: Evidence,
+    facts: pd.DataFrame,
+    starts: dict[tuple[str, str], str],
+    measures: list[str],
+) -> Iterator[dict]:
     kinds = {"performance_difference": "performance", "gap_difference": "gap"}
     rows = facts[facts["kind"].isin(kinds) & facts["measure"].isin(measures)]
     rows = rows[rows["model"].eq(rows["against_model"])]
@@ -99,6 +113,7 @@ def _from_facts(evidence, facts, starts: dict, measures: list[str]) -> Iterator[
         start = starts.get((row["cohort"], row["model"]))
         if start not in (row["method"], row["against_method"]):
             continue
+        # The facts hold each pair once, in the study's order: the start may be either side.
         turned = row["method"] == start
         method = row["against_method"] if turned else row["method"]
         low, high = (-row["high"], -row["low"]) if turned else (row["low"], row["high"])
@@ -134,7 +149,7 @@ def _ends(facts: pd.DataFrame, row: dict, head: dict, gap: bool) -> dict:
 
 
 class Groups:
-    """The groups' values and replicates of a study's runs, for questions about single groups."""
+    """Values and replicates of single groups, by run, measure and attribute."""
 
     def __init__(self, evidence: Evidence) -> None:
         rows = overall(evidence.metrics)
@@ -143,18 +158,18 @@ class Groups:
         self._rows = dict(list(rows.groupby([*RUN, "measure", "attribute"], sort=False)))
 
     def level(self, row: dict, head: dict, change: float, high: float) -> dict:
-        """Return the verdict of `judge_levelling` on the change of a gap, and its parts."""
+        """Return the verdict of `judge_levelling` on a gap, and the changes that it rests on."""
         key = (row["measure"], row["attribute"])
         run = (head["cohort"], head["model"])
         before, after = (
             self._rows.get((*run, method, *key)) for method in (head["start"], head["method"])
         )
         if before is None or after is None:
-            return {"verdict": UNKNOWN}
+            return {"verdict": Levelling.UNKNOWN}
         both = before.merge(after, on="group", suffixes=("_before", "_after"))
         both = both[both["status_before"].eq("ok") & both["status_after"].eq("ok")]
         if len(both) < 2:
-            return {"verdict": UNKNOWN}
+            return {"verdict": Levelling.UNKNOWN}
         sign = direction(row["measure"])
         place = (sign * both["value_before"].to_numpy(float)).argsort(kind="stable")
         worst, best = (both.iloc[place[k]] for k in (0, -1))
@@ -175,10 +190,10 @@ class Groups:
             )[0]
             for when in ("after", "before")
         ]
-        return paired(sign * draws[0], sign * draws[1], self._evidence.level)[1]
+        return compare_paired(sign * draws[0], sign * draws[1], self._evidence.level)[1]
 
 
-def _from_dialects(starts: dict, extras: Extras) -> Iterator[dict]:
+def _from_dialects(starts: dict[tuple[str, str], str], extras: Extras) -> Iterator[dict]:
     rows = extras.dialects
     rows = rows[rows["seed"].eq("mean") & rows["dialect"].isin([CLIP_NIH, TEXTBOOK])]
     rows = rows[rows["attribute"].ne("all") | rows["measure"].eq(VAR_F1)]
@@ -194,9 +209,10 @@ def _changed(before: pd.Series, after: pd.Series, extras: Extras) -> dict:
     known = before["status"] == "ok" and after["status"] == "ok"
     interval = (np.nan,) * 3
     if known:
-        interval = paired(*(extras.replicates(row) for row in (after, before)), extras.level)
-    named = after["attribute"] == "all" or after["measure"].startswith(f"{F1_DELTA} ")
-    by = "" if named else f" by {terms.attribute(after['attribute'])}"
+        interval = compare_paired(extras.replicates(after), extras.replicates(before), extras.level)
+    names_attribute = after["measure"].startswith(f"{F1_DELTA} ")
+    whole = after["attribute"] == "all" or names_attribute
+    by = "" if whole else f" by {terms.attribute(after['attribute'])}"
     status = next((row["status"] for row in (before, after) if row["status"] != "ok"), "ok")
     return {
         **{name: after[name] for name in ("cohort", "model", "method", "attribute")},

@@ -1,6 +1,6 @@
-"""Do methods differ over datasets: mean ranks, Friedman's test, then Nemenyi's (Demsar 2006)."""
+"""Tests of methods over datasets: mean ranks, Friedman's test, then Nemenyi's (Demsar 2006)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -11,22 +11,22 @@ LEAST_BLOCKS, LEAST_METHODS = 5, 3
 
 @dataclass(frozen=True)
 class RankTest:
-    """Ranks of methods and what the tests say of them.
+    """Mean ranks of methods, and the tests of their differences.
 
     Parameters
     ----------
     ranks : pandas.Series
-        Mean rank by method, 1 is best; ties share the mean of their ranks.
+        Mean rank by method, 1 is best; tied methods share the mean of their ranks.
     blocks : list of str
         The datasets in which every method has a value.
     statistic, p_value : float
-        Friedman's chi-square and its p-value; NaN where there is no test.
+        Friedman's chi-square and its p-value; NaN without a test.
     critical : float
-        Nemenyi's critical difference of mean ranks; NaN where there is no test.
+        Nemenyi's critical difference of mean ranks; NaN without a test.
     pairs : pandas.DataFrame
-        Nemenyi's p-values, methods x methods; empty where there is no test.
+        Nemenyi's p-values, methods x methods; empty without a test.
     reason : str
-        Why there is no test, or nothing.
+        Why there is no test; empty if there is one.
     """
 
     ranks: pd.Series
@@ -34,19 +34,19 @@ class RankTest:
     statistic: float = np.nan
     p_value: float = np.nan
     critical: float = np.nan
-    pairs: pd.DataFrame = None
+    pairs: pd.DataFrame = field(default_factory=pd.DataFrame)
     reason: str = ""
 
 
 def rank_rows(values: pd.DataFrame, sign: int) -> pd.DataFrame:
-    """Return the ranks of the columns within each row without gaps; 1 is best.
+    """Return the ranks of the columns within each complete row; 1 is best.
 
     Parameters
     ----------
     values : pandas.DataFrame
-        Blocks x methods; blocks with a missing value are left out.
+        Datasets x methods; rows with a missing value are left out.
     sign : int
-        1 where more is better, -1 where less is.
+        1 if higher is better, -1 if lower is.
     """
     whole = values.dropna()
     ranks = rankdata(-sign * whole.to_numpy(float), axis=1) if len(whole) else whole.to_numpy(float)
@@ -56,18 +56,17 @@ def rank_rows(values: pd.DataFrame, sign: int) -> pd.DataFrame:
 def rank_test(values: pd.DataFrame, sign: int, level: float = 0.95) -> RankTest:
     """Rank methods over datasets and test whether they differ.
 
-    Friedman's test by its chi-square approximation, Nemenyi's by the studentised range. Not done
-    with fewer than 5 datasets or 3 methods, where the approximation says nothing.
+    Friedman's test uses the chi-square approximation, Nemenyi's the studentised range. There is no
+    test with fewer than 5 datasets or 3 methods, where the approximation does not hold.
 
     Parameters
     ----------
     values : pandas.DataFrame
-        Datasets x methods. Attributes of one dataset are not independent and must have been
-        averaged before.
+        Datasets x methods. Average the attributes of one dataset first: they are not independent.
     sign : int
-        1 where more is better, -1 where less is.
+        1 if higher is better, -1 if lower is.
     level : float
-        1 less the level of significance of the critical difference.
+        1 minus the level of significance of the critical difference.
     """
     import scikit_posthocs
 
@@ -75,11 +74,11 @@ def rank_test(values: pd.DataFrame, sign: int, level: float = 0.95) -> RankTest:
     blocks, methods = ranks.shape
     mean = ranks.mean() if blocks else pd.Series(np.nan, values.columns)
     if blocks < LEAST_BLOCKS or methods < LEAST_METHODS:
-        said = f"{blocks} complete datasets and {methods} methods: too few for a test"
-        said += f" (from {LEAST_BLOCKS} and {LEAST_METHODS} on)"
-        return RankTest(mean, list(ranks.index), pairs=pd.DataFrame(), reason=said)
+        reason = f"{blocks} complete datasets and {methods} methods: too few for a test"
+        reason += f" (it needs at least {LEAST_BLOCKS} and {LEAST_METHODS})"
+        return RankTest(mean, list(ranks.index), reason=reason)
     if not np.ptp(ranks.to_numpy(), axis=1).any():
-        return RankTest(mean, list(ranks.index), pairs=pd.DataFrame(), reason="all ranks are tied")
+        return RankTest(mean, list(ranks.index), reason="all ranks are tied")
     statistic, p = friedmanchisquare(*ranks.to_numpy().T)
     pairs = scikit_posthocs.posthoc_nemenyi_friedman(ranks.to_numpy())
     critical = critical_difference(methods, blocks, level)
@@ -88,15 +87,19 @@ def rank_test(values: pd.DataFrame, sign: int, level: float = 0.95) -> RankTest:
 
 
 def critical_difference(methods: int, blocks: int, level: float = 0.95) -> float:
-    """Return Nemenyi's q sqrt(k (k + 1) / (6 N)), k methods, N blocks (Demsar 2006, section 3.2.2)."""
+    """Return Nemenyi's critical difference of mean ranks (Demsar 2006, section 3.2.2).
+
+    q sqrt(k (k + 1) / (6 N)) for k methods and N blocks.
+    """
+    # Demsar's q is the studentised range over sqrt(2), at infinitely many degrees of freedom.
     q = studentized_range.ppf(level, methods, np.inf) / np.sqrt(2)
     return float(q * np.sqrt(methods * (methods + 1) / (6 * blocks)))
 
 
 def cliques(ranks: pd.Series, critical: float) -> list[tuple[float, float]]:
-    """Return the longest runs of ranks (lowest, highest) that lie within the critical difference.
+    """Return the (lowest, highest) ranks of each largest set within the critical difference.
 
-    Single methods are left out.
+    Sets of one method are left out.
     """
     ordered = np.sort(ranks.to_numpy(float))
     ends = [

@@ -1,41 +1,44 @@
-"""Tables of a study of adaptation: zero-shot by prompt, fine-tuning by method, F1 in detail."""
+"""Tables of a study of adaptation: zero-shot, fine-tuning, published numbers, F1 in detail."""
 
 import pandas as pd
 
 from medaudit.audit.dialects.catalogue import CLIP_NIH
-from medaudit.report.studies.evidence import RUN, Evidence
+from medaudit.core.statuses import Status
+from medaudit.report.studies.context import Context
+from medaudit.report.studies.evidence import RUN
 from medaudit.report.studies.extras import Extras
 from medaudit.report.studies.published import KEY, SOURCES, read_published
-from medaudit.report.tables.standard import interval_text, run_columns
+from medaudit.report.tables.columns import interval_text, run_columns
 from medaudit.report.tables.table import Column, Table
 from medaudit.report.wording import terms
 
 NUMBERS = ("value", "low", "high", "status")
 
 
-def zero_shot(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> Table | None:
-    """Models by prompt formats: how well and how fair without any training."""
-    kept = [name for name in evidence.runs["method"].unique() if extras.kind(name) == "zero_shot"]
-    title = "Zero-shot: models by prompt formats"
-    return _paper_table("zero_shot", title, kept, evidence, extras)
+def zero_shot(context: Context) -> Table | None:
+    """Performance and fairness without training, by model and prompt format."""
+    methods = [name for name in _methods(context) if context.extras.kind(name) == "zero_shot"]
+    return _paper_table("zero_shot", "Zero-shot, by model and prompt format", methods, context)
 
 
-def fine_tuning(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> Table | None:
-    """Models by ways of fine-tuning: how well and how fair."""
-    kept = [name for name in evidence.runs["method"].unique() if extras.kind(name) != "zero_shot"]
-    title = "Fine-tuning: models by methods"
-    return _paper_table("fine_tuning", title, kept, evidence, extras)
+def fine_tuning(context: Context) -> Table | None:
+    """Performance and fairness after training, by model and method."""
+    methods = [name for name in _methods(context) if context.extras.kind(name) != "zero_shot"]
+    return _paper_table("fine_tuning", "Fine-tuning, by model and method", methods, context)
 
 
-def _paper_table(
-    name: str, title: str, methods: list[str], evidence: Evidence, extras: Extras
-) -> Table | None:
-    rows = paper_rows(extras)
+def _methods(context: Context) -> list[str]:
+    return context.evidence.runs["method"].unique().tolist()
+
+
+def _paper_table(name: str, title: str, methods: list[str], context: Context) -> Table | None:
+    evidence = context.evidence
+    rows = paper_rows(context.extras)
     rows = rows[rows["method"].isin(methods)]
     if rows.empty:
         return None
-    printed = read_published(evidence.study)
-    rows = rows.merge(printed.rename(columns={"value": "printed"}), on=KEY, how="left")
+    published_values = read_published(evidence.study).rename(columns={"value": "published"})
+    rows = rows.merge(published_values, on=KEY, how="left")
     labels = rows.drop_duplicates("column").set_index("column")["label"]
     data, shown = rows[RUN].drop_duplicates().reset_index(drop=True), []
     for column, label in labels.items():
@@ -43,25 +46,25 @@ def _paper_table(
         wide = own[[*NUMBERS]].rename(columns={n: f"{column}_{n}" for n in NUMBERS})
         wide = wide.rename(columns={f"{column}_value": column})
         shown.append(Column(column, label, "estimate"))
-        if own["printed"].notna().any():
-            wide[f"{column}_published"] = own["printed"]
+        if own["published"].notna().any():
+            wide[f"{column}_published"] = own["published"]
             shown.append(Column(f"{column}_published", f"{label}, published", "number"))
         data = data.merge(wide, left_on=RUN, right_index=True, how="left")
-        data[f"{column}_status"] = data[f"{column}_status"].fillna("missing")
-    text = f"The paper's own measures; test set, mean over seeds; {interval_text(evidence)}. "
+        data[f"{column}_status"] = data[f"{column}_status"].fillna(Status.MISSING)
     return Table(
         name,
         title,
-        text
-        + "Gaps here are sums or maxima of absolute differences: chance alone makes them "
-        + f"positive, see the table 'All dialects' for what a fair model shows.{_source(evidence)}",
+        f"The paper's own measures; test set, mean over seeds; {interval_text(evidence)}. "
+        "These gaps are sums or maxima of absolute differences, so chance alone makes them "
+        "positive: the table 'All dialects' shows the values of a fair model."
+        f"{_source(evidence.study)}",
         data,
         (*run_columns(evidence), *shown),
     )
 
 
 def paper_rows(extras: Extras) -> pd.DataFrame:
-    """Return the rows of the CLIP study's dialect that its tables show, named by column."""
+    """Return the values in the dialect of the CLIP study, with ``column`` and ``label`` of each."""
     rows = extras.dialects
     rows = rows[rows["seed"].eq("mean") & rows["dialect"].eq(CLIP_NIH)]
     rows = rows[~(rows["measure"].eq("F1") & rows["task"].ne("mean") & rows["n_groups"].eq(1))]
@@ -72,34 +75,35 @@ def paper_rows(extras: Extras) -> pd.DataFrame:
     return rows.assign(column=rows["measure"] + by, label=labels + by)
 
 
-def _source(evidence: Evidence) -> str:
-    source = SOURCES.get(evidence.study)
+def _source(study: str) -> str:
+    source = SOURCES.get(study)
     if source is None:
         return ""
     return (
-        f" Published: the paper's number ({source}) for the same model and method on its own "
-        "images; ours stand on the data named here."
+        f" Published: the paper's value ({source}) for the same model and method, on its own "
+        "images; our values are on the cohorts named here."
     )
 
 
-def published(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> Table | None:
-    """Every published number with ours beside it, where the same model and method ran here."""
-    printed = read_published(evidence.study)
-    if printed.empty:
+def published(context: Context) -> Table | None:
+    """Every published value, next to ours if the same model and method ran here."""
+    evidence, dialects = context.evidence, context.extras.dialects
+    values = read_published(evidence.study)
+    if values.empty:
         return None
-    own = extras.dialects[extras.dialects["seed"] == "mean"]
+    own = dialects[dialects["seed"] == "mean"]
     own = own[[*KEY, *NUMBERS]].rename(columns={n: f"ours_{n}" for n in NUMBERS})
-    data = printed.merge(own.rename(columns={"ours_value": "ours"}), on=KEY, how="left")
-    data["ours_status"] = data["ours_status"].fillna("missing")
+    data = values.merge(own.rename(columns={"ours_value": "ours"}), on=KEY, how="left")
+    data["ours_status"] = data["ours_status"].fillna(Status.MISSING)
     for name in ("model", "method"):
         data[name] = data[name].fillna("not stated")
-    data["ran"] = ["no" if status == "missing" else "yes" for status in data["ours_status"]]
+    data["ran"] = ["no" if status == Status.MISSING else "yes" for status in data["ours_status"]]
     return Table(
         "published",
-        "Published numbers and ours",
-        f"What the paper printed ({SOURCES[evidence.study]}) on its own images, and ours where "
-        f"this run has the same model and method; {interval_text(evidence)}. 'No value': the run "
-        "is not part of this study's selection, or the paper does not say which it was.",
+        "Published values and ours",
+        f"The paper's values ({SOURCES[evidence.study]}) on its own images, and ours for the same "
+        f"model and method; {interval_text(evidence)}. 'No value': this study does not include the "
+        "run, or the paper does not state which run it was.",
         data,
         (
             *run_columns(evidence),
@@ -111,23 +115,25 @@ def published(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> Table 
     )
 
 
-def class_f1(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> Table | None:
-    """F1 of every class, one row a run."""
-    rows = evidence.metrics
+def class_f1(context: Context) -> Table | None:
+    """F1 of every class, one row per run."""
+    rows = context.evidence.metrics
     rows = rows[rows["attribute"].eq("all") & rows["group"].eq("all")]
     rows = rows[~rows["task"].isin(["all", "mean", "mean_of_gaps"])]
-    title = "F1 by class"
-    return _f1_table("class_f1", title, rows, rows["task"], evidence)
+    return _f1_table("class_f1", "F1 by class", rows, rows["task"], context)
 
 
-def group_f1(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> Table | None:
-    """Macro-F1 of every group, one row a run."""
-    rows = evidence.metrics
+def group_f1(context: Context) -> Table | None:
+    """Macro-F1 of every group, one row per run."""
+    rows = context.evidence.metrics
     rows = rows[rows["task"].eq("mean") & ~rows["group"].isin(["all", "missing"])]
-    return _f1_table("group_f1", "Macro-F1 by group", rows, rows["group"], evidence)
+    return _f1_table("group_f1", "Macro-F1 by group", rows, rows["group"], context)
 
 
-def _f1_table(name: str, title: str, rows, heads: pd.Series, evidence: Evidence) -> Table | None:
+def _f1_table(
+    name: str, title: str, rows: pd.DataFrame, heads: pd.Series, context: Context
+) -> Table | None:
+    """Return a table with one column per value of `heads`, a class or group for each row."""
     kept = rows["measure"].eq("f1") & rows["seed"].eq("mean")
     rows, heads = rows[kept], heads[kept]
     if rows.empty:
@@ -137,7 +143,7 @@ def _f1_table(name: str, title: str, rows, heads: pd.Series, evidence: Evidence)
         own = rows.loc[heads == head, [*RUN, *NUMBERS]]
         own = own.rename(columns={n: f"{head}_{n}" for n in NUMBERS})
         data = data.merge(own.rename(columns={f"{head}_value": head}), on=RUN, how="left")
-        data[f"{head}_status"] = data[f"{head}_status"].fillna("missing")
+        data[f"{head}_status"] = data[f"{head}_status"].fillna(Status.MISSING)
     columns = [Column(head, head, "estimate") for head in heads.unique()]
-    caption = f"Test set, mean over seeds; {interval_text(evidence)}."
-    return Table(name, title, caption, data, (*run_columns(evidence), *columns))
+    caption = f"Test set, mean over seeds; {interval_text(context.evidence)}."
+    return Table(name, title, caption, data, (*run_columns(context.evidence), *columns))

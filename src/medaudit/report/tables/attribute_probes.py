@@ -1,19 +1,16 @@
-"""Tables: where did the gap enter, with the embedding or with the decision?"""
+"""Tables on the origin of a gap: the embedding, or the decision made from it."""
 
-import pandas as pd
-
-from medaudit.report.studies.evidence import Evidence
-from medaudit.report.studies.extras import Extras
-from medaudit.report.tables.standard import interval_text, run_columns
+from medaudit.report.studies.context import Context
+from medaudit.report.tables.columns import interval_text, run_columns
 from medaudit.report.tables.table import Column, Table
 from medaudit.report.wording import terms
 
 PROBES = {"linear": "linear", "knn": "50 nearest neighbours"}
 
 
-def attribute_probes(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> Table | None:
-    """How well each group can be told from a model's frozen embedding."""
-    rows = extras.probes
+def attribute_probes(context: Context) -> Table | None:
+    """AUC with which a probe predicts each group from a model's frozen embedding."""
+    evidence, rows = context.evidence, context.extras.probes
     if rows.empty:
         return None
     data = rows.rename(columns={"value": "auc", "low": "auc_low", "high": "auc_high"}).assign(
@@ -23,10 +20,10 @@ def attribute_probes(evidence: Evidence, facts: pd.DataFrame, extras: Extras) ->
     )
     return Table(
         "attribute_probes",
-        "Where did the gap enter: groups in the embedding",
-        f"AUC of telling a group from all others by the frozen embedding; {interval_text(evidence)}"
-        ". 'Chance': group labels shuffled between patients. That a group can be read from an "
-        "embedding does not show that a decision uses it.",
+        "Origin of the gap: groups in the embedding",
+        f"AUC of predicting the group (against all others) from the frozen embedding; "
+        f"{interval_text(evidence)}. Chance: group labels shuffled between patients. An embedding "
+        "that encodes the group does not show that a decision uses it.",
         data,
         (
             *run_columns(evidence)[:-1],
@@ -43,9 +40,9 @@ def attribute_probes(evidence: Evidence, facts: pd.DataFrame, extras: Extras) ->
     )
 
 
-def parts(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> Table | None:
-    """What the gaps in TPR and FPR are made of: ranking, calibration and threshold."""
-    rows = extras.parts
+def parts(context: Context) -> Table | None:
+    """Decomposition of the gaps in TPR and FPR into ranking, calibration and threshold."""
+    evidence, rows = context.evidence, context.extras.parts
     rows = rows[rows["seed"] == "mean"]
     if rows.empty:
         return None
@@ -59,11 +56,11 @@ def parts(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> Table | No
     data["metric_shown"] = data["metric"].map(terms.measure)
     return Table(
         "parts",
-        "Where did the gap enter: parts of the decision's gap",
-        "Each group less all others (of two groups the first stands for both). Gap = ranking + "
-        "calibration + threshold: what a better model, a calibration by group, or a threshold by "
-        "group would mend. In brackets the 95 % interval (bootstrap over patients, at most 200 "
-        "draws).".replace("95", f"{evidence.level * 100:g}"),
+        "Origin of the gap: parts of the decision's gap",
+        "Each group minus all others (of two groups, only the first is listed). Gap = ranking + "
+        "calibration + threshold: the parts that a better model, calibration by group and a "
+        f"threshold by group would remove. {context.level} confidence intervals in brackets "
+        "(bootstrap over patients, at most 200 draws).",
         data,
         (
             *run_columns(evidence),

@@ -1,30 +1,31 @@
-"""Who is in the cohorts: counts by split, group and task, from the cohorts' cards."""
+"""Table: size of each group in each split, from the cohort cards."""
 
 import pandas as pd
 
-from medaudit.report.studies.evidence import Evidence
+from medaudit.report.studies.context import Context
+from medaudit.report.tables.columns import cohort_column
 from medaudit.report.tables.table import Column, Table
 from medaudit.report.wording import terms
 
 KEY = ["cohort", "split", "attribute", "group"]
 
 
-def balance(evidence: Evidence) -> Table:
-    """Images, patients and positives of every group and split of the study's cohorts."""
+def balance(context: Context) -> Table:
+    """Images and patients in each group and split of the study's cohorts."""
     rows = [
         {"cohort": name, **row}
-        for name, card in evidence.cards.items()
+        for name, card in context.evidence.cards.items()
         for row in card.get("counts", [])
     ]
     data = pd.DataFrame(rows, columns=[*KEY, "n_images", "n_patients"])
     data["attribute_shown"] = data["attribute"].map(terms.attribute)
     return Table(
         "balance",
-        "Who is in the cohorts",
+        "Composition of the cohorts",
         "Images and patients by split and group.",
         data,
         (
-            *([Column("cohort", "Cohort")] if len(evidence.cards) > 1 else []),
+            *cohort_column(context.evidence),
             Column("split", "Split"),
             Column("attribute_shown", "Attribute"),
             Column("group", "Group"),

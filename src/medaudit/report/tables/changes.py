@@ -1,20 +1,22 @@
-"""Table: what each way of adapting a model changes, how well and how fair."""
+"""Table: the change in performance and fairness with each way of adapting a model."""
 
 import pandas as pd
 
 from medaudit.audit.dialects.catalogue import CLIP_NIH
-from medaudit.report.studies.evidence import RUN, Evidence
-from medaudit.report.studies.extras import Extras
-from medaudit.report.studies.levelling import DOWN, HINT, find_changes
-from medaudit.report.tables.standard import interval_text, run_columns
+from medaudit.report.studies.context import Context
+from medaudit.report.studies.evidence import RUN
+from medaudit.report.studies.levelling import Levelling, find_changes
+from medaudit.report.tables.columns import interval_text, run_columns
 from medaudit.report.tables.table import Column, Table
+from medaudit.report.wording.phrases import plural
 
 TEXTS = ("verdict", "best_group", "worst_group")
 
 
-def changes(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> Table | None:
+def changes(context: Context) -> Table | None:
     """Every change from zero-shot (else the linear probe) to each other method."""
-    data = find_changes(evidence, facts, extras)
+    evidence = context.evidence
+    data = find_changes(evidence, context.facts, context.extras)
     if data.empty:
         return None
     for column in (*TEXTS, "best_change", "worst_change"):
@@ -27,12 +29,12 @@ def changes(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> Table | 
     return Table(
         "changes",
         "What adaptation changes",
-        f"{answer(data, 1 - evidence.level)} Each method less where its model started (its first "
-        "zero-shot prompt format in the study's order, else the linear probe), over the same "
-        f"patients; {interval_text(evidence)}; seeds averaged. Holm: adjusted for all models and "
-        "methods of the same quantity on the cohort. Levelled down: the gap shrank since the "
-        "group that was best lost more than the worst one gained; a hint, where the intervals "
-        "of the two changes do not both exclude 0.",
+        f"{answer(data, 1 - evidence.level)} Each method minus the starting point of its model "
+        "(its first zero-shot prompt format in the study's order, else the linear probe), over "
+        f"the same patients; {interval_text(evidence)}; averaged over seeds. Holm: adjusted for "
+        "all models and methods of the same quantity on the cohort. Levelled down: the gap shrank "
+        "because the best group lost more than the worst group gained; suggestive only if the "
+        "intervals of the two changes do not both exclude 0.",
         data.reset_index(drop=True),
         (
             *run_columns(evidence),
@@ -53,22 +55,21 @@ def changes(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> Table | 
 
 
 def answer(data: pd.DataFrame, alpha: float) -> str:
-    """Say in how many cases accuracy and each of the paper's gaps rose and fell, and what is shown.
+    """Return the number of runs in which accuracy and each of the paper's gaps rose and fell.
 
-    Gaps of single measures stand in where the study has no scores in the paper's dialect.
+    Gaps in single measures replace the paper's gaps if the study has none in its dialect.
     """
     names = list(data["quantity"].unique())
     own = [name for name in names if name.endswith(f"({CLIP_NIH})")]
     own = own or [name for name in names if " gap by " in name]
-    told = [_count(name, data[data["quantity"] == name], alpha) for name in ("accuracy", *own)]
-    told = [text for text in told if text]
-    head = "In how many of the runs a quantity rose and fell (shown, after Holm's adjustment): "
-    sentences = [head + "; ".join(told) + "."] if told else []
+    counted = [_count(name, data[data["quantity"] == name], alpha) for name in ("accuracy", *own)]
+    counted = [text for text in counted if text]
+    head = "Number of runs in which a quantity rose and fell (significant after Holm): "
+    sentences = [head + "; ".join(counted) + "."] if counted else []
     verdicts = data["verdict"]
-    if verdicts.isin([DOWN, HINT]).any():
-        down, hints = (int(verdicts.eq(kind).sum()) for kind in (DOWN, HINT))
-        gaps = "gap" if down == 1 else "gaps"
-        sentences.append(f"Levelled down: {down} {gaps}, and {hints} as a hint.")
+    if verdicts.isin([Levelling.DOWN, Levelling.HINT]).any():
+        down, hints = (int(verdicts.eq(v).sum()) for v in (Levelling.DOWN, Levelling.HINT))
+        sentences.append(f"Levelled down: {plural(down, 'gap')}, and {hints} suggestive only.")
     return " ".join(sentences)
 
 
@@ -79,6 +80,6 @@ def _count(name: str, data: pd.DataFrame, alpha: float) -> str:
     shown = known["p_adjusted"] <= alpha
     rose, fell = known["change"] > 0, known["change"] < 0
     return (
-        f"{name.removesuffix(f' ({CLIP_NIH})')} {rose.sum()} ({(rose & shown).sum()}) and "
-        f"{fell.sum()} ({(fell & shown).sum()}) of {len(known)}"
+        f"{name.removesuffix(f' ({CLIP_NIH})')} rose in {rose.sum()} ({(rose & shown).sum()}) and "
+        f"fell in {fell.sum()} ({(fell & shown).sum()}) of {len(known)}"
     )

@@ -1,20 +1,21 @@
-"""Tables: every run in every paper's definition, and where the definition changes the ranking."""
+"""Tables: every run in every paper's definition of fairness, and how the definitions rank runs."""
+
+from typing import Any
 
 import pandas as pd
 
 from medaudit.audit.dialects.rankings import rank_measures
-from medaudit.report.studies.evidence import Evidence
-from medaudit.report.studies.extras import Extras
-from medaudit.report.tables.standard import interval_text, run_columns
+from medaudit.report.studies.context import Context
+from medaudit.report.tables.columns import cohort_column, interval_text, run_columns
 from medaudit.report.tables.table import Column, Table
 from medaudit.report.wording import terms
 
 SHOWN = 3
 
 
-def dialects(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> Table | None:
-    """Every run by every measure of every dialect."""
-    rows = extras.dialects
+def dialects(context: Context) -> Table | None:
+    """Every run in every measure of every dialect."""
+    evidence, rows = context.evidence, context.extras.dialects
     rows = rows[rows["seed"] == "mean"].drop(columns=["file", "row"], errors="ignore")
     if rows.empty:
         return None
@@ -29,10 +30,10 @@ def dialects(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> Table |
         "dialects",
         "All dialects",
         f"The same predictions in each paper's definition; {interval_text(evidence)}, widened "
-        "towards the fair end, since noise alone makes such measures unfair. 'Fair': what a model "
-        "that treats groups alike shows on this test set (group labels permuted by patient), on "
-        "average and in the least fair 5 of 100 cases; p is not adjusted for the number of "
-        "measures.",
+        "towards the fair end, because noise alone makes such measures look unfair. Fair model: "
+        "the value of a model that treats all groups alike on this test set (group labels permuted "
+        "between patients), on average and in the least fair 5 of 100 cases; p is not adjusted for "
+        "the number of measures.",
         data,
         (
             *run_columns(evidence),
@@ -42,44 +43,40 @@ def dialects(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> Table |
             Column("task", "Task"),
             Column("better", "Better is"),
             Column("value", "Value", "estimate"),
-            Column("null_mean", "Fair: mean", "number"),
-            Column("null_q95", "Fair: 95 %", "number"),
+            Column("null_mean", "Fair model: mean", "number"),
+            Column("null_q95", "Fair model: 95 %", "number"),
             Column("p_value", "p", "p"),
             Column("groups", "Groups estimable"),
         ),
     )
 
 
-def rankings(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> Table | None:
-    """Each two measures of different dialects that rank the runs differently."""
-    if extras.dialects.empty:
+def rankings(context: Context) -> Table | None:
+    """Pairs of measures from different dialects that rank the runs differently."""
+    if context.extras.dialects.empty:
         return None
-    found = rank_measures(extras.dialects)
+    found = rank_measures(context.extras.dialects)
     dialect = [found[side].str.partition(": ")[0] for side in ("first", "second")]
     found = found[dialect[0] != dialect[1]]
     kept = found[found["n_swapped"] > 0].sort_values("tau", kind="stable", na_position="last")
-    fairest = _fairest(extras.dialects)
+    fairest = _fairest(context.extras.dialects)
     data = kept.drop(columns="swapped").assign(
         attribute_shown=kept["attribute"].map(terms.attribute),
-        which=kept["swapped"].map(_some),
-        **{
-            f"fairest_by_{side}": [
-                fairest.get(key)
-                for key in zip(kept["cohort"], kept["attribute"], kept[side], strict=True)
-            ]
-            for side in ("first", "second")
-        },
+        which=kept["swapped"].map(_first_swaps),
     )
+    for side in ("first", "second"):
+        keys = zip(kept["cohort"], kept["attribute"], kept[side], strict=True)
+        data[f"fairest_by_{side}"] = [fairest.get(key) for key in keys]
     return Table(
         "rankings",
-        "Where the ranking changes with the dialect",
-        f"{len(kept)} of {len(found)} pairs of measures of different papers put some runs in "
-        "another order. Tau: Kendall's tau-b between the two rankings, 1 is the same order, −1 "
-        "the reverse; 'a > b': the first measure finds a fairer, the second b. These are ranks of "
-        "point estimates: where intervals overlap, a swap may be chance.",
+        "Where the ranking depends on the dialect",
+        f"{len(kept)} of {len(found)} pairs of measures from different papers rank some runs in a "
+        "different order. Tau: Kendall's tau-b between the two rankings; 1 is the same order, −1 "
+        "the reverse. 'a > b': run a is fairer by the first measure, run b by the second. These "
+        "are ranks of point estimates: where intervals overlap, a swap may be due to chance.",
         data.reset_index(drop=True),
         (
-            *([Column("cohort", "Cohort")] if len(evidence.cards) > 1 else []),
+            *cohort_column(context.evidence),
             Column("attribute_shown", "Attribute"),
             Column("first", "First measure"),
             Column("second", "Second measure"),
@@ -93,8 +90,8 @@ def rankings(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> Table |
     )
 
 
-def _fairest(rows: pd.DataFrame) -> dict[tuple[str, str, str], str]:
-    """Return the run that each measure finds fairest, by cohort, attribute and measure."""
+def _fairest(rows: pd.DataFrame) -> dict[tuple[Any, ...], str]:
+    """Return the fairest run by cohort, attribute and measure."""
     rows = rows[rows["seed"].eq("mean") & rows["value"].notna()]
     fair = rows["value"].where(rows["better"] == "higher", -rows["value"])
     rows = rows.assign(fair=fair, by=rows["dialect"] + ": " + rows["measure"])
@@ -106,8 +103,8 @@ def _fairest(rows: pd.DataFrame) -> dict[tuple[str, str, str], str]:
     )
 
 
-def _some(swapped: str) -> str:
-    """Return the first few of a list of swaps."""
+def _first_swaps(swapped: str) -> str:
+    """Return the first swaps of a list, and how many more there are."""
     parts = swapped.split("; ")
     more = f"; and {len(parts) - SHOWN} more" if len(parts) > SHOWN else ""
     return "; ".join(parts[:SHOWN]) + more

@@ -1,33 +1,36 @@
-"""Tables of how models were pretrained, and of what more pretraining does."""
+"""Tables of the models' pretraining, and of the effect of more pretraining."""
 
 import json
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 import pandas as pd
 
 from medaudit.config.grids import names_of
 from medaudit.report.studies import how_fair_models
-from medaudit.report.studies.evidence import Evidence
+from medaudit.report.studies.context import Context
 from medaudit.report.studies.extras import Extras
-from medaudit.report.tables.foundation_columns import summary_table
+from medaudit.report.tables.auc_and_gaps import auc_and_gaps_table
 from medaudit.report.tables.table import Column, Table
 
-SAME = {"data": "datasets", "epochs": "number of epochs", "fraction": "fraction of the patients"}
+VARIED = {"data": "datasets", "epochs": "epochs", "fraction": "fraction of patients"}
+"""Amount of pretraining that differs, in words."""
 
 
-def models(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> Table | None:
-    """Every model of the study that is no ensemble: architecture and pretraining."""
-    there = set(evidence.runs["model"])
+def models(context: Context) -> Table | None:
+    """Architecture and pretraining of every model of the study, without ensembles."""
+    extras, present = context.extras, set(context.evidence.runs["model"])
     rows = [
         _describe(extras, name)
-        for name in names_of(evidence.entry, "models")
-        if name in extras.models and name in there and not how_fair_models.is_ensemble(extras, name)
+        for name in names_of(context.evidence.entry, "models")
+        if name in present & set(extras.models) and not how_fair_models.is_ensemble(extras, name)
     ]
     if not rows:
         return None
     return Table(
         "models",
-        "The models and how they were pretrained",
-        "Procedural: images drawn by rules that stand in for photographs. Ensembles are left out.",
+        "The models and their pretraining",
+        "Procedural: generated images in place of photographs. Ensembles are not listed.",
         pd.DataFrame(rows),
         (
             Column("model", "Model"),
@@ -40,7 +43,7 @@ def models(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> Table | N
     )
 
 
-def _describe(extras: Extras, model: str) -> dict:
+def _describe(extras: Extras, model: str) -> dict[str, Any]:
     facts = extras.models[model]
     domain = how_fair_models.domain(extras, model)
     stated = facts.get("pretraining", {}).get("method")
@@ -58,70 +61,65 @@ def _describe(extras: Extras, model: str) -> dict:
     }
 
 
-def pretraining_data(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> Table | None:
-    """Models that differ in the datasets they were pretrained on, and in nothing else."""
+def pretraining_data(context: Context) -> Table | None:
+    """Models that differ only in the datasets of their pretraining."""
     label = (Column("data", "Pretrained on"),)
-    return _amount("pretraining_data", "data", label, evidence, facts, extras)
+    return _amount("pretraining_data", "data", label, context)
 
 
-def pretraining_epochs(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> Table | None:
-    """Models that differ in the number of epochs of their pretraining, and in nothing else."""
+def pretraining_epochs(context: Context) -> Table | None:
+    """Models that differ only in the number of epochs of their pretraining."""
     label = (Column("data", "Pretrained on"), Column("epochs", "Epochs", "count"))
-    return _amount("pretraining_epochs", "epochs", label, evidence, facts, extras)
+    return _amount("pretraining_epochs", "epochs", label, context)
 
 
-def pretraining_fraction(evidence: Evidence, facts: pd.DataFrame, extras: Extras) -> Table | None:
-    """Models that differ in the share of the patients they saw, and in nothing else."""
+def pretraining_fraction(context: Context) -> Table | None:
+    """Models that differ only in the fraction of patients that they were pretrained on."""
     label = (Column("data", "Pretrained on"), Column("fraction", "Fraction", "number", 2))
-    return _amount("pretraining_fraction", "fraction", label, evidence, facts, extras)
+    return _amount("pretraining_fraction", "fraction", label, context)
 
 
-def _amount(
-    name: str,
-    factor: str,
-    labels: tuple[Column, ...],
-    evidence: Evidence,
-    facts: pd.DataFrame,
-    extras: Extras,
-) -> Table | None:
-    found = amounts(extras, evidence.runs["model"].unique(), factor)
-    rows = evidence.runs.merge(found, on="model")
+def _amount(name: str, factor: str, labels: tuple[Column, ...], context: Context) -> Table | None:
+    """Return a table of the models that differ only in `factor`."""
+    runs = context.evidence.runs
+    rows = runs.merge(amounts(context.extras, runs["model"].unique().tolist(), factor), on="model")
     together = rows.groupby(["cohort", "method", "series"])[factor]
     rows = rows[together.transform("nunique") > 1].copy()
-    rows["trained"] = [how_fair_models.way(extras, method) for method in rows["method"]]
+    trained = [how_fair_models.trained_part(context.extras, method) for method in rows["method"]]
+    rows["trained"] = trained
     order = ["cohort", "method", "series", "place"]
     ranks = {column: {v: k for k, v in enumerate(rows[column].unique())} for column in order[:2]}
     keys = rows[order].assign(**{c: rows[c].map(rank) for c, rank in ranks.items()})
     rows = rows.loc[keys.sort_values(order, kind="stable").index]
-    return summary_table(
+    return auc_and_gaps_table(
         name,
-        f"More pretraining: {SAME[factor]}",
-        f"Models pretrained by this run that differ in the {SAME[factor]} and, the "
-        "warm-up apart, in nothing else.",
+        f"More pretraining: {VARIED[factor]}",
+        f"Models pretrained by this run that differ only in {VARIED[factor]} (and the warm-up).",
         rows,
         (Column("algorithm", "Algorithm"), *labels),
-        evidence,
-        facts,
+        context,
     )
 
 
 def amounts(extras: Extras, models: list[str], factor: str) -> pd.DataFrame:
-    """Return the pretrained models in series along which one amount alone changes.
+    """Return series of pretrained models in which only one amount differs.
 
     Parameters
     ----------
     extras : Extras
-        What is known of the models.
+        Facts about the models.
     models : list of str
-        Names; those that the run did not pretrain are passed over.
+        Names; models that this run did not pretrain are skipped.
     factor : str
-        ``data``, ``epochs`` or ``fraction``. ``data`` are the datasets, for models without procedural images.
+        The amount: ``data`` (the datasets; models with procedural images are skipped), ``epochs``
+        or ``fraction``.
 
     Returns
     -------
     pandas.DataFrame
-        ``model``, ``algorithm``, ``data``, ``epochs``, ``fraction``, ``series`` (its number), ``place`` (in rising order of
-        the amount), ``row`` (key of the published row). Series of one amount are left out.
+        ``model``, ``algorithm``, ``data``, ``epochs``, ``fraction``, ``series`` (number),
+        ``place`` (rising with the amount), ``row`` (key of the published row). Series with only
+        one value of the amount are left out.
     """
     rows = [
         {"model": name, **_amounts_of(extras.models[name]["pretrained"])}
@@ -145,7 +143,7 @@ def amounts(extras: Extras, models: list[str], factor: str) -> pd.DataFrame:
     return frame[columns]
 
 
-def _amounts_of(entry: dict) -> dict:
+def _amounts_of(entry: dict[str, Any]) -> dict[str, Any]:
     procedural = ["procedural"] if entry.get("procedural") else []
     sources = [*entry.get("datasets", []), *procedural]
     return {
@@ -159,7 +157,7 @@ def _amounts_of(entry: dict) -> dict:
     }
 
 
-def _row_key(row: dict, factor: str) -> str:
+def _row_key(row: Mapping[Hashable, Any], factor: str) -> str:
     keys = {
         "data": f"{row['algorithm']} {row['data']}",
         "epochs": f"{row['epochs']}",

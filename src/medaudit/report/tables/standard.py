@@ -1,82 +1,59 @@
-"""The tables that every study gets."""
+"""The tables that every study gets: performance, gaps, groups, tasks and differences."""
 
 import pandas as pd
 
-from medaudit.report.studies.evidence import RUN, Evidence, overall
-from medaudit.report.tables.balance import balance
+from medaudit.report.studies.context import Context
+from medaudit.report.studies.evidence import RUN, overall
+from medaudit.report.studies.facts import headline_gaps
+from medaudit.report.tables.columns import (
+    cohort_column,
+    counts,
+    interval_text,
+    measure_columns,
+    pivot_measures,
+    run_columns,
+)
 from medaudit.report.tables.table import Column, Table
 from medaudit.report.wording import terms
 
 
-def run_columns(evidence: Evidence) -> tuple[Column, ...]:
-    """Return the columns that name a run; the cohort only where there are several."""
-    columns = (Column("cohort", "Cohort"), Column("model", "Model"), Column("method", "Method"))
-    return columns if len(evidence.cards) > 1 else columns[1:]
-
-
-def measure_columns(evidence: Evidence) -> list[Column]:
-    """Return the columns of all measures."""
-    return [
-        Column(name, terms.first_upper(terms.measure(name)), "estimate")
-        for name in evidence.measures
-    ]
-
-
-def standard_tables(evidence: Evidence, facts: pd.DataFrame) -> list[Table]:
-    """Return the tables of a study in the order in which they are read."""
-    return [
-        performance(evidence, facts),
-        fairness(evidence, facts),
-        groups(evidence),
-        tasks(evidence),
-        differences(evidence, facts),
-        gaps(evidence, facts),
-        balance(evidence),
-    ]
-
-
-def performance(evidence: Evidence, facts: pd.DataFrame) -> Table:
-    """Overall value of every measure, one row a run."""
+def performance(context: Context) -> Table:
+    """Overall value of every measure, one row per run."""
+    evidence, facts = context.evidence, context.facts
     rows = facts[facts["kind"] == "performance"]
-    data = spread(rows, RUN, evidence.measures, extra=("seed_sd",))
+    data = pivot_measures(rows, RUN, evidence.measures, extra=("seed_sd",))
     data = data.merge(counts(rows, RUN), on=RUN, how="left")
     first = evidence.headline
     return Table(
         "performance",
         "Performance of every run",
         f"Test set, mean over tasks and seeds; {interval_text(evidence)}. "
-        f"Spread over seeds: standard deviation of the {terms.measure(first)} of the seeds.",
+        f"SD over seeds: standard deviation of {terms.measure(first)} over seeds.",
         data,
         (
             *run_columns(evidence),
             *measure_columns(evidence),
-            Column(f"{first}_seed_sd", "Spread over seeds", "number"),
+            Column(f"{first}_seed_sd", "SD over seeds", "number"),
             Column("n", "Images", "count"),
             Column("n_patients", "Patients", "count"),
         ),
     )
 
 
-def fairness(evidence: Evidence, facts: pd.DataFrame) -> Table:
-    """Gaps of the headline measure, one row a run and attribute."""
-    rows = facts[
-        (facts["kind"] == "gap")
-        & facts["measure"].eq(evidence.headline)
-        & facts["gap"].eq(evidence.gap)
-        & facts["task"].ne("mean_of_gaps")
-    ]
+def fairness(context: Context) -> Table:
+    """Gaps in the headline measure, one row per run and attribute."""
+    evidence = context.evidence
     return Table(
         "fairness",
         f"Fairness: {terms.gap(evidence.gap)} in {terms.measure(evidence.headline)}",
-        gap_caption(evidence),
-        gap_data(rows),
+        gap_caption(context),
+        gap_data(headline_gaps(context.facts, evidence.headline, evidence.gap)),
         (*run_columns(evidence), *gap_columns()),
     )
 
 
-def gaps(evidence: Evidence, facts: pd.DataFrame) -> Table:
-    """All gaps of all measures."""
-    rows = facts[facts["kind"] == "gap"]
+def gaps(context: Context) -> Table:
+    """All gaps in all measures."""
     columns = (
         Column("measure_shown", "Measure"),
         Column("gap_shown", "Kind of gap"),
@@ -86,9 +63,9 @@ def gaps(evidence: Evidence, facts: pd.DataFrame) -> Table:
     return Table(
         "gaps",
         "All gaps",
-        gap_caption(evidence),
-        gap_data(rows),
-        (*run_columns(evidence), *columns),
+        gap_caption(context),
+        gap_data(context.facts[context.facts["kind"] == "gap"]),
+        (*run_columns(context.evidence), *columns),
     )
 
 
@@ -112,14 +89,14 @@ def gap_data(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def gap_columns() -> tuple[Column, ...]:
-    """Return the columns of a gap from its attribute on."""
+    """Return the columns of a gap, from its attribute on."""
     return (
         Column("attribute_shown", "Attribute"),
         Column("gap", "Gap", "estimate"),
-        Column("null_mean", "Fair: mean", "number"),
-        Column("null_q95", "Fair: 95 %", "number"),
+        Column("null_mean", "Fair model: mean", "number"),
+        Column("null_q95", "Fair model: 95 %", "number"),
         Column("p_value", "p", "p"),
-        Column("p_adjusted", "p, adjusted", "p"),
+        Column("p_adjusted", "Adjusted p", "p"),
         Column("smallest_detectable", "Smallest detectable", "number"),
         Column("worst", "Worst group"),
         Column("best", "Best group"),
@@ -127,28 +104,30 @@ def gap_columns() -> tuple[Column, ...]:
     )
 
 
-def gap_caption(evidence: Evidence) -> str:
-    """Return what a reader must know to read a gap."""
+def gap_caption(context: Context) -> str:
+    """Return the caption of a table of gaps: what a reader must know to read a gap."""
     return (
-        f"{interval_text(evidence)}. A gap is positive even for a model that treats all groups "
-        "alike: 'fair' is what such a model shows on this test set (group labels permuted by "
-        "patient), on average and at most in 95 of 100 cases. p: chance of a gap this large in a fair model; "
-        "adjusted: for all gaps of the same measure and kind on the cohort. A true gap below 'smallest detectable' "
-        "would probably have gone unseen."
+        f"{interval_text(context.evidence)}. A gap is positive even for a model that treats all "
+        "groups alike. Fair model: the gap that such a model shows on this test set (group labels "
+        "permuted between patients), on average and at most in 95 of 100 cases. p: probability of "
+        "a gap this large for a fair model; adjusted for all gaps of the same measure and kind on "
+        "the cohort. This test set would probably miss a true gap below the smallest detectable."
     )
 
 
-def groups(evidence: Evidence) -> Table:
-    """Every measure in every group, one row a run and group."""
+def groups(context: Context) -> Table:
+    """Every measure in every group, one row per run and group."""
+    evidence = context.evidence
     rows = overall(evidence.metrics)
     rows = rows[rows["group"].ne("all")]
     rows = rows.assign(attribute_shown=rows["attribute"].map(terms.attribute))
     key = [*RUN, "attribute", "attribute_shown", "group"]
+    data = pivot_measures(rows, key, evidence.measures)
     return Table(
         "groups",
         "Performance by group",
         f"Test set, mean over tasks and seeds; {interval_text(evidence)}.",
-        spread(rows, key, evidence.measures).merge(counts(rows, key), on=key, how="left"),
+        data.merge(counts(rows, key), on=key, how="left"),
         (
             *run_columns(evidence),
             Column("attribute_shown", "Attribute"),
@@ -160,8 +139,9 @@ def groups(evidence: Evidence) -> Table:
     )
 
 
-def tasks(evidence: Evidence) -> Table:
-    """Every measure of every single task, one row a run and task."""
+def tasks(context: Context) -> Table:
+    """Every measure in every single task, one row per run and task."""
+    evidence = context.evidence
     rows = evidence.metrics
     rows = rows[
         (rows["seed"] == "mean")
@@ -170,7 +150,7 @@ def tasks(evidence: Evidence) -> Table:
         & ~rows["task"].isin(["all", "mean", "mean_of_gaps"])
     ]
     key = [*RUN, "task"]
-    data = spread(rows, key, evidence.measures).merge(
+    data = pivot_measures(rows, key, evidence.measures).merge(
         counts(rows, key, ("n", "n_pos", "n_patients")), on=key, how="left"
     )
     return Table(
@@ -189,8 +169,9 @@ def tasks(evidence: Evidence) -> Table:
     )
 
 
-def differences(evidence: Evidence, facts: pd.DataFrame) -> Table:
+def differences(context: Context) -> Table:
     """Paired differences between runs that share a model or a method."""
+    evidence, facts = context.evidence, context.facts
     rows = facts[facts["kind"].isin(["performance_difference", "gap_difference"])]
     gap = rows["kind"].eq("gap_difference")
     of_gap = " gap by " + rows["attribute"].map(terms.attribute)
@@ -207,49 +188,18 @@ def differences(evidence: Evidence, facts: pd.DataFrame) -> Table:
     return Table(
         "differences",
         "Differences between runs",
-        f"First less second, over the same patients (paired bootstrap draws); "
-        f"{interval_text(evidence)}; seeds averaged, so their spread is not in the interval. "
-        "Adjusted: for all pairs of the same quantity on the cohort (Romano and Wolf 2005).",
+        f"First minus second, over the same patients (paired bootstrap draws); "
+        f"{interval_text(evidence)}; averaged over seeds, so the intervals do not include the "
+        "variation between seeds. Adjusted p: for all pairs of the same quantity on the cohort "
+        "(Romano and Wolf 2005).",
         data[[*keep, "p_value", "p_adjusted", "family", "family_size"]].reset_index(drop=True),
         (
-            *run_columns(evidence)[:-2],
+            *cohort_column(evidence),
             Column("quantity", "Quantity"),
             Column("first", "First"),
             Column("second", "Second"),
             Column("difference", "Difference", "difference"),
             Column("p_value", "p", "p"),
-            Column("p_adjusted", "p, adjusted", "p"),
+            Column("p_adjusted", "Adjusted p", "p"),
         ),
     )
-
-
-def spread(
-    rows: pd.DataFrame, key: list[str], measures: list[str], extra: tuple[str, ...] = ()
-) -> pd.DataFrame:
-    """Turn rows of (key, measure) into one row a key with columns for each measure.
-
-    A measure that a key lacks gets the status ``missing``.
-    """
-    names = {"value": "", "low": "_low", "high": "_high", "status": "_status"}
-    names |= {column: f"_{column}" for column in extra}
-    wide = rows[key].drop_duplicates().reset_index(drop=True)
-    for measure in measures:
-        found = rows.loc[rows["measure"] == measure, [*key, *names]]
-        renamed = found.rename(columns={old: measure + new for old, new in names.items()})
-        wide = wide.merge(renamed, on=key, how="left", validate="one_to_one")
-        wide[f"{measure}_status"] = wide[f"{measure}_status"].fillna("missing")
-    return wide
-
-
-def counts(
-    rows: pd.DataFrame, key: list[str], columns: tuple[str, ...] = ("n", "n_patients")
-) -> pd.DataFrame:
-    """Return the counts of each key's first measure."""
-    return rows.groupby(key, sort=False)[list(columns)].first().reset_index()
-
-
-def interval_text(evidence: Evidence) -> str:
-    """Say what stands in brackets."""
-    draws = evidence.evaluation.get("bootstrap", {}).get("draws")
-    by = f"bootstrap over patients, {draws} draws" if draws else "bootstrap over patients"
-    return f"in brackets the {evidence.level * 100:g} % interval ({by})"

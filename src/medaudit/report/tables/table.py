@@ -1,9 +1,10 @@
-"""A table: numbers for machines and the same as text for readers; written as CSV, LaTeX, HTML."""
+"""A table of the report: full numbers and visible columns; written as CSV, LaTeX and HTML."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -24,7 +25,7 @@ LATEX = {
 
 @dataclass(frozen=True)
 class Column:
-    """One shown column.
+    """One visible column.
 
     Parameters
     ----------
@@ -34,7 +35,7 @@ class Column:
     label : str
         Heading.
     kind : str
-        ``text``, ``number``, ``count``, ``p``, ``estimate`` or ``difference`` (signed).
+        ``text``, ``number``, ``count``, ``p``, ``estimate`` or ``difference`` (with its sign).
     digits : int
         Decimals of a number, an estimate or a difference.
     """
@@ -47,7 +48,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of a study; every data row is one shown row.
+    """A table of a study; every row of the data is visible.
 
     Parameters
     ----------
@@ -56,9 +57,9 @@ class Table:
     title, caption : str
         Plain text.
     data : pandas.DataFrame
-        Numbers in full.
+        Numbers in full precision.
     columns : tuple of Column
-        What is shown, in order.
+        The visible columns, in order.
     """
 
     name: str
@@ -67,8 +68,8 @@ class Table:
     data: pd.DataFrame
     columns: tuple[Column, ...]
 
-    def describe(self) -> dict:
-        """Return what a reader of the CSV file needs to show it."""
+    def describe(self) -> dict[str, Any]:
+        """Return name, title, caption and columns, with which the CSV file can be displayed."""
         return {
             "name": self.name,
             "title": self.title,
@@ -78,7 +79,7 @@ class Table:
 
 
 def shown(data: pd.DataFrame, columns: tuple[Column, ...]) -> pd.DataFrame:
-    """Return `data` as text, one column a `Column`, headed by its label."""
+    """Return `data` as text, one column per `Column`, with its label as heading."""
     texts = [[_cell(row, column) for column in columns] for row in data.to_dict("records")]
     return pd.DataFrame(texts, columns=[column.label for column in columns], dtype=object)
 
@@ -86,8 +87,8 @@ def shown(data: pd.DataFrame, columns: tuple[Column, ...]) -> pd.DataFrame:
 def write_files(table: Table, folder: Path, notes: list[str]) -> dict[str, str]:
     """Write a table as CSV, LaTeX (booktabs) and HTML and return the file names by format.
 
-    `notes` stand below the caption of the LaTeX and HTML files. In the CSV file numbers are
-    ``%.6g`` and texts that a spreadsheet would run are neutralised.
+    `notes` follow the caption in LaTeX and HTML. In CSV, numbers have the format ``%.6g``, and
+    texts that a spreadsheet would run as formulas are neutralised.
     """
     text = shown(table.data, table.columns)
     caption = " ".join([f"{table.title}.", table.caption, *notes])
@@ -105,7 +106,7 @@ def write_files(table: Table, folder: Path, notes: list[str]) -> dict[str, str]:
 
 
 def to_latex(text: pd.DataFrame, columns: tuple[Column, ...], caption: str) -> str:
-    """Return a booktabs ``longtable``; every cell and the caption are escaped."""
+    """Return a booktabs ``longtable``; all cells and the caption are escaped."""
     safe = text.map(_latex).set_axis([_latex(label) for label in text.columns], axis=1)
     alignment = "".join("l" if c.kind == "text" else "r" for c in columns)
     styler = safe.style.hide(axis="index")
@@ -115,7 +116,7 @@ def to_latex(text: pd.DataFrame, columns: tuple[Column, ...], caption: str) -> s
 
 
 def to_html(text: pd.DataFrame, title: str, caption: str) -> str:
-    """Return a page with the table alone; every cell and the caption are escaped."""
+    """Return an HTML page with the table; all cells and the caption are escaped."""
     safe = text.map(escape).set_axis([escape(label) for label in text.columns], axis=1)
     styles = [
         {"selector": "caption", "props": "caption-side: top; text-align: left; padding: .5em 0"},
@@ -134,7 +135,7 @@ def _latex(text: str) -> str:
     return "".join(LATEX.get(character, character) for character in text)
 
 
-def _cell(row: dict, column: Column) -> str:
+def _cell(row: dict[Hashable, Any], column: Column) -> str:
     value = row[column.key]
     if column.kind in ("estimate", "difference"):
         bounds = (row[f"{column.key}_low"], row[f"{column.key}_high"])
@@ -146,11 +147,11 @@ def _cell(row: dict, column: Column) -> str:
     return _SIMPLE[column.kind](value)
 
 
-def _text(value: object) -> str:
+def _text(value: Any) -> str:
     return "–" if number_format.missing(value) else str(value)
 
 
-_SIMPLE: dict[str, Callable[[object], str]] = {
+_SIMPLE: dict[str, Callable[[Any], str]] = {
     "text": _text,
     "count": number_format.count,
     "p": number_format.p_value,

@@ -1,1 +1,1 @@
-"""How results are worded: names, numbers, phrases, disclaimers."""
+"""Words for a reader: names, numbers, phrases and disclaimers."""

@@ -1,26 +1,33 @@
-"""How a number, an interval, a p-value or a reason is written for a reader."""
+"""How numbers, intervals, p-values and statuses are written for a reader."""
 
 import re
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-REASONS = {
-    "undefined:one_class": "only one class",
-    "undefined:no_decision": "no decision",
-    "too_few": "too few",
-    "missing": "no value",
+from medaudit.core.statuses import Status
+
+REASONS: dict[str, str] = {
+    Status.OK: "no value",
+    Status.ONE_CLASS: "only one class",
+    Status.NO_DECISION: "no decision",
+    Status.NO_FIT: "calibration cannot be fitted",
+    Status.TOO_FEW: "too few",
+    Status.MISSING: "no value",
 }
+"""Status to the reason why a value is missing; ``ok`` next to a missing value gives no reason."""
+
 MINUS = "\N{MINUS SIGN}"
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _AFTER_SEPARATOR = re.compile(r"([;\t]\s*)(?=[=+\-@＝＋－＠])")
-"""Where a spreadsheet of another country begins a cell."""
+"""Starts of cells for spreadsheets that split at a semicolon or a tab, as in many locales."""
 
 
 def estimate(
-    value: float, low: float, high: float, status: str, signed: bool = False, digits: int = 3
+    value: float, low: float, high: float, status: Any, signed: bool = False, digits: int = 3
 ) -> str:
-    """Write a value with its interval, or why there is none: never blank, never 0.
+    """Write a value with its interval, or why it is missing: never blank, never 0.
 
     Examples
     --------
@@ -37,13 +44,13 @@ def estimate(
     return f"{shown} ({number(low, digits)} to {number(high, digits)})"
 
 
-def reason(status: object) -> str:
-    """Write a status for a reader."""
-    return "no value" if missing(status) or status == "ok" else REASONS.get(status, str(status))
+def reason(status: Any) -> str:
+    """Write for a reader why a value is missing."""
+    return REASONS[Status.MISSING] if missing(status) else REASONS.get(status, str(status))
 
 
 def number(value: float, digits: int = 3, signed: bool = False) -> str:
-    """Write a number with `digits` decimals and a true minus sign; a dash where missing.
+    """Write a number with `digits` decimals and a true minus sign; a dash if it is missing.
 
     Examples
     --------
@@ -59,7 +66,7 @@ def number(value: float, digits: int = 3, signed: bool = False) -> str:
 
 
 def p_value(value: float) -> str:
-    """Write a p-value: three decimals, two above 0.1, ``<0.001`` below that; dash if missing."""
+    """Write a p-value: two decimals from 0.1 on, else three, or ``<0.001``; a dash if missing."""
     if missing(value):
         return "–"
     if value < 0.001:
@@ -67,20 +74,20 @@ def p_value(value: float) -> str:
     return f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
 
 
-def count(value: object) -> str:
-    """Write a whole number with thin spaces between thousands; a dash where missing."""
+def count(value: Any) -> str:
+    """Write a whole number with thin spaces between thousands; a dash if it is missing."""
     return "–" if missing(value) else f"{int(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
 def missing(value: object) -> bool:
-    """Tell whether `value` is None, NaN or NA."""
+    """Return whether `value` is None, NaN or NA."""
     return value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value))
 
 
 def neutralise(frame: pd.DataFrame) -> pd.DataFrame:
-    """Put an apostrophe before texts that a spreadsheet would run as a formula (CWE-1236).
+    """Prefix texts that a spreadsheet would run as a formula with an apostrophe (CWE-1236).
 
-    Numbers stay as they are: a number that is negative is no text.
+    Numbers stay as they are, also negative ones.
     """
     frame = frame.copy()
     for column in frame.columns:

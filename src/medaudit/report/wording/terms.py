@@ -1,11 +1,11 @@
 """Names of metrics, attributes and runs as a reader sees them."""
 
 from medaudit.metrics.definitions import METRICS
-from medaudit.metrics.gaps import GAPS
+from medaudit.metrics.gaps import GAPS, parse_gap
 
 
 def measure(name: str, long: bool = False) -> str:
-    """Name of a measure (a metric, perhaps with its dialect in brackets) for a reader."""
+    """Return the name of a measure for a reader: a metric, perhaps with its dialect in brackets."""
     metric, _, dialect = name.partition(" (")
     shown = metric.replace("_", " ")
     if metric in METRICS:
@@ -14,12 +14,15 @@ def measure(name: str, long: bool = False) -> str:
 
 
 def gap(name: str) -> str:
-    """Name of a gap for a reader."""
-    return GAPS[name].label if name in GAPS else name.replace("_", " ")
+    """Return the name of a gap for a reader."""
+    kind, group = parse_gap(name)
+    if group is not None:
+        return f"{group} against all others"
+    return GAPS[kind].label if kind in GAPS else name.replace("_", " ")
 
 
 def attribute(name: str) -> str:
-    """Name of an attribute or intersection for a reader."""
+    """Return the name of an attribute or intersection for a reader."""
     return name.replace("_", " ").replace(" & ", " and ")
 
 

@@ -1,29 +1,37 @@
-"""Tables and figures that a study asks for: what is in them, what they need, what they refuse."""
+"""Tables and figures that a study requests: their content, what they need, what they refuse."""
 
+import inspect
 import json
+from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 import synthetic_foundations as foundations
 import synthetic_searches as searches
 from medaudit.config import jobs
-from medaudit.config.requests import FIGURES, TABLES, stages_of
+from medaudit.config.requests import (
+    REGISTRIES,
+    all_modules,
+    modules_of,
+    requestable,
+    stages_of,
+)
+from medaudit.config.schema import read_schema
 from medaudit.config.validation import check
 from medaudit.core.audit_tables import DIALECTS
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import METRICS, read_table, write_array
-from medaudit.report.figures import extra as figures
 from medaudit.report.figures.adaptation import stages_among
-from medaudit.report.figures.sensitivity import rate_rows
-from medaudit.report.figures.style import style
-from medaudit.report.studies.evidence import gather, replicates_of
+from medaudit.report.figures.sensitivity import lora_rank, rate_rows
+from medaudit.report.studies.context import Context
+from medaudit.report.studies.evidence import replicates_of
 from medaudit.report.studies.extras import gather_extras
-from medaudit.report.studies.facts import gather_facts
 from medaudit.report.studies.published import read_published
-from medaudit.report.tables import extra as tables
+from medaudit.report.tables.dialects import _first_swaps, rankings
+from report_context import changed, read_context, requested_figures, requested_tables
 from shipped_config import SCHEMAS, edited, shipped
 from synthetic_extras import add_extras, footer_of
 from synthetic_study import TASKS, make_study
@@ -42,49 +50,58 @@ def inputs(tmp_path_factory) -> dict:
         methods=METHODS,
         too_few=None,
     )
-    return add_extras(study, folder, TABLES, FIGURES)
+    return add_extras(study, folder, requestable("tables"), requestable("figures"))
 
 
 @pytest.fixture(scope="module")
-def parts(inputs) -> tuple:
-    evidence = gather(**{name: inputs[name] for name in ("settings", "metrics", "gaps", "cards")})
-    names = ("settings", "dialects", "parts", "probes", "predictions")
-    extras = gather_extras(**{name: inputs[name] for name in names})
-    return evidence, gather_facts(evidence), extras
+def context(inputs) -> Context:
+    return read_context(inputs)
 
 
 @pytest.fixture(scope="module")
-def made(parts) -> dict:
-    return {table.name: table for table in tables.extra_tables(*parts)}
+def made(context) -> dict:
+    return requested_tables(context)
 
 
 @pytest.fixture(scope="module")
-def drawn(parts) -> dict:
-    with style():
-        return {figure.name: figure for figure in figures.extra_figures(*parts)}
+def drawn(context) -> dict:
+    return requested_figures(context)
 
 
-def test_what_can_be_asked_for_is_what_can_be_made():
-    schema = yaml.safe_load((SCHEMAS / "studies.schema.yaml").read_text())["properties"]
-    for axis, wanted, registry in (("tables", TABLES, tables), ("figures", FIGURES, figures)):
-        assert list(wanted) == list(registry.EXTRA) == schema[axis]["items"]["enum"]
+@pytest.mark.parametrize("kind", ["tables", "figures"])
+def test_each_name_of_the_registry_has_a_function_that_takes_a_context(kind):
+    for output in REGISTRIES[kind].values():
+        module, _, name = output.function.partition(":")
+        assert module.startswith(f"{kind}.")
+        function = getattr(import_module(f"medaudit.report.{module}"), name)
+        assert inspect.get_annotations(function)["context"] is Context
+        assert not (output.pooled and kind == "tables")
 
 
-def test_all_that_is_asked_for_is_made_under_its_name(made, drawn):
+@pytest.mark.parametrize("kind", ["tables", "figures"])
+def test_the_schema_takes_the_names_of_the_registry(kind):
+    schema = read_schema(SCHEMAS, "studies")["properties"]
+    assert schema[kind]["items"]["enum"] == requestable(kind)
+
+
+def test_requested_outputs_are_made_under_their_names(made, drawn):
     for wanted, there, others in (
-        (TABLES, made, foundations.TABLES + searches.TABLES),
-        (FIGURES, drawn, foundations.FIGURES + searches.FIGURES),
+        (requestable("tables"), made, foundations.TABLES + searches.TABLES),
+        (requestable("figures"), drawn, foundations.FIGURES + searches.FIGURES),
     ):
         assert list(there) == [name for name in wanted if name in there]
         assert set(wanted) - set(there) <= set(others)
 
 
-def test_a_study_that_asks_for_nothing_gets_nothing(parts):
-    evidence, facts, extras = parts
-    entry = {k: v for k, v in evidence.entry.items() if k not in ("tables", "figures")}
-    plain = type(evidence)(**{**vars(evidence), "entry": entry})
-    assert tables.extra_tables(plain, facts, extras) == []
-    assert figures.extra_figures(plain, facts, extras) == []
+def test_a_study_depends_on_the_code_of_its_own_outputs_only():
+    config = check(edited("studies/clip_nih/tables", ["rankings"]), SCHEMAS)
+    config["studies"]["clip_nih"]["figures"] = []
+    found = modules_of(config["studies"]["clip_nih"])
+    assert "report.tables.dialects" in found and "report.figures.plane" in found
+    assert "report.figures.masks" not in found and set(found) < set(all_modules())
+    before = jobs.code(config, "compare", study="clip_nih")
+    config["studies"]["clip_nih"]["figures"] = ["mask_frequencies"]
+    assert jobs.code(config, "compare", study="clip_nih") != before
 
 
 def test_zero_shot_and_fine_tuning_hold_each_run_once(made, inputs):
@@ -132,9 +149,8 @@ def test_f1_tables_are_the_metrics(made, inputs):
             assert all(record[head] == values[head] for head in heads)
 
 
-def test_a_planted_change_of_ranking_is_found(parts, made):
-    evidence, facts, extras = parts
-    rows = extras.dialects
+def test_a_planted_change_of_ranking_is_found(context):
+    rows = context.extras.dialects
     rows = rows[rows["attribute"].eq("sex") & rows["method"].eq("full") & rows["seed"].eq("mean")]
     first = rows["measure"].eq("gap AUC")
     second = rows["measure"].eq("PQD")
@@ -147,8 +163,7 @@ def test_a_planted_change_of_ranking_is_found(parts, made):
             strict=True,
         )
     ]
-    swapped = type(extras)(**{**vars(extras), "dialects": rows})
-    table = tables.rankings(evidence, facts, swapped).data
+    table = rankings(changed(context, dialects=rows)).data
     assert len(table) == 1
     row = table.iloc[0]
     assert (row["tau"], row["n_swapped"]) == (-1, 1)
@@ -156,38 +171,33 @@ def test_a_planted_change_of_ranking_is_found(parts, made):
     assert row["fairest_by_first"] == "clip_small / full"
     assert row["fairest_by_second"] == "medclip_vit / full"
     rows.loc[rows["measure"] == "PQD", "better"] = "lower"
-    same = type(extras)(**{**vars(extras), "dialects": rows})
-    assert tables.rankings(evidence, facts, same).data.empty
+    assert rankings(changed(context, dialects=rows)).data.empty
 
 
 def test_a_long_list_of_swaps_is_cut():
-    from medaudit.report.tables.dialects import _some
-
-    assert _some("a > b") == "a > b"
-    assert _some("; ".join("abcde")) == "a; b; c; and 2 more"
+    assert _first_swaps("a > b") == "a > b"
+    assert _first_swaps("; ".join("abcde")) == "a; b; c; and 2 more"
 
 
-def test_waterfall_bars_start_where_the_stage_before_ended(drawn, parts):
+def test_waterfall_bars_start_where_the_stage_before_ended(drawn, context):
     data = drawn["adaptation"].data
     for _, rows in data.groupby(["model", "quantity"], sort=False):
         assert rows["method"].tolist() == list(METHODS)
         assert np.isnan(rows["before"].iloc[0])
         assert rows["before"].tolist()[1:] == rows["value"].tolist()[:-1]
     gaps = data[data["quantity"] == "gap in accuracy by sex"]
-    facts = parts[1]
+    facts = context.facts
     facts = facts[facts["kind"].eq("gap") & facts["measure"].eq("accuracy")]
     facts = facts[facts["gap"].eq("max_min") & facts["attribute"].eq("sex")]
     assert sorted(gaps["value"]) == sorted(facts["value"])
 
 
-def test_stages_follow_the_study_and_hold_one_prompt_format(parts):
-    evidence, _, extras = parts
+def test_stages_follow_the_study_and_hold_one_prompt_format(context):
     kinds = {"zero_shot_a": {"kind": "zero_shot"}, "zero_shot_b": {"kind": "zero_shot"}}
-    extras = type(extras)(**{**vars(extras), "methods": kinds})
     entry = {"methods": ["zero_shot_b", "zero_shot_a", "linear", "full"]}
-    evidence = type(evidence)(**{**vars(evidence), "entry": entry})
     seen = pd.Series(["full", "linear", "zero_shot_a", "zero_shot_b"])
-    assert stages_among(evidence, extras, seen) == ["zero_shot_b", "linear", "full"]
+    other = changed(context, {"entry": entry}, methods=kinds)
+    assert stages_among(other, seen) == ["zero_shot_b", "linear", "full"]
 
 
 @pytest.mark.parametrize("method", ["linear", "full"])
@@ -214,12 +224,11 @@ def test_validation_auc_is_shown_as_it_is():
     assert rate_rows([footer], "c")["criterion"].tolist() == [0.8]
 
 
-def test_lora_rank_needs_two_ranks(parts, drawn):
+def test_lora_rank_needs_two_ranks(context, drawn):
     assert sorted(drawn["lora_rank"].data["rank"].unique()) == [4, 16]
-    evidence, facts, extras = parts
-    methods = {k: v for k, v in extras.methods.items() if k != "lora_r4"}
-    one = type(extras)(**{**vars(extras), "methods": methods})
-    assert figures.lora_rank(evidence, facts, one, "nih_6x200", [], "") is None
+    methods = {k: v for k, v in context.extras.methods.items() if k != "lora_r4"}
+    one = changed(context, methods=methods)
+    assert lora_rank(replace(one, cohort="nih_6x200")) is None
 
 
 def test_a_study_makes_run_what_its_tables_and_figures_need():

@@ -1,34 +1,27 @@
 """Tables, figures and claims of foundation models against plain loops and planted differences."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from statsmodels.stats.multitest import multipletests
 
 from medaudit.core.table_io import GAPS, METRICS, read_table
 from medaudit.report.compare import compare
-from medaudit.report.figures import extra as figures
-from medaudit.report.figures.foundations import fairness_score
-from medaudit.report.figures.style import style
+from medaudit.report.figures.balanced import balanced
+from medaudit.report.figures.performance_fairness import fairness_score
 from medaudit.report.page.how_fair_answers import answer_claims
 from medaudit.report.studies import how_fair_models
-from medaudit.report.studies.evidence import gather, replicates_of
-from medaudit.report.studies.extras import gather_extras
-from medaudit.report.studies.facts import gather_facts
-from medaudit.report.studies.how_fair_claims import (
-    HINT,
-    NOT_SHOWN,
-    POOLED,
-    SHOWN,
-    UNKNOWN,
-    find_claims,
-    judge,
-)
-from medaudit.report.studies.multiple_testing import holm
+from medaudit.report.studies.context import Context
+from medaudit.report.studies.evidence import replicates_of
+from medaudit.report.studies.how_fair_claims import POOLED, find_claims
 from medaudit.report.studies.published import read_published
-from medaudit.report.tables import extra as tables
-from medaudit.report.tables.pretraining import amounts
+from medaudit.report.tables.ensembles import ensembles
+from medaudit.report.tables.pretraining import amounts, models
+from medaudit.report.verdicts import Verdict, judge_difference
+from report_context import changed, read_context, requested_figures, requested_tables
 from synthetic_foundations import (
     BALANCED,
     ENSEMBLES,
@@ -48,36 +41,33 @@ FULL = "full_layer_decay"
 PUBLISHED = ("auc_published", "gap_sex_published", "gap_race_published")
 
 
-def parts_of(study: dict) -> tuple:
-    evidence = gather(**{name: study[name] for name in ("settings", "metrics", "gaps", "cards")})
-    extras = gather_extras(study["settings"], [], [], [], [])
-    return evidence, gather_facts(evidence), extras
-
-
 @pytest.fixture(scope="module")
 def study(tmp_path_factory) -> dict:
     return make_foundations(tmp_path_factory.mktemp("foundations"))
 
 
 @pytest.fixture(scope="module")
-def parts(study) -> tuple:
-    return parts_of(study)
+def context(study) -> Context:
+    return read_context(study)
 
 
 @pytest.fixture(scope="module")
-def made(parts) -> dict:
-    return {table.name: table for table in tables.extra_tables(*parts)}
+def made(context) -> dict:
+    return requested_tables(context)
 
 
 @pytest.fixture(scope="module")
-def claims(parts) -> pd.DataFrame:
-    return find_claims(parts[0], parts[2])
+def claims(context) -> pd.DataFrame:
+    return claims_of(context)
 
 
 @pytest.fixture(scope="module")
-def drawn(parts) -> dict:
-    with style():
-        return {figure.name: figure for figure in figures.extra_figures(*parts)}
+def drawn(context) -> dict:
+    return requested_figures(context)
+
+
+def claims_of(context: Context) -> pd.DataFrame:
+    return find_claims(context.evidence, context.extras)
 
 
 @pytest.fixture(scope="module")
@@ -143,16 +133,15 @@ def test_rows_of_amounts_differ_in_one_thing_and_rise(made):
     assert set(made["pretraining_fraction"].data["model"]) == {"mae_30", "mae_chexpert"}
 
 
-def test_models_that_differ_in_two_amounts_or_another_setting_are_no_series(parts):
-    extras = parts[2]
+def test_models_that_differ_in_two_amounts_or_another_setting_are_no_series(context):
+    extras = context.extras
     other = dict(extras.models["mae_200"])
     other["pretrained"] = {**other["pretrained"], "others": {"batch_size": 128}}
     both = dict(extras.models["mae_30"])
     both["pretrained"] = {**both["pretrained"], "epochs": 200}
-    models = {"mae_chexpert": extras.models["mae_chexpert"], "other": other, "both": both}
-    changed = type(extras)(**{**vars(extras), "models": models})
+    three = {"mae_chexpert": extras.models["mae_chexpert"], "other": other, "both": both}
     for factor in ("data", "epochs", "fraction"):
-        assert amounts(changed, list(models), factor).empty
+        assert amounts(changed(context, models=three).extras, list(three), factor).empty
 
 
 def test_published_numbers_stand_beside_rows_of_the_same_content(made):
@@ -171,15 +160,13 @@ def test_published_numbers_stand_beside_rows_of_the_same_content(made):
     probes = made["linear_against_full"].data.set_index(["model", "method"])
     assert probes.loc[("mae", "probe"), "auc_published"] == pytest.approx(66.7)
     assert probes.loc[("moco", FULL), "gap_race_published"] == pytest.approx(3.0)
-    assert "which reading of the gap it prints is not stated" in made["ensembles"].caption
+    assert "does not state which reading of the gap it prints" in made["ensembles"].caption
 
 
-def test_published_numbers_stay_away_from_other_images_and_balanced_training(study, tmp_path):
-    evidence, gathered, extras = parts_of(study)
+def test_published_numbers_stay_away_from_other_images_and_balanced_training(context):
     for change in ({"dataset": "nih"}, {"balance": {"kind": "race_sex"}}):
-        cards = {name: {**card, **change} for name, card in evidence.cards.items()}
-        moved = type(evidence)(**{**vars(evidence), "cards": cards})
-        for table in tables.extra_tables(moved, gathered, extras):
+        cards = {name: {**card, **change} for name, card in context.evidence.cards.items()}
+        for table in requested_tables(changed(context, {"cards": cards})).values():
             assert not any("published" in column for column in table.data)
 
 
@@ -193,7 +180,7 @@ def test_the_transcript_holds_every_number_of_the_paper():
     assert printed.loc[printed["attribute"] != "all", "value"].between(0.007, 0.04).all()
 
 
-def test_models_are_described_and_procedural_images_are_not_called_natural(parts, made):
+def test_models_are_described_and_procedural_images_are_not_called_natural(context, made):
     data = made["models"].data.set_index("model")
     assert set(data.index) == {*OWN, *SERIES}
     assert data.loc["scratch_vit", ["method", "objective", "datasets"]].tolist() == [
@@ -202,13 +189,12 @@ def test_models_are_described_and_procedural_images_are_not_called_natural(parts
         "none",
     ]
     assert data.loc["bit", ["images", "datasets"]].tolist() == ["natural", "ImageNet-1K"]
-    evidence, gathered, extras = parts
     entry = {"algorithm": "mae", "procedural": {"images": 9}, "cohorts": []}
-    models = {**extras.models, "mae": facts("vit", "masked", "natural", pretrained=entry)}
-    drawn = type(extras)(**{**vars(extras), "models": models})
-    data = tables.models(evidence, gathered, drawn).data.set_index("model")
+    mae = facts("vit", "masked", "natural", pretrained=entry)
+    procedural = changed(context, models={**context.extras.models, "mae": mae})
+    data = models(procedural).data.set_index("model")
     assert data.loc["mae", "images"] == "procedural"
-    second = find_claims(evidence, drawn).query("claim == 'domain'")["second"]
+    second = claims_of(procedural).query("claim == 'domain'")["second"]
     assert set(second) == {"natural or procedural"}
 
 
@@ -281,7 +267,7 @@ def test_planted_differences_are_found_and_none_where_none_is(claims):
     assert found["balance", "gap by race"]["high"] < 0
     assert found["sex", "AUC"]["high"] < 0
     for key in (("objective", "gap by sex"), ("objective", "gap by race"), ("balance", "AUC")):
-        assert found[key]["verdict"] == NOT_SHOWN
+        assert found[key]["verdict"] == Verdict.NOT_SHOWN
 
 
 def test_pairs_that_differ_in_more_than_the_claim_stand_alone(claims):
@@ -292,7 +278,7 @@ def test_pairs_that_differ_in_more_than_the_claim_stand_alone(claims):
 
 def test_holm_is_over_pooled_claims_and_over_the_pairs_of_a_claim(claims):
     for family, rows in claims.groupby("family"):
-        expected = holm(rows["p_value"].to_numpy())
+        expected = multipletests(rows["p_value"].to_numpy(), method="holm")[1]
         np.testing.assert_allclose(rows["p_adjusted"].astype(float), expected)
         assert set(rows["family_size"]) == {len(rows)}
         assert family == POOLED or rows["claim"].nunique() == 1
@@ -302,38 +288,39 @@ def test_holm_is_over_pooled_claims_and_over_the_pairs_of_a_claim(claims):
 @pytest.mark.parametrize(
     ("numbers", "verdict"),
     [
-        ((1.0, 0.2, 1.8, 0.04), SHOWN),
-        ((1.0, 0.2, 1.8, 0.2), HINT),
-        ((1.0, 0.0, 1.8, 0.01), NOT_SHOWN),
-        ((-1.0, -1.8, 0.1, 0.2), NOT_SHOWN),
-        ((np.nan, np.nan, np.nan, np.nan), UNKNOWN),
-        ((1.0, np.nan, np.nan, np.nan), UNKNOWN),
+        ((1.0, 0.2, 1.8, 0.04), Verdict.SHOWN),
+        ((1.0, 0.2, 1.8, 0.05), Verdict.SHOWN),
+        ((1.0, 0.2, 1.8, 0.2), Verdict.HINT),
+        ((1.0, 0.0, 1.8, 0.01), Verdict.NOT_SHOWN),
+        ((-1.0, -1.8, 0.1, 0.2), Verdict.NOT_SHOWN),
+        ((np.nan, np.nan, np.nan, np.nan), Verdict.UNKNOWN),
+        ((1.0, np.nan, np.nan, np.nan), Verdict.UNKNOWN),
     ],
 )
 def test_a_verdict_needs_interval_and_holm(numbers, verdict):
     row = dict(zip(("value", "low", "high", "p_adjusted"), numbers, strict=True))
-    assert judge(row, 0.05) == verdict
+    assert judge_difference(row, 1 - 0.95) == verdict
 
 
 def test_cohorts_with_other_test_sets_are_not_paired(tmp_path):
     own = {name: OWN[name] for name in ("mae", "mae_medical")}
     study = make_foundations(tmp_path, own, {PLAIN: "t", BALANCED: "other"})
-    evidence, gathered, extras = parts_of(study)
-    assert how_fair_models.balanced_pairs(evidence) == []
-    assert "balance" not in set(find_claims(evidence, extras)["claim"])
-    assert figures.balanced(evidence, gathered, extras, PLAIN, [], "") is None
+    context = read_context(study)
+    assert how_fair_models.balanced_pairs(context.evidence) == []
+    assert "balance" not in set(claims_of(context)["claim"])
+    assert balanced(replace(context, cohort=PLAIN)) is None
 
 
-def test_what_is_not_estimable_is_said_in_claims_and_sentences(study, parts):
-    evidence, gathered, extras = parts
-    lost = evidence.metrics["model"].eq("moco") & evidence.metrics["attribute"].eq("race")
-    metrics = evidence.metrics.assign(status=evidence.metrics["status"].mask(lost, "too_few"))
-    found = find_claims(type(evidence)(**{**vars(evidence), "metrics": metrics}), extras)
+def test_what_is_not_estimable_is_said_in_claims_and_sentences(context):
+    metrics = context.evidence.metrics
+    lost = metrics["model"].eq("moco") & metrics["attribute"].eq("race")
+    metrics = metrics.assign(status=metrics["status"].mask(lost, "too_few"))
+    found = claims_of(changed(context, {"metrics": metrics}))
     rows = found[found["quantity"].eq("gap by race") & found["claim"].eq("domain")]
     (pooled,) = rows[rows["family"] == POOLED].to_dict("records")
-    assert pooled["verdict"] == UNKNOWN and np.isnan(pooled["value"])
+    assert pooled["verdict"] == Verdict.UNKNOWN and np.isnan(pooled["value"])
     assert pooled["status"] == "too_few"
-    assert rows[rows["part"] == "ViT, masked"]["verdict"].item() != UNKNOWN
+    assert rows[rows["part"] == "ViT, masked"]["verdict"].item() != Verdict.UNKNOWN
     renamed = {"value": "difference", "low": "difference_low", "high": "difference_high"}
     told = found.rename(columns={**renamed, "status": "difference_status"})
     text = " ".join(answer_claims(told, {"level": 0.95}, PLAIN)[0].sentences)
@@ -343,23 +330,21 @@ def test_what_is_not_estimable_is_said_in_claims_and_sentences(study, parts):
 def test_sentences_say_what_is_shown_and_what_is_not(made):
     data = made["claims"].data.copy()
     row = data["claim"].eq("domain") & data["family"].eq(POOLED) & data["quantity"].eq("gap by sex")
-    data.loc[row, ["p_value", "p_adjusted", "verdict"]] = [0.001, 0.01, SHOWN]
+    data.loc[row, ["p_value", "p_adjusted", "verdict"]] = [0.001, 0.01, Verdict.SHOWN]
     head = {"level": 0.95, "draws": 2000}
     first, second, third, fourth = answer_claims(data, head, PLAIN)
     assert first.question == "Pretrained on medical or on natural images?"
     assert "larger gap, less fair with medical images;" in first.sentences[0]
-    assert (
-        "higher with medical images; a hint at most, as not after adjusting" in first.sentences[0]
-    )
+    hint = "higher with medical images; suggestive only, not significant after adjusting"
+    assert hint in first.sentences[0]
     assert "ResNet, contrastive (medical)" in " ".join(first.sentences)
-    assert "no difference shown, as the interval includes zero" in second.sentences[0]
+    assert "no difference shown, because the interval includes 0" in second.sentences[0]
     assert third.sentences[1].startswith("Model by model, AUC is higher in")
     assert "lower in women" in fourth.sentences[0]
-    assert (
-        "Holm is over the 10 claims" in first.sentences[-1] and "raise" not in first.sentences[-1]
-    )
+    assert "Holm's correction is over the 10 claims" in first.sentences[-1]
+    assert "raise" not in first.sentences[-1]
     few = answer_claims(data, {**head, "draws": 200}, PLAIN)[0].sentences[-1]
-    assert "With 200 draws none can stand" in few
+    assert "With 200 draws no difference can be significant" in few
     assert answer_claims(data, head, BALANCED) == []
 
 
@@ -407,33 +392,28 @@ def test_groups_are_compared_with_the_average_over_paired_draws(name, drawn, mea
         assert [row["low"], row["high"]] == pytest.approx(ends, rel=1e-3, abs=1e-4)
 
 
-def test_a_study_that_knows_nothing_of_its_models_makes_no_claims(parts):
-    evidence, gathered, extras = parts
-    blank = type(extras)(**{**vars(extras), "models": {}})
-    found = find_claims(evidence, blank)
-    assert set(found["claim"]) <= {"sex", "balance"}
-    assert tables.models(evidence, gathered, blank) is None
-    assert tables.ensembles(evidence, gathered, blank) is None
+def test_a_study_that_knows_nothing_of_its_models_makes_no_claims(context):
+    blank = changed(context, models={})
+    assert set(claims_of(blank)["claim"]) <= {"sex", "balance"}
+    assert models(blank) is None
+    assert ensembles(blank) is None
 
 
-def test_without_auc_there_is_nothing_to_show(parts):
-    evidence, gathered, extras = parts
-    metrics = evidence.metrics.assign(measure="accuracy", metric="accuracy")
-    other = type(evidence)(**{**vars(evidence), "metrics": metrics})
-    none = gathered.assign(measure="accuracy")
-    assert find_claims(other, extras).empty
-    assert [table.name for table in tables.extra_tables(other, none, extras)] == ["models"]
-    with style():
-        assert figures.extra_figures(other, none, extras) == []
+def test_without_auc_there_is_nothing_to_show(context):
+    metrics = context.evidence.metrics.assign(measure="accuracy", metric="accuracy")
+    other = changed(context, {"metrics": metrics})
+    other = replace(other, facts=context.facts.assign(measure="accuracy"))
+    assert claims_of(other).empty
+    assert list(requested_tables(other)) == ["models"]
+    assert requested_figures(other) == {}
 
 
-def test_main_method_is_declared_not_picked(parts):
-    evidence, _, extras = parts
+def test_main_method_is_declared_not_picked(context):
+    evidence, extras = context.evidence, context.extras
     assert how_fair_models.main_method(evidence, extras) == FULL
-    entry = {**evidence.entry, "methods": ["probe", FULL]}
-    both = type(evidence)(**{**vars(evidence), "entry": entry})
+    both = changed(context, {"entry": {**evidence.entry, "methods": ["probe", FULL]}}).evidence
     assert how_fair_models.main_method(both, extras) == FULL
-    none = type(extras)(**{**vars(extras), "methods": {FULL: {}, "probe": METHODS["probe"]}})
+    none = changed(context, methods={FULL: {}, "probe": METHODS["probe"]}).extras
     assert how_fair_models.main_method(both, none) == "probe"
     assert (
         how_fair_models.identity(extras, "ensemble_masked")
@@ -456,7 +436,7 @@ def test_the_stage_writes_all_and_the_page_shows_the_claims_first(tmp_path):
     assert questions[:3] == [
         "Pretrained on medical or on natural images?",
         "Does balanced fine-tuning help?",
-        "Women and men alike?",
+        "Does the model perform equally well in women and men?",
     ]
     assert "In short" in questions
 
@@ -464,7 +444,7 @@ def test_the_stage_writes_all_and_the_page_shows_the_claims_first(tmp_path):
 @pytest.mark.parametrize(("gaps", "coverage"), [((0.0, 0.0), 0.95), ((3.0, 3.0), 0.95)])
 def test_equal_gaps_are_told_apart_no_more_often_than_stated(gaps, coverage):
     """Also the measured coverage of differences of gaps, see docs/statistics.md."""
-    from medaudit.report.studies.contrasts import Estimate, less, summarise
+    from medaudit.report.studies.contrasts import Estimate, difference_of_means, summarise
 
     random, held, cohorts = np.random.default_rng(3), 0, 150
     for _ in range(cohorts):
@@ -474,6 +454,6 @@ def test_equal_gaps_are_told_apart_no_more_often_than_stated(gaps, coverage):
             centre = np.array([-gap, 0, 0]) + shared[0] + random.normal(0, 0.5, 3)
             moved = centre[:, None] + shared[1] + random.normal(0, 0.5, (3, 300))
             sides.append(Estimate(float(np.ptp(centre)), np.ptp(moved, axis=0)))
-        found = summarise(less([sides[0]], [sides[1]]), 0.95)
+        found = summarise(difference_of_means([sides[0]], [sides[1]]), 0.95)
         held += found["low"] <= 0 <= found["high"]
     assert held / cohorts >= coverage - 0.03

@@ -12,11 +12,7 @@ from medaudit.report.studies.evidence import gather, replicates_of
 from medaudit.report.studies.extras import gather_extras
 from medaudit.report.studies.facts import gather_facts
 from medaudit.report.studies.levelling import (
-    DOWN,
-    HINT,
-    UNKNOWN,
-    UP,
-    WIDER,
+    Levelling,
     find_changes,
     judge_levelling,
     starting_points,
@@ -108,14 +104,14 @@ def test_the_start_is_the_first_zero_shot_or_else_linear(inputs, tmp_path):
 
 
 def test_levelling_by_hand():
-    assert judge_levelling((-0.1, -0.02), (-0.12, -0.05), -0.02) == DOWN
-    assert judge_levelling((-0.1, -0.02), (-0.07, -0.01), 0.03) == DOWN
-    assert judge_levelling((-0.1, 0.01), (-0.12, -0.05), -0.02) == HINT
-    assert judge_levelling((-0.1, -0.02), (-0.12, 0.01), -0.02) == HINT
-    assert judge_levelling((-0.1, -0.02), (-0.03, -0.01), 0.07) == UP
-    assert judge_levelling((-0.1, -0.02), (0.02, 0.04), 0.12) == UP
-    assert judge_levelling((0.1, 0.2), (-0.2, -0.1), -0.3) == WIDER
-    assert judge_levelling((np.nan, np.nan), (-0.2, -0.1), -0.3) == UNKNOWN
+    assert judge_levelling((-0.1, -0.02), (-0.12, -0.05), -0.02) == Levelling.DOWN
+    assert judge_levelling((-0.1, -0.02), (-0.07, -0.01), 0.03) == Levelling.DOWN
+    assert judge_levelling((-0.1, 0.01), (-0.12, -0.05), -0.02) == Levelling.HINT
+    assert judge_levelling((-0.1, -0.02), (-0.12, 0.01), -0.02) == Levelling.HINT
+    assert judge_levelling((-0.1, -0.02), (-0.03, -0.01), 0.07) == Levelling.UP
+    assert judge_levelling((-0.1, -0.02), (0.02, 0.04), 0.12) == Levelling.UP
+    assert judge_levelling((0.1, 0.2), (-0.2, -0.1), -0.3) == Levelling.WIDER
+    assert judge_levelling((np.nan, np.nan), (-0.2, -0.1), -0.3) == Levelling.UNKNOWN
 
 
 def planted(folder: Path, metric: str, before: tuple, after: tuple, method: str = "full") -> dict:
@@ -138,11 +134,11 @@ def planted(folder: Path, metric: str, before: tuple, after: tuple, method: str 
 @pytest.mark.parametrize(
     ("metric", "before", "after", "verdict"),
     [
-        ("f1", (0.60, 0.80), (0.59, 0.65), DOWN),
-        ("f1", (0.60, 0.80), (0.78, 0.80), UP),
-        ("f1", (0.60, 0.80), (0.55, 0.80), WIDER),
-        ("ece", (0.20, 0.05), (0.20, 0.15), DOWN),
-        ("ece", (0.20, 0.05), (0.10, 0.05), UP),
+        ("f1", (0.60, 0.80), (0.59, 0.65), Levelling.DOWN),
+        ("f1", (0.60, 0.80), (0.78, 0.80), Levelling.UP),
+        ("f1", (0.60, 0.80), (0.55, 0.80), Levelling.WIDER),
+        ("ece", (0.20, 0.05), (0.20, 0.15), Levelling.DOWN),
+        ("ece", (0.20, 0.05), (0.10, 0.05), Levelling.UP),
     ],
 )
 def test_planted_levelling_down_is_found_and_nothing_else(tmp_path, metric, before, after, verdict):
@@ -171,11 +167,12 @@ def test_the_answer_counts_what_rose_and_what_is_shown():
         ("accuracy", "all", -0.1, 0.5, None),
         ("accuracy", "all", np.nan, np.nan, None),
         ("F1 delta sex (CLIP on NIH 6x200)", "sex & age_group", 0.02, 0.2, None),
-        ("F1 gap by sex", "sex", -0.02, 0.2, DOWN),
-        ("F1 gap by age group", "age_group", -0.02, 0.2, HINT),
+        ("F1 gap by sex", "sex", -0.02, 0.2, Levelling.DOWN),
+        ("F1 gap by age group", "age_group", -0.02, 0.2, Levelling.HINT),
     ]
     names = ["quantity", "attribute", "change", "p_adjusted", "verdict"]
     said = answer(pd.DataFrame(rows, columns=names), 0.05)
-    assert "accuracy 1 (1) and 1 (0) of 2; F1 delta sex 1 (0) and 0 (0) of 1." in said
+    assert "accuracy rose in 1 (1) and fell in 1 (0) of 2;" in said
+    assert "F1 delta sex rose in 1 (0) and fell in 0 (0) of 1." in said
     assert "F1 gap" not in said
-    assert said.endswith("Levelled down: 1 gap, and 1 as a hint.")
+    assert said.endswith("Levelled down: 1 gap, and 1 suggestive only.")

@@ -1,32 +1,25 @@
-"""Figure: the F1 of every class, runs by classes."""
+"""Figure: F1 of every class and run."""
 
 import numpy as np
 import pandas as pd
 
 from medaudit.report.figures.style import Figure, canvas, shorten
+from medaudit.report.studies.context import Context
 from medaudit.report.studies.evidence import Evidence
-from medaudit.report.studies.extras import Extras
 from medaudit.report.wording import number_format
 
 
-def class_f1(
-    evidence: Evidence,
-    facts: pd.DataFrame,
-    extras: Extras,
-    cohort: str,
-    notes: list[str],
-    suffix: str,
-) -> Figure | None:
-    """Draw the F1 of each class by a heat map; None where no F1 of single tasks was computed."""
-    rows = class_rows(evidence, cohort)
+def class_f1(context: Context) -> Figure | None:
+    """Draw a heat map of F1 by run and class; None if there is no F1 of single tasks."""
+    rows = class_rows(context.evidence, context.cohort)
     if rows.empty:
         return None
     classes, runs = list(rows["task"].unique()), rows[["model", "method"]].drop_duplicates()
     grid = rows.pivot(index=["model", "method"], columns="task", values="value")
     grid = grid.reindex(index=pd.MultiIndex.from_frame(runs), columns=classes).to_numpy(float)
-    title = f"F1 by class on {cohort}"
+    title = f"F1 by class on {context.cohort}"
     width = max(6.5, 2.9 + 0.62 * len(classes))
-    figure, part = canvas(width, 1.9 + 0.24 * len(runs), title, notes)
+    figure, part = canvas(width, 1.9 + 0.24 * len(runs), title, context.notes)
     panel = part.subplots()
     image = panel.imshow(grid, cmap="cividis", vmin=0, vmax=1, aspect="auto")
     part.colorbar(image, ax=panel, label="F1", shrink=0.9)
@@ -42,10 +35,10 @@ def class_f1(
         panel.axhline(border - 0.5, color="white", lw=2)
     panel.grid(visible=False)
     return Figure(
-        f"class_f1{suffix}",
+        f"class_f1{context.suffix}",
         title,
-        "Test set, all patients, mean over seeds; n.e.: not estimable. Intervals stand in the "
-        "table 'F1 by class'.",
+        "Test set, all patients, mean over seeds; n.e.: not estimable. Intervals are in the table "
+        "'F1 by class'.",
         f"Heat map of the F1 of {len(classes)} classes for {len(runs)} runs.",
         rows,
         figure,

@@ -10,21 +10,21 @@ from scipy.stats import friedmanchisquare, studentized_range
 from medaudit.config import jobs
 from medaudit.config.validation import check
 from medaudit.core.table_io import METRICS, read_json, read_table
-from medaudit.report.figures import extra as figures
 from medaudit.report.figures.curves import curve_rows, trajectory_rows
 from medaudit.report.figures.masks import frequency_rows, stability_rows
-from medaudit.report.figures.style import style
 from medaudit.report.page.fairtune_answers import TOGETHER, answer_searches
+from medaudit.report.studies.context import Context
 from medaudit.report.studies.contrasts import Estimate
-from medaudit.report.studies.evidence import gather, replicates_of
-from medaudit.report.studies.extras import gather_extras
+from medaudit.report.studies.evidence import replicates_of
 from medaudit.report.studies.fairtune_claims import find_search_claims
 from medaudit.report.studies.fairtune_comparisons import arm_of, comparisons
-from medaudit.report.studies.fairtune_outcomes import QUANTITIES, Outcomes, pool
-from medaudit.report.studies.how_fair_claims import HINT, NOT_SHOWN, SHOWN
+from medaudit.report.studies.fairtune_outcomes import QUANTITIES, Outcomes, mean_over_cohorts
 from medaudit.report.studies.published import read_published
 from medaudit.report.studies.rank_tests import cliques, critical_difference, rank_rows, rank_test
-from medaudit.report.tables import extra as tables
+from medaudit.report.tables import fairtune
+from medaudit.report.tables.search import search
+from medaudit.report.verdicts import Verdict
+from report_context import changed, read_context, requested_figures, requested_tables
 from shipped_config import SCHEMAS, edited, shipped
 from synthetic_searches import (
     CROSSED,
@@ -41,7 +41,6 @@ from synthetic_searches import (
 
 COHORTS = ("fitzpatrick17k_skin_type", "ham10000_age", "ham10000_sex")
 COHORTS += ("papila_age", "ol3i_age", "oasis_age")
-INPUTS = ("settings", "dialects", "predictions", "searches")
 
 
 @pytest.fixture(scope="module")
@@ -50,20 +49,18 @@ def study(tmp_path_factory) -> dict:
 
 
 @pytest.fixture(scope="module")
-def parts(study) -> tuple:
-    evidence = gather(**{name: study[name] for name in ("settings", "metrics", "gaps", "cards")})
-    return evidence, None, gather_extras(parts=[], probes=[], **{n: study[n] for n in INPUTS})
+def context(study) -> Context:
+    return read_context(study, facts=False)
 
 
 @pytest.fixture(scope="module")
-def made(parts) -> dict:
-    return {table.name: table for table in tables.extra_tables(*parts)}
+def made(context) -> dict:
+    return requested_tables(context)
 
 
 @pytest.fixture(scope="module")
-def drawn(parts) -> dict:
-    with style():
-        return {figure.name: figure for figure in figures.extra_figures(*parts)}
+def drawn(context) -> dict:
+    return requested_figures(context)
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +120,7 @@ def test_each_table_holds_its_runs(made):
     assert set(made["ablation"].data["arm"]) == arms
 
 
-def test_published_numbers_stand_beside_the_same_training_pretraining_and_images(made, parts):
+def test_published_numbers_stand_beside_the_same_training_pretraining_and_images(made, context):
     data = made["results"].data.set_index(["cohort", "arm"])
     names = ["auc_published", "min_auc_published", "gap_auc_published", "eoddsd_published"]
     age = data.loc["ham10000_age"]
@@ -140,10 +137,9 @@ def test_published_numbers_stand_beside_the_same_training_pretraining_and_images
     assert averages.loc[("results", "fairtune"), "min_auc_published"] == pytest.approx(83.1)
     assert averages.loc[("results", "full"), "dpd_rank_published"] == 3.6
     assert averages.loc[("ablation", "full"), "gap_auc_published"] == pytest.approx(3.7)
-    evidence, facts, extras = parts
-    cards = {name: {**card, "dataset": "mine"} for name, card in evidence.cards.items()}
-    moved = type(evidence)(**{**vars(evidence), "cards": cards})
-    assert not any("published" in column for column in tables.results(moved, facts, extras).data)
+    cards = {name: {**card, "dataset": "mine"} for name, card in context.evidence.cards.items()}
+    moved = fairtune.results(changed(context, {"cards": cards})).data
+    assert not any("published" in column for column in moved)
 
 
 def test_the_transcript_is_the_papers_tables():
@@ -195,34 +191,32 @@ def test_averages_and_ranks_are_those_of_a_plain_loop(made):
             assert own.loc[label, f"{key}_rank"] == pytest.approx(np.mean(ranks[label]))
 
 
-def test_only_complete_datasets_count(parts):
-    evidence, facts, extras = parts
-    rows = extras.dialects
+def test_only_complete_datasets_count(context):
+    rows = context.extras.dialects
     lost = rows["cohort"].eq("papila_age") & rows["method"].eq("fscl")
     rows = rows.assign(value=rows["value"].mask(lost), status=rows["status"].mask(lost, "too_few"))
-    poorer = type(extras)(**{**vars(extras), "dialects": rows})
-    data = tables.averages(evidence, facts, poorer).data
+    poorer = changed(context, dialects=rows)
+    data = fairtune.averages(poorer).data
     assert set(data.loc[data["comparison"] == "results", "n"]) == {len(COHORTS) - 1}
     assert set(data.loc[data["comparison"] == "ablation", "n"]) == {len(COHORTS)}
-    tests = tables.rank_tests(evidence, facts, poorer).data
+    tests = fairtune.rank_tests(poorer).data
     own = tests[tests["comparison"].eq("Results") & tests["quantity"].eq("Worst group's AUC")]
     assert own["verdict"].tolist() == [
-        "4 complete datasets and 9 methods: too few for a test (from 5 and 3 on)"
+        "4 complete datasets and 9 methods: too few for a test (it needs at least 5 and 3)"
     ]
     assert own["nemenyi_p"].isna().all()
-    shown = tables.results(evidence, facts, poorer)
+    shown = fairtune.results(poorer)
     text = shown.data[shown.data["cohort"].eq("papila_age") & shown.data["arm"].eq("fscl")]
     assert text["min_auc_status"].tolist() == ["too_few"] and text["min_auc"].isna().all()
 
 
-def test_a_method_that_ran_on_some_cohorts_is_shown_but_not_averaged(parts):
-    evidence, facts, extras = parts
-    rows = evidence.metrics
+def test_a_method_that_ran_on_some_cohorts_is_shown_but_not_averaged(context):
+    rows = context.evidence.metrics
     kept = ~rows["method"].isin(["fscl", "fairtune_auc"]) | rows["cohort"].eq("ham10000_age")
-    fewer = type(evidence)(**{**vars(evidence), "metrics": rows[kept]})
-    results = tables.results(fewer, facts, extras).data
+    fewer = changed(context, {"metrics": rows[kept]})
+    results = fairtune.results(fewer).data
     assert results.loc[results["arm"] == "fscl", "cohort"].tolist() == ["ham10000_age"]
-    averages = tables.averages(fewer, facts, extras).data
+    averages = fairtune.averages(fewer).data
     own = averages[averages["comparison"] == "results"]
     assert set(own["label"]) == {*METHODS, "scratch"} - {"fscl"} and set(own["n"]) == {len(COHORTS)}
     only = averages.loc[averages["comparison"] == "ablation", "label"]
@@ -247,7 +241,7 @@ def test_rank_tests_have_datasets_as_blocks(made):
         q = abs(apart) / np.sqrt(9 * 10 / (6 * 5)) * np.sqrt(2)
         expected = studentized_range.sf(q, 9, np.inf)
         assert row["nemenyi_p"] == pytest.approx(expected, abs=1e-3)
-        assert (row["verdict"] == "shown") == (abs(apart) > row["critical"])
+        assert (row["verdict"] == Verdict.SHOWN) == (abs(apart) > row["critical"])
 
 
 def test_ranks_are_a_plain_loops_and_the_critical_difference_demsars():
@@ -285,14 +279,14 @@ def test_bars_join_what_lies_within_the_critical_difference():
 
 def test_cohorts_of_a_dataset_widen_the_mean_and_datasets_narrow_it():
     draws = np.random.default_rng(0).normal(size=(2, 4000))
-    same = pool([("a", Estimate(1.0, draws[0])), ("a", Estimate(3.0, draws[1]))])
-    apart = pool([("a", Estimate(1.0, draws[0])), ("b", Estimate(3.0, draws[0]))])
+    same = mean_over_cohorts([("a", Estimate(1.0, draws[0])), ("a", Estimate(3.0, draws[1]))])
+    apart = mean_over_cohorts([("a", Estimate(1.0, draws[0])), ("b", Estimate(3.0, draws[0]))])
     assert same.value == apart.value == 2.0
     assert same.draws.std() == pytest.approx(1, abs=0.05)
     assert apart.draws.std() == pytest.approx(np.sqrt(0.5), abs=0.05)
     lost = Estimate(np.nan, np.array([np.nan]), "too_few")
-    assert pool([("a", same), ("b", lost)]).status == "too_few"
-    assert pool([]).status == "missing"
+    assert mean_over_cohorts([("a", same), ("b", lost)]).status == "too_few"
+    assert mean_over_cohorts([]).status == "missing"
 
 
 def test_differences_are_paired_over_the_same_patients(claims, measured):
@@ -315,9 +309,10 @@ def test_differences_are_paired_over_the_same_patients(claims, measured):
 def test_no_difference_is_claimed_where_the_interval_holds_zero_or_holm_says_no(claims):
     holds = (claims["difference_low"] <= 0) & (claims["difference_high"] >= 0)
     assert holds.any() and (~holds).any()
-    assert set(claims.loc[holds, "verdict"]) == {NOT_SHOWN}
+    assert set(claims.loc[holds, "verdict"]) == {Verdict.NOT_SHOWN}
     shown = claims.loc[~holds, "p_adjusted"] <= 0.05
-    assert (claims.loc[~holds, "verdict"] == np.where(shown, SHOWN, HINT)).all()
+    expected = np.where(shown, Verdict.SHOWN, Verdict.HINT)
+    assert (claims.loc[~holds, "verdict"] == expected).all()
     for _, family in claims.groupby("family"):
         p = family["p_value"].sort_values().to_numpy()
         stepped = np.maximum.accumulate(p * np.arange(len(p), 0, -1)).clip(max=1)
@@ -340,20 +335,21 @@ def test_sentences_say_what_is_shown_and_no_more(claims):
     found = answer_searches(claims, head)
     assert set(found) == {TOGETHER, *COHORTS, *CROSSED}
     told = " ".join(text for part in found[TOGETHER] for text in part.sentences)
-    assert "Fairtune less search_full (mean over 6 cohorts of 5 datasets)" in told
-    assert "With 200 draws none can stand" in told and "a hint at most" in told
+    assert "Fairtune minus search_full (mean over 6 cohorts of 5 datasets)" in told
+    assert "With 200 draws no difference can be significant" in told
+    assert "suggestive only, not significant after adjusting" in told
     assert [part.question for part in found[TOGETHER]][0] == "In short"
     for cohort in COHORTS:
         own = claims[claims["cohort"].eq(cohort) & claims["comparison"].eq("results")]
         kept = own[own["against"].isin(["full", "random_masks"])]
         text = " ".join(s for part in found[cohort] for s in part.sentences)
-        assert text.count("no difference shown") == kept["verdict"].eq(NOT_SHOWN).sum()
-        assert text.count("hint") == kept["verdict"].eq(HINT).sum()
-    none = claims.assign(verdict=NOT_SHOWN)
+        assert text.count("no difference shown") == kept["verdict"].eq(Verdict.NOT_SHOWN).sum()
+        assert text.count("suggestive") == kept["verdict"].eq(Verdict.HINT).sum()
+    none = claims.assign(verdict=Verdict.NOT_SHOWN)
     text = " ".join(s for p in answer_searches(none, head).values() for a in p for s in a.sentences)
-    assert "fares" not in text and "fairer" not in text
-    certain = claims.assign(verdict=SHOWN)
-    assert "the worst group fares better" in str(answer_searches(certain, head)[TOGETHER])
+    assert "does better" not in text and "does worse" not in text and "fairer" not in text
+    certain = claims.assign(verdict=Verdict.SHOWN)
+    assert "the worst group does better" in str(answer_searches(certain, head)[TOGETHER])
 
 
 def test_the_search_table_has_the_planted_drop_and_cost(made, study):
@@ -380,8 +376,8 @@ def test_the_search_table_has_the_planted_drop_and_cost(made, study):
     assert costs.loc[("vit", "fairtune"), "searches"] == len(COHORTS) + 1
 
 
-def test_mask_frequencies_are_counts_of_the_best_masks(parts, study):
-    rows = frequency_rows(parts[0], parts[2])
+def test_mask_frequencies_are_counts_of_the_best_masks(context, study):
+    rows = frequency_rows(context.evidence, context.extras)
     assert set(rows["method"]) == {"fairtune", "random_masks", "fairtune_auc"}
     found = [read_json(path) for path in study["searches"]]
     masks = [s["point"]["mask"] for s in found if (s["model"], s["method"]) == ("vit", "fairtune")]
@@ -400,17 +396,17 @@ def test_mask_frequencies_are_counts_of_the_best_masks(parts, study):
     assert own.loc[0, "frequency"] == 0
 
 
-def test_stability_shows_only_bits_that_are_searched(parts):
-    rows = stability_rows(parts[2], "ham10000_age")
+def test_stability_shows_only_bits_that_are_searched(context):
+    rows = stability_rows(context.extras, "ham10000_age")
     counts = rows.groupby("search").size()
     assert counts["fairtune_attention12, vit"] == counts["fairtune_layernorm12, vit"] == 12
     assert counts["fairtune, vit"] == counts["fairtune, vit_mae"] == 36
     assert set(rows.loc[rows["method"] == "fairtune_layernorm12", "component"]) == {"norms"}
-    assert stability_rows(parts[2], "elsewhere").empty
+    assert stability_rows(context.extras, "elsewhere").empty
 
 
-def test_curves_are_the_footers(parts):
-    footers = parts[2].footers
+def test_curves_are_the_footers(context):
+    footers = context.extras.footers
     rows = curve_rows(footers, "ham10000_age")
     assert set(rows["method"]) == {"search_full", "fairtune"}
     one = rows[rows["run"].eq("fairtune, vit") & rows["seed"].eq(1)]
@@ -429,8 +425,8 @@ def test_curves_are_the_footers(parts):
     assert abs(gap.loc["train", ">60"] - gap.loc["train", "<=60"]) < 0.02
 
 
-def test_trajectories_are_the_best_whole_trial_so_far(parts, study):
-    rows = trajectory_rows(parts[2].searches, "ham10000_age")
+def test_trajectories_are_the_best_whole_trial_so_far(context, study):
+    rows = trajectory_rows(context.extras.searches, "ham10000_age")
     for path in study["searches"]:
         found = read_json(path)
         if found["cohort"] != "ham10000_age":
@@ -440,21 +436,21 @@ def test_trajectories_are_the_best_whole_trial_so_far(parts, study):
         np.testing.assert_allclose(own["best"], expected, rtol=1e-5)
         assert own["minutes"].iloc[-1] == pytest.approx(found["processor_seconds"] / 60)
         assert own["minutes"].is_monotonic_increasing
-    falling = dict(parts[2].searches[0])
+    falling = dict(context.extras.searches[0])
     falling["objective"] = {"metric": "dpd", "direction": "minimize"}
     rows = trajectory_rows([falling], falling["cohort"])
     whole = rows["value"].where(rows["state"] == "complete")
     assert rows["best"].iloc[-1] == whole.min()
 
 
-def test_outcomes_of_what_did_not_run_are_missing(parts):
-    evidence, _, extras = parts
-    found = Outcomes(evidence, extras).of(("ham10000_age", "vit", "no"), "age_group", QUANTITIES[1])
+def test_outcomes_of_what_did_not_run_are_missing(context):
+    evidence, run = context.evidence, ("ham10000_age", "vit", "no")
+    found = Outcomes(evidence, context.extras).get(run, "age_group", QUANTITIES[1])
     assert np.isnan(found.value) and found.status == "missing"
-    nothing = type(extras)(**{**vars(extras), "methods": {}})
+    nothing = changed(context, methods={}).extras
     assert list(comparisons(evidence, nothing)) == []
     assert find_search_claims(evidence, nothing).empty
-    assert tables.search(evidence, None, type(extras)(**{**vars(extras), "searches": []})) is None
+    assert search(changed(context, searches=[])) is None
 
 
 def test_compare_is_given_the_searches_it_asks_for_and_no_others():

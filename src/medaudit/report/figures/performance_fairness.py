@@ -1,55 +1,39 @@
-"""Figures: how well and how fair foundation models are, by how they were pretrained."""
-
-from collections.abc import Sequence
+"""Figure: performance and fairness of foundation models, by pretraining."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
 from matplotlib.figure import SubFigure
 from matplotlib.ticker import MaxNLocator
 
-from medaudit.report.figures.style import COLOURS, Figure, canvas, shorten
+from medaudit.report.figures.pretraining_style import (
+    MEASURE,
+    SHAPES,
+    TONES,
+    image_source,
+    pretraining_legend,
+)
+from medaudit.report.figures.style import Figure, canvas, shorten
 from medaudit.report.studies import how_fair_models
-from medaudit.report.studies.evidence import RUN, Evidence
-from medaudit.report.studies.extras import Extras
+from medaudit.report.studies.context import Context
+from medaudit.report.studies.evidence import RUN
 from medaudit.report.wording import terms
 
-MEASURE, POINTS = "auc", 100
-TONES = {
-    "none": "#6E6E6E",
-    "natural": COLOURS[0],
-    "procedural": COLOURS[5],
-    "medical": COLOURS[1],
-    how_fair_models.UNKNOWN: "#000000",
-}
-SHAPES = {
-    "none": "X",
-    "masked": "o",
-    "contrastive": "s",
-    "supervised": "^",
-    "image_text": "D",
-    how_fair_models.UNKNOWN: "v",
-}
+POINTS = 100
 NUMBERS = ("value", "low", "high")
 ROW = 0.27
 """Height of a model's row in inches."""
 
 
-def performance_fairness(
-    evidence: Evidence,
-    facts: pd.DataFrame,
-    extras: Extras,
-    cohort: str,
-    notes: list[str],
-    suffix: str,
-) -> Figure | None:
-    """Draw AUC and the fairness score by each attribute; a panel row an architecture family."""
-    rows = fairness_rows(evidence, facts, extras, [cohort])
+def performance_fairness(context: Context) -> Figure | None:
+    """Draw AUC and the fairness score by attribute, one row of panels per architecture family."""
+    rows = fairness_rows(context, [context.cohort])
     if rows["model"].nunique() < 2:
         return None
     quantities = list(rows["quantity"].unique())
-    title = f"How well and how fair, by pretraining, on {cohort}"
-    figure, part, panels = family_grid(rows, quantities, title, notes)
+    title = f"Performance and fairness by pretraining on {context.cohort}"
+    figure, part, panels = family_grid(rows, quantities, title, context.notes)
     for line, (_, own) in zip(panels, rows.groupby("family", sort=False), strict=True):
         for panel, quantity in zip(line, quantities, strict=True):
             kept = own[own["quantity"] == quantity]
@@ -57,27 +41,26 @@ def performance_fairness(
             for value in scratch:
                 panel.axvline(value, color=TONES["none"], lw=1, ls="--", zorder=1)
             draw_models(panel, kept)
-    line = {"color": TONES["none"], "lw": 1, "ls": "--", "label": "level of scratch"}
-    scratch = "none" in set(rows["images"])
-    legend(part, panels[0, 0], rows, panels[0, 0].plot([], [], **line) if scratch else ())
+    first, scratch = panels[0, 0], "none" in set(rows["images"])
+    line = first.plot([], [], color=TONES["none"], lw=1, ls="--", label="level from scratch")
+    pretraining_legend(part, first, rows, line if scratch else ())
+    method = how_fair_models.main_method(context.evidence, context.extras)
     return Figure(
-        f"performance_fairness{suffix}",
+        f"performance_fairness{context.suffix}",
         title,
-        f"Trained by {how_fair_models.main_method(evidence, extras)}; right is better in every panel. "
-        f"{score_caption(evidence)} Dashed: from scratch, of the same architecture family.",
+        f"Trained with {method}; further right is better in every panel. {score_caption(context)} "
+        "Dashed line: a model of the same architecture family trained from scratch.",
         f"Dot plot of AUC and fairness scores with intervals for {rows['model'].nunique()} models.",
         rows,
         figure,
     )
 
 
-def fairness_rows(
-    evidence: Evidence, facts: pd.DataFrame, extras: Extras, cohorts: list[str]
-) -> pd.DataFrame:
-    """Return AUC and fairness scores of the study's own models that ran on all `cohorts`.
+def fairness_rows(context: Context, cohorts: list[str]) -> pd.DataFrame:
+    """Return AUC and fairness scores of the main models that ran on all `cohorts`.
 
     The score of model i is max_j gap_j + 1 - gap_i in percentage points (Khan et al., equation 1),
-    j over all rows of the attribute that are returned: it holds for this comparison alone.
+    with j over all rows of the attribute that are returned: it is valid only for this comparison.
 
     Returns
     -------
@@ -85,8 +68,9 @@ def fairness_rows(
         `RUN`, ``family``, ``objective``, ``images``, ``quantity``, ``attribute``, ``value``,
         ``low``, ``high`` (drawn), ``gap``, ``gap_low``, ``gap_high`` (empty for AUC), ``status``.
     """
-    there = [how_fair_models.own_models(evidence, extras, name) for name in cohorts]
-    order = [name for name in there[0] if all(name in other for other in there)]
+    evidence, facts, extras = context.evidence, context.facts, context.extras
+    each = [how_fair_models.own_models(evidence, extras, name) for name in cohorts]
+    order = [name for name in each[0] if all(name in other for other in each)]
     rows = facts[facts["measure"].eq(MEASURE) & facts["cohort"].isin(cohorts)]
     rows = rows[rows["method"].eq(how_fair_models.main_method(evidence, extras))]
     rows = rows[rows["model"].isin(order)]
@@ -125,7 +109,7 @@ def _score(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def fairness_score(gaps: np.ndarray) -> np.ndarray:
-    """Return max_j gap_j + 1 - gap_i (Khan et al., equation 1); NaN where a gap is undefined.
+    """Return max_j gap_j + 1 - gap_i (Khan et al., equation 1); NaN if a gap is undefined.
 
     Parameters
     ----------
@@ -137,10 +121,11 @@ def fairness_score(gaps: np.ndarray) -> np.ndarray:
 
 def family_grid(
     rows: pd.DataFrame, quantities: list[str], title: str, notes: list[str], each: float = ROW
-) -> tuple:
-    """Return canvas, drawing part and panels, families down and quantities across.
+) -> tuple[Canvas, SubFigure, np.ndarray]:
+    """Return canvas, drawing part and panels: one row per family, one column per quantity.
 
-    Models are at 0, 1, ... from above in each panel, in the order of `rows`.
+    In each panel, the models are at 0, 1, ... from the top, in the order of `rows`; `each` is the
+    height of a model's row in inches.
     """
     families = {
         name: list(part["model"].unique()) for name, part in rows.groupby("family", sort=False)
@@ -167,7 +152,7 @@ def family_grid(
 
 
 def draw_models(panel: Axes, rows: pd.DataFrame, shift: float = 0.0, filled: bool = True) -> None:
-    """Draw the models of a panel, one row each, with their intervals."""
+    """Draw the models of a panel with their intervals, one row per model."""
     for y, row in enumerate(rows.itertuples()):
         tone = TONES[row.images]
         if np.isnan(row.value):
@@ -180,36 +165,11 @@ def draw_models(panel: Axes, rows: pd.DataFrame, shift: float = 0.0, filled: boo
         panel.plot(row.value, y + shift, shape, mfc=face, mec=tone, mew=1.2, ms=6, zorder=3)
 
 
-def legend(part: SubFigure, panel: Axes, rows: pd.DataFrame, more: Sequence = ()) -> None:
-    """Say what colours and shapes mean, for those that are drawn; then what `more` handles do."""
-    handles = [
-        panel.plot([], [], "s", color=tone, ms=8, label=_domain_text(name))[0]
-        for name, tone in TONES.items()
-        if name in set(rows["images"])
-    ]
-    handles += [
-        panel.plot([], [], shape, mfc="white", mec="black", ms=6, label=name.replace("_", "-"))[0]
-        for name, shape in SHAPES.items()
-        if name in set(rows["objective"]) and name != "none"
-    ]
-    part.legend(handles=[*handles, *more], loc="outside lower center", ncols=4, fontsize=8)
-
-
-def score_caption(evidence: Evidence) -> str:
-    """Say what a fairness score is."""
+def score_caption(context: Context) -> str:
+    """Return the part of a caption that explains the fairness score."""
     return (
-        "Fairness score: the largest gap among the rows drawn, plus 1, less the model's own gap (largest "
-        "less smallest AUC of the groups' means over tasks), so it holds for this picture alone; the "
-        f"gaps stand in its data. Whiskers: {evidence.level * 100:g} % intervals of AUC and gap, the "
-        "largest gap taken as fixed."
+        "Fairness score: the largest gap in this figure plus 1, minus the model's own gap (largest "
+        "minus smallest AUC of the groups, each a mean over tasks). It is valid only for this "
+        f"figure; the gaps are in its data. Whiskers: {context.level} confidence intervals of AUC "
+        "and gap, with the largest gap taken as fixed."
     )
-
-
-def image_source(extras: Extras, model: str) -> str:
-    """Return what a model was pretrained on, as coloured: a domain, or ``procedural``."""
-    procedural = how_fair_models.is_procedural(extras, model)
-    return "procedural" if procedural else how_fair_models.domain(extras, model)
-
-
-def _domain_text(name: str) -> str:
-    return {"none": "from scratch"}.get(name, f"{name} images")

@@ -1,54 +1,53 @@
-"""Figure: mean ranks of methods over datasets, and which cannot be told apart (Demsar 2006)."""
+"""Figure: mean ranks of methods over datasets, and which do not differ (Demsar 2006)."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from medaudit.report.figures.style import Figure, canvas, shorten
-from medaudit.report.studies.evidence import Evidence
-from medaudit.report.studies.extras import Extras
+from medaudit.report.studies.context import Context
 from medaudit.report.studies.fairtune_comparisons import RESULTS, comparisons
 from medaudit.report.studies.fairtune_outcomes import QUANTITIES, Outcomes
 from medaudit.report.studies.rank_tests import RankTest, cliques
-from medaudit.report.tables.fairtune import tested
+from medaudit.report.tables.fairtune import rank_methods
 from medaudit.report.wording import number_format
 
 SHOWN = QUANTITIES[:3]
 STEP, BAR = 0.24, 0.13
-"""Inches between labels and between bars."""
+"""Distances in inches: between labels, and between bars."""
 
 
-def critical_difference(
-    evidence: Evidence, facts: pd.DataFrame, extras: Extras, cohort: str, notes: list, suffix: str
-) -> Figure | None:
+def critical_difference(context: Context) -> Figure | None:
     """Draw a critical-difference diagram of AUC, the worst group's AUC and the gap."""
+    evidence, extras = context.evidence, context.extras
     parts = [part for part in comparisons(evidence, extras) if part.name == RESULTS]
-    if not parts or parts[0].everywhere["label"].nunique() < 2:
+    methods = parts[0].on_all_cohorts["label"].nunique() if parts else 0
+    if methods < 2:
         return None
     outcomes = Outcomes(evidence, extras)
-    tests = [tested(parts[0], outcomes, quantity) for quantity in SHOWN]
-    tests = [test if len(test.blocks) else None for test in tests]
+    found = [rank_methods(parts[0], outcomes, quantity) for quantity in SHOWN]
+    tests = [test if len(test.blocks) else None for test in found]
     if not any(tests):
         return None
     alpha = round(1 - evidence.level, 9)
     bars = [_bars(test, alpha) if test else [] for test in tests]
-    half = -(-parts[0].everywhere["label"].nunique() // 2)
+    half = -(-methods // 2)
     sizes = [0.75 + BAR * len(lines) + STEP * half for lines in bars]
     title = "Mean ranks over datasets"
-    figure, part = canvas(8.2, sum(sizes) + 0.45, title, notes)
+    figure, part = canvas(8.2, sum(sizes) + 0.45, title, context.notes)
     panels = part.subplots(len(SHOWN), 1, squeeze=False, height_ratios=sizes)[:, 0]
     for panel, quantity, test, lines, size in zip(panels, SHOWN, tests, bars, sizes, strict=True):
         panel.set_title(quantity.label, loc="left", fontweight="bold")
-        _diagram(panel, test, lines, size, alpha)
+        _diagram(panel, test, lines, size)
     return Figure(
         "critical_difference",
         title,
-        "Left is better (rank 1). Datasets are the blocks, their attributes averaged first. Bars join "
-        "methods whose ranks lie within Nemenyi's critical difference (CD): they cannot be told "
-        "apart. Where Friedman's test shows no difference at all, one bar joins all. The tests "
-        "stand in the table 'Do the methods differ?'.",
-        "Diagrams of mean ranks on a line, with bars that join methods that cannot be told apart: "
-        + "; ".join(_said(q.label, t) for q, t in zip(SHOWN, tests, strict=True) if t),
+        "Left is better (rank 1). The blocks are datasets, whose attributes are averaged first. "
+        "Bars join methods whose ranks differ by less than Nemenyi's critical difference (CD): no "
+        "difference between them is shown. If Friedman's test shows no difference at all, one bar "
+        "joins all methods. The tests are in the table 'Do the methods differ?'.",
+        "Diagrams of mean ranks on a line, with bars that join methods without a shown difference: "
+        + "; ".join(_list_ranks(q.label, t) for q, t in zip(SHOWN, tests, strict=True) if t),
         pd.DataFrame(
             {"quantity": quantity.label, "method": name, "mean_rank": rank}
             | {"datasets": len(test.blocks), "critical": test.critical, "friedman_p": test.p_value}
@@ -61,6 +60,7 @@ def critical_difference(
 
 
 def _bars(test: RankTest, alpha: float) -> list[tuple[float, float]]:
+    """Return (lowest, highest) rank of each bar."""
     if test.reason:
         return []
     if test.p_value > alpha:
@@ -68,12 +68,14 @@ def _bars(test: RankTest, alpha: float) -> list[tuple[float, float]]:
     return cliques(test.ranks, test.critical)
 
 
-def _said(label: str, test: RankTest) -> str:
+def _list_ranks(label: str, test: RankTest) -> str:
     order = test.ranks.sort_values(kind="stable")
     return f"{label}: {', '.join(f'{name} {rank:.1f}' for name, rank in order.items())}"
 
 
-def _diagram(panel: Axes, test: RankTest | None, bars: list, size: float, alpha: float) -> None:
+def _diagram(
+    panel: Axes, test: RankTest | None, bars: list[tuple[float, float]], size: float
+) -> None:
     panel.axis("off")
     if test is None:
         panel.text(0.5, 0.5, "no dataset in which every method has a value", ha="center")
@@ -90,7 +92,13 @@ def _diagram(panel: Axes, test: RankTest | None, bars: list, size: float, alpha:
     for k, (low, high) in enumerate(bars):
         y = -0.1 - BAR * k
         panel.hlines(y, low - 0.03 * span, high + 0.03 * span, color="black", lw=4)
-    depth = 0.12 + BAR * len(bars)
+    _label_ranks(panel, ranks, 0.12 + BAR * len(bars), span)
+    panel.set_title(_describe_test(test), loc="right", fontsize=8)
+
+
+def _label_ranks(panel: Axes, ranks: pd.Series, depth: float, span: float) -> None:
+    """Write the better half of the methods on the left and the others on the right."""
+    count = len(ranks)
     half = -(-count // 2)
     for k, (name, rank) in enumerate(ranks.items()):
         left = k < half
@@ -101,10 +109,9 @@ def _diagram(panel: Axes, test: RankTest | None, bars: list, size: float, alpha:
         text = f"{shorten(name, 30)}  {rank:.2f}" if left else f"{rank:.2f}  {shorten(name, 30)}"
         shift = -0.01 * span if left else 0.01 * span
         panel.text(end + shift, y, text, ha="right" if left else "left", va="center", fontsize=8.5)
-    panel.set_title(_statement(test, alpha), loc="right", fontsize=8)
 
 
-def _statement(test: RankTest, alpha: float) -> str:
+def _describe_test(test: RankTest) -> str:
     if test.reason:
         return f"no test: {test.reason.partition(':')[0]}"
     p = number_format.p_value(test.p_value)
