@@ -194,8 +194,10 @@ def test_models_are_described_and_procedural_images_are_not_called_natural(conte
     procedural = changed(context, models={**context.extras.models, "mae": mae})
     data = models(procedural).data.set_index("model")
     assert data.loc["mae", "images"] == "procedural"
-    second = claims_of(procedural).query("claim == 'domain'")["second"]
-    assert set(second) == {"natural or procedural"}
+    found = claims_of(procedural)
+    assert set(found.query("claim == 'domain'")["second"]) == {"natural or procedural"}
+    parts = set(found.query("claim == 'objective'")["part"])
+    assert "ViT, natural or procedural" in parts and "ViT, natural" not in parts
 
 
 def contrast(measured: dict, quantity: str, first: list[tuple], second: list[tuple], which: int):

@@ -21,6 +21,7 @@ from medaudit.report.page.run_record import describe_run
 from medaudit.report.report import report
 from medaudit.report.tables.table import Column, shown
 from medaudit.report.verdicts import Verdict
+from medaudit.report.wording import terms
 from report_config import HOSTILE, config_of
 from synthetic_study import NOTE, make_study
 
@@ -231,6 +232,13 @@ def gap_row(**changes) -> pd.Series:
 def test_a_gap_is_judged_by_its_reference(changes, verdict, says, never):
     found, text = explain_gap(gap_row(**changes), HEAD)
     assert found == verdict and says in text and never not in text
+
+
+def test_age_groups_are_in_words_in_sentences():
+    row = gap_row(worst="female & >=60", best="<60")
+    said = " ".join(how_fair(row, row, HEAD).sentences)
+    assert "worst in female, 60 and older, best in under 60." in said
+    assert terms.group("<script>") == "<script>" and terms.group(">60") == "over 60"
 
 
 def test_gap_sentences_carry_numbers_groups_and_limits():

@@ -131,7 +131,7 @@ def short_gap(gap: pd.Series, verdict: Verdict | None) -> str:
         return f"{by} {value} ({Verdict.NOT_SHOWN}, compatible with chance)"
     tested = verdict in (Verdict.SHOWN, Verdict.HINT)
     known = tested and not number_format.missing(gap["worst"])
-    worst = f", worst in {gap['worst']}" if known else ""
+    worst = f", worst in {terms.group(gap['worst'])}" if known else ""
     return f"{by} {value} ({verdict}{worst})"
 
 
@@ -153,7 +153,9 @@ def how_well(best: pd.Series, rows: pd.DataFrame, head: StudyHead) -> list[str]:
     )
     if len(rivals) > 1:
         sentences.append(count_rivals(rivals, head))
-    sentences.append("It was selected on these test results, so its value is slightly optimistic.")
+    sentences.append(
+        "The best run was selected on these test results, so its value is slightly optimistic."
+    )
     return sentences
 
 
@@ -164,7 +166,9 @@ def how_fair(gap: pd.Series, best: pd.Series, head: StudyHead) -> Answer:
         reason = number_format.reason(gap["status"])
         text = f"Not estimable for {run_name(best)}: {reason} ({estimable(gap)})."
         return Answer(question, [text], Verdict.UNKNOWN)
-    groups = f"; worst in {gap['worst']}, best in {gap['best']}" if head["gap"] == "max_min" else ""
+    groups = ""
+    if head["gap"] == "max_min":
+        groups = f"; worst in {terms.group(gap['worst'])}, best in {terms.group(gap['best'])}"
     verdict, reason = explain_gap(gap, head)
     sentences = [
         f"{terms.first_upper(terms.gap(head['gap']))} in {terms.measure(head['headline'])} for "
@@ -222,15 +226,15 @@ def all_runs(gaps: pd.DataFrame, head: StudyHead) -> list[str]:
     runs = len(gaps[["model", "method"]].drop_duplicates())
     size = f"{plural(runs, 'run')} by {plural(gaps['attribute'].nunique(), 'attribute')}"
     sentences = [
-        f"{len(clear)} of {plural(len(tested), 'gap')} in {terms.measure(head['headline'])} "
-        f"({size}) {'is' if len(clear) == 1 else 'are'} larger than chance explains, after "
-        "adjusting for all of them."
+        f"{len(clear) or 'None'} of {plural(len(tested), 'gap')} in "
+        f"{terms.measure(head['headline'])} ({size}) {'are' if len(clear) > 1 else 'is'} larger "
+        "than chance explains, after adjusting for all of them."
     ]
     if len(clear) and head["gap"] == "max_min":
         worst = clear["worst"].value_counts()
         ties = sorted(worst[worst == worst.max()].index)
         sentences.append(
-            f"Most often the worst group in these: {' and '.join(ties)} "
+            f"Most often the worst group in these: {' and '.join(map(terms.group, ties))} "
             f"({worst.max()} of {len(clear)})."
         )
     if lost:

@@ -23,7 +23,7 @@ VERDICTS = [
         "larger than the gap of a model that treats groups alike, after adjusting for all gaps "
         "tested",
     ),
-    (Verdict.HINT, "the same, but only before adjusting"),
+    (Verdict.HINT, "larger, but only before adjusting"),
     (Verdict.NOT_SHOWN, "compatible with chance, which is no proof of fairness"),
     (Verdict.UNKNOWN, "no value, or no test"),
 ]

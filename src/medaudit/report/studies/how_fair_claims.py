@@ -147,7 +147,9 @@ def _by_objective(extras: Extras, runs: dict[str, Run]) -> list[Pair]:
     for family, domain in product(ordered(key[0] for key in cells), ("natural", "medical")):
         keys = [(family, name, domain) for name in FIRST[OBJECTIVE]]
         if all(key in cells for key in keys):
-            pairs.append(Pair(f"{family}, {domain}", cells[keys[0]], cells[keys[1]]))
+            sides = cells[keys[0]], cells[keys[1]]
+            models = [model for side in sides for _, model, _ in side]
+            pairs.append(Pair(f"{family}, {_images(domain, models, extras)}", *sides))
     return pairs
 
 
@@ -165,13 +167,20 @@ def _cells(extras: Extras, runs: dict[str, Run]) -> dict[Cell, tuple[Run, ...]]:
 
 
 def _sides(claim: str, pairs: list[Pair], extras: Extras) -> dict[str, str]:
-    """Return the names of the two sides; procedural images must not be called natural."""
+    """Return the names of the two sides."""
     first, second = FIRST[claim]
     models = [model for pair in pairs for _, model, _ in pair.second]
-    procedural = [how_fair_models.is_procedural(extras, model) for model in models]
-    if claim == DOMAIN and any(procedural):
-        second = "procedural" if all(procedural) else "natural or procedural"
+    if claim == DOMAIN:
+        second = _images(second, models, extras)
     return {"first": first, "second": second}
+
+
+def _images(domain: str, models: list[str], extras: Extras) -> str:
+    """Return the domain of the models' pretraining, told apart from procedural images."""
+    procedural = [how_fair_models.is_procedural(extras, model) for model in models]
+    if not any(procedural):
+        return domain
+    return "procedural" if all(procedural) else f"{domain} or procedural"
 
 
 def _rows(head: dict, pairs: list[Pair], quantities: Quantities, evidence: Evidence) -> list[dict]:

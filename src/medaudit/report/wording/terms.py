@@ -1,7 +1,12 @@
 """Names of metrics, attributes and runs as a reader sees them."""
 
+import re
+
 from medaudit.metrics.definitions import METRICS
 from medaudit.metrics.gaps import GAPS, parse_gap
+
+_LIMIT = re.compile(r"^(<=|>=|<|>)(\d+)$")
+_LIMITS = {"<": "under {}", "<=": "{} and younger", ">": "over {}", ">=": "{} and older"}
 
 
 def measure(name: str, long: bool = False) -> str:
@@ -24,6 +29,21 @@ def gap(name: str) -> str:
 def attribute(name: str) -> str:
     """Return the name of an attribute or intersection for a reader."""
     return name.replace("_", " ").replace(" & ", " and ")
+
+
+def group(name: str) -> str:
+    """Return the name of a group in a sentence: ages in words, intersections with a comma.
+
+    Examples
+    --------
+    >>> group("female & >=60"), group("<60"), group("white")
+    ('female, 60 and older', 'under 60', 'white')
+    """
+    return ", ".join(_LIMIT.sub(_limit_in_words, part) for part in name.split(" & "))
+
+
+def _limit_in_words(found: re.Match[str]) -> str:
+    return _LIMITS[found[1]].format(found[2])
 
 
 def first_upper(text: str) -> str:
