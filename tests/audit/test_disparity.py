@@ -317,10 +317,23 @@ def test_the_stage_writes_the_same_bytes_and_refuses_other_metrics(case, tmp_pat
     for end in (".csv", ".null.npy"):
         assert (tmp_path / f"a{end}").read_bytes() == (tmp_path / f"b{end}").read_bytes()
     assert len(table_io.read_table(tmp_path / "a.csv", table_io.GAPS)) > 0
+
+    to = {"output": tmp_path / "c.csv", "null": tmp_path / "c.null.npy"}
+    fewer = make_settings(metrics=["auc", "tpr"], attributes=["sex"], gaps=["max_min"])
+    disparity(fewer, **more, **to)
+    other = make_settings(metrics=["auc", "tpr"], attributes=["sex"], gaps=KINDS)
+    other["evaluation"]["threshold"] = {"rule": "fixed", "value": 0.3}
+    with pytest.raises(MedauditError, match="made from other settings; run evaluate again"):
+        disparity(other, **more, **to)
+    groups = tmp_path / "g.parquet"
+    shuffled = case[1][["image_id", "a_sex"]].assign(a_sex=case[1]["a_sex"].to_numpy()[::-1])
+    table_io.write_table(shuffled, groups, table_io.GROUPS)
+    with pytest.raises(MedauditError, match="made from other groups; run evaluate again"):
+        disparity(settings, **more, **to, groups=groups)
     changed = case[0].assign(score=1 - case[0]["score"])
     table_io.write_table(changed, paths["p.parquet"], table_io.PREDICTIONS)
-    with pytest.raises(MedauditError, match="run evaluate again"):
-        disparity(settings, **more, output=tmp_path / "c.csv", null=tmp_path / "c.null.npy")
+    with pytest.raises(MedauditError, match="made from other predictions; run evaluate again"):
+        disparity(settings, **more, **to)
 
 
 def test_metrics_are_read_by_key_whatever_the_order_of_their_rows(case):

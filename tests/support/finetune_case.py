@@ -5,22 +5,10 @@ import pandas as pd
 import pytest
 
 from medaudit.core.table_io import COHORT, IMAGES, write_array, write_json, write_table
+from tiny_vit import vit_entry
 
 TASKS = ["left", "right"]
-VIT = {
-    "kind": "timm",
-    "architecture": "vit_tiny_patch16_224",
-    "arguments": {"img_size": 16, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2},
-    "weights": None,
-    "input": {
-        "size": 16,
-        "channels": 3,
-        "mean": [0.5] * 3,
-        "std": [0.25] * 3,
-        "interpolation": "bilinear",
-    },
-    "pooling": "token",
-}
+VIT = vit_entry()
 ENTRY = {
     "kind": "finetune",
     "tune": "full",

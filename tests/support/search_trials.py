@@ -7,22 +7,10 @@ import numpy as np
 
 from medaudit.adapt.finetune import frozen_blocks_cache
 from medaudit.search.trial_runner import TrialRunner
+from tiny_vit import vit_entry
 
 DEPTH, TRAIN, VAL = 4, 40, 24
-MODEL = {
-    "kind": "timm",
-    "architecture": "vit_tiny_patch16_224",
-    "arguments": {"img_size": 16, "patch_size": 8, "embed_dim": 24, "depth": DEPTH, "num_heads": 2},
-    "weights": None,
-    "input": {
-        "size": 16,
-        "channels": 3,
-        "mean": [0.5] * 3,
-        "std": [0.25] * 3,
-        "interpolation": "bilinear",
-    },
-    "pooling": "token",
-}
+MODEL = vit_entry(depth=DEPTH)
 ENTRY = {
     "kind": "search",
     "objective": {

@@ -7,21 +7,9 @@ import pandas as pd
 
 from medaudit.core.table_io import COHORT, IMAGES, write_array, write_json, write_table
 from medaudit.search.trial_runner import TrialRunner
+from tiny_vit import vit_entry
 
-MODEL = {
-    "kind": "timm",
-    "architecture": "vit_tiny_patch16_224",
-    "arguments": {"img_size": 16, "patch_size": 8, "embed_dim": 12, "depth": 2, "num_heads": 2},
-    "weights": None,
-    "input": {
-        "size": 16,
-        "channels": 3,
-        "mean": [0.5] * 3,
-        "std": [0.25] * 3,
-        "interpolation": "bilinear",
-    },
-    "pooling": "token",
-}
+MODEL = vit_entry(embed_dim=12)
 ENTRY = {
     "kind": "search",
     "space": "full",

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from medaudit.core import table_io
-from medaudit.core.files import sha256
 from medaudit.core.stage import run
-from medaudit.metrics.audit_settings import AuditSettings
+from medaudit.metrics.audit_settings import AuditSettings, hash_inputs
 from medaudit.metrics.group_audit import audit
 
 
@@ -34,7 +33,7 @@ def evaluate(
         Metrics as CSV, rounded for a reader.
     values : Path
         The same table as Parquet, at full precision, for `medaudit.audit.disparity`. Its footer
-        holds the SHA-256 of the predictions.
+        holds the hashes of what it was made of (`hash_inputs`).
     replicates : Path
         Replicates (``.npy``); row i belongs to row i of both tables.
     threads : int
@@ -47,7 +46,8 @@ def evaluate(
         threads,
     )
     table_io.write_table(metrics, output, table_io.METRICS)
-    table_io.write_table(metrics, values, table_io.METRICS, predictions=sha256(predictions))
+    made_of = hash_inputs(settings, predictions=predictions, cohort=cohort, groups=groups)
+    table_io.write_table(metrics, values, table_io.METRICS, made_of=made_of)
     table_io.write_array(drawn, replicates)
 
 

@@ -70,9 +70,12 @@ _OF_GROUPS = ("attributes", "test_weights", "age_given_label")
 
 _TEXT_ONLY = ("tokenizer", "tokenizer_source", "text_pooling")
 """Settings of a model's text tower; an image's embedding does not depend on them."""
+
 _METRICS = ("metrics", "threshold", "minimum", "bootstrap", "ece_bins")
+"""Keys of the evaluation that metrics depend on."""
+
 _INTERVALS = ("bootstrap.draws", "bootstrap.level")
-"""Keys of the evaluation that metrics, and percentile intervals, depend on."""
+"""Keys of the evaluation that percentile intervals depend on."""
 
 
 def _without(entry: Mapping[str, Any], *keys: str) -> Settings:
@@ -163,26 +166,27 @@ def _best_trial(config: Config, **names: str) -> Settings:
     return {**names, "entry": _only(_searched(config, **names), *used)}
 
 
-def _audit(*used: str) -> Callable[..., dict]:
-    """Return what makes the settings of a run's stage, with those keys of the evaluation it uses."""
+def _audit(*used: str) -> Callable[..., Settings]:
+    """Return a function that makes the settings of an audit stage, which uses those evaluation keys."""
 
-    def make(config: dict, cohort: str, **names: str) -> dict:
+    def make(config: Config, cohort: str, **names: str) -> Settings:
         entry = _only(config["cohorts"][cohort], "tasks", "task_type", "attributes", "test_weights")
         return {"cohort": cohort, **names, **entry, "evaluation": _evaluation(config, *used)}
 
     return make
 
 
-def _evaluation(config: dict, *used: str) -> dict:
+def _evaluation(config: Config, *used: str) -> Settings:
     """Return some keys of the evaluation block; of ``bootstrap.draws`` only that part."""
-    found: dict = {}
+    evaluation: Mapping[str, Any] = config["evaluation"]
+    found: Settings = {}
     for key, _, part in (name.partition(".") for name in used):
-        value = config["evaluation"][key]
+        value = evaluation[key]
         found[key] = {**found.get(key, {}), part: value[part]} if part else value
     return found
 
 
-def _attribute_probes(config: dict, cohort: str, model: str) -> dict:
+def _attribute_probes(config: Config, cohort: str, model: str) -> Settings:
     single = [a for a in config["cohorts"][cohort]["attributes"] if isinstance(a, str)]
     evaluation = _evaluation(config, *_INTERVALS, "null", "minimum.n")
     return {"cohort": cohort, "model": model, "attributes": single, "evaluation": evaluation}

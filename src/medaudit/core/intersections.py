@@ -21,8 +21,3 @@ def join_names(names: str | Iterable[str]) -> str:
 def split_name(name: str) -> list[str]:
     """Return the parts of an attribute's or group's name; one part if it is no intersection."""
     return name.split(SEPARATOR)
-
-
-def is_intersection(name: str) -> bool:
-    """Return whether `name` is that of an intersection."""
-    return SEPARATOR in name

@@ -1,9 +1,13 @@
 """What an audit is asked for: the settings that its stages share."""
 
+import hashlib
+import json
+from pathlib import Path
 from typing import TypedDict
 
 from medaudit.core.entry_types import Evaluation
 from medaudit.core.errors import MedauditError
+from medaudit.core.files import sha256
 from medaudit.metrics.definitions import METRICS
 
 ECE_BINS = 15
@@ -41,3 +45,24 @@ def check_evaluation(settings: AuditSettings) -> Evaluation:
     if unknown:
         raise MedauditError(f"evaluation: metrics {unknown} are unknown; known: {list(METRICS)}")
     return evaluation
+
+
+def hash_inputs(settings: AuditSettings, **files: Path | None) -> dict[str, str | None]:
+    """Return hashes of what metrics are made of, so that a later stage knows its own input.
+
+    Parameters
+    ----------
+    settings : AuditSettings
+        ``gaps`` and ``null`` of its ``evaluation`` do not count: no metric depends on them.
+    **files : Path or None
+        The input files by role.
+
+    Returns
+    -------
+    dict
+        SHA-256 of each file (None where there is no file), and of the ``settings``.
+    """
+    evaluation = {k: v for k, v in settings["evaluation"].items() if k not in ("gaps", "null")}
+    text = json.dumps({**settings, "evaluation": evaluation}, sort_keys=True)
+    hashes = {role: None if path is None else sha256(path) for role, path in files.items()}
+    return {**hashes, "settings": hashlib.sha256(text.encode()).hexdigest()}

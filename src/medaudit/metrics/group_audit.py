@@ -13,7 +13,6 @@ from medaudit.metrics.resampling import leave_out
 from medaudit.metrics.sample import Sample, read_sample
 
 DIALECT = "medaudit"
-IDENTITY = ("cohort", "model", "method")
 NOISY = ("ece", "ece_debiased")
 """Metrics that noise enlarges: they have `inflated_interval`, whatever the method."""
 

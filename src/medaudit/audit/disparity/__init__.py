@@ -9,9 +9,8 @@ from medaudit.audit.disparity.gap_rows import Cell, gap_rows
 from medaudit.core import table_io
 from medaudit.core.audit_tables import is_summary
 from medaudit.core.errors import MedauditError
-from medaudit.core.files import sha256
 from medaudit.metrics.attributes import Attribute
-from medaudit.metrics.audit_settings import AuditSettings, check_evaluation
+from medaudit.metrics.audit_settings import AuditSettings, check_evaluation, hash_inputs
 from medaudit.metrics.engine import rest_values
 from medaudit.metrics.gaps import GAPS, OTHERS, Parts
 from medaudit.metrics.group_audit import identify
@@ -70,11 +69,10 @@ def disparity(
     MedauditError
         See `find_gaps`.
     """
-    made_of = table_io.read_metadata(metrics).get("predictions")
-    if made_of != sha256(predictions):
-        raise MedauditError(
-            f"{metrics} was made from other predictions than {predictions}; run evaluate again"
-        )
+    own = hash_inputs(settings, predictions=predictions, cohort=cohort, groups=groups)
+    made_of = table_io.read_metadata(metrics).get("made_of", {})
+    if other := [name for name, value in own.items() if made_of.get(name) != value]:
+        raise MedauditError(f"{metrics} was made from other {', '.join(other)}; run evaluate again")
     frame, permuted = find_gaps(
         table_io.read_table(predictions, table_io.PREDICTIONS),
         table_io.read_audited(cohort, groups),
