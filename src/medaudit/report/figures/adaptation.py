@@ -8,6 +8,7 @@ from matplotlib.figure import SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from medaudit.config.grids import names_of
+from medaudit.core.intersections import SEPARATOR
 from medaudit.report.figures.style import COLOURS, Figure, canvas, shorten
 from medaudit.report.studies.context import Context
 from medaudit.report.studies.evidence import Evidence, direction, ordered
@@ -87,7 +88,9 @@ def adaptation_rows(context: Context) -> pd.DataFrame:
     measure, facts = measure_of(context.evidence), context.facts
     rows = facts[facts["cohort"].eq(context.cohort) & facts["measure"].eq(measure)]
     gaps = rows["kind"].eq("gap") & rows["gap"].eq("max_min") & rows["task"].ne("mean_of_gaps")
-    rows = rows[rows["kind"].eq("performance") | (gaps & ~rows["attribute"].str.contains(" & "))]
+    rows = rows[
+        rows["kind"].eq("performance") | (gaps & ~rows["attribute"].str.contains(SEPARATOR))
+    ]
     name = terms.measure(measure)
     by = f"gap in {name} by " + rows["attribute"].map(terms.attribute)
     rows = rows.assign(quantity=by.where(rows["kind"] == "gap", name))

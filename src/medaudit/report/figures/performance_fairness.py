@@ -7,6 +7,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.figure import SubFigure
 from matplotlib.ticker import MaxNLocator
 
+from medaudit.core.intersections import SEPARATOR
 from medaudit.report.figures.pretraining_style import (
     MEASURE,
     SHAPES,
@@ -75,7 +76,7 @@ def fairness_rows(context: Context, cohorts: list[str]) -> pd.DataFrame:
     rows = rows[rows["method"].eq(how_fair_models.main_method(evidence, extras))]
     rows = rows[rows["model"].isin(order)]
     gaps = rows["kind"].eq("gap") & rows["gap"].eq("max_min") & rows["task"].ne("mean_of_gaps")
-    gaps &= ~rows["attribute"].str.contains(" & ")
+    gaps &= ~rows["attribute"].str.contains(SEPARATOR)
     rows = rows[rows["kind"].eq("performance") | gaps]
     found = [_score(part) for _, part in rows.groupby("attribute", sort=False)]
     frame = pd.concat(found) if found else rows

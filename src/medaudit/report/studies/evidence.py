@@ -13,6 +13,7 @@ from medaudit.core.audit_tables import is_summary
 from medaudit.core.documents import CohortCard
 from medaudit.core.entry_types import Evaluation, MethodEntry, StudyEntry
 from medaudit.core.errors import MedauditError
+from medaudit.core.intersections import SEPARATOR
 from medaudit.core.table_io import GAPS, METRICS, read_json, read_table
 from medaudit.metrics.definitions import METRICS as METRIC_DEFINITIONS
 
@@ -100,7 +101,7 @@ class Evidence:
     def attributes(self) -> list[str]:
         """Attributes with gaps, single ones before intersections."""
         found = [name for name in self.gaps["attribute"].unique() if name != "all"]
-        return sorted(found, key=lambda name: name.count(" & "))
+        return sorted(found, key=lambda name: name.count(SEPARATOR))
 
     def replicates(self, rows: pd.DataFrame) -> np.ndarray:
         """Return the replicates of `rows` of `metrics`, float64, shape (rows, draws)."""

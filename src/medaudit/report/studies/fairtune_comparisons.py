@@ -11,6 +11,7 @@ import pandas as pd
 
 from medaudit.core.documents import CohortCard
 from medaudit.core.entry_types import MethodEntry
+from medaudit.core.intersections import SEPARATOR, join_names
 from medaudit.report.studies import how_fair_models
 from medaudit.report.studies.evidence import RUN, Evidence
 from medaudit.report.studies.extras import Extras
@@ -83,7 +84,7 @@ def comparisons(evidence: Evidence, extras: Extras) -> Iterator[Comparison]:
         return
     main = main_model(evidence, extras)
     scratch = runs["arm"] == SCRATCH
-    whole, single = runs["model"] == main, ~runs["attribute"].str.contains(" & ")
+    whole, single = runs["model"] == main, ~runs["attribute"].str.contains(SEPARATOR)
     masked = runs["pretraining"].eq("mae") & ~whole
     bits = runs["arm"].str.startswith(FAIRTUNE)
     several = runs[whole & single & bits].groupby("cohort")["arm"].nunique() > 1
@@ -119,7 +120,7 @@ def searched_runs(evidence: Evidence, extras: Extras) -> pd.DataFrame:
 def attribute_of(card: CohortCard) -> str:
     """Return the attribute that a cohort is about: the first one of its card."""
     first = card["attributes"][0]
-    return first if isinstance(first, str) else " & ".join(first)
+    return join_names(first)
 
 
 def arm_of(entry: MethodEntry) -> str:

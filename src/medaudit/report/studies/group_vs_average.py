@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from medaudit.core.intersections import SEPARATOR
 from medaudit.report.studies import how_fair_models
 from medaudit.report.studies.differences import MINIMUM_DRAWS
 from medaudit.report.studies.evidence import RUN, Evidence, overall
@@ -56,7 +57,7 @@ def _rows(
     evidence: Evidence, extras: Extras, cohort: str, measure: str, by_task: bool
 ) -> pd.DataFrame:
     models = how_fair_models.own_models(evidence, extras, cohort)
-    attributes = [name for name in evidence.attributes if " & " not in name]
+    attributes = [name for name in evidence.attributes if SEPARATOR not in name]
     rows = evidence.metrics
     rows = rows[(rows["seed"] == "mean") & rows["cohort"].eq(cohort) & rows["measure"].eq(measure)]
     tasks = rows["task"].isin(["all", "mean", "mean_of_gaps"])

@@ -10,6 +10,7 @@ from itertools import product
 
 import pandas as pd
 
+from medaudit.core.intersections import SEPARATOR
 from medaudit.report.studies import how_fair_models
 from medaudit.report.studies.contrasts import (
     Estimate,
@@ -220,7 +221,7 @@ def _contrasts(
             yield "AUC", SEX, [difference_of_means([a], [b]) for a, b in sides]
         return
     yield "AUC", "all", [_contrast(pair, quantities.value) for pair in pairs]
-    for attribute in (name for name in evidence.attributes if " & " not in name):
+    for attribute in (name for name in evidence.attributes if SEPARATOR not in name):
         found = [_gap_contrast(pair, quantities, attribute) for pair in pairs]
         yield f"gap by {attribute.replace('_', ' ')}", attribute, found
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from medaudit.core.intersections import SEPARATOR
 from medaudit.core.statuses import Status
 from medaudit.report.studies.context import Context
 from medaudit.report.studies.evidence import RUN, Evidence
@@ -68,7 +69,7 @@ def _quantities(context: Context) -> Iterator[tuple[str, str, pd.DataFrame]]:
     yield "auc", "AUC", auc[auc["kind"] == "performance"]
     gaps = auc[auc["kind"].eq("gap") & auc["gap"].eq("max_min")]
     of_gaps = gaps["task"] == "mean_of_gaps"
-    for attribute in (name for name in evidence.attributes if " & " not in name):
+    for attribute in (name for name in evidence.attributes if SEPARATOR not in name):
         own = gaps["attribute"] == attribute
         by = terms.attribute(attribute)
         yield f"gap_{attribute}", f"Gap by {by}", gaps[own & ~of_gaps]

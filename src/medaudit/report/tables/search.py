@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from medaudit.core.documents import PredictionsFooter
+from medaudit.core.intersections import join_names
 from medaudit.core.statuses import Status
 from medaudit.report.studies.context import Context
 from medaudit.report.studies.contrasts import Run
@@ -93,7 +94,7 @@ def _on_test(
 ) -> dict[str, Any]:
     """Return the objective on test, and the drop to it from the best validation value."""
     names, best = found["objective"].get("attribute"), found["value"]
-    own = names if isinstance(names, str) else " & ".join(names or [])
+    own = join_names(names or [])
     quantity = BY_KEY.get(ON_TEST.get(found["objective"]["metric"], ""))
     value = Outcome(np.nan, np.array([np.nan]), Status.MISSING)
     if quantity is not None:

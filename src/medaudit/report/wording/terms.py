@@ -2,6 +2,7 @@
 
 import re
 
+from medaudit.core.intersections import SEPARATOR, split_name
 from medaudit.metrics.definitions import METRICS
 from medaudit.metrics.gaps import GAPS, parse_gap
 
@@ -28,7 +29,7 @@ def gap(name: str) -> str:
 
 def attribute(name: str) -> str:
     """Return the name of an attribute or intersection for a reader."""
-    return name.replace("_", " ").replace(" & ", " and ")
+    return name.replace("_", " ").replace(SEPARATOR, " and ")
 
 
 def group(name: str) -> str:
@@ -39,7 +40,7 @@ def group(name: str) -> str:
     >>> group("female & >=60"), group("<60"), group("white")
     ('female, 60 and older', 'under 60', 'white')
     """
-    return ", ".join(_LIMIT.sub(_limit_in_words, part) for part in name.split(" & "))
+    return ", ".join(_LIMIT.sub(_limit_in_words, part) for part in split_name(name))
 
 
 def _limit_in_words(found: re.Match[str]) -> str:
