@@ -23,6 +23,9 @@ class Status(StrEnum):
     NO_FIT = "undefined:no_fit"
     """A calibration curve cannot be fitted: the classes are separated, or all scores are equal."""
 
+    NO_NULL = "undefined:no_null"
+    """A permutation test cannot be had: too few patients can exchange their groups."""
+
     TOO_FEW = "too_few"
     """The group has fewer images, positives or negatives than ``evaluation.minimum``."""
 

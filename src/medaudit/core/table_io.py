@@ -100,6 +100,8 @@ METRICS = Table(
     {
         **dict.fromkeys((*RUN_KEY, "group", "metric"), TEXT),
         **dict.fromkeys(("value", "low", "high"), REAL),
+        **dict.fromkeys(("procedure_low", "procedure_high"), REAL),
+        **dict.fromkeys(("shrunk", "shrunk_low", "shrunk_high"), REAL),
         **dict.fromkeys(("n", "n_pos", "n_patients"), WHOLE),
         **dict.fromkeys(("dialect", "status"), TEXT),
     },
@@ -111,11 +113,12 @@ GAPS = Table(
     {
         **dict.fromkeys((*RUN_KEY, "gap", "metric"), TEXT),
         **dict.fromkeys(
-            ("value", "low", "high", "null_mean", "null_q95", "p_value", "smallest_detectable"),
+            ("value", "low", "high", "upper", "null_mean", "null_q95", "p_value"),
             REAL,
         ),
-        **dict.fromkeys(("worst", "best"), TEXT),
-        **dict.fromkeys(("n_groups", "n_estimable"), WHOLE),
+        "smallest_detectable": REAL,
+        **dict.fromkeys(("worst", "best", "null", "null_status"), TEXT),
+        **dict.fromkeys(("n_groups", "n_estimable", "n_movable", "n_patients"), WHOLE),
         **dict.fromkeys(("dialect", "status"), TEXT),
     },
     key=(*RUN_KEY, "gap", "metric", "dialect"),
