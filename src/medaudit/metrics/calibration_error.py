@@ -8,8 +8,8 @@ from medaudit.core.seeds import generator
 from medaudit.metrics.engine import SQUARED
 from medaudit.metrics.sorted_scores import SortedScores, summands
 
-DRAWS = 400
-SCALES = np.concatenate([np.linspace(0, 1.2, 13), [1.4, 1.7, 2.1, 2.6, 3.5, 5.0]])
+DRAWS = 300
+SCALES = np.array([0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 1.05, 1.2, 1.5, 2, 3, 5])
 FLOOR = 0.25
 """Least miscalibration of a bin, in its standard errors, that the scaled errors start from."""
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from medaudit.core.seeds import generator
 from medaudit.metrics.gap_intervals import Limits
-from medaudit.metrics.gap_statistics import Contrasts, largest_statistic
+from medaudit.metrics.gap_statistics import Contrasts, count_found
 from medaudit.metrics.gaps import GAPS, OTHERS, parse_gap
 
 POWER = 0.8
@@ -48,14 +48,14 @@ def detectable(
     worst = int(np.argmin(limits.size[:groups]))
     noise = generator("detectable", str(groups)).standard_normal((limits.size.size, SAMPLES))
     error = noise / (2 * np.sqrt(limits.size))[:, None]
-    size = np.broadcast_to(limits.size[:, None].astype(float), error.shape).copy()
+    size = limits.size.astype(float)
 
     def power(amount: float) -> float:
         true = np.full(limits.size.size, pooled)
         true[worst] += amount if upward else -amount
         angle = np.arcsin(np.sqrt(np.clip(true, 0, 1)))[:, None] + error
         value = np.sin(np.clip(angle, 0, np.pi / 2)) ** 2
-        return float((largest_statistic(value, size, *contrasts) > reach).mean())
+        return count_found(value, size, *contrasts, reach) / SAMPLES
 
     low, high = 0.0, (1 - pooled) if upward else pooled
     if power(high) < POWER:
