@@ -22,7 +22,7 @@ from medaudit.metrics.gap_statistics import (
     p_value,
 )
 
-SMALLEST = 1e-9
+SMALLEST = 1e-6
 """Least lower limit of a gap that the test finds."""
 
 
