@@ -171,7 +171,7 @@ def score(
         "metrics": list(metrics),
         "gaps": list(GAPS),
         "threshold": threshold or _default_threshold(study),
-        "bootstrap": {"draws": _at_least_two(draws), "level": 0.95, "method": "percentile"},
+        "bootstrap": {"draws": _at_least_two(draws), "level": 0.95},
         "null": {"draws": draws},
         "minimum": {**MINIMUM, **(minimum or MINIMUM)},
         "ece_bins": 15,

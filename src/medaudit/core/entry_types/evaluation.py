@@ -25,7 +25,6 @@ class EvaluationBootstrap(TypedDict, total=False):
 
     draws: int
     level: float
-    method: str
 
 
 class EvaluationNull(TypedDict, total=False):
