@@ -21,6 +21,9 @@ from medaudit.core.entry_types import (
 )
 from medaudit.models.capabilities import KINDS
 
+NEEDS_VALUE = ("fixed", "fpr", "sensitivity", "specificity")
+"""Rules of the threshold that have a value (those of `medaudit.metrics.thresholds`)."""
+
 Grid = dict[str, list[str]]
 
 
@@ -36,6 +39,7 @@ def cross_check(config: Config) -> Iterator[str]:
         yield from _check_model(f"models.{name}", model, config)
     yield from _check_changes(config)
     yield from _check_ranges(config)
+    yield from _check_threshold(config)
     for name, study in config["studies"].items():
         yield from _check_study(f"studies.{name}", study, config)
 

@@ -5,12 +5,13 @@ import pandas as pd
 
 from medaudit.core import table_io
 from medaudit.metrics.audit_settings import AuditSettings, check_evaluation
-from medaudit.metrics.group_metrics import ALL, GroupBlock, GroupMetrics, fill
+from medaudit.metrics.group_metrics import GroupBlock, GroupMetrics, fill
 from medaudit.metrics.intervals import bca_interval, inflated_interval, percentile_interval
 from medaudit.metrics.metrics_table import rows_of, tabulate
 from medaudit.metrics.replicates import bootstrap_metrics
 from medaudit.metrics.resampling import leave_out
-from medaudit.metrics.sample import Sample, read_sample
+from medaudit.metrics.sample import read_sample
+from medaudit.metrics.threshold_rows import threshold_rows
 
 DIALECT = "medaudit"
 NOISY = ("ece", "ece_debiased")
@@ -61,7 +62,7 @@ def audit(
         table, rows = _tabulate(metrics, left_out, bootstrap["level"])
         tables.append(table)
         replicates.append(rows)
-    tables.append(_thresholds(sample))
+    tables.append(threshold_rows(sample))
     replicates.append(np.full((len(tables[-1]), bootstrap["draws"]), np.nan, np.float32))
     frame = pd.concat(tables, ignore_index=True)
     return identify(frame, settings, table_io.METRICS), np.concatenate(replicates)
@@ -90,29 +91,6 @@ def _tabulate(
     known = (frame["status"] == "ok").to_numpy()
     frame["low"], frame["high"] = (np.where(known, end, np.nan) for end in ends)
     return frame, rows
-
-
-def _thresholds(sample: Sample) -> pd.DataFrame:
-    if sample.threshold is None:
-        return pd.DataFrame()
-    s, t = (axis.reshape(-1) for axis in np.indices(sample.threshold.shape))
-    value = sample.threshold.reshape(-1)
-    return pd.DataFrame(
-        {
-            "seed": np.array(sample.seeds, object)[s],
-            "task": np.array(sample.tasks, object)[t],
-            "attribute": ALL,
-            "group": ALL,
-            "metric": "threshold",
-            "value": value,
-            "low": np.nan,
-            "high": np.nan,
-            "n": sample.val_counts[0, t],
-            "n_pos": pd.array(sample.val_counts[1, t], "Int64"),
-            "n_patients": sample.val_counts[2, t],
-            "status": np.where(np.isnan(value), "undefined:one_class", "ok"),
-        }
-    )
 
 
 def identify(frame: pd.DataFrame, settings: AuditSettings, table: table_io.Table) -> pd.DataFrame:
