@@ -128,6 +128,29 @@ def _check_ranges(config: Config) -> Iterator[str]:
             yield from _check_range(f"{where}.augmentation.{key}", views.get(key))
 
 
+def _check_threshold(config: Config) -> Iterator[str]:
+    """Check that the threshold's rule has its value, for every task that is run."""
+    where, threshold = "evaluation.threshold", config["evaluation"]["threshold"]
+    value = threshold.get("value")
+    if threshold["rule"] in NEEDS_VALUE and value is None:
+        yield (
+            f"{where}: the rule {threshold['rule']} needs `value`: one number in [0, 1], or one "
+            "for each task, e.g. {Edema: 0.3, Effusion: 0.5}"
+        )
+    if not isinstance(value, Mapping):
+        return
+    known = {task for cohort in config["cohorts"].values() for task in cohort["tasks"]}
+    for task in sorted(set(value) - known):
+        yield f"{where}.value: {task!r} {unknown(task, sorted(known))}"
+    studies = [config["studies"][name] for name in config["run"] if name in config["studies"]]
+    names = {c for study in studies for grid in grids_of(study) for c in grid["cohorts"]}
+    for name in sorted(names & set(config["cohorts"])):
+        cohort = config["cohorts"][name]
+        lacking = [task for task in cohort["tasks"] if task not in value]
+        if lacking and cohort["task_type"] != "multiclass":
+            yield f"{where}.value: no value for {', '.join(lacking)} of the cohort {name}; add them"
+
+
 def _check_range(where: str, ends: Sequence[float] | None, equal: bool = True) -> Iterator[str]:
     """Check one range; with `equal`, both ends may be the same."""
     if ends and (ends[0] > ends[1] or (ends[0] == ends[1] and not equal)):

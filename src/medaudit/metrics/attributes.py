@@ -95,9 +95,7 @@ def find_strata(
     kept = [a for a in attributes if not any(fixes_label(a.codes, label) for label in labels)]
     if not kept:
         return np.zeros(int(patient.max(initial=-1)) + 1, int)
-    cells = pd.DataFrame({a.name: a.codes for a in kept}).groupby(
-        [a.name for a in kept], sort=True
-    )
+    cells = pd.DataFrame({a.name: a.codes for a in kept}).groupby([a.name for a in kept], sort=True)
     counts = pd.DataFrame({"patient": patient, "cell": cells.ngroup()}).value_counts(sort=False)
     most = counts.reset_index().sort_values(["patient", "count", "cell"], ascending=[1, 0, 1])
     stratum = most.drop_duplicates("patient")["cell"].to_numpy()

@@ -123,17 +123,16 @@ def read_sample(predictions: pd.DataFrame, cohort: pd.DataFrame, settings: Audit
     test.check_complete(tasks, multiclass)
     attributes = read_attributes(cohort, test.mask, settings["attributes"])
     patient, identity = _number_patients(test)
-    if multiclass:
-        decided = _choose_classes(test)
-    else:
-        decided = _apply_thresholds(val, test, tasks, settings)
+    decision, threshold = (
+        _choose_classes(test) if multiclass else _apply_thresholds(val, test, tasks, settings)
+    )
     return Sample(
         tasks=tasks,
         seeds=tuple(str(seed) for seed in seeds),
         y=test.y,
         score=test.score,
-        decision=decided[0],
-        threshold=decided[1],
+        decision=decision,
+        threshold=threshold,
         val_counts=val.count(),
         patient=patient,
         identity=identity,

@@ -148,7 +148,7 @@ def describe_rule(rule: EvaluationThreshold) -> str:
 
 _WORDS = {
     "best_f1": "largest F1",
-    "youden": "largest sensitivity + specificity (Youden)",
+    "youden": "largest Youden index",
     "fpr": "false positive rate of at most {}",
     "specificity": "specificity of at least {}",
     "sensitivity": "sensitivity of at least {}",
