@@ -8,9 +8,11 @@ from medaudit.metrics.audit_settings import AuditSettings, check_evaluation
 from medaudit.metrics.group_metrics import GroupBlock, GroupMetrics, fill
 from medaudit.metrics.intervals import bca_interval, inflated_interval, percentile_interval
 from medaudit.metrics.metrics_table import rows_of, tabulate
+from medaudit.metrics.procedure_intervals import add_procedure_limits, choose_again
 from medaudit.metrics.replicates import bootstrap_metrics
 from medaudit.metrics.resampling import leave_out
 from medaudit.metrics.sample import read_sample
+from medaudit.metrics.shrinkage import add_shrunk
 from medaudit.metrics.threshold_rows import threshold_rows
 
 DIALECT = "medaudit"
@@ -54,18 +56,20 @@ def audit(
     sample = read_sample(predictions, cohort, settings)
     bootstrap = evaluation["bootstrap"]
     tables, replicates = [], []
-    jackknife = None
+    jackknife, chosen = None, choose_again(sample, evaluation)
     if bootstrap["method"] == "bca":
         jackknife = leave_out(sample.stratum, settings["cohort"])
     for metrics, blocks in bootstrap_metrics(sample, evaluation, threads):
         left_out = None if jackknife is None else _leave_out(metrics, blocks, jackknife)
         table, rows = _tabulate(metrics, left_out, bootstrap["level"])
+        add_procedure_limits(table, metrics, blocks, sample, chosen, bootstrap["level"])
         tables.append(table)
         replicates.append(rows)
-    tables.append(threshold_rows(sample))
+    tables.append(threshold_rows(sample, chosen, bootstrap["level"]))
     replicates.append(np.full((len(tables[-1]), bootstrap["draws"]), np.nan, np.float32))
-    frame = pd.concat(tables, ignore_index=True)
-    return identify(frame, settings, table_io.METRICS), np.concatenate(replicates)
+    frame, drawn = pd.concat(tables, ignore_index=True), np.concatenate(replicates)
+    add_shrunk(frame, drawn, bootstrap["level"])
+    return identify(frame, settings, table_io.METRICS), drawn
 
 
 def _leave_out(metrics: GroupMetrics, blocks: list[GroupBlock], weights: np.ndarray) -> np.ndarray:
