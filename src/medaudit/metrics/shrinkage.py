@@ -39,7 +39,6 @@ COARSE = slice(0, None, 2)
 """Points of the grid for intersections, which have two spreads."""
 MEAN_SPREAD = 5.0
 """Standard deviation of the prior of the mean: any."""
-TINY = 1e-12
 STEPS, TOLERANCE, LONGEST = 30, 1e-5, 2.0
 
 
@@ -67,7 +66,8 @@ def add_shrunk(table: pd.DataFrame, replicates: np.ndarray, level: float) -> Non
     Parameters
     ----------
     table : pandas.DataFrame
-        Columns of `medaudit.core.table_io.METRICS` of one run; index 0 to rows - 1.
+        Columns of `medaudit.core.table_io.METRICS` of one run, and ``size``, the effective sizes
+        of the values (`medaudit.metrics.sizes`); index 0 to rows - 1.
     replicates : ndarray, shape (rows, draws)
         Row by row those of `table`.
     level : float
@@ -84,7 +84,7 @@ def add_shrunk(table: pd.DataFrame, replicates: np.ndarray, level: float) -> Non
     usable = table["status"].eq("ok") & ~table["group"].isin([ALL, MISSING])
     usable &= table["metric"].isin(set(METRICS) - set(BIASED)) & table["value"].notna()
     size = np.zeros(len(table))
-    size[usable] = effective_sizes(table[usable], replicates[usable])
+    size[usable] = _sizes(table[usable], replicates[usable])
     usable &= size > 0
     for attribute, rows in table[usable].groupby("attribute", sort=False):
         groups, group = np.unique(rows["group"], return_inverse=True)
@@ -104,59 +104,17 @@ def add_shrunk(table: pd.DataFrame, replicates: np.ndarray, level: float) -> Non
         table.loc[rows.index, columns] = found[sets, group]
 
 
-def effective_sizes(rows: pd.DataFrame, replicates: np.ndarray) -> np.ndarray:
-    """Return how many independent images each value is worth, shape (rows,).
-
-    A share v of n independent images has the variance v (1 - v) / n. Here n is such that this is
-    the variance of the replicates, but at most the number of images that the metric is a share of:
-    replicates of a group without an error have variance 0, and know nothing of it. Of an unbounded
-    metric: 1 / variance. 0 where there are no replicates (a group of one patient).
-
-    Parameters
-    ----------
-    rows : pandas.DataFrame
-        Rows of a table of metrics that have a value.
-    replicates : ndarray, shape (rows, draws)
-        Their bootstrap replicates.
-    """
-    known = np.isfinite(replicates)
-    count = known.sum(axis=1)
-    mean = np.where(known, replicates, 0).sum(axis=1) / np.maximum(count, 1)
-    squares = np.where(known, replicates - mean[:, None], 0) ** 2
-    variance = squares.sum(axis=1, dtype=float) / np.maximum(count - 1, 1)
-    value, most = rows["value"].to_numpy(float), _most(rows)
-    varies = variance > TINY
-    share = value * (1 - value) / np.maximum(variance, TINY)
-    # Without an error among the images, count patients: their images may be alike.
-    alike = np.minimum(most, rows["n_patients"].to_numpy(float))
-    bounded = np.where(varies, np.minimum(share, most), alike)
-    unbounded = np.where(varies, 1 / np.maximum(variance, TINY), 0)
-    size = np.where(rows["metric"].isin(UNBOUNDED), unbounded, bounded)
-    return np.where(count > 1, np.maximum(size, 0), 0)
-
-
-def _most(rows: pd.DataFrame) -> np.ndarray:
-    """Return the number of independent images that a value can be worth at most."""
-    n = rows["n"].to_numpy(float)
-    positive = rows["n_pos"].astype("Float64").to_numpy(float, na_value=np.nan)
-    positive = np.where(np.isnan(positive), n, positive)
-    negative = np.where(positive < n, n - positive, n)
-    counts = {
-        "n_pos": positive,
-        "n_neg": negative,
-        "n_selected": positive,
-        "n_rejected": negative,
-    }
-    most = np.full(len(rows), np.inf)
-    for name, metric in METRICS.items():
-        own = rows["metric"].eq(name).to_numpy()
-        if name in ("brier", "absolute_error"):
-            continue  # means of numbers, whose variance is far below that of a share
-        limits = [counts[c] for c in metric.counts if c != "n"] or [n]
-        # A ranking of both classes is worth about twice the rarer one (Hanley and McNeil 1982).
-        factor = 2.0 if len(limits) > 1 else 1.0
-        most[own] = factor * np.minimum.reduce(limits)[own]
-    return most
+def _sizes(rows: pd.DataFrame, replicates: np.ndarray) -> np.ndarray:
+    """Return the effective size of each value, or 1 / variance of an unbounded one; 0: neither."""
+    own = rows["metric"].isin(UNBOUNDED).to_numpy()
+    drawn = replicates[own].astype(float)
+    known = np.isfinite(drawn)
+    count = known.sum(axis=1, keepdims=True)
+    mean = np.where(known, drawn, 0).sum(axis=1, keepdims=True) / np.maximum(count, 1)
+    variance = (np.where(known, drawn - mean, 0) ** 2).sum(axis=1) / np.maximum(count - 1, 1)[:, 0]
+    size = rows["size"].to_numpy(float, copy=True)
+    size[own] = np.divide(1, variance, out=np.zeros(len(variance)), where=variance > 0)
+    return np.nan_to_num(np.maximum(size, 0), posinf=0)
 
 
 def main_effects(attribute: str, groups: np.ndarray) -> np.ndarray:
