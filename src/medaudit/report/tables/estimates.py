@@ -57,10 +57,10 @@ def thresholds(context: Context) -> Table | None:
     rows = evidence.metrics
     whole = rows["attribute"].eq("all") & rows["group"].eq("all") & rows["seed"].eq("mean")
     rows = rows[whole & rows["measure"].isin(["threshold", *DECISIONS])]
-    tasks = rows.loc[rows["measure"].eq("threshold"), "task"].unique()
-    rows = rows[rows["task"].isin(tasks)]
-    if rows.empty or not rows["procedure_low"].notna().any():
+    validation = rows[rows["measure"].eq("threshold")]
+    if not validation["procedure_low"].notna().any():
         return None
+    rows = rows[rows["task"].isin(validation["task"].unique())]
     chosen = rows[rows["measure"].isin(DECISIONS)]
     limits = ("value", "procedure_low", "procedure_high")
     procedure = _in_place_of_value(rows, *limits)
@@ -69,7 +69,6 @@ def thresholds(context: Context) -> Table | None:
     both = [column for m in measures for column in (m, _WITH_CHOICE[m])]
     key = [*RUN, "task"]
     data = pivot_measures(pd.concat([chosen, procedure]), key, ["threshold", *both])
-    validation = rows[rows["measure"].eq("threshold")]
     data = data.merge(counts(validation, key, ("n", "n_pos")), on=key, how="left")
     return Table(
         "thresholds",
