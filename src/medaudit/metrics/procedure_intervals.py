@@ -7,9 +7,9 @@ also depends on the choice, and is ``procedure_low`` to ``procedure_high``.
 
 The two errors are independent, since validation and test share no patient, so their limits combine
 as those of a sum (MOVER; Zou and Donner 2008): the distance of each limit from the value is the
-root of the squared distance of the limit at the threshold as chosen plus that of the limit of the
-choice. The limits of the choice come from a bootstrap of the validation patients: the threshold is
-chosen again in each draw, and every threshold is applied to the same test images.
+root of the squared distance at the threshold as chosen plus the squared error of the choice. That
+error comes from a bootstrap of the validation patients: the threshold is chosen again in each
+draw, and every threshold is applied to the same test images.
 """
 
 from collections.abc import Sequence
@@ -123,14 +123,11 @@ def add_procedure_limits(
     values = _values_by_choice(metrics, blocks, chosen, names, _reach(validation, level))
     drawn = values[tuple(place[rows] for place in at)]
     value, low, high = (table[name].to_numpy()[rows] for name in ("value", "low", "high"))
-    below, above = _limits(value, drawn, level)
-    # `low` is at most the value, except where a bias was taken off; the choice then adds to it.
-    table.loc[rows, "procedure_low"] = np.clip(
-        value - np.hypot(np.maximum(value - low, 0), value - below), 0, np.minimum(low, 1)
-    )
-    table.loc[rows, "procedure_high"] = np.clip(
-        value + np.hypot(np.maximum(high - value, 0), above - value), np.maximum(high, 0), 1
-    )
+    error = _choice_error(value, drawn, level)
+    # Never inside `low` to `high`, not by the rounding of the last place either.
+    below, above = np.hypot(value - low, error), np.hypot(high - value, error)
+    table.loc[rows, "procedure_low"] = np.clip(value - below, 0, low)
+    table.loc[rows, "procedure_high"] = np.clip(value + above, high, 1)
 
 
 def threshold_limits(chosen: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
@@ -205,22 +202,18 @@ def _confusion(scores: SortedScores, thresholds: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(thresholds), np.nan, counts)
 
 
-def _limits(value: np.ndarray, drawn: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the limits of the choice, shape (rows,); they enclose the value.
+def _choice_error(value: np.ndarray, drawn: np.ndarray, level: float) -> np.ndarray:
+    """Return how far the choice may move each value, shape (rows,).
 
-    The wider of two: quantiles, which follow a skewed distribution of thresholds, and the normal
-    interval with the root mean square distance from the value, which the few scores of a small
-    validation split do not shorten.
+    The normal quantile times the root mean square distance from the value. That is larger than
+    the standard deviation where the drawn thresholds are off centre, as those of few scores are,
+    and covers better than quantiles do.
     """
     known = np.isfinite(drawn)
     count = known.sum(axis=1)
     squares = np.where(known, (drawn - value[:, None]) ** 2, 0).sum(axis=1)
     reach = ndtri((1 + level) / 2) * np.sqrt(squares / np.maximum(count, 1))
-    tail = (1 - level) / 2
-    low = np.minimum(_quantile(drawn, tail), value - reach)
-    high = np.maximum(_quantile(drawn, 1 - tail), value + reach)
-    enough = count >= ENOUGH * drawn.shape[1]
-    return np.where(enough, low, np.nan), np.where(enough, high, np.nan)
+    return np.where(count >= ENOUGH * drawn.shape[1], reach, np.nan)
 
 
 def _quantile(drawn: np.ndarray, share: float) -> np.ndarray:
