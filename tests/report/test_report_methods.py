@@ -99,7 +99,7 @@ def test_the_section_says_what_was_done():
         "the learning rate (1e-05 to 0.01) were searched on validation",
         "temperature 0.125",
         "best auc min by sex",
-        "threshold by youden",
+        "threshold (largest Youden index) selected on validation",
         "2 000 bootstrap draws",
         "500 permutations",
         "claims by Holm",

@@ -3,7 +3,7 @@
 ``python -m medaudit.cli.reference`` writes this file again after a change of the schema.
 """
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from medaudit.core.entry_types.cohorts import CohortEntry
 from medaudit.core.entry_types.datasets import DatasetEntry
@@ -17,7 +17,7 @@ class EvaluationThreshold(TypedDict, total=False):
     """Keys of an evaluation threshold."""
 
     rule: str
-    value: float
+    value: dict[str, Any] | float
 
 
 class EvaluationBootstrap(TypedDict, total=False):
