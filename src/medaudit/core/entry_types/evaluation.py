@@ -3,7 +3,7 @@
 ``python -m medaudit.cli.reference`` writes this file again after a change of the schema.
 """
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from medaudit.core.entry_types.cohorts import CohortEntry
 from medaudit.core.entry_types.datasets import DatasetEntry
@@ -42,6 +42,16 @@ class EvaluationMinimum(TypedDict, total=False):
     n_neg: int
 
 
+class EvaluationSensitivity(TypedDict, total=False):
+    """Keys of an evaluation sensitivity."""
+
+    prevalence: dict[str, Any]
+    false_positive_harm: float | None
+    label_sensitivity: float
+    label_specificity: float
+    flagged: list[float]
+
+
 class Evaluation(TypedDict, total=False):
     """Keys of an evaluation."""
 
@@ -51,6 +61,8 @@ class Evaluation(TypedDict, total=False):
     bootstrap: EvaluationBootstrap
     null: EvaluationNull
     minimum: EvaluationMinimum
+    control: list[str]
+    sensitivity: EvaluationSensitivity
     ece_bins: int
 
 
