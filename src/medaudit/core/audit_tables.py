@@ -108,18 +108,21 @@ STANDARDISED, CRUDE = "standardised", "crude"
 SENSITIVITY = Table(
     "sensitivity",
     {
-        **dict.fromkeys((*RUN_KEY, "question", "metric", "worst", "best"), TEXT),
-        **dict.fromkeys(("gap", "low", "high"), REAL),
-        **dict.fromkeys(("assumed", "present", "tipping"), REAL),
+        **dict.fromkeys((*RUN_KEY, "question", "group", "metric", "worst", "best"), TEXT),
+        **dict.fromkeys(("value", "adjusted", "low", "high"), REAL),
+        **dict.fromkeys(("assumed", "present", "tipping", "share"), REAL),
+        **dict.fromkeys(("range_low", "range_high"), REAL),
+        **dict.fromkeys(("threshold_low", "threshold_high", "threshold_tipping"), REAL),
         **dict.fromkeys(("n_unknown", "n"), WHOLE),
         **dict.fromkeys(("vanishes", "status"), TEXT),
     },
-    key=(*RUN_KEY, "question", "metric"),
+    key=(*RUN_KEY, "question", "group", "metric"),
     required=("n", "status"),
 )
-"""What would have to be true for the difference between the ``best`` and the ``worst`` group to
-vanish; `medaudit.audit.sensitivity` says what ``assumed``, ``present`` and ``tipping`` mean for each
-``question``."""
+"""What would have to be true for the difference between two groups to vanish.
+
+``docs/robustness.md`` says what the columns mean for each ``question``. ``group`` is ``max_min``
+(the difference, of ``best`` and ``worst`` group) or, for ``prevalence``, a group."""
 
 SEARCH = Table(
     "trials of a search",

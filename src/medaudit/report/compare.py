@@ -1,17 +1,18 @@
 """Stage `compare`: merge the audits of a study into facts, tables and figures."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from medaudit.config.requests import outputs_of
-from medaudit.core.audit_tables import COMPARISON
+from medaudit.core.audit_tables import COMPARISON, CONDITIONAL, SENSITIVITY
 from medaudit.core.documents import StudyHead
 from medaudit.core.stage import run
 from medaudit.core.table_io import write_json, write_table
 from medaudit.report.outputs import make_figures, make_tables
 from medaudit.report.studies.context import Context
 from medaudit.report.studies.evidence import CompareSettings, gather
-from medaudit.report.studies.extras import gather_extras
+from medaudit.report.studies.extras import gather_extras, read_runs
 from medaudit.report.studies.facts import gather_facts
 
 LOG = logging.getLogger(__name__)
@@ -31,6 +32,8 @@ def compare(
     probes: list[Path] = (),  # type: ignore[assignment]
     predictions: list[Path] = (),  # type: ignore[assignment]
     searches: list[Path] = (),  # type: ignore[assignment]
+    conditional: list[Path] = (),  # type: ignore[assignment]
+    sensitivity: list[Path] = (),  # type: ignore[assignment]
 ) -> None:
     """Merge the metrics and gaps of a study's runs and write its facts, tables and figures.
 
@@ -49,11 +52,12 @@ def compare(
         The facts (`COMPARISON`), CSV.
     tables, figures : Path
         Folders; an ``index.json`` in each describes its files.
-    dialects, parts, probes, predictions, searches : list of Path
+    dialects, parts, probes, predictions, searches, conditional, sensitivity : list of Path
         Needed by requested tables and figures (`medaudit.config.requests`): results of
         `medaudit.audit.dialects` (with replicates), `medaudit.audit.gap_decomposition` and
         `medaudit.audit.attribute_probes`; predictions, for their footers; and results of
-        `medaudit.search.best_trial` (JSON, the trials' CSV next to it).
+        `medaudit.search.best_trial` (JSON, the trials' CSV next to it); and results of
+        `medaudit.audit.conditional_gaps` and `medaudit.audit.sensitivity`.
 
     Raises
     ------
@@ -66,6 +70,11 @@ def compare(
 
     evidence = gather(settings, metrics, gaps, cards)
     extras = gather_extras(settings, dialects, parts, probes, predictions, searches)
+    extras = replace(
+        extras,
+        conditional=read_runs(conditional, CONDITIONAL, evidence.entry),
+        sensitivity=read_runs(sensitivity, SENSITIVITY, evidence.entry),
+    )
     context = Context(evidence, gather_facts(evidence), extras)
     head = _head(context)
     written = [

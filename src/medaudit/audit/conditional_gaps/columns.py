@@ -140,7 +140,7 @@ def rate_columns(
         key = unit[kept].astype(np.int64) * weight.size + stratum[kept]
         rows, at = np.unique(key, return_inverse=True)
         images = (factor * top, factor * bottom, factor**2 * bottom)
-        sums = [np.bincount(at, values[kept], minlength=rows.size) for values in images]
-        where = [(part).astype(np.int32) for part in (rows % weight.size, rows // weight.size)]
-        columns.append(RateColumn(*sums, *where, weight))
+        above, below, square = (np.bincount(at, part[kept], minlength=rows.size) for part in images)
+        of_row, of_unit = (p.astype(np.int32) for p in (rows % weight.size, rows // weight.size))
+        columns.append(RateColumn(above, below, square, of_row, of_unit, weight))
     return columns

@@ -108,9 +108,9 @@ def find_support(estimable: np.ndarray, share: np.ndarray) -> Support:
     share : ndarray, shape (strata,)
         Share of each stratum among all images.
     """
-    groups = estimable.any(axis=0)
+    groups = np.asarray(estimable.any(axis=0))
     while True:
-        strata = estimable[:, groups].all(axis=1) & groups.any()
+        strata = np.asarray(estimable[:, groups].all(axis=1) & groups.any())
         coverage = float(share[strata].sum())
         if coverage >= COVERAGE or groups.sum() <= 2:
             return Support(groups, strata, coverage)
