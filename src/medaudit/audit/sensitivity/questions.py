@@ -123,8 +123,7 @@ class Questions:
         ok = np.flatnonzero(status == "ok")
         if ok.size < 2:
             return None, next((s for s in status if s != "ok"), Status.TOO_FEW)
-        badness = harm(metric, value[ok])
-        worst, best = ok[int(badness.argmax())], ok[int(badness.argmin())]
+        worst, best = _extremes(ok, harm(metric, value[ok]))
         return _Pair(worst, best, float(abs(value[worst] - value[best]))), Status.OK
 
     # ------------------------------------------------------------------ missing attribute
@@ -270,7 +269,7 @@ class Questions:
             return self._start("prevalence", metric, bad)
         # Net benefit at a group's own prevalence says how ill the group is: compare at the target.
         order = (new if metric == "net_benefit" else own)[ok]
-        worst, best = ok[int(order.argmin())], ok[int(order.argmax())]
+        worst, best = _extremes(ok, -order)
         pair = _Pair(worst, best, float(own[best] - own[worst]))
         first, second = self._rates(best), self._rates(worst)
         if metric == "net_benefit":
@@ -283,3 +282,9 @@ class Questions:
         row |= {"value": pair.value, "adjusted": float(new[best] - new[worst])}
         row |= {"assumed": target, "present": present, "tipping": tipping}
         return row | {"vanishes": "yes" if np.isfinite(tipping) else "no"}
+
+
+def _extremes(groups: np.ndarray, badness: np.ndarray) -> tuple[int, int]:
+    """Return the worst and the best group; two groups also where all are alike."""
+    order = np.argsort(badness, kind="stable")
+    return int(groups[order[-1]]), int(groups[order[0]])

@@ -107,6 +107,8 @@ def in_words(row: Row) -> str:
     """Return one plain sentence on a row of `medaudit.core.audit_tables.SENSITIVITY`."""
     if row["status"] != "ok":
         return f"Not estimable: {number_format.reason(row['status'])}."
+    if row["value"] == 0 and row["question"] != "prevalence":
+        return f"The two groups do not differ in {_metric(row['metric'])}."
     return _WORDS[row["question"]](row)
 
 
