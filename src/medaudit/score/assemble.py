@@ -134,7 +134,7 @@ def assemble(
     given = join_groups(own, images, columns) if own else _first_rows(source, images)
     attributes, names = choose_attributes(
         given,
-        (options["attributes"], options["control"]),
+        (options["attributes"], options.get("control", [])),
         options["age_threshold"],
         source.where,
         source.notes,
