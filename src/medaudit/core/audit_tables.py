@@ -90,7 +90,7 @@ CONDITIONAL = Table(
     {
         **dict.fromkeys((*RUN_KEY, "control", "stratum", "kind", "group", "metric"), TEXT),
         **dict.fromkeys(("value", "low", "high", "p_value", "share", "coverage"), REAL),
-        **dict.fromkeys(("worst", "best", "null_status"), TEXT),
+        **dict.fromkeys(("worst", "best", "null", "null_status"), TEXT),
         **dict.fromkeys(("n_groups", "n_estimable", "n_strata", "n_compared"), WHOLE),
         **dict.fromkeys(("n", "n_pos", "n_patients", "n_movable"), WHOLE),
         "status": TEXT,

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from medaudit.audit.conditional_gaps.influence_kernels import add_aucs, add_rates
+from medaudit.audit.conditional_gaps.cell_kernels import add_aucs, add_rates
 from medaudit.metrics.bootstrap_kernels import Images
 
 

@@ -16,7 +16,7 @@ from medaudit.metrics.attributes import Attribute
 from medaudit.metrics.audit_settings import ECE_BINS
 from medaudit.metrics.group_metrics import Column as ScoreColumn
 from medaudit.metrics.group_metrics import importance_weights, task_columns
-from medaudit.metrics.permutation import find_units
+from medaudit.metrics.nulls import find_units
 from medaudit.metrics.sample import Sample
 from medaudit.metrics.sorted_scores import sort_images
 
@@ -43,7 +43,7 @@ class Strata:
 
 
 class ComparedImages:
-    """The images of one attribute and their units (`medaudit.metrics.permutation.find_units`)."""
+    """The images of one attribute and their units (`medaudit.metrics.nulls.find_units`)."""
 
     def __init__(self, sample: Sample, attribute: Attribute) -> None:
         self.sample, self.attribute = sample, attribute

@@ -35,6 +35,8 @@ from medaudit.metrics.group_metrics import (
 from medaudit.metrics.sample import Sample
 
 GAP = "max_min"
+NULL = "equal_value"
+"""Name of the hypothesis: the groups have the same (standardised) value of the metric."""
 
 
 class Comparison:
@@ -195,7 +197,7 @@ class Comparison:
         row |= {"worst": names[int(badness.argmax())], "best": names[int(badness.argmin())]}
         if strata.tested:
             enough = gap.n_units and gap.n_movable >= MOVABLE * gap.n_units
-            row |= {"null_status": Status.OK if enough else Status.NO_NULL}
+            row |= {"null": NULL, "null_status": Status.OK if enough else Status.NO_NULL}
             row |= {"n_movable": gap.n_movable}
         return row
 

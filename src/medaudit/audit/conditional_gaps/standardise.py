@@ -4,7 +4,7 @@
 the stratum's share among all images, the same for every group. Variances are cluster robust: a
 unit (the images of one patient in one group) contributes the square of its influence on the
 group's value (Liang and Zeger 1986), summed over all of its strata, seeds and tasks. They are at
-least the floor of `medaudit.audit.conditional_gaps.influence_kernels`, brought to the scale of
+least the floor of `medaudit.audit.conditional_gaps.cell_kernels`, brought to the scale of
 the data by the ratio of the two in all groups together, so that no interval is a point.
 """
 
