@@ -1,18 +1,17 @@
 """Stage `compare`: merge the audits of a study into facts, tables and figures."""
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 
 from medaudit.config.requests import outputs_of
-from medaudit.core.audit_tables import COMPARISON, CONDITIONAL, SENSITIVITY
+from medaudit.core.audit_tables import COMPARISON
 from medaudit.core.documents import StudyHead
 from medaudit.core.stage import run
 from medaudit.core.table_io import write_json, write_table
 from medaudit.report.outputs import make_figures, make_tables
 from medaudit.report.studies.context import Context
 from medaudit.report.studies.evidence import CompareSettings, gather
-from medaudit.report.studies.extras import gather_extras, read_runs
+from medaudit.report.studies.extras import gather_extras
 from medaudit.report.studies.facts import gather_facts
 
 LOG = logging.getLogger(__name__)
@@ -69,12 +68,8 @@ def compare(
     from medaudit.report.tables.table import write_files as write_table_files
 
     evidence = gather(settings, metrics, gaps, cards)
-    extras = gather_extras(settings, dialects, parts, probes, predictions, searches)
-    extras = replace(
-        extras,
-        conditional=read_runs(conditional, CONDITIONAL, evidence.entry),
-        sensitivity=read_runs(sensitivity, SENSITIVITY, evidence.entry),
-    )
+    results = (dialects, parts, probes, predictions, searches, conditional, sensitivity)
+    extras = gather_extras(settings, *results)
     context = Context(evidence, gather_facts(evidence), extras)
     head = _head(context)
     written = [

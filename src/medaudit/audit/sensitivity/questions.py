@@ -267,10 +267,10 @@ class Questions:
         if ok.size < 2:
             bad = next((s for s in status if s != "ok"), Status.TOO_FEW)
             return self._start("prevalence", metric, bad)
-        # Net benefit at a group's own prevalence says how ill the group is: compare at the target.
-        order = (new if metric == "net_benefit" else own)[ok]
-        worst, best = _extremes(ok, -order)
-        pair = _Pair(worst, best, float(own[best] - own[worst]))
+        # Net benefit at its own prevalence says how ill a group is: it is compared at the target's.
+        compared = new if metric == "net_benefit" else own
+        worst, best = _extremes(ok, -compared[ok])
+        pair = _Pair(worst, best, float(compared[best] - compared[worst]))
         first, second = self._rates(best), self._rates(worst)
         if metric == "net_benefit":
             tpr, fpr = (first.tpr, second.tpr), (first.fpr, second.fpr)

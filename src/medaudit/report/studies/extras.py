@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from medaudit.config.grids import names_of
-from medaudit.core.audit_tables import DIALECTS, PARTS, PROBES, SEARCH
+from medaudit.core.audit_tables import CONDITIONAL, DIALECTS, PARTS, PROBES, SEARCH, SENSITIVITY
 from medaudit.core.documents import PredictionsFooter
 from medaudit.core.entry_types import MethodEntry, StudyEntry
 from medaudit.core.errors import MedauditError
@@ -73,6 +73,8 @@ def gather_extras(
     probes: Iterable[Path],
     predictions: Iterable[Path],
     searches: Iterable[Path] = (),
+    conditional: Iterable[Path] = (),
+    sensitivity: Iterable[Path] = (),
 ) -> Extras:
     """Return the results of optional stages, sorted in the study's order.
 
@@ -86,17 +88,18 @@ def gather_extras(
         methods=settings.get("methods", {}),
         level=float(settings["evaluation"].get("bootstrap", {}).get("level", 0.95)),
         dialects=_read([_read_dialects(*item) for item in enumerate(dialects)], DIALECTS, entry),
-        parts=read_runs(parts, PARTS, entry),
-        probes=read_runs(probes, PROBES, entry),
+        parts=_read_runs(parts, PARTS, entry),
+        probes=_read_runs(probes, PROBES, entry),
         footers=_sorted([read_metadata(path) for path in predictions], entry),
         files=[replicates_of(path) for path in dialects],
         models=settings.get("models", {}),
         searches=_sorted([_read_search(path) for path in searches], entry),
+        conditional=_read_runs(conditional, CONDITIONAL, entry),
+        sensitivity=_read_runs(sensitivity, SENSITIVITY, entry),
     )
 
 
-def read_runs(paths: Iterable[Path], table: Table, entry: StudyEntry) -> pd.DataFrame:
-    """Return the rows of several files of one table, sorted in the study's order."""
+def _read_runs(paths: Iterable[Path], table: Table, entry: StudyEntry) -> pd.DataFrame:
     return _read([read_table(path, table) for path in paths], table, entry)
 
 
