@@ -374,7 +374,7 @@ def test_weights_constant_within_group_and_label_leave_the_null_of_auc_alone(cas
 def test_detectable_difference_of_two_proportions_is_the_textbook_one():
     size = np.array([900.0, 900.0])
     value = np.array([0.8, 0.8])
-    limits = Limits(value, size, *wilson_limits(value, size, 1.96), 1.96, value)
+    limits = Limits(value, size, *wilson_limits(value, size, 1.96), np.full(2, 1.96), value)
     found = detectable(limits, all_pairs(2), 1.96, 0.8, 2, upward=False)
     want = 0.0553  # (1.96 + 0.8416) sqrt(.8 .2 / 900 + .7447 .2553 / 900)
     assert found == pytest.approx(want, rel=0.06)

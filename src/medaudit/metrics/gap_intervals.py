@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtri
 from scipy.stats import chi2
 
 from medaudit.metrics.effective_size import wilson_limits
@@ -38,7 +38,8 @@ class Limits:
         Effective sizes; NaN where the limits are given instead.
     low, high : ndarray, shape (rows,)
         Limits at `reach` standard errors.
-    reach : float
+    reach : ndarray, shape (rows,)
+        More than the normal quantile where the variance was estimated from few patients.
     raw : ndarray, shape (rows,)
         Values as they are reported.
     """
@@ -47,18 +48,31 @@ class Limits:
     size: np.ndarray
     low: np.ndarray
     high: np.ndarray
-    reach: float
+    reach: np.ndarray
     raw: np.ndarray
+
+    def take(self, rows: slice | np.ndarray) -> "Limits":
+        """Return the limits of some rows."""
+        arrays = (self.value, self.size, self.low, self.high, self.reach, self.raw)
+        return Limits(*(array[rows] for array in arrays))
 
     @property
     def sized(self) -> bool:
         """Whether every row has an effective size."""
         return bool(np.isfinite(self.size).all())
 
-    @property
-    def errors(self) -> np.ndarray:
-        """Standard error of each row, from its farther limit."""
-        return np.maximum(self.value - self.low, self.high - self.value) / self.reach
+    def errors(self, level: float) -> np.ndarray:
+        """Return a standard error of each row: its farther limit over the normal quantile."""
+        far = np.maximum(self.value - self.low, self.high - self.value)
+        return far / ndtri((1 + level) / 2)
+
+    def widened(self, level: float) -> "Limits":
+        """Return limits whose normal quantiles reach as far as Student's do.
+
+        Tests do not need it: their critical values come from permutations.
+        """
+        normal = ndtri((1 + level) / 2)
+        return replace(self, size=self.size * (normal / self.reach) ** 2)
 
     def largest(self, contrasts: Contrasts, reach: np.ndarray, upper: bool = False) -> np.ndarray:
         """Return the largest lower (or upper) limit of the contrasts at each reach."""
@@ -66,7 +80,7 @@ class Limits:
             value, size = self.value.astype(float), self.size.astype(float)
             return largest_limit(value, size, *contrasts, np.atleast_1d(reach).astype(float), upper)
         a, b = contrasts
-        below, above = (self.value - self.low) / self.reach, (self.high - self.value) / self.reach
+        below, above = ((self.value - self.low), (self.high - self.value)) / self.reach
         near, far = (above[a], below[b]) if upper else (below[a], above[b])
         error = np.sqrt(near**2 + far**2)[:, None] * np.atleast_1d(reach)
         difference = (self.value[a] - self.value[b])[:, None]
@@ -216,50 +230,59 @@ def _largest_value(limits: Limits, contrasts: Contrasts) -> float:
 def _bounded(limits: Limits, contrasts: Contrasts, level: float) -> Assessed:
     """Return limits without a test."""
     groups = np.unique(np.append(contrasts.first, contrasts.second)).size
-    same = limits.reach / ndtri((1 + level) / 2)
-    reach = simultaneous(groups, level) * same
-    low = max(float(limits.largest(contrasts, np.array([reach]))[0]), 0.0)
+    reach = simultaneous(groups, level)
+    low = max(float(_scaled(limits, level).largest(contrasts, np.array([reach]))[0]), 0.0)
     high, upper = _upper_limits(limits, contrasts, level)
     empty = np.full(0, np.nan)
     return Assessed(np.nan, low, high, upper, np.nan, empty, reach)
 
 
 def _upper_limits(limits: Limits, contrasts: Contrasts, level: float) -> tuple[float, float]:
-    one_sided = limits.reach * ndtri(level) / ndtri((1 + level) / 2)
-    reach = np.array([limits.reach, one_sided])
-    high, upper = np.maximum(limits.largest(contrasts, reach, upper=True), 0)
+    reach = ndtri([(1 + level) / 2, level])
+    high, upper = np.maximum(_scaled(limits, level).largest(contrasts, reach, upper=True), 0)
     return float(high), float(upper)
+
+
+def _scaled(limits: Limits, level: float) -> Limits:
+    """Return limits at normal quantiles, whatever they were given at."""
+    if limits.sized:
+        return limits.widened(level)
+    return replace(limits, reach=np.full(limits.reach.shape, ndtri((1 + level) / 2)))
 
 
 def bound_ratio(limits: Limits, assessed: Assessed, contrasts: Contrasts, level: float):
     """Return the limits of the smallest ratio, which excludes 1 if the test rejects."""
-    low = limits.ratios(contrasts, limits.reach, upper=False)
+    low = _scaled(limits, level).ratios(contrasts, ndtri((1 + level) / 2), upper=False)
     high = 1.0
     if np.isfinite(assessed.critical) and assessed.low > 0:
         high = min(limits.ratios(contrasts, assessed.critical, upper=True), 1 - SMALLEST)
     return max(low, 0.0), high
 
 
-def bound_spread(limits: Limits, assessed: Assessed, groups: int) -> tuple[float, float]:
+def bound_spread(
+    limits: Limits, assessed: Assessed, groups: int, level: float
+) -> tuple[float, float]:
     """Return the limits of the standard deviation between groups.
 
     A deviation changes by at most the deviation of the errors, whose square is a weighted sum of
     squared normal errors. The lower end is 0 if the test does not reject, and at least what the
     largest difference implies if it does.
     """
-    value, error = limits.value[:groups], limits.errors[:groups]
-    reach = np.sqrt(chi2.ppf(ndtr(limits.reach), max(groups - 1, 1)) / groups * (error**2).mean())
+    value, error = limits.value[:groups], limits.errors(level)[:groups]
+    reach = np.sqrt(
+        chi2.ppf((1 + level) / 2, max(groups - 1, 1)) / groups * (error**2).sum() / groups
+    )
     near = max(float(value.std() - reach), assessed.low / np.sqrt(2 * groups))
     return (near if assessed.low > 0 else 0.0), float(value.std() + reach)
 
 
-def bound_scaled(limits: Limits, whole: tuple[float, float, float], groups: int):
+def bound_scaled(limits: Limits, whole: tuple[float, float, float], groups: int, level: float):
     """Return the limits of the equity-scaled value; `whole` is everybody's value and limits."""
-    value, error = limits.value[:groups], limits.errors[:groups]
+    value, error = limits.value[:groups], limits.errors(level)[:groups]
     apart = np.abs(value - whole[0]).sum()
     # The mean and standard deviation of sums of absolute normal errors.
     reach = error.sum() * np.sqrt(2 / np.pi)
-    reach += limits.reach * np.sqrt((error**2).sum() * (1 - 2 / np.pi))
+    reach += ndtri((1 + level) / 2) * np.sqrt((error**2).sum() * (1 - 2 / np.pi))
     near, far = max(apart - reach, 0.0), apart + reach
     return whole[1] / (1 + far), whole[2] / (1 + near)
 

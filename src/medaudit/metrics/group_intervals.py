@@ -84,7 +84,10 @@ def group_intervals(
             ends = percentile_interval(rows.reshape(-1, rows.shape[-1]), level)
             low[..., m], high[..., m] = (end.reshape(rows.shape[:-1]) for end in ends)
     # One patient says nothing of how patients differ.
-    alone = np.broadcast_to(metrics.counts[:, None, :, None, 2] <= 1, low.shape)
+    count = metrics.counts[..., 2].copy()
+    if metrics.tasks[-1] == MEAN:
+        count[:, -1] = count[:, :-1].max(axis=1)
+    alone = np.broadcast_to(count[:, None, :, None] <= 1, low.shape)
     low, high = np.where(alone, np.nan, low), np.where(alone, np.nan, high)
     return GroupIntervals(low, high, centre, sizes, reach, design)
 

@@ -160,10 +160,7 @@ def measure_groups(
     found = empty_metrics(sample, attribute, groups, evaluation["metrics"])
     ones = np.ones((sample.patient.max() + 1, 1), np.uint8)
     fill(found, found.value[..., None], blocks, ones)
-    selected = np.full(found.value.shape[:3] + (2,), -1)
-    for start, sorted_scores in blocks:
-        for (s, t), scores in sorted_scores.items():
-            _count_images(found, selected, scores, (start, s, t))
+    selected = count_groups(found, blocks)
     _set_statuses(found, selected, evaluation["minimum"])
     found.value[found.status != "ok"] = np.nan
     found.average(found.value)
@@ -201,6 +198,21 @@ def fill(
             places, names = metrics.metrics_of(t)
             found = group_values(scores, names, weights)
             target[start : start + scores.n_groups, s, t, places] = np.moveaxis(found, 0, 1)
+
+
+def count_groups(metrics: GroupMetrics, blocks: Sequence[GroupBlock]) -> np.ndarray:
+    """Fill in the counts of single tasks, and return the numbers of images selected and rejected.
+
+    Returns
+    -------
+    ndarray of int, shape (groups, seeds, tasks, 2)
+        -1 where there is no decision.
+    """
+    selected = np.full(metrics.value.shape[:3] + (2,), -1)
+    for start, sorted_scores in blocks:
+        for (s, t), scores in sorted_scores.items():
+            _count_images(metrics, selected, scores, (start, s, t))
+    return selected
 
 
 def _count_images(

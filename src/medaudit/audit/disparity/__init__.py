@@ -21,6 +21,7 @@ from medaudit.metrics.group_metrics import (
     MEAN,
     GroupBlock,
     GroupMetrics,
+    count_groups,
     empty_metrics,
     group_names,
     measure_groups,
@@ -165,6 +166,7 @@ class _Run:
         metrics = empty_metrics(self.sample, attribute, names, wanted)
         read_values(metrics, table, replicates)
         blocks = sort_attribute(self.sample, attribute, self.evaluation["ece_bins"])
+        count_groups(metrics, blocks)
         level = self.evaluation["bootstrap"]["level"]
         own = group_intervals(metrics, blocks, level)
         rest, rest_limits = None, None

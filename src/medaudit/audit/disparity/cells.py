@@ -101,8 +101,7 @@ class Cell:
             ends = np.sort(np.abs(np.stack([low, high]) - best), axis=0)
             low, high = np.where(across, 0, ends[0]), ends[1]
             value, raw, null = (np.abs(a - best) for a in (value, raw, null))
-        known = reach[np.isfinite(reach)]
-        limits = Limits(value, size, low, high, float(known.max(initial=1.959964)), raw)
+        limits = Limits(value, size, low, high, reach, raw)
         return limits, null, np.concatenate(self.null_size)
 
 

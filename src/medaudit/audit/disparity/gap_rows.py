@@ -117,9 +117,9 @@ def _bound_and_test(row: dict, gap: str, cell: Cell, level: float) -> None:
     if gap == "ratio":
         row["low"], row["high"] = bound_ratio(limits, assessed, contrasts, level)
     elif gap == "std":
-        row["low"], row["high"] = bound_spread(limits, assessed, size)
+        row["low"], row["high"] = bound_spread(limits, assessed, size, level)
     elif gap == "es":
-        row["low"], row["high"] = bound_scaled(limits, cell.whole, size)
+        row["low"], row["high"] = bound_scaled(limits, cell.whole, size, level)
     elif gap == "dto":
         target = METRICS[cell.metric].target
         assert target is not None
@@ -134,8 +134,7 @@ def _bound_and_test(row: dict, gap: str, cell: Cell, level: float) -> None:
 
 
 def _first(limits: Limits, size: int) -> Limits:
-    rows = (limits.value, limits.size, limits.low, limits.high)
-    return Limits(*(a[:size] for a in rows), limits.reach, limits.raw[:size])
+    return limits.take(slice(size))
 
 
 def _assess(
@@ -250,9 +249,7 @@ def _others_rows(cell: Cell, level: float) -> Iterator[dict]:
             row["status"] = next(status for status in statuses if status != "ok")
         else:
             both = np.array([g, g + size])
-            rows = (limits.value, limits.size, limits.low, limits.high)
-            own = Limits(*(a[both] for a in rows), limits.reach, limits.raw[both])
-            _signed(row, cell, own, null[both], null_size[both], level)
+            _signed(row, cell, limits.take(both), null[both], null_size[both], level)
         yield row
 
 
