@@ -168,6 +168,7 @@ def score(
             "positive": positive,
         },
     )
+    _check_tasks(threshold, study)
     evaluation: Evaluation = {
         "metrics": list(metrics),
         "gaps": list(GAPS),
@@ -182,6 +183,15 @@ def score(
 
 def _default_threshold(study: Study) -> EvaluationThreshold:
     return {"rule": "best_f1"} if study.has_validation else {"rule": "fixed", "value": 0.5}
+
+
+def _check_tasks(threshold: EvaluationThreshold | None, study: Study) -> None:
+    value = (threshold or {}).get("value")
+    unknown = sorted(set(value) - set(study.tasks)) if isinstance(value, dict) else []
+    if unknown:
+        raise MedauditError(
+            f"threshold: there is no task {', '.join(map(repr, unknown))}; name some of {study.tasks}"
+        )
 
 
 def _at_least_two(draws: int) -> int:
