@@ -69,7 +69,7 @@ def section() -> str:
     config |= {"datasets": {"nih": {"loader": "nih"}}}
     config |= {"studies": {"fairtune": {"tables": ["search_claims", "rank_tests"]}}}
     evaluation = {"metrics": ["auc"], "gaps": ["max_min"], "null": {"draws": 500}}
-    evaluation |= {"bootstrap": {"draws": 2000, "level": 0.95, "method": "bca"}}
+    evaluation |= {"bootstrap": {"draws": 2000, "level": 0.95}}
     config["evaluation"] = evaluation | {"threshold": {"rule": "youden"}}
     models = [{"name": "m", "entry": config["models"]["m"], "pretraining": None, "curve": None}]
     models[0] |= {"sha256": None, "overlap": []}

@@ -89,6 +89,12 @@ def _add_score(commands: Commands) -> None:
         metavar="NAME",
         help='attributes whose groups are compared; an intersection as "sex & age_group"',
     )
+    columns.add_argument(
+        "--control",
+        type=lambda text: [name.strip() for name in text.split(",") if name.strip()],
+        metavar="NAMES",
+        help="also compare groups at equal values of these, e.g. age_group,view",
+    )
     _add_reading(parser.add_argument_group("reading"))
     _add_statistics(parser.add_argument_group("statistics"))
 
@@ -151,6 +157,7 @@ def _score(options: dict) -> None:
             name: options[name]
             for name in (
                 "attributes",
+                "control",
                 "age_threshold",
                 "scores",
                 "task_type",

@@ -25,6 +25,8 @@ NEEDS_VALUE = ("fixed", "fpr", "sensitivity", "specificity")
 """Rules of the threshold that have a value (those of `medaudit.metrics.thresholds`)."""
 
 Grid = dict[str, list[str]]
+VIEW = "view"
+"""A column of every cohort that gaps can be controlled for."""
 
 
 def cross_check(config: Config) -> Iterator[str]:
@@ -38,6 +40,7 @@ def cross_check(config: Config) -> Iterator[str]:
     for name, model in config["models"].items():
         yield from _check_model(f"models.{name}", model, config)
     yield from _check_changes(config)
+    yield from _check_control(config)
     yield from _check_ranges(config)
     yield from _check_threshold(config)
     for name, study in config["studies"].items():
@@ -107,6 +110,21 @@ def _check_snapshot(
         )
 
 
+def _check_control(config: Config) -> Iterator[str]:
+    """Check that every cohort that is audited has what is controlled for."""
+    studies = [config["studies"][name] for name in config["run"] if name in config["studies"]]
+    cohorts = {name for study in studies for grid in grids_of(study) for name in grid["cohorts"]}
+    for cohort in sorted(cohorts):
+        offered = _attributes_of(config, cohort)
+        for name in config["evaluation"]["control"]:
+            if offered is not None and name not in (*offered, VIEW):
+                yield (
+                    f"evaluation.control: {name!r} is not an attribute of cohorts.{cohort} "
+                    f"(it has {', '.join([*offered, VIEW])}); control for what all audited cohorts "
+                    "have, or run fewer studies at a time"
+                )
+
+
 def _check_changes(config: Config) -> Iterator[str]:
     """Check the names in ``by_model`` and ``by_cohort`` of the methods."""
     for method, entry in config["methods"].items():
@@ -126,6 +144,8 @@ def _check_ranges(config: Config) -> Iterator[str]:
         views = entry.get("augmentation") or {}
         for key in ("scale", "ratio"):
             yield from _check_range(f"{where}.augmentation.{key}", views.get(key))
+    flagged = config["evaluation"]["sensitivity"]["flagged"]
+    yield from _check_range("evaluation.sensitivity.flagged", flagged, equal=False)
 
 
 def _check_threshold(config: Config) -> Iterator[str]:

@@ -29,6 +29,7 @@ class Options(TypedDict):
     """What the user says about the files beyond the roles of columns."""
 
     attributes: list[str] | None
+    control: list[str]
     age_threshold: float
     scores: str
     task_type: str
@@ -116,7 +117,7 @@ def assemble(
     columns : dict of str to list of str
         Columns named by the user, see `medaudit.adapt.predictions.columns.find_columns`.
     options : dict
-        ``attributes``, ``age_threshold``, ``scores``, ``task_type``, ``positive``.
+        ``attributes``, ``control``, ``age_threshold``, ``scores``, ``task_type``, ``positive``.
 
     Raises
     ------
@@ -136,7 +137,11 @@ def assemble(
     source = own or _remaining(sheet, found, frame)
     given = join_groups(own, images, columns) if own else _first_rows(source, images)
     attributes, names = choose_attributes(
-        given, options["attributes"], options["age_threshold"], source.where, source.notes
+        given,
+        (options["attributes"], options.get("control", [])),
+        options["age_threshold"],
+        source.where,
+        source.notes,
     )
     notes = [*sheet.notes, *tidied.notes, f"{task_type}; scores are {read}"]
     detected = _detected(sheet, found, frame, notes)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from medaudit.metrics.group_metrics import ALL
 from medaudit.metrics.thresholds import describe_rule
+from medaudit.report.tables.conditional_gaps import in_words, side_by_side
 from medaudit.report.wording import number_format
 from medaudit.report.wording.phrases import plural
 
@@ -30,7 +31,20 @@ def show(result: Result, console: Console) -> None:
         title = f"{model} / {method}" if several else ""
         console.print(group_table(result, model, method, title))
         console.print(gap_table(result, model, method))
+        show_conditional(result, model, method, console)
     show_decisions(result, console)
+
+
+def show_conditional(result: Result, model: str, method: str, console: Console) -> None:
+    """Print a sentence on each gap at equal values of what is controlled for."""
+    rows = result.conditional
+    rows = rows[(rows["model"] == model) & (rows["method"] == method)]
+    if rows.empty:
+        return
+    level = result.evaluation["bootstrap"]["level"]
+    found = side_by_side(rows)
+    for row in found[found["metric"].isin(SHOWN)].to_dict("records"):
+        console.print(escape(in_words(row, round(1 - level, 9), f"{level * 100:g} %")))
 
 
 def show_detected(detected: list[tuple[str, str]], console: Console) -> None:

@@ -25,7 +25,6 @@ class EvaluationBootstrap(TypedDict, total=False):
 
     draws: int
     level: float
-    method: str
 
 
 class EvaluationNull(TypedDict, total=False):
@@ -42,6 +41,16 @@ class EvaluationMinimum(TypedDict, total=False):
     n_neg: int
 
 
+class EvaluationSensitivity(TypedDict, total=False):
+    """Keys of an evaluation sensitivity."""
+
+    prevalence: dict[str, Any]
+    false_positive_harm: float | None
+    label_sensitivity: float
+    label_specificity: float
+    flagged: list[float]
+
+
 class Evaluation(TypedDict, total=False):
     """Keys of an evaluation."""
 
@@ -51,6 +60,8 @@ class Evaluation(TypedDict, total=False):
     bootstrap: EvaluationBootstrap
     null: EvaluationNull
     minimum: EvaluationMinimum
+    control: list[str]
+    sensitivity: EvaluationSensitivity
     ece_bins: int
 
 
