@@ -110,7 +110,7 @@ def test_garbage_ends_with_one_message(files, change, message):
         (["--threshold-rule", "youden", "--threshold", "0.5"], "youden has no value"),
         (["--threshold", "0.2", "--threshold", "a=0.3"], "give one number for all tasks"),
         (["--threshold", "a=0.2", "--threshold", "a=0.3"], "give one number for all tasks"),
-        (["--threshold", "Edema=0.3"], "none for the task 'label'"),
+        (["--threshold", "Edema=0.3"], "there is no task 'Edema'; name some of ['label']"),
         (["--draws", "1"], "no interval"),
     ],
 )

@@ -116,7 +116,7 @@ def test_where_no_threshold_is_chosen_both_intervals_are_one(case):
 @pytest.mark.parametrize("n_val", [55, 175, 1000])
 @pytest.mark.parametrize("rule", ["best_f1", "youden", "fpr", "sensitivity"])
 def test_the_average_tpr_of_the_procedure_is_covered(n_val, rule):
-    """400 studies with validation and 400 test images; the truth by 4,000 validation samples."""
+    """400 studies of 400 test images each; the truth by 4,000 validation samples."""
     value = {"fpr": 0.1, "sensitivity": 0.9}.get(rule)
     rng = np.random.default_rng(n_val)
 

@@ -68,9 +68,8 @@ def test_proportions_against_numerical_integration(right):
     for group in (0, 1):
         total = np.cumsum(posterior.sum(axis=1 - group))
         ends = expit(np.interp([0.5, 0.025, 0.975], total, axis))
-        # Laplace's approximation is symmetric in logits: near 1 its lower ends are cautious.
-        assert found[group, 0] == pytest.approx(ends[0], abs=0.012)
-        np.testing.assert_allclose(found[group], ends, atol=0.1 if group else 0.03)
+        print(right, group, found[group].round(4), ends.round(4))
+        np.testing.assert_allclose(found[group], ends, atol=0.01)
 
 
 def test_large_groups_keep_their_values_and_small_ones_move():

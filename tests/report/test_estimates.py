@@ -83,6 +83,18 @@ def test_no_second_interval_where_no_threshold_is_chosen(tmp_path):
     assert "as chosen" not in index["performance"]["caption"]
 
 
+def test_a_task_without_a_threshold_is_listed_with_its_reason(tmp_path):
+    frame = files()
+    lost = (frame["split"] == "val") & (frame["label_mass"] == 1)
+    frame.loc[lost, "label_mass"] = 0
+    _, _, data = audit(tmp_path, frame)
+    table = data["thresholds"].set_index("task")
+    assert table.loc["edema", "threshold_status"] == "ok"
+    assert table.loc["mass", "threshold_status"] == "undefined:one_class"
+    assert table.loc["mass", "tpr_status"] != "ok" and np.isnan(table.loc["mass", "tpr"])
+    assert table.loc["mass", "n_pos"] == 0
+
+
 def test_shrunken_estimates_of_every_group(several):
     metrics, index, data = several
     table = data["shrunken"].set_index(["attribute", "group"])

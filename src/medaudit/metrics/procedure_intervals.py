@@ -26,7 +26,7 @@ from medaudit.metrics.sample import Sample, Validation
 from medaudit.metrics.sorted_scores import SortedScores
 from medaudit.metrics.thresholds import choose_thresholds, value_for
 
-CHOICES = 500
+CHOICES = 200
 """Draws of the validation patients."""
 BLOCK = 2**22
 """Images times draws whose thresholds are chosen at once."""

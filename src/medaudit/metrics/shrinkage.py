@@ -10,8 +10,8 @@ For group g with the value v_g of n_g effective images, on the logit scale:
     n_g v_g ~ binomial(n_g, p_g),  logit p_g = a + sum_k b_k(level of g in attribute k) + u_g,
     b_k ~ N(0, s^2),  u_g ~ N(0, t^2)
 
-An attribute that is no intersection has no b. The fit is that of Breslow and Clayton (1993) on a
-grid of s and t, whose points are weighted by their Laplace marginal likelihood and a prior that
+An attribute that is no intersection has no b. The normal approximation of Breslow and Clayton
+(1993) is fitted on a grid of s and t, whose points are weighted by their Laplace marginal likelihood and a prior that
 keeps off 0 (Chung et al. 2013; here Rayleigh's): a few groups can never show that the spread is
 exactly 0. So the intervals contain the uncertainty of the mean and that of the spread between
 groups, and no interval has width 0.
@@ -40,6 +40,9 @@ COARSE = slice(0, None, 2)
 MEAN_SPREAD = 5.0
 """Standard deviation of the prior of the mean: any."""
 STEPS, TOLERANCE, LONGEST = 30, 1e-5, 2.0
+"""Most steps of a fit, change in logits at which it ends, longest step."""
+REACH, LATTICE, TINY = 7.0, 101, 1e-300
+"""Standard deviations and points of the lattice on which quantiles are found."""
 
 
 class Likelihood(NamedTuple):
@@ -58,6 +61,26 @@ class Likelihood(NamedTuple):
     value: np.ndarray
     size: np.ndarray
     bounded: bool
+
+
+class Fit(NamedTuple):
+    """Normal approximations, each array of shape (sets, points, groups) on the logit scale.
+
+    Parameters
+    ----------
+    mode, variance : ndarray
+        Of each group.
+    information, response : ndarray
+        What a group says of itself: the precision of its working response, and that times it.
+    evidence : ndarray, shape (sets, points)
+        Log marginal likelihood (Laplace).
+    """
+
+    mode: np.ndarray
+    variance: np.ndarray
+    information: np.ndarray
+    response: np.ndarray
+    evidence: np.ndarray
 
 
 def add_shrunk(table: pd.DataFrame, replicates: np.ndarray, level: float) -> None:
@@ -160,14 +183,53 @@ def shrink(likelihood: Likelihood, design: np.ndarray, level: float) -> np.ndarr
     rest = GRID[COARSE] if design.shape[1] else GRID
     s, t = (axis.reshape(-1) for axis in np.meshgrid(main, rest, indexing="ij"))
     prior = _log_prior(t) + (_log_prior(s) if design.shape[1] else 0)
-    center, variance, evidence = _fit(likelihood, design, s, t)
-    weight = np.exp(evidence + prior - (evidence + prior).max(axis=1, keepdims=True))
+    fit = _fit(likelihood, design, s, t)
+    weight = np.exp(fit.evidence + prior - (fit.evidence + prior).max(axis=1, keepdims=True))
     weight = (weight / weight.sum(axis=1, keepdims=True))[..., None]
-    mean = (weight * center).sum(axis=1)
-    spread = np.sqrt((weight * (variance + (center - mean[:, None]) ** 2)).sum(axis=1))
-    z = ndtri((1 + level) / 2)
-    found = np.stack([mean, mean - z * spread, mean + z * spread], axis=-1)
-    return expit(found) if likelihood.bounded else found
+    mean = (weight * fit.mode).sum(axis=1)
+    spread = np.sqrt((weight * (fit.variance + (fit.mode - mean[:, None]) ** 2)).sum(axis=1))
+    shares = np.array([0.5, (1 - level) / 2, (1 + level) / 2])
+    if not likelihood.bounded:
+        return mean[..., None] + spread[..., None] * ndtri(shares)
+    return expit(_quantiles(likelihood, fit, weight, mean, spread, shares))
+
+
+def _quantiles(
+    likelihood: Likelihood,
+    fit: Fit,
+    weight: np.ndarray,
+    mean: np.ndarray,
+    spread: np.ndarray,
+    shares: np.ndarray,
+) -> np.ndarray:
+    """Return quantiles of each group's logit, (sets, groups, shares), on a lattice around `mean`.
+
+    At each point of the grid, what the other groups say of a group is normal: its normal
+    approximation less its own part. Times the group's own binomial likelihood this is skewed where
+    a share is near 0 or 1, as the posterior is.
+    """
+    others = 1 / fit.variance - fit.information
+    center = (fit.mode / fit.variance - fit.response) / others
+    steps = np.linspace(-REACH, REACH, LATTICE)
+    eta = mean[..., None] + spread[..., None] * steps
+    value, size = likelihood.value[..., None], likelihood.size[..., None]
+    own = size * (value * log_expit(eta) + (1 - value) * log_expit(-eta))
+    mixture = np.zeros(eta.shape)
+    for p in range(weight.shape[1]):
+        log_density = own - others[:, p, :, None] * (eta - center[:, p, :, None]) ** 2 / 2
+        density = np.exp(log_density - log_density.max(axis=-1, keepdims=True))
+        mixture += weight[:, p, :, None] * density / density.sum(axis=-1, keepdims=True)
+    below = np.cumsum(mixture, axis=-1) - mixture / 2
+    found = np.empty((*mean.shape, shares.size))
+    for index, share in enumerate(shares):
+        right = np.clip((below < share).sum(axis=-1), 1, LATTICE - 1)[..., None]
+        first, second = (np.take_along_axis(below, place, axis=-1) for place in (right - 1, right))
+        between = (share - first) / np.maximum(second - first, TINY)
+        found[..., index] = (
+            mean[..., None]
+            + spread[..., None] * (steps[right - 1] + between * (steps[1] - steps[0]))
+        )[..., 0]
+    return found
 
 
 def _log_prior(spread: np.ndarray) -> np.ndarray:
@@ -175,10 +237,8 @@ def _log_prior(spread: np.ndarray) -> np.ndarray:
     return np.log(width * spread) - (spread / SPREAD) ** 2 / 2
 
 
-def _fit(
-    likelihood: Likelihood, design: np.ndarray, s: np.ndarray, t: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return mode and variance of each group, (sets, points, groups), and the log evidence.
+def _fit(likelihood: Likelihood, design: np.ndarray, s: np.ndarray, t: np.ndarray) -> Fit:
+    """Return the normal approximation of every set at every point of the grid.
 
     For given spreads, this is the iteration of a generalised linear mixed model: the working
     response has the variance t^2 + 1 / (its information) around the mean and main effects.
@@ -212,7 +272,8 @@ def _fit(
     evidence -= np.log1p(between * information).sum(axis=2) / 2
     evidence -= ((effect / deviation) ** 2).sum(axis=2) / 2 + np.log(deviation).sum(axis=1)
     evidence -= np.linalg.slogdet(curve)[1] / 2
-    return eta, kept * between + kept**2 * of_mean, evidence
+    variance = kept * between + kept**2 * of_mean
+    return Fit(eta, variance, information, response, evidence)
 
 
 def _working(

@@ -184,7 +184,7 @@ def score(
     evaluation: Evaluation = {
         "metrics": list(metrics),
         "gaps": list(GAPS),
-        "threshold": threshold or _default_threshold(study),
+        "threshold": _threshold(threshold, study),
         "bootstrap": {"draws": _at_least_two(draws), "level": 0.95},
         "null": {"draws": draws},
         "minimum": {**MINIMUM, **(minimum or MINIMUM)},
@@ -194,8 +194,17 @@ def score(
     return _audit(study, evaluation, threads)
 
 
-def _default_threshold(study: Study) -> EvaluationThreshold:
-    return {"rule": "best_f1"} if study.has_validation else {"rule": "fixed", "value": 0.5}
+def _threshold(given: EvaluationThreshold | None, study: Study) -> EvaluationThreshold:
+    """Return the rule for thresholds: the user's, or the default for this study."""
+    if given is None:
+        return {"rule": "best_f1"} if study.has_validation else {"rule": "fixed", "value": 0.5}
+    value = given.get("value")
+    unknown = sorted(set(value) - set(study.tasks)) if isinstance(value, dict) else []
+    if unknown:
+        raise MedauditError(
+            f"threshold: there is no task {', '.join(map(repr, unknown))}; name some of {study.tasks}"
+        )
+    return given
 
 
 def _at_least_two(draws: int) -> int:

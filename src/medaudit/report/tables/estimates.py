@@ -58,8 +58,9 @@ def thresholds(context: Context) -> Table | None:
     whole = rows["attribute"].eq("all") & rows["group"].eq("all") & rows["seed"].eq("mean")
     rows = rows[whole & rows["measure"].isin(["threshold", *DECISIONS])]
     validation = rows[rows["measure"].eq("threshold")]
-    if not validation["procedure_low"].notna().any():
-        return None
+    lost = validation["status"].ne("ok")
+    if not (lost | validation["procedure_low"].notna()).any():
+        return None  # fixed, or the largest score decides
     rows = rows[rows["task"].isin(validation["task"].unique())]
     chosen = rows[rows["measure"].isin(DECISIONS)]
     limits = ("value", "procedure_low", "procedure_high")
@@ -96,7 +97,8 @@ def _threshold_caption(evidence: Evidence) -> str:
         "test patients. With choice: for the model with its tuning, averaged over the validation "
         "patients that might have chosen the threshold; it is the one to read when another "
         "hospital will choose its own threshold in the same way. Interval of the threshold: where "
-        "it would lie with other validation patients."
+        "it would lie with other validation patients. No threshold can be chosen where the "
+        "validation images of a task are all of one class."
     )
 
 
