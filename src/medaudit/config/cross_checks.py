@@ -6,6 +6,7 @@ Each function yields one sentence per problem: where, the value, what is wrong, 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from medaudit.config.declared import check_declared
 from medaudit.config.entries import method_entry
 from medaudit.config.grids import AXES, grids_of
 from medaudit.config.schema import unknown
@@ -36,8 +37,12 @@ def cross_check(config: Config) -> Iterator[str]:
         yield from _check_model(f"models.{name}", model, config)
     yield from _check_changes(config)
     yield from _check_ranges(config)
-    for name, study in config["studies"].items():
-        yield from _check_study(f"studies.{name}", study, config)
+    found = [
+        problem
+        for name, study in config["studies"].items()
+        for problem in _check_study(f"studies.{name}", study, config)
+    ]
+    yield from found or check_declared(config)
 
 
 def _check_name(

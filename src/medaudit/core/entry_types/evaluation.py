@@ -3,7 +3,7 @@
 ``python -m medaudit.cli.reference`` writes this file again after a change of the schema.
 """
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from medaudit.core.entry_types.cohorts import CohortEntry
 from medaudit.core.entry_types.datasets import DatasetEntry
@@ -51,6 +51,7 @@ class Evaluation(TypedDict, total=False):
     bootstrap: EvaluationBootstrap
     null: EvaluationNull
     minimum: EvaluationMinimum
+    margins: dict[str, Any]
     ece_bins: int
 
 
