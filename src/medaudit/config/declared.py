@@ -12,11 +12,7 @@ from medaudit.config.runs import runs
 from medaudit.config.schema import show, unknown
 from medaudit.core.entry_types import Config, StudyEntry
 from medaudit.core.intersections import join_names
-
-DEFAULT = "default"
-"""Key of a margin by attribute for the attributes that are not listed."""
-WITH_MARGIN = ("max_min", "worst_rest")
-"""Kinds of gaps that are judged by a margin."""
+from medaudit.core.margins import DEFAULT, JUDGED
 
 
 def check_declared(config: Config) -> Iterator[str]:
@@ -50,9 +46,9 @@ def _check_margins(config: Config) -> Iterator[str]:
         for attribute in margin if isinstance(margin, dict) else ():
             if attribute != DEFAULT and attribute not in offered:
                 yield f"{where}.{metric}: {attribute!r} {unknown(attribute, [*offered, DEFAULT])}"
-    if evaluation["margins"] and not set(WITH_MARGIN) & set(evaluation["gaps"]):
+    if evaluation["margins"] and not set(JUDGED) & set(evaluation["gaps"]):
         yield (
-            f"{where}: margins judge the gaps {' and '.join(WITH_MARGIN)}, and evaluation.gaps has "
+            f"{where}: margins judge the gaps {' and '.join(JUDGED)}, and evaluation.gaps has "
             f"only {', '.join(evaluation['gaps'])}: add one of them"
         )
 

@@ -210,7 +210,7 @@ def _compare(config: Config, study: str) -> Settings:
     entry = config["studies"][study]
     return {
         "study": study,
-        "entry": entry,
+        "entry": _without(entry, "gate"),
         "evaluation": config["evaluation"],
         "methods": {
             name: _only(config["methods"][name], *_METHOD_FACTS)
