@@ -26,7 +26,11 @@ MARGINS, QUESTIONS = "evaluation/margins", "studies/clip_nih/questions"
         ("studies/clip_nih/gate", "all", "studies.clip_nih.gate: 'all' is unknown"),
         ("studies/clip_nih/subjects", ["clip_smal"], "did you mean 'clip_small'?"),
         (QUESTIONS, [{"metric": "auc"}], "questions.0: 'attribute' is a required property"),
-        (QUESTIONS, [{"metric": "brier", "attribute": "sex"}], "questions.0.metric: 'brier' is not"),
+        (
+            QUESTIONS,
+            [{"metric": "brier", "attribute": "sex"}],
+            "questions.0.metric: 'brier' is not",
+        ),
         (QUESTIONS, [{"metric": "auc", "attribute": "sxe"}], "did you mean 'sex'?"),
         (
             QUESTIONS,
@@ -65,7 +69,7 @@ def test_margins_by_attribute_and_an_intersection_are_valid():
     assert check(config, SCHEMAS)["evaluation"]["margins"] == margins
 
 
-def test_a_margin_plans_only_the_comparison_and_the_report():
+def test_a_margin_plans_only_the_comparison_the_report_and_the_gate():
     run = {"cohort": "nih_6x200", "model": "pixels", "method": "linear"}
     before, after = (check(edited(MARGINS, m), SCHEMAS) for m in ({}, {"auc": 0.05}))
     names = {
@@ -81,7 +85,7 @@ def test_a_margin_plans_only_the_comparison_and_the_report():
         for stage, wildcards in names.items()
         if jobs.settings(before, stage, **wildcards) != jobs.settings(after, stage, **wildcards)
     }
-    assert differ == {"compare", "report"}
+    assert differ == {"compare", "report", "gate"}
 
 
 def test_a_question_is_about_the_subjects_unless_it_names_models():

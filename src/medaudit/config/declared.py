@@ -34,6 +34,17 @@ def question_runs(config: Config, study: str, question: dict[str, Any]) -> list[
     ]
 
 
+def gate_settings(config: Config, study: str) -> dict[str, Any]:
+    """Return the settings of the job `gate` of a study."""
+    level = config["studies"][study]["gate"]
+    return {"study": study, "level": level, "margins": config["evaluation"]["margins"]}
+
+
+def gated(config: Config) -> list[str]:
+    """Return the studies to run that have a gate."""
+    return [name for name in config["run"] if config["studies"][name]["gate"]]
+
+
 def _check_margins(config: Config) -> Iterator[str]:
     evaluation, where = config["evaluation"], "evaluation.margins"
     offered = {name for cohort in config["cohorts"] for name in _attributes(config, cohort)}

@@ -8,7 +8,7 @@ PACKAGES = {
     "audit": (
         *("evaluate", "disparity", "dialects", "gap_decomposition", "attribute_probes", "lint"),
     ),
-    "report": ("compare", "report"),
+    "report": ("compare", "report", "gate"),
 }
 """Rule file of ``workflow/rules``, which is a package of ``medaudit``, to its stages in order."""
 

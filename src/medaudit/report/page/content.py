@@ -31,7 +31,7 @@ from medaudit.report.wording import terms
 from medaudit.report.wording.disclaimers import notes_of
 
 SPLITS = ("train", "val", "test")
-OPEN = ("performance", "fairness")
+OPEN = ("performance", "fairness", "equivalence")
 """Tables that are open when the page loads."""
 
 Index = tuple[Path, StudyHead]

@@ -6,9 +6,9 @@ from typing import Any
 from medaudit.report.wording import number_format
 
 HYPOTHESES = {
-    "separation": "given the finding, the groups do not matter for the score",
+    "separation": "given the finding, groups do not matter for the score",
     "calibration": "at equal scores, the finding is equally frequent in all groups",
-    "parity": "the groups do not matter for the score",
+    "parity": "groups do not matter for the score",
 }
 """Null hypothesis of a gap, as the column ``null`` names it, to what it says."""
 
@@ -51,8 +51,8 @@ def reference(gap: Mapping[str, Any]) -> str:
     some = exchangeable(gap)
     moved = f" (only {some} could be exchanged between groups)" if some else ""
     return (
-        f"If {hypothesis(gap)}, the gap in this test set is {mean} on average and below {most} in "
-        f"95 of 100 cases{moved}. "
+        f"Under the hypothesis that {hypothesis(gap)}, the gap in this test set is {mean} on average "
+        f"and below {most} in 95 of 100 cases{moved}. "
     )
 
 
