@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from medaudit.core.failed_gates import exit_if_failed
+from medaudit.config.failed_gates import exit_if_failed
 
 STARTED = time.time()
 

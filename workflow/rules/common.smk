@@ -6,6 +6,7 @@ from pathlib import Path
 from medaudit.config import jobs
 from medaudit.config.declared import gated
 from medaudit.config.entries import pretraining_output
+from medaudit.config.failed_gates import exit_if_failed
 from medaudit.config.selection import pretrainings_of, selected
 from medaudit.config.validation import (
     CATALOGUES,
@@ -15,7 +16,6 @@ from medaudit.config.validation import (
     load,
 )
 from medaudit.core.errors import MedauditError
-from medaudit.core.failed_gates import exit_if_failed
 from medaudit.core.files import data_root
 from medaudit.core.result_records import clamp_future_mtimes, is_current
 from medaudit.core.run_locks import export_job_lock, hold_run_lock
