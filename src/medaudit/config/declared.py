@@ -4,7 +4,7 @@ Each function yields one sentence per problem: where, the value, what is wrong, 
 Imports nothing heavy: it is read at every start of the workflow.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from medaudit.config.grids import AXES, names_of
@@ -67,6 +67,7 @@ def _check_margins(config: Config) -> Iterator[str]:
 def _check_study(where: str, name: str, study: StudyEntry, config: Config) -> Iterator[str]:
     if study["gate"] and not config["evaluation"]["margins"]:
         yield f"{where}.gate: a gate needs margins: set evaluation.margins, e.g. {{tpr: 0.1}}"
+    catalogues: Mapping[str, Any] = config
     models = names_of(study, "models")
     for model in study.get("subjects", []):
         if model not in models:
@@ -74,7 +75,7 @@ def _check_study(where: str, name: str, study: StudyEntry, config: Config) -> It
     for number, question in enumerate(study.get("questions", [])):
         found = list(_check_question(f"{where}.questions.{number}", {**question}, study, config))
         yield from found
-        known = all(run in config[axis] for axis in AXES for run in names_of(study, axis))
+        known = all(name in catalogues[axis] for axis in AXES for name in names_of(study, axis))
         if not found and known and not question_runs(config, name, {**question}):
             yield f"{where}.questions.{number}: no run of the study fits {show(question)}"
 
@@ -82,8 +83,9 @@ def _check_study(where: str, name: str, study: StudyEntry, config: Config) -> It
 def _check_question(
     where: str, question: dict[str, Any], study: StudyEntry, config: Config
 ) -> Iterator[str]:
+    evaluation: Mapping[str, Any] = config["evaluation"]
     for key, known in (("metric", "metrics"), ("gap", "gaps")):
-        value, computed = question.get(key, "max_min"), config["evaluation"][known]
+        value, computed = question.get(key, "max_min"), evaluation[known]
         if value not in computed:
             yield (
                 f"{where}.{key}: {value!r} is not among evaluation.{known} "

@@ -26,9 +26,13 @@ from medaudit.core.entry_types.evaluation import (
     EvaluationThreshold,
 )
 from medaudit.core.errors import MedauditError
+from medaudit.core.intersections import join_names
+from medaudit.core.margins import Margins
 from medaudit.metrics.audit_settings import AuditSettings
 from medaudit.metrics.group_audit import audit
+from medaudit.report.equivalence import judged_rows
 from medaudit.score.assemble import Study, assemble
+from medaudit.score.margins import check_margins
 
 METRICS = (
     "auc",
@@ -56,6 +60,9 @@ class Result:
         Tables of `medaudit.core.table_io`: ``METRICS``, ``GAPS``, ``DIALECTS``, ``RANKINGS``.
     lint : pandas.DataFrame
         Findings of the protocol lint: check, severity, message, count, where.
+    equivalence : pandas.DataFrame
+        The gaps that have a margin, with ``margin`` and ``equivalence``: the verdict, one of
+        `medaudit.report.equivalence.Equivalence`. Empty where no margin was declared.
     evaluation : dict
         The evaluation settings.
     replicates : dict of (str, str) to numpy.ndarray
@@ -70,6 +77,7 @@ class Result:
     dialects: pd.DataFrame
     rankings: pd.DataFrame
     lint: pd.DataFrame
+    equivalence: pd.DataFrame
     evaluation: Evaluation
     replicates: dict[tuple[str, str], np.ndarray]
     nulls: dict[tuple[str, str], np.ndarray]
@@ -95,6 +103,7 @@ def score(
     metrics: tuple[str, ...] = METRICS,
     draws: int = 1000,
     minimum: EvaluationMinimum | None = None,
+    margins: Margins | None = None,
     threads: int = 1,
 ) -> Result:
     """Audit predictions by group and return metrics, gaps, dialects and lint findings.
@@ -130,6 +139,10 @@ def score(
         Number of bootstrap draws and of permutations.
     minimum : dict, optional
         ``n``, ``n_pos``, ``n_neg`` that a group must reach to be estimated.
+    margins : dict, optional
+        The largest gap that is still acceptable, by metric, e.g. ``{"tpr": 0.1}``, or by attribute,
+        ``{"tpr": {"sex": 0.05, "default": 0.1}}``; in (0, 1). Only with a margin can a gap be
+        called fair. Its metrics are added to `metrics`.
     threads : int
         Number of threads; does not change any number.
 
@@ -141,7 +154,8 @@ def score(
     Raises
     ------
     MedauditError
-        The files lack something that is needed, or the protocol lint finds an error.
+        The files lack something that is needed, a margin is not valid, or the protocol lint finds
+        an error.
 
     Examples
     --------
@@ -167,14 +181,16 @@ def score(
             "positive": positive,
         },
     )
+    check_margins(margins or {}, map(join_names, study.attributes))
     evaluation: Evaluation = {
-        "metrics": list(metrics),
+        "metrics": list(dict.fromkeys([*metrics, *(margins or {})])),
         "gaps": list(GAPS),
         "threshold": threshold or _default_threshold(study),
         "bootstrap": {"draws": _at_least_two(draws), "level": 0.95, "method": "percentile"},
         "null": {"draws": draws},
         "minimum": {**MINIMUM, **(minimum or MINIMUM)},
         "ece_bins": 15,
+        "margins": dict(margins or {}),
     }
     return _audit(study, evaluation, threads)
 
@@ -207,6 +223,7 @@ def _audit(study: Study, evaluation: Evaluation, threads: int) -> Result:
         study=study,
         **merged,
         rankings=rank_measures(merged["dialects"]),
+        equivalence=judged_rows(merged["gaps"], evaluation["margins"]),
         lint=pd.DataFrame(as_json(findings)["findings"], columns=list(Finding.__annotations__)),
         evaluation=evaluation,
         replicates=replicates,
