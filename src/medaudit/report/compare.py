@@ -1,8 +1,10 @@
 """Stage `compare`: merge the audits of a study into facts, tables and figures."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
+from medaudit.audit.dialects.same_quantity import quote_audit
 from medaudit.config.requests import outputs_of
 from medaudit.core.audit_tables import COMPARISON
 from medaudit.core.documents import StudyHead
@@ -66,6 +68,8 @@ def compare(
 
     evidence = gather(settings, metrics, gaps, cards)
     extras = gather_extras(settings, dialects, parts, probes, predictions, searches)
+    quoted = quote_audit(extras.dialects, evidence.metrics, evidence.gaps)
+    extras = replace(extras, dialects=quoted)
     context = Context(evidence, gather_facts(evidence), extras)
     head = _head(context)
     written = [

@@ -17,6 +17,7 @@ import pandas as pd
 
 from medaudit.audit.dialects import score_dialects
 from medaudit.audit.dialects.rankings import rank_measures
+from medaudit.audit.dialects.same_quantity import quote_audit
 from medaudit.audit.disparity import find_gaps
 from medaudit.audit.lint import check_cohort, check_predictions
 from medaudit.audit.lint.problems import Finding, as_json, fail_on_errors
@@ -217,7 +218,8 @@ def _audit(study: Study, evaluation: Evaluation, threads: int) -> Result:
         replicates[run], nulls[run] = drawn, null
         tables["metrics"].append(metrics)
         tables["gaps"].append(gaps)
-        tables["dialects"].append(score_dialects(metrics, drawn, study.task_type))
+        scored = score_dialects(metrics, drawn, study.task_type)
+        tables["dialects"].append(quote_audit(scored, metrics, gaps))
     merged = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
     return Result(
         study=study,
