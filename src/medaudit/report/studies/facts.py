@@ -1,5 +1,7 @@
 """The facts of a study: one tidy table of estimates with intervals, null values and p-values."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
@@ -73,12 +75,25 @@ def gaps(evidence: Evidence) -> pd.DataFrame:
     found = judge_gaps(found, evidence.evaluation.get("margins") or {})
     found = found.merge(extremes(evidence.metrics), on=[*GROUPED, "gap"], how="left")
     headline = (evidence.headline, evidence.gap)
-    found = found.assign(
-        kind="gap", p_adjusted=np.nan, role=roles_of(found, evidence.entry, headline)
-    )
-    found["family"] = family_of(found)
+    found = found.assign(kind="gap", role=roles_of(found, evidence.entry, headline))
+    return adjust_within_families(found, evidence.permutations)
+
+
+def adjust_within_families(
+    gaps: pd.DataFrame, permutations: Callable[[pd.DataFrame], np.ndarray]
+) -> pd.DataFrame:
+    """Add ``family`` and ``p_adjusted`` to gaps with their ``role``.
+
+    Parameters
+    ----------
+    gaps : pandas.DataFrame
+        The columns of `FAMILIES` for gaps, ``role``, ``value`` and ``p_value``.
+    permutations : callable
+        Returns the permutations of some rows of `gaps`, shape (rows, draws).
+    """
+    found = gaps.assign(p_adjusted=np.nan, family=family_of(gaps))
     for _, part in found[found["p_value"].notna()].groupby("family", sort=False):
-        found.loc[part.index, "p_adjusted"] = adjust_gaps(part, evidence.permutations(part))
+        found.loc[part.index, "p_adjusted"] = adjust_gaps(part, permutations(part))
     return found
 
 
