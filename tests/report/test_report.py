@@ -23,7 +23,7 @@ from medaudit.report.tables.table import Column, shown
 from medaudit.report.verdicts import Verdict
 from medaudit.report.wording import terms
 from report_config import HOSTILE, config_of
-from synthetic_study import NOTE, make_study
+from synthetic_study import NOTE, gap_row, make_study
 
 HEAD = {"headline": "auc", "gap": "max_min", "level": 0.95, "draws": 1000, "permutations": 1000}
 GROUPS = {"all": ["all"], "sex": ["female", HOSTILE], "race": ["=1+1", "white"]}
@@ -194,15 +194,6 @@ def test_record_says_what_the_run_was_made_of(made):
     assert "numpy" in record["environment"]["packages"]
     assert set(record["code"]["git"]) >= {"commit", "dirty"}
     assert "curve" not in str(describe_run(made["predictions"][0]))
-
-
-def gap_row(**changes) -> pd.Series:
-    row = {"attribute": "sex", "value": 0.1, "low": 0.05, "high": 0.2, "null_mean": 0.02}
-    row |= {"null_q95": 0.04, "p_value": 0.001, "p_adjusted": 0.01, "family_size": 10}
-    row |= {"worst": "female", "best": "male", "n_groups": 2, "n_estimable": 2, "status": "ok"}
-    row |= {"smallest_detectable": 0.06, "model": "m", "method": "linear"}
-    row |= {"lowest": "female", "lowest_value": 0.7, "highest": "male", "highest_value": 0.8}
-    return pd.Series(row | changes)
 
 
 @pytest.mark.parametrize(
