@@ -1,10 +1,8 @@
 """Stage `compare`: merge the audits of a study into facts, tables and figures."""
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 
-from medaudit.audit.dialects.same_quantity import quote_audit
 from medaudit.config.requests import outputs_of
 from medaudit.core.audit_tables import COMPARISON
 from medaudit.core.documents import StudyHead
@@ -13,7 +11,7 @@ from medaudit.core.table_io import write_json, write_table
 from medaudit.report.outputs import make_figures, make_tables
 from medaudit.report.studies.context import Context
 from medaudit.report.studies.evidence import CompareSettings, gather
-from medaudit.report.studies.extras import gather_extras
+from medaudit.report.studies.extras import gather_extras, quote_intervals
 from medaudit.report.studies.facts import gather_facts
 
 LOG = logging.getLogger(__name__)
@@ -68,8 +66,7 @@ def compare(
 
     evidence = gather(settings, metrics, gaps, cards)
     extras = gather_extras(settings, dialects, parts, probes, predictions, searches)
-    quoted = quote_audit(extras.dialects, evidence.metrics, evidence.gaps)
-    extras = replace(extras, dialects=quoted)
+    extras = quote_intervals(extras, evidence)
     context = Context(evidence, gather_facts(evidence), extras)
     head = _head(context)
     written = [
