@@ -128,12 +128,10 @@ def how_well(best: pd.Series, rows: pd.DataFrame, head: StudyHead) -> list[str]:
 
 def how_certain(best: pd.Series, gaps: pd.DataFrame, head: StudyHead) -> list[str]:
     """Return the size of the test set, what the intervals leave out, and what could be detected."""
-    draws = head.get("draws")
-    resampled = f", {number_format.count(draws)} draws" if draws else ""
     sentences = [
         f"The test set has {number_format.count(best['n'])} images of "
-        f"{number_format.count(best['n_patients'])} patients; intervals come from a bootstrap over "
-        f"patients{resampled}."
+        f"{number_format.count(best['n_patients'])} patients; intervals count patients, so several "
+        "images of one patient do not make them narrower than they are worth."
     ]
     if not number_format.missing(best["seed_sd"]):
         sentences.append(

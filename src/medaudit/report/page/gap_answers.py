@@ -9,6 +9,7 @@ from medaudit.core.documents import StudyHead
 from medaudit.metrics.definitions import METRICS
 from medaudit.report.equivalence import Equivalence, upper_limit
 from medaudit.report.page.answer import Answer
+from medaudit.report.studies.evidence import has_best_end
 from medaudit.report.studies.multiple_testing import PRIMARY
 from medaudit.report.verdicts import Verdict, judge_gap
 from medaudit.report.wording import nulls, number_format, terms
@@ -47,8 +48,10 @@ def short_gap(gap: Mapping[str, Any], head: StudyHead) -> str:
 
 
 def _worst(gap: Mapping[str, Any]) -> str:
-    name = gap.get("worst")
-    return "" if number_format.missing(name) else f", worst in {terms.group(str(name))}"
+    name, word = gap.get("worst"), "worst"
+    if not has_best_end(str(gap.get("measure"))):
+        name, word = gap.get("lowest"), "lowest"
+    return "" if number_format.missing(name) else f", {word} in {terms.group(str(name))}"
 
 
 def how_fair(gap: pd.Series, best: pd.Series, head: StudyHead) -> Answer:
