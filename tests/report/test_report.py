@@ -13,7 +13,7 @@ import pytest
 
 from medaudit.core.table_io import PREDICTIONS, read_json, write_table
 from medaudit.report.compare import compare
-from medaudit.report.page.answers import explain_gap, how_fair
+from medaudit.report.page.gap_answers import explain_gap, how_fair
 from medaudit.report.page.model_cards import draw_curve, model_cards
 from medaudit.report.page.packing import FEW, table_rows
 from medaudit.report.page.rivals import explain_difference
@@ -23,7 +23,7 @@ from medaudit.report.tables.table import Column, shown
 from medaudit.report.verdicts import Verdict
 from medaudit.report.wording import terms
 from report_config import HOSTILE, config_of
-from synthetic_study import NOTE, make_study
+from synthetic_study import NOTE, gap_row, make_study
 
 HEAD = {"headline": "auc", "gap": "max_min", "level": 0.95, "draws": 1000, "permutations": 1000}
 GROUPS = {"all": ["all"], "sex": ["female", HOSTILE], "race": ["=1+1", "white"]}
@@ -196,36 +196,29 @@ def test_record_says_what_the_run_was_made_of(made):
     assert "curve" not in str(describe_run(made["predictions"][0]))
 
 
-def gap_row(**changes) -> pd.Series:
-    row = {"attribute": "sex", "value": 0.1, "low": 0.05, "high": 0.2, "null_mean": 0.02}
-    row |= {"null_q95": 0.04, "p_value": 0.001, "p_adjusted": 0.01, "family_size": 10}
-    row |= {"worst": "female", "best": "male", "n_groups": 2, "n_estimable": 2, "status": "ok"}
-    row |= {"smallest_detectable": 0.06, "model": "m", "method": "linear"}
-    return pd.Series(row | changes)
-
-
 @pytest.mark.parametrize(
     ("changes", "verdict", "says", "never"),
     [
-        ({}, Verdict.SHOWN, "larger than chance explains", "compatible"),
+        ({}, Verdict.SHOWN, "The data contradict this (p = 0.001, adjusted p", "compatible"),
         ({"p_adjusted": 0.06, "p_value": 0.02}, Verdict.HINT, "suggestive only", "proof"),
         (
             {"p_value": 0.3, "p_adjusted": 1.0},
             Verdict.NOT_SHOWN,
-            "compatible with chance (p = 0.30, adjusted p = 1.00). That is no proof of fairness",
-            "larger than",
+            "the data are compatible with this (p = 0.30, adjusted p = 1.00). That is no proof of "
+            "fairness; the smallest gap that this cohort finds in 80 of 100 samples is 0.060.",
+            "contradict",
         ),
         (
             {"p_value": float("nan")},
-            Verdict.UNKNOWN,
-            "cannot be compared with chance",
-            "fair model",
+            Verdict.UNTESTED,
+            "nothing is said about chance; judge the gap by its interval, which excludes 0",
+            "compatible",
         ),
         (
             {"p_adjusted": 0.3, "family_size": 300},
             Verdict.HINT,
             "after adjusting for the 300 gaps tested",
-            "larger than chance explains",
+            "no difference",
         ),
     ],
 )
@@ -235,9 +228,9 @@ def test_a_gap_is_judged_by_its_reference(changes, verdict, says, never):
 
 
 def test_age_groups_are_in_words_in_sentences():
-    row = gap_row(worst="female & >=60", best="<60")
+    row = gap_row(lowest="female & >=60", highest="<60", lowest_value=0.7, highest_value=0.8)
     said = " ".join(how_fair(row, row, HEAD).sentences)
-    assert "worst in female, 60 and older, best in under 60." in said
+    assert "lowest in female, 60 and older (0.700), highest in under 60 (0.800)." in said
     assert terms.group("<script>") == "<script>" and terms.group(">60") == "over 60"
 
 

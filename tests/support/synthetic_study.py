@@ -133,6 +133,16 @@ def write_gaps(gaps: pd.DataFrame, path: Path) -> None:
     write_array(drawn.astype(np.float32), null_of(path))
 
 
+def gap_row(**changes) -> pd.Series:
+    """A gap as a row of the facts, significant after adjusting."""
+    row = {"attribute": "sex", "value": 0.1, "low": 0.05, "high": 0.2, "null_mean": 0.02}
+    row |= {"null_q95": 0.04, "p_value": 0.001, "p_adjusted": 0.01, "family_size": 10}
+    row |= {"worst": "female", "best": "male", "n_groups": 2, "n_estimable": 2, "status": "ok"}
+    row |= {"smallest_detectable": 0.06, "model": "m", "method": "linear"}
+    row |= {"lowest": "female", "lowest_value": 0.7, "highest": "male", "highest_value": 0.8}
+    return pd.Series(row | changes)
+
+
 def write_page(study: dict, config: dict, folder: Path, predictions: tuple[Path, ...] = ()) -> Path:
     """Write the report of a study that `compare` has been through, and return its page."""
     page = folder / "report.html"

@@ -57,6 +57,15 @@ def test_another_list_of_metrics_reruns_no_dialects_decomposition_or_probes(fini
     assert rules(finished.plan(*args)) == {"evaluate", "disparity", "sensitivity"} | SUMMARIES
 
 
+def test_a_margin_plans_the_comparison_the_report_and_the_gate(finished):
+    args = overlay(
+        finished,
+        evaluation={"margins": {"auc": 0.05}},
+        studies={"clip_nih": {"gate": True}},
+    )
+    assert rules(finished.plan(*args)) == SUMMARIES | {"gate"}
+
+
 def test_a_new_model_runs_its_own_jobs_and_the_summaries(finished):
     args = overlay(finished, studies={"clip_nih": {"models": ["pixels", "vit_random"]}})
     jobs = finished.plan(*args)

@@ -4,7 +4,9 @@ import sys
 from pathlib import Path
 
 from medaudit.config import jobs
+from medaudit.config.declared import gated
 from medaudit.config.entries import pretraining_output
+from medaudit.config.failed_gates import exit_if_failed
 from medaudit.config.selection import pretrainings_of, selected
 from medaudit.config.validation import (
     CATALOGUES,

@@ -1,5 +1,6 @@
 # INPUTS  results/evaluate, results/disparity, cards; results of stages that requested outputs need
-# OUTPUTS results/compare, results/tables, results/figures; results/report.html, results/run.json
+# OUTPUTS results/compare, results/tables, results/figures; results/report.html, results/run.json;
+#         results/gate of studies with a gate
 
 
 rule compare:
@@ -79,3 +80,24 @@ rule report:
         " --stores {params.stores} --pretrainings {input.pretrainings}"
         " --predictions {input.predictions} --output {output.page} --run {output.record}"
         " > {log} 2>&1"
+
+
+# Fails with exit code 3 and a list, after the report is written, if gaps do not keep their margins.
+rule gate:
+    input:
+        gaps=of_study(rules.disparity.output.gaps),
+        page=rules.report.output.page,
+    output:
+        "results/gate/{study}.json",
+    log:
+        "results/log/gate/{study}.log",
+    benchmark:
+        "results/benchmark/gate/{study}.tsv"
+    conda:
+        "../../envs/medaudit.yaml"
+    params:
+        settings=settings_of("gate"),
+        code=code_of("gate"),
+    shell:
+        "python -m medaudit.report.gate --settings {params.settings:q} --code {params.code}"
+        " --gaps {input.gaps} --page {input.page} --output {output} > {log} 2>&1"

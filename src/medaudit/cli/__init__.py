@@ -24,18 +24,23 @@ next to the gaps that chance alone produces, and warnings about misleading numbe
 
   medaudit score predictions.csv --groups patients.csv
   medaudit score predictions.csv --attributes sex "sex & age_group"
+  medaudit score predictions.csv --margin tpr=0.1 --gate
   medaudit score wide.tsv --label y_edema y_mass --score s_edema s_mass
 """
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; an error that the user can fix prints one message and exits with 1."""
+    """Run the command line; an error that the user can fix prints one message and exits with 1.
+
+    A gate that fails (``score --gate``) exits with 3.
+    """
     options = vars(_parser().parse_args(arguments))
     run = options.pop("run")
     try:
         run(options)
     except MedauditError as error:
-        sys.exit(f"medaudit: {error}")
+        print(f"medaudit: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
     except (
         BrokenPipeError
     ):  # `medaudit ... | head`: without this Python complains once more at exit
@@ -97,6 +102,7 @@ def _add_score(commands: Commands) -> None:
     )
     _add_reading(parser.add_argument_group("reading"))
     _add_statistics(parser.add_argument_group("statistics"))
+    _add_margins(parser.add_argument_group("margins"))
 
 
 def _add_reading(group: argparse._ArgumentGroup) -> None:
@@ -141,9 +147,40 @@ def _add_statistics(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def _add_margins(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--margin",
+        action="append",
+        default=[],
+        metavar="METRIC=X",
+        help="largest gap that is still acceptable, declared before you look: tpr=0.1, or by "
+        'attribute tpr:sex=0.05; give it again for more. Each gap is then "fair within the '
+        'margin", "unfair", "undecided" or "not estimable"',
+    )
+    group.add_argument(
+        "--gate",
+        nargs="?",
+        const=True,
+        choices=["undecided", "unfair"],
+        metavar="LEVEL",
+        help="exit with code 3 and a list, after the report is written, unless every gap with a "
+        "margin is shown to be fair within it; undecided: gaps that are not estimable pass; "
+        "unfair: only gaps shown to be unfair fail",
+    )
+
+
+def _margins(options: dict) -> dict:
+    from medaudit.score.margins import parse_margins
+
+    if options["gate"] and not options["margin"]:
+        raise MedauditError("--gate needs a margin: add e.g. --margin tpr=0.1")
+    return parse_margins(options["margin"])
+
+
 def _score(options: dict) -> None:
     from rich.console import Console
 
+    from medaudit.report.gate import check_gate
     from medaudit.score import score
     from medaudit.score.summary import show
 
@@ -153,6 +190,7 @@ def _score(options: dict) -> None:
         columns=_columns(options),
         threshold=_threshold(options),
         minimum={"n": options["minimum"]},
+        margins=_margins(options),
         **{
             name: options[name]
             for name in (
@@ -176,6 +214,8 @@ def _score(options: dict) -> None:
             f"cannot write to {options['output']}: {error}; give another --output"
         ) from error
     console.print(f"Written to {written}", soft_wrap=True, markup=False)
+    if options["gate"]:
+        check_gate(result.equivalence, options["gate"], result.study.name)
 
 
 def _columns(options: dict) -> dict:

@@ -6,6 +6,7 @@ Each function yields one sentence per problem: where, the value, what is wrong, 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from medaudit.config.declared import check_declared
 from medaudit.config.entries import method_entry
 from medaudit.config.grids import AXES, grids_of
 from medaudit.config.schema import unknown
@@ -43,8 +44,12 @@ def cross_check(config: Config) -> Iterator[str]:
     yield from _check_control(config)
     yield from _check_ranges(config)
     yield from _check_threshold(config)
-    for name, study in config["studies"].items():
-        yield from _check_study(f"studies.{name}", study, config)
+    found = [
+        problem
+        for name, study in config["studies"].items()
+        for problem in _check_study(f"studies.{name}", study, config)
+    ]
+    yield from found or check_declared(config)
 
 
 def _check_name(

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from medaudit.config.declared import gate_settings
 from medaudit.config.entries import method_entry, model_entry
 from medaudit.config.grids import grids_of, names_of
 from medaudit.config.model_facts import model_facts, pretraining_data
@@ -204,7 +205,7 @@ def _compare(config: Config, study: str) -> Settings:
     entry = config["studies"][study]
     return {
         "study": study,
-        "entry": entry,
+        "entry": _without(entry, "gate"),
         "evaluation": config["evaluation"],
         "methods": {
             name: _only(config["methods"][name], *_METHOD_FACTS)
@@ -290,5 +291,6 @@ JOBS: dict[str, tuple[Callable[..., Settings], Callable[..., list[str]]]] = {
     "sensitivity": (_audit(*_POINTS, "sensitivity"), _none),
     "compare": (_compare, _outputs),
     "report": (_report, _none),
+    "gate": (gate_settings, _none),
 }
 """Stage to two functions: its settings, and the modules that it imports by name at run time."""

@@ -42,6 +42,7 @@ class Output(NamedTuple):
 TABLES = {
     "performance": Output("tables.standard:performance", standard=True),
     "fairness": Output("tables.standard:fairness", standard=True),
+    "equivalence": Output("tables.equivalence:equivalence", standard=True),
     "groups": Output("tables.standard:groups", standard=True),
     "shrunken": Output("tables.estimates:shrunken", standard=True),
     "tasks": Output("tables.standard:tasks", standard=True),

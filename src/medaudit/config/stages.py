@@ -9,7 +9,7 @@ PACKAGES = {
         *("evaluate", "disparity", "dialects", "gap_decomposition", "attribute_probes"),
         *("conditional_gaps", "sensitivity", "lint"),
     ),
-    "report": ("compare", "report"),
+    "report": ("compare", "report", "gate"),
 }
 """Rule file of ``workflow/rules``, which is a package of ``medaudit``, to its stages in order."""
 

@@ -1,4 +1,4 @@
-"""The one error that is shown to a user without a traceback."""
+"""The errors that are shown to a user without a traceback."""
 
 from collections.abc import Iterable
 
@@ -18,6 +18,9 @@ class MedauditError(Exception):
         ``problems`` for whoever handles them one by one.
     """
 
+    exit_code = 1
+    """Exit code of a process that ends with this error."""
+
     def __init__(self, message: str, problems: Iterable[str] = ()) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join([message, *(f"- {problem}" for problem in self.problems)]))
@@ -27,3 +30,9 @@ class MedauditError(Exception):
         text = super().__str__()[:LONGEST]
         # Messages quote file contents: escaped, those cannot control a terminal or forge log lines.
         return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
+class GateFailure(MedauditError):
+    """The audit ran, and its gaps do not keep the margins that a gate demands."""
+
+    exit_code = 3

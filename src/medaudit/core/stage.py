@@ -20,7 +20,7 @@ from medaudit.core.run_locks import hold_job_lock
 
 
 def run(function: Callable[..., None], arguments: list[str] | None = None) -> None:
-    """Parse the command line of a stage, call it, and exit with 1 on a `MedauditError`."""
+    """Parse the command line of a stage, call it, and exit with its code on a `MedauditError`."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr
     )
@@ -31,7 +31,8 @@ def run(function: Callable[..., None], arguments: list[str] | None = None) -> No
         with recorded(settings, code, options):
             function(settings, **options)
     except MedauditError as error:
-        sys.exit(f"medaudit {_stage_of(function)}: {error}")
+        print(f"medaudit {_stage_of(function)}: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
 
 
 def _stage_of(function: Callable[..., None]) -> str:

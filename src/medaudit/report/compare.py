@@ -11,7 +11,7 @@ from medaudit.core.table_io import write_json, write_table
 from medaudit.report.outputs import make_figures, make_tables
 from medaudit.report.studies.context import Context
 from medaudit.report.studies.evidence import CompareSettings, gather
-from medaudit.report.studies.extras import gather_extras
+from medaudit.report.studies.extras import gather_extras, quote_intervals
 from medaudit.report.studies.facts import gather_facts
 
 LOG = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ def compare(
 
     evidence = gather(settings, metrics, gaps, cards)
     results = (dialects, parts, probes, predictions, searches, conditional, sensitivity)
-    extras = gather_extras(settings, *results)
+    extras = quote_intervals(gather_extras(settings, *results), evidence)
     context = Context(evidence, gather_facts(evidence), extras)
     head = _head(context)
     written = [

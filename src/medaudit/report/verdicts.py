@@ -1,10 +1,15 @@
-"""Verdicts on gaps and differences, and the rules by which they are given."""
+"""Verdicts of tests of gaps and differences, and the rules by which they are given.
+
+Verdicts against a margin, which alone can call a gap fair, are in `medaudit.report.equivalence`.
+"""
 
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
+
+from medaudit.report.wording.nulls import untested
 
 
 class Verdict(StrEnum):
@@ -17,24 +22,29 @@ class Verdict(StrEnum):
     """Significant only before adjusting."""
 
     NOT_SHOWN = "no difference shown"
-    """Compatible with chance, which does not prove that there is no difference."""
+    """Compatible with the hypothesis of no difference, which is not thereby proved."""
+
+    UNTESTED = "not tested"
+    """There is a value, but no test: too few patients can exchange their groups."""
 
     UNKNOWN = "not estimable"
-    """There is no value, no interval or no test."""
+    """There is no value or no interval."""
 
 
 def judge_gap(gap: Mapping[str, Any], alpha: float) -> Verdict:
-    """Return the verdict on a gap between groups, tested against a fair model.
+    """Return the verdict on a gap between groups, tested against its null hypothesis.
 
     Parameters
     ----------
     gap : mapping
-        ``value``, ``p_value`` and ``p_adjusted``.
+        ``value``, ``p_value``, ``p_adjusted`` and, if known, ``null_status``.
     alpha : float
         Level of significance, e.g. 0.05.
     """
-    if not np.isfinite([_number(gap["value"]), _number(gap["p_value"])]).all():
+    if not np.isfinite(_number(gap["value"])):
         return Verdict.UNKNOWN
+    if untested(gap) or not np.isfinite(_number(gap["p_value"])):
+        return Verdict.UNTESTED
     return _judge(_significant(gap["p_value"], alpha), _significant(gap["p_adjusted"], alpha))
 
 

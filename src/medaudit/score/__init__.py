@@ -18,6 +18,7 @@ import pandas as pd
 from medaudit.audit.conditional_gaps import find_conditional_gaps
 from medaudit.audit.dialects import score_dialects
 from medaudit.audit.dialects.rankings import rank_measures
+from medaudit.audit.dialects.same_quantity import quote_audit
 from medaudit.audit.disparity import find_gaps
 from medaudit.audit.lint import check_cohort, check_predictions
 from medaudit.audit.lint.problems import Finding, as_json, fail_on_errors
@@ -29,9 +30,13 @@ from medaudit.core.entry_types.evaluation import (
     EvaluationThreshold,
 )
 from medaudit.core.errors import MedauditError
+from medaudit.core.intersections import join_names
+from medaudit.core.margins import Margins
 from medaudit.metrics.audit_settings import AuditSettings
 from medaudit.metrics.group_audit import audit
+from medaudit.report.equivalence import judged_rows
 from medaudit.score.assemble import Study, assemble
+from medaudit.score.margins import check_margins
 
 METRICS = (
     "auc",
@@ -62,6 +67,9 @@ class Result:
         ``SENSITIVITY``.
     lint : pandas.DataFrame
         Findings of the protocol lint: check, severity, message, count, where.
+    equivalence : pandas.DataFrame
+        The gaps that have a margin, with ``margin`` and ``equivalence``: the verdict, one of
+        `medaudit.report.equivalence.Equivalence`. Empty where no margin was declared.
     evaluation : dict
         The evaluation settings.
     replicates : dict of (str, str) to numpy.ndarray
@@ -78,6 +86,7 @@ class Result:
     conditional: pd.DataFrame
     sensitivity: pd.DataFrame
     lint: pd.DataFrame
+    equivalence: pd.DataFrame
     evaluation: Evaluation
     replicates: dict[tuple[str, str], np.ndarray]
     nulls: dict[tuple[str, str], np.ndarray]
@@ -104,6 +113,7 @@ def score(
     metrics: tuple[str, ...] = METRICS,
     draws: int = 1000,
     minimum: EvaluationMinimum | None = None,
+    margins: Margins | None = None,
     threads: int = 1,
 ) -> Result:
     """Audit predictions by group and return metrics, gaps, dialects and lint findings.
@@ -143,6 +153,10 @@ def score(
         Number of bootstrap draws and of permutations.
     minimum : dict, optional
         ``n``, ``n_pos``, ``n_neg`` that a group must reach to be estimated.
+    margins : dict, optional
+        The largest gap that is still acceptable, by metric, e.g. ``{"tpr": 0.1}``, or by attribute,
+        ``{"tpr": {"sex": 0.05, "default": 0.1}}``; in (0, 1). Only with a margin can a gap be
+        called fair. Its metrics are added to `metrics`.
     threads : int
         Number of threads; does not change any number.
 
@@ -154,7 +168,8 @@ def score(
     Raises
     ------
     MedauditError
-        The files lack something that is needed, or the protocol lint finds an error.
+        The files lack something that is needed, a margin is not valid, or the protocol lint finds
+        an error.
 
     Examples
     --------
@@ -181,8 +196,9 @@ def score(
             "positive": positive,
         },
     )
+    check_margins(margins or {}, map(join_names, study.attributes))
     evaluation: Evaluation = {
-        "metrics": list(metrics),
+        "metrics": list(dict.fromkeys([*metrics, *(margins or {})])),
         "gaps": list(GAPS),
         "threshold": _threshold(threshold, study),
         "bootstrap": {"draws": _at_least_two(draws), "level": 0.95},
@@ -190,6 +206,7 @@ def score(
         "minimum": {**MINIMUM, **(minimum or MINIMUM)},
         "control": control or [],
         "ece_bins": 15,
+        "margins": dict(margins or {}),
     }
     return _audit(study, evaluation, threads)
 
@@ -226,7 +243,8 @@ def _audit(study: Study, evaluation: Evaluation, threads: int) -> Result:
         replicates[run], nulls[run] = drawn, null
         tables["metrics"].append(metrics)
         tables["gaps"].append(gaps)
-        tables["dialects"].append(score_dialects(metrics, drawn, study.task_type))
+        scored = score_dialects(metrics, drawn, study.task_type)
+        tables["dialects"].append(quote_audit(scored, metrics, gaps))
         tables["conditional"].append(_conditional(rows, study, settings))
         tables["sensitivity"].append(ask(rows, study.cohort, settings))
     merged = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
@@ -234,6 +252,7 @@ def _audit(study: Study, evaluation: Evaluation, threads: int) -> Result:
         study=study,
         **merged,
         rankings=rank_measures(merged["dialects"]),
+        equivalence=judged_rows(merged["gaps"], evaluation["margins"]),
         lint=pd.DataFrame(as_json(findings)["findings"], columns=list(Finding.__annotations__)),
         evaluation=evaluation,
         replicates=replicates,

@@ -9,16 +9,20 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from medaudit.metrics.definitions import METRICS
 from medaudit.metrics.group_metrics import ALL
 from medaudit.metrics.thresholds import describe_rule
+from medaudit.report.equivalence import Equivalence, upper_limit
 from medaudit.report.tables.conditional_gaps import in_words, side_by_side
-from medaudit.report.wording import number_format
+from medaudit.report.wording import number_format, terms
+from medaudit.report.wording.nulls import explain, in_table, untested
 from medaudit.report.wording.phrases import plural
 
 if TYPE_CHECKING:  # `medaudit.score` imports nothing that prints
     from medaudit.score import Result
 
 SHOWN = ("auc", "tpr", "fpr", "ece")
+VERDICT_COLOURS = {Equivalence.FAIR: "green", Equivalence.UNFAIR: "red"}
 COLOURS = {"error": "red", "warning": "yellow", "info": "dim"}
 
 
@@ -31,7 +35,12 @@ def show(result: Result, console: Console) -> None:
         title = f"{model} / {method}" if several else ""
         console.print(group_table(result, model, method, title))
         console.print(gap_table(result, model, method))
+        if len(result.equivalence):
+            console.print(verdict_table(result, model, method))
         show_conditional(result, model, method, console)
+    if len(result.equivalence):
+        show_verdicts(result, console)
+    show_tests(result, console)
     show_decisions(result, console)
 
 
@@ -134,25 +143,83 @@ def group_table(result: Result, model: str, method: str, title: str) -> Table:
 
 
 def gap_table(result: Result, model: str, method: str) -> Table:
-    """Return the table of the gaps between groups, next to the gap that a fair model would show."""
+    """Return the table of the gaps between groups, next to their null distribution."""
     rows = _summary_rows(result.gaps, model, method)
     rows = rows[(rows["gap"] == "max_min") & rows["metric"].isin(SHOWN)]
     table = Table()
     for name in ("attribute", "gap in"):
         table.add_column(name)
-    for name in ("max - min", "if fair (95 %)", "p"):
+    for name in ("max - min", "null 95 %", "p", "80 % find"):
         table.add_column(name, justify="right")
-    table.add_column("worst")
-    for row in rows.itertuples():
+    for name in ("null hypothesis", "worst", "groups"):
+        table.add_column(name)
+    alpha = round(1 - result.evaluation["bootstrap"]["level"], 9)
+    for row in rows.to_dict("records"):
         table.add_row(
-            escape(row.attribute),
-            row.metric.upper(),
-            _interval(row._asdict()),
-            _number(row.null_q95),
-            "" if pd.isna(row.p_value) else f"{row.p_value:.3f}",
-            "" if pd.isna(row.worst) else escape(row.worst),
+            escape(row["attribute"]),
+            METRICS[row["metric"]].label,
+            _interval(row),
+            "" if untested(row) else _number(row["null_q95"]),
+            _p_value(row),
+            _number(row["smallest_detectable"]),
+            escape(in_table(row)),
+            escape(row["worst"]) if row["p_value"] <= alpha else "",
+            f"{row['n_estimable']} of {row['n_groups']}",
         )
     return table
+
+
+def show_tests(result: Result, console: Console) -> None:
+    """Print what the columns of the gaps mean, as far as it depends on this audit."""
+    gaps = result.gaps[result.gaps["seed"].eq("mean") & result.gaps["gap"].eq("max_min")]
+    said = explain(gaps["null"]) or "group membership does not matter"
+    tests = int((gaps["p_value"].notna() & gaps["metric"].isin(SHOWN)).sum())
+    console.print(
+        f"p and 95 % of the null: patients exchange groups under the hypothesis ({said}). p is not "
+        f"adjusted for {plural(tests, 'test')}; the report adjusts it. A large p does not show that "
+        "a model is fair. 80 % find: the gap that this cohort finds in 80 of 100 samples."
+    )
+    if not result.evaluation.get("margins"):
+        console.print("No margin was declared (--margin), so no gap is called fair.")
+
+
+def verdict_table(result: Result, model: str, method: str) -> Table:
+    """Return the table of the gaps that have a margin, with the verdicts."""
+    table = Table()
+    for name in ("attribute", "gap in", "kind"):
+        table.add_column(name)
+    for name in ("gap", "upper limit", "margin"):
+        table.add_column(name, justify="right")
+    table.add_column("verdict")
+    for row in _summary_rows(result.equivalence, model, method).to_dict("records"):
+        colour = VERDICT_COLOURS.get(row["equivalence"], "dim")
+        table.add_row(
+            escape(row["attribute"]),
+            METRICS[row["metric"]].label,
+            terms.gap(row["gap"]),
+            _interval(row),
+            _number(upper_limit(row)),
+            f"{row['margin']:g}",
+            f"[{colour}]{row['equivalence']}[/{colour}]",
+        )
+    return table
+
+
+def show_verdicts(result: Result, console: Console) -> None:
+    """Print how many gaps have which verdict, over all models, tasks and kinds of gaps."""
+    counts = result.equivalence["equivalence"].value_counts()
+    shown = [f"{counts[verdict]} {verdict}" for verdict in Equivalence if verdict in counts]
+    console.print(
+        f"Gaps with a margin, over all tasks and models: {', '.join(shown)}. Fair within the margin: "
+        "the one-sided upper limit is below it and no group is left out. The table "
+        "'Is each gap within its margin?' of the report lists all."
+    )
+
+
+def _p_value(row: dict) -> str:
+    if row["status"] != "ok":
+        return ""
+    return "no test" if pd.isna(row["p_value"]) else f"{row['p_value']:.3f}"
 
 
 def _summary_rows(table: pd.DataFrame, model: str, method: str) -> pd.DataFrame:

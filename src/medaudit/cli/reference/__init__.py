@@ -104,13 +104,17 @@ def _values(part: dict[str, Any]) -> str:
     if "const" in part:
         return f"`{part['const']}`"
     if "enum" in part:
-        return ", ".join(f"`{'null' if value is None else value}`" for value in part["enum"])
+        return ", ".join(f"`{_yaml(value)}`" for value in part["enum"])
     items = part.get("items", {})
     if "enum" in items:
         return f"list of {_values(items)}"
     limits = [f"{sign} {part[key]:g}" for key, sign in _LIMITS.items() if key in part]
     kinds = " or ".join(_WORDS[kind] for kind in _types(part))
     return ", ".join([kinds, *limits]) if kinds else ""
+
+
+def _yaml(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _default(name: str, part: dict[str, Any], required: list[str]) -> str:

@@ -60,6 +60,7 @@ class Evaluation(TypedDict, total=False):
     bootstrap: EvaluationBootstrap
     null: EvaluationNull
     minimum: EvaluationMinimum
+    margins: dict[str, Any]
     control: list[str]
     sensitivity: EvaluationSensitivity
     ece_bins: int

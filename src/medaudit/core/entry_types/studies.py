@@ -14,6 +14,17 @@ class StudyEntryAlso(TypedDict, total=False):
     methods: list[str]
 
 
+class StudyEntryQuestions(TypedDict, total=False):
+    """Keys of a study entry questions."""
+
+    metric: str
+    attribute: list[str] | str
+    gap: str
+    cohorts: list[str]
+    models: list[str]
+    methods: list[str]
+
+
 class StudyEntry(TypedDict, total=False):
     """Keys of a study entry."""
 
@@ -25,3 +36,6 @@ class StudyEntry(TypedDict, total=False):
     also: list[StudyEntryAlso]
     tables: list[str]
     figures: list[str]
+    questions: list[StudyEntryQuestions]
+    subjects: list[str]
+    gate: bool | str

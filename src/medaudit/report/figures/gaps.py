@@ -1,4 +1,4 @@
-"""Figure: the gap of every run with its interval, against the gaps of a fair model."""
+"""Figure: the gap of every run with its interval, against the gaps under its null hypothesis."""
 
 import numpy as np
 import pandas as pd
@@ -8,11 +8,11 @@ from matplotlib.ticker import MaxNLocator
 from medaudit.report.figures.style import BAND, COLOURS, Figure, canvas, shorten
 from medaudit.report.studies.context import Context
 from medaudit.report.studies.facts import headline_gaps
-from medaudit.report.wording import number_format, terms
+from medaudit.report.wording import nulls, number_format, terms
 
 
 def gaps(context: Context) -> Figure:
-    """Draw one panel per attribute and one row per run; grey is the range of a fair model."""
+    """Draw one panel per attribute and one row per run; grey: gaps when groups are permuted."""
     evidence = context.evidence
     rows = headline_gaps(context.facts, evidence.headline, evidence.gap)
     rows = rows[rows["cohort"] == context.cohort]
@@ -29,6 +29,8 @@ def gaps(context: Context) -> Figure:
         panel.set_xlabel(f"gap in {name}, {context.level} CI")
         panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     labels = [shorten(f"{run.model} / {run.method}", 34) for run in runs.itertuples()]
+    said = nulls.hypothesis({"null": next(iter(rows["null"].dropna()), None)})
+    margin = " Broken line: the margin declared before the run." if rows["margin"].any() else ""
     panels[0].set_yticks(range(len(runs)), labels)
     panels[0].set_ylim(len(runs) - 0.4, -0.6)
     panels[0].set_xlim(left=0)
@@ -36,12 +38,12 @@ def gaps(context: Context) -> Figure:
     return Figure(
         f"gaps{context.suffix}",
         title,
-        "Grey band: gaps of 95 of 100 models that treat all groups alike on this test set; the "
-        "tick in it is their mean. Filled dot: larger than chance explains, after adjusting for "
-        "all gaps. Open dot: no difference shown (compatible with chance), which is no proof of "
-        "fairness.",
+        f"Grey band: 95 of 100 gaps under the hypothesis that {said}; the tick in it is their mean. "
+        "Filled dot: the data contradict this, after adjusting for multiple testing. Open dot: no difference shown, "
+        f"which is no proof of fairness, or no test (then there is no band).{margin}",
         f"For each of {len(runs)} runs the gap in {name} by {', '.join(attributes)} with its "
-        "interval, over a grey band for a fair model. The numbers are in the table 'Fairness'.",
+        "interval, over a grey band of gaps when groups are permuted. The numbers are in the table "
+        "'Fairness'.",
         rows.drop(columns="measure"),
         figure,
     )
@@ -54,6 +56,8 @@ def _panel(panel: Axes, rows: pd.DataFrame, runs: pd.DataFrame, alpha: float) ->
         rows[c].to_numpy(float)
         for c in ("value", "low", "high", "null_mean", "null_q95", "p_adjusted")
     )
+    for margin in rows["margin"].dropna().unique():
+        panel.axvline(margin, color=COLOURS[1], lw=1.2, ls="--", zorder=2)
     panel.barh(y, top, height=0.72, color=BAND, zorder=1)
     panel.vlines(mean, y - 0.36, y + 0.36, color="#777777", lw=1, zorder=2)
     panel.hlines(y, low, high, color=COLOURS[0], lw=1.5, zorder=3)
@@ -78,10 +82,10 @@ def _handles(panel: Axes) -> list:
     return [
         panel.plot([], [], "o", mfc=face, mec=edge, ls="", ms=5.5, mew=1.3, label=label)[0]
         for face, edge, label in (
-            (COLOURS[1], COLOURS[1], "larger than chance explains"),
-            ("white", COLOURS[0], "no difference shown"),
+            (COLOURS[1], COLOURS[1], "difference shown"),
+            ("white", COLOURS[0], "not shown, or not tested"),
         )
     ] + [
-        panel.plot([], [], "s", color=BAND, label="fair model, 95 of 100", ls="", ms=9)[0],
-        panel.plot([], [], "|", color="#777777", label="fair model, mean", ls="", ms=9)[0],
+        panel.plot([], [], "s", color=BAND, label="null: 95 of 100", ls="", ms=9)[0],
+        panel.plot([], [], "|", color="#777777", label="null: mean", ls="", ms=9)[0],
     ]

@@ -5,9 +5,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from medaudit.metrics.gaps import GAPS, parse_gap
 from medaudit.report.figures.style import Figure, canvas, colour, marker, shorten
 from medaudit.report.studies.context import Context
-from medaudit.report.studies.evidence import RUN, direction
+from medaudit.report.studies.evidence import RUN, direction, has_best_end
 from medaudit.report.studies.facts import headline_gaps
 from medaudit.report.wording import terms
 
@@ -43,17 +44,19 @@ def plane(context: Context) -> Figure:
     attributes = [name for name in evidence.attributes if name in set(rows["attribute"])]
     models, methods = list(rows["model"].unique()), list(rows["method"].unique())
     name = terms.measure(evidence.headline)
+    side = "right" if fairer_when_large(evidence.gap) else "left"
+    up = "up is better" if has_best_end(evidence.headline) else "neither end is better"
     title = f"Performance and fairness: {name} and its gap on {context.cohort}"
     figure, part = canvas(max(7.0, 0.9 + 2.9 * len(attributes)), 4.4, title, context.notes)
     panels = part.subplots(1, len(attributes), sharey=True, squeeze=False)[0]
     for panel, attribute in zip(panels, attributes, strict=True):
         _panel(panel, rows[rows["attribute"] == attribute], models, methods)
         panel.set_title(f"by {terms.attribute(attribute)}")
-        panel.set_xlabel(f"gap in {name}  (left is fairer)")
+        panel.set_xlabel(f"gap in {name}  ({side} is fairer)")
         panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     if direction(evidence.headline) < 0:
         panels[0].invert_yaxis()
-    panels[0].set_ylabel(f"{name}, all patients  (up is better)")
+    panels[0].set_ylabel(f"{name}, all patients  ({up})")
     part.legend(
         handles=_handles(panels[0], models, methods),
         loc="outside lower center",
@@ -63,10 +66,11 @@ def plane(context: Context) -> Figure:
     return Figure(
         f"plane{context.suffix}",
         title,
-        "Up is better, left is fairer. The line joins the runs that no other run beats in both "
-        f"(Pareto front). Bars: {context.level} confidence intervals (with more than {CROWD} runs, "
-        "only those on the line); where bars overlap, the order may be due to chance. The grey "
-        "line marks the gap that 95 of 100 fair models stay below (median over runs).",
+        f"{terms.first_upper(up)}, {side} is fairer. The line joins the runs that no other run "
+        f"beats in both (Pareto front). Bars: {context.level} confidence intervals (with more than "
+        f"{CROWD} runs, only those on the line). Do not compare bars by eye: runs share their "
+        "patients, and the table 'Differences between runs' compares them. The grey line marks the "
+        "gap that 95 of 100 permutations of the groups stay below (median over runs).",
         f"Scatter plot of {name} against its gap by {', '.join(attributes)} for {len(rows)} "
         "points, with intervals and the Pareto front.",
         rows,
@@ -89,9 +93,16 @@ def plane_rows(context: Context) -> pd.DataFrame:
     rows["pareto"] = False
     for _, part in rows.groupby("attribute"):
         better = direction(headline) * part["performance"].to_numpy(float)
-        front = pareto(better, part["gap"].to_numpy(float))
-        rows.loc[part.index, "pareto"] = front
+        sign = -1 if fairer_when_large(context.evidence.gap) else 1
+        front = pareto(better, sign * part["gap"].to_numpy(float))
+        rows.loc[part.index, "pareto"] = front & has_best_end(headline)
     return rows
+
+
+def fairer_when_large(gap: str) -> bool:
+    """Return whether a larger gap of this kind is fairer, as a ratio is."""
+    kind = parse_gap(gap).kind
+    return kind in GAPS and GAPS[kind].fairer_when_large
 
 
 def _panel(panel: Axes, rows: pd.DataFrame, models: list[str], methods: list[str]) -> None:
@@ -131,5 +142,5 @@ def _handles(panel: Axes, models: list[str], methods: list[str]) -> list:
         for k, name in enumerate(methods)
     ]
     front = panel.plot([], [], color="black", lw=1, marker="o", mfc="none", label="Pareto front")[0]
-    chance = panel.plot([], [], color="#999999", ls="--", label="fair model, 95 of 100 below")[0]
+    chance = panel.plot([], [], color="#999999", ls="--", label="null: 95 of 100 below")[0]
     return [*by_model, *by_method, front, chance]

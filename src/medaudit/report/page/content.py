@@ -18,7 +18,8 @@ from medaudit.core.documents import (
 from medaudit.core.entry_types import Config
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import read_json, read_table
-from medaudit.report.page.answers import Answer, answer
+from medaudit.report.page.answer import Answer
+from medaudit.report.page.answers import answer
 from medaudit.report.page.contact_sheets import Strip
 from medaudit.report.page.fairtune_answers import TOGETHER, answer_searches
 from medaudit.report.page.glance import glance
@@ -30,7 +31,7 @@ from medaudit.report.wording import terms
 from medaudit.report.wording.disclaimers import notes_of
 
 SPLITS = ("train", "val", "test")
-OPEN = ("performance", "fairness")
+OPEN = ("performance", "fairness", "equivalence")
 """Tables that are open when the page loads."""
 
 Index = tuple[Path, StudyHead]

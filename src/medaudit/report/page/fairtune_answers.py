@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from medaudit.core.documents import StudyHead
-from medaudit.report.page.answers import Answer
+from medaudit.report.page.answer import Answer
 from medaudit.report.page.how_fair_answers import holm_note
 from medaudit.report.studies.fairtune_claims import ALL, AUC, GAP, MIN
 from medaudit.report.studies.fairtune_comparisons import FULL, RANDOM, TITLES

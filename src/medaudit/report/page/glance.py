@@ -6,10 +6,11 @@ import pandas as pd
 
 from medaudit.core.documents import StudyHead
 from medaudit.report.page.answers import gaps_of
+from medaudit.report.page.gap_answers import verdict_on
 from medaudit.report.studies.facts import best_run
-from medaudit.report.verdicts import judge_gap
 from medaudit.report.wording import number_format, terms
-from medaudit.report.wording.phrases import alpha, run_name
+from medaudit.report.wording.nulls import untested
+from medaudit.report.wording.phrases import run_name
 
 LEAST_AUC = 0.5
 
@@ -31,8 +32,9 @@ def glance(facts: pd.DataFrame, head: StudyHead, cohort: str) -> dict[str, Any] 
     dict
         ``run`` (the best), ``level`` (of the intervals, per cent) and ``rows``, each with:
         ``label``; ``value`` and ``interval`` (texts); ``verdict`` (of a gap); ``at``, ``low``,
-        ``high``, ``chance`` (upper end of the gaps of 95 of 100 fair models) and ``others`` (other
-        runs), all in per cent of the axis or None; ``ends`` (texts of both ends of the axis).
+        ``high``, ``chance`` (the gap that 95 of 100 permutations of the groups stay below),
+        ``margin`` and ``others`` (other runs), all in per cent of the axis or None; ``ends`` (texts
+        of both ends of the axis).
     """
     rows = facts[(facts["cohort"] == cohort) & facts["measure"].eq(head["headline"])]
     best = best_run(rows, head["headline"], cohort)
@@ -40,9 +42,11 @@ def glance(facts: pd.DataFrame, head: StudyHead, cohort: str) -> dict[str, Any] 
         return None
     gaps = gaps_of(best, rows, head)
     runs = rows.loc[rows["kind"] == "performance", "value"].dropna()
-    first = {"label": terms.measure(head["headline"]), "verdict": None, "chance": None}
+    first = {"label": terms.measure(head["headline"]), "verdict": None}
+    first |= {"chance": None, "margin": None}
     first |= _place(best, *_axis(best, runs, head), list(runs.drop(best.name)))
-    top = max([0.0, *gaps[["value", "high", "null_q95"]].max().dropna()]) * 1.05 or 1.0
+    ends = gaps.reindex(columns=["value", "high", "null_q95", "margin"]).max().dropna()
+    top = max([0.0, *ends]) * 1.05 or 1.0
     return {
         "run": run_name(best),
         "level": f"{head['level'] * 100:g}",
@@ -59,10 +63,12 @@ def _axis(best: pd.Series, runs: pd.Series, head: StudyHead) -> tuple[float, flo
 def _gap_row(gap: pd.Series, top: float, head: StudyHead) -> dict[str, Any]:
     lost = number_format.missing(gap["value"])
     tested = not lost and head["gap"] == "max_min" and not number_format.missing(gap["null_q95"])
+    margin = None if number_format.missing(gap.get("margin")) else gap["margin"]
     return {
         "label": f"gap by {terms.attribute(gap['attribute'])}",
-        "verdict": None if lost else judge_gap(gap, alpha(head)),
-        "chance": round(100 * gap["null_q95"] / top, 1) if tested else None,
+        "verdict": None if lost else verdict_on(gap, head),
+        "chance": round(100 * gap["null_q95"] / top, 1) if tested and not untested(gap) else None,
+        "margin": None if margin is None else round(100 * margin / top, 1),
         **_place(gap, min(0.0, *_numbers(gap)), top, []),
     }
 

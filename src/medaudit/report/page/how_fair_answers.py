@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from medaudit.core.documents import StudyHead
-from medaudit.report.page.answers import Answer
+from medaudit.report.page.answer import Answer
 from medaudit.report.studies.how_fair_claims import BALANCE, DOMAIN, OBJECTIVE, POOLED, SEX
 from medaudit.report.verdicts import Verdict
 from medaudit.report.wording import number_format, terms

@@ -40,16 +40,19 @@ def methods_of(
         ``cohorts`` (cards with ``loader``, ``groups``: attributes in words, and ``sizes``: split,
         images, patients), ``models`` (cards of the study's models and their members), ``methods``
         (``name``, ``entry``, ``rest``: further settings in words, ``by_model``: settings of single
-        models), ``requested`` (tables that the study requests).
+        models), ``requested`` (tables that the study requests), ``primary`` (whether it
+        names primary questions or subjects).
     """
     names = with_members(study["models"], config.get("models", {}))
     used = [card for card in cohorts if card["name"] in study["cohorts"]]
     known = config.get("methods", {})
+    entry = config.get("studies", {}).get(study["name"], {})
     return {
         "cohorts": [_cohort(card, config) for card in used],
         "models": [card for card in models if card["name"] in names],
         "methods": [_method(name, known.get(name, {}), names) for name in study["methods"]],
-        "requested": config.get("studies", {}).get(study["name"], {}).get("tables") or [],
+        "requested": entry.get("tables") or [],
+        "primary": bool(entry.get("questions") or entry.get("subjects")),
     }
 
 

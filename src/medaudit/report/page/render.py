@@ -12,23 +12,29 @@ from markupsafe import Markup
 
 from medaudit.core.errors import MedauditError
 from medaudit.metrics.thresholds import describe_rule
+from medaudit.report.equivalence import Equivalence
 from medaudit.report.page.methods import in_words
 from medaudit.report.page.packing import packed
 from medaudit.report.page.references import Bibliography
 from medaudit.report.verdicts import Verdict
 from medaudit.report.wording import number_format, terms
+from medaudit.report.wording.nulls import HYPOTHESES
 
 VERDICTS = [
-    (
-        Verdict.SHOWN,
-        "larger than the gap of a model that treats groups alike, after adjusting for all gaps "
-        "tested",
-    ),
-    (Verdict.HINT, "larger, but only before adjusting"),
-    (Verdict.NOT_SHOWN, "compatible with chance, which is no proof of fairness"),
-    (Verdict.UNKNOWN, "no value, or no test"),
+    (Verdict.SHOWN, "the gap contradicts the hypothesis tested, after adjusting for its family"),
+    (Verdict.HINT, "it does so only before adjusting"),
+    (Verdict.NOT_SHOWN, "compatible with the hypothesis, which is no proof of fairness"),
+    (Verdict.UNTESTED, "too few patients can exchange their groups for a test"),
+    (Verdict.UNKNOWN, "no value"),
 ]
-"""Legend of the verdicts on gaps."""
+"""Legend of the verdicts of tests."""
+
+MARGIN_VERDICTS = [
+    (Equivalence.FAIR, "the upper limit of the gap is below the margin, with all groups estimable"),
+    (Equivalence.UNFAIR, "the lower limit of the gap is above the margin"),
+    (Equivalence.UNDECIDED, "neither is shown"),
+]
+"""Legend of the verdicts against margins."""
 
 
 def render(content: dict[str, Any]) -> str:
@@ -60,8 +66,13 @@ def render(content: dict[str, Any]) -> str:
         script=Markup(script),  # noqa: S704 our own file
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         data_tables=data_tables(),
-        verdicts=VERDICTS,
+        verdicts=[*(MARGIN_VERDICTS if _margins(content) else []), *VERDICTS],
+        hypotheses=HYPOTHESES,
     )
+
+
+def _margins(content: dict[str, Any]) -> bool:
+    return bool(content["config"].get("evaluation", {}).get("margins"))
 
 
 def pretty_json(value: object) -> str:

@@ -168,9 +168,18 @@ def ordered(values: Iterable[str], first: Iterable[str] = ()) -> list[str]:
 
 
 def direction(measure: str) -> int:
-    """Return 1 if higher values of a measure are better, -1 if lower ones are."""
+    """Return 1 if higher values of a measure are better, -1 if lower ones are.
+
+    A measure without a best end (`has_best_end`) counts as 1, so that runs still have an order.
+    """
     metric = METRIC_DEFINITIONS.get(measure.partition(" (")[0])
     return -1 if metric is not None and metric.target == 0 else 1
+
+
+def has_best_end(measure: str) -> bool:
+    """Return whether higher or lower values of a measure are better, unlike a selection rate's."""
+    metric = METRIC_DEFINITIONS.get(measure.partition(" (")[0])
+    return metric is None or metric.target is not None
 
 
 def overall(rows: pd.DataFrame) -> pd.DataFrame:

@@ -1,19 +1,20 @@
 """Results of optional stages, and facts about models and methods, for requested outputs."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from medaudit.audit.dialects.same_quantity import quote_audit
 from medaudit.config.grids import names_of
 from medaudit.core.audit_tables import CONDITIONAL, DIALECTS, PARTS, PROBES, SEARCH, SENSITIVITY
 from medaudit.core.documents import PredictionsFooter
 from medaudit.core.entry_types import MethodEntry, StudyEntry
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import Table, read_json, read_metadata, read_table
-from medaudit.report.studies.evidence import RUN, CompareSettings, ordered, replicates_of
+from medaudit.report.studies.evidence import RUN, CompareSettings, Evidence, ordered, replicates_of
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,12 @@ def gather_extras(
         conditional=_read_runs(conditional, CONDITIONAL, entry),
         sensitivity=_read_runs(sensitivity, SENSITIVITY, entry),
     )
+
+
+def quote_intervals(extras: Extras, evidence: Evidence) -> Extras:
+    """Return extras whose dialects quote the audit's interval where both have the same number."""
+    quoted = quote_audit(extras.dialects, evidence.metrics, evidence.gaps)
+    return replace(extras, dialects=quoted)
 
 
 def _read_runs(paths: Iterable[Path], table: Table, entry: StudyEntry) -> pd.DataFrame:

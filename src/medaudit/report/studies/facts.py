@@ -1,13 +1,22 @@
 """The facts of a study: one tidy table of estimates with intervals, null values and p-values."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
 from medaudit.core.audit_tables import COMPARISON
 from medaudit.metrics.gaps import GAPS, OTHERS, parse_gap
+from medaudit.report.equivalence import judge_gaps
 from medaudit.report.studies.differences import gap_differences, performance_differences
 from medaudit.report.studies.evidence import RUN, Evidence, direction, overall
-from medaudit.report.studies.multiple_testing import step_down
+from medaudit.report.studies.multiple_testing import (
+    EXPLORATORY,
+    PRIMARY,
+    PRIMARY_FAMILY,
+    roles_of,
+    step_down,
+)
 
 FAMILIES = {
     "gap": ["kind", "cohort", "measure", "gap", "task"],
@@ -16,14 +25,19 @@ FAMILIES = {
 }
 """Kind of fact to the columns that name its family of tests."""
 
+GROUPED = [*RUN, "task", "attribute", "measure"]
+EXTREMES = ["lowest", "lowest_value", "highest", "highest_value"]
+
 
 def gather_facts(evidence: Evidence) -> pd.DataFrame:
     """Return the `COMPARISON` rows of a study, with a further column ``measure``.
 
-    Kinds: ``performance`` (overall value of a run), ``gap`` (with the gap of a fair model),
-    ``performance_difference`` and ``gap_difference`` (paired). P-values are adjusted by
-    `medaudit.report.studies.multiple_testing.step_down` within their family (`FAMILIES`): all
-    tests of one kind, measure and definition on one cohort of the study.
+    Kinds: ``performance`` (overall value of a run), ``gap`` (with its null distribution, its
+    margin and the groups with the lowest and highest value), ``performance_difference`` and
+    ``gap_difference`` (paired). P-values are adjusted by
+    `medaudit.report.studies.multiple_testing.step_down` within their ``family``: the primary
+    questions of the study, if it names any; else all tests of one kind, measure and definition on
+    one cohort (`FAMILIES`).
     """
     parts = [performance(evidence), gaps(evidence)]
     parts += [performance_differences(evidence), gap_differences(evidence)]
@@ -31,8 +45,10 @@ def gather_facts(evidence: Evidence) -> pd.DataFrame:
     facts = facts.reindex(columns=["measure", *COMPARISON.columns]).assign(study=evidence.study)
     for column in ("against_model", "against_method"):
         facts[column] = facts[column].astype(object).where(facts[column].notna(), "none")
-    for column in ("family_size", "n", "n_patients", "n_groups", "n_estimable"):
+    for column in ("family_size", "n", "n_patients", "n_movable", "n_groups", "n_estimable"):
         facts[column] = facts[column].astype("Int64")
+    if facts["role"].notna().any():
+        facts["role"] = facts["role"].fillna(EXPLORATORY)
     return name_families(facts)
 
 
@@ -55,13 +71,44 @@ def gaps(evidence: Evidence) -> pd.DataFrame:
     """Return the gaps of the summary task of each measure, and of the mean of gaps over tasks."""
     rows = evidence.gaps
     means = rows[(rows["task"] == "mean_of_gaps") & rows["seed"].eq("mean")]
-    found = pd.concat([overall(rows), means], ignore_index=True).assign(
-        kind="gap", p_adjusted=np.nan
-    )
-    tested = found[found["p_value"].notna()]
-    for _, part in tested.groupby(FAMILIES["gap"], sort=False):
-        found.loc[part.index, "p_adjusted"] = adjust_gaps(part, evidence.permutations(part))
+    found = pd.concat([overall(rows), means], ignore_index=True)
+    found = judge_gaps(found, evidence.evaluation.get("margins") or {})
+    found = found.merge(extremes(evidence.metrics), on=[*GROUPED, "gap"], how="left")
+    headline = (evidence.headline, evidence.gap)
+    found = found.assign(kind="gap", role=roles_of(found, evidence.entry, headline))
+    return adjust_within_families(found, evidence.permutations)
+
+
+def adjust_within_families(
+    gaps: pd.DataFrame, permutations: Callable[[pd.DataFrame], np.ndarray]
+) -> pd.DataFrame:
+    """Add ``family`` and ``p_adjusted`` to gaps with their ``role``.
+
+    Parameters
+    ----------
+    gaps : pandas.DataFrame
+        The columns of `FAMILIES` for gaps, ``role``, ``value`` and ``p_value``.
+    permutations : callable
+        Returns the permutations of some rows of `gaps`, shape (rows, draws).
+    """
+    found = gaps.assign(p_adjusted=np.nan, family=family_of(gaps))
+    for _, part in found[found["p_value"].notna()].groupby("family", sort=False):
+        found.loc[part.index, "p_adjusted"] = adjust_gaps(part, permutations(part))
     return found
+
+
+def extremes(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Return the groups with the lowest and the highest value, by run, task and attribute.
+
+    Columns `GROUPED`, ``gap`` (``max_min``), ``lowest``, ``lowest_value``, ``highest`` and
+    ``highest_value``. Which of the two is worse depends on the measure.
+    """
+    rows = metrics[metrics["seed"].eq("mean") & metrics["status"].eq("ok")]
+    rows = rows[~rows["group"].isin(["all", "missing"])].sort_values("value", kind="stable")
+    by = rows.groupby(GROUPED, sort=False)
+    low, high = by[["group", "value"]].first(), by[["group", "value"]].last()
+    low, high = low.set_axis(EXTREMES[:2], axis=1), high.set_axis(EXTREMES[2:], axis=1)
+    return pd.concat([low, high], axis=1).reset_index().assign(gap="max_min")
 
 
 def headline_gaps(facts: pd.DataFrame, headline: str, gap: str) -> pd.DataFrame:
@@ -83,14 +130,25 @@ def best_run(facts: pd.DataFrame, headline: str, cohort: str) -> pd.Series | Non
     return known.loc[order.sort_values(ascending=False, kind="stable").index[0]]
 
 
+def family_of(gaps: pd.DataFrame) -> pd.Series:
+    """Return the family of tests of each gap, from its ``role``."""
+    names = gaps[FAMILIES["gap"]].agg("; ".join, axis=1) if len(gaps) else pd.Series(dtype=object)
+    names = names.where(gaps["role"].ne(EXPLORATORY), EXPLORATORY + "; " + names)
+    return names.where(gaps["role"].ne(PRIMARY), PRIMARY_FAMILY)
+
+
 def name_families(facts: pd.DataFrame) -> pd.DataFrame:
-    """Fill in ``family`` and ``family_size`` (the number of p-values in the family)."""
-    facts = facts.assign(family=None, family_size=pd.NA)
-    facts["family"] = facts["family"].astype(object)
+    """Fill in ``family`` and ``family_size`` (the number of p-values in the family).
+
+    Gaps have their family already (`family_of`); where there is no p-value there is no family.
+    """
+    facts = facts.assign(family_size=pd.NA)
+    facts["family"] = facts["family"].astype(object).where(facts["p_value"].notna(), None)
     for kind, columns in FAMILIES.items():
         tested = facts[facts["kind"].eq(kind) & facts["p_value"].notna()]
-        for names, rows in tested.groupby(columns, sort=False):
-            facts.loc[rows.index, "family"] = "; ".join(names)
+        for names, rows in tested.groupby("family" if kind == "gap" else columns, sort=False):
+            name = names if isinstance(names, str) else "; ".join(names)
+            facts.loc[rows.index, "family"] = name
             facts.loc[rows.index, "family_size"] = len(rows)
     return facts.astype({"family_size": "Int64"})
 
@@ -106,7 +164,7 @@ def adjust_gaps(rows: pd.DataFrame, null: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     rows : pandas.DataFrame
-        Gaps of one definition: ``gap``, ``value``, ``p_value``.
+        Gaps of one family: ``gap``, ``value``, ``p_value``.
     null : numpy.ndarray
         Shape (rows, permutations); NaN where undefined.
 
@@ -120,11 +178,11 @@ def adjust_gaps(rows: pd.DataFrame, null: np.ndarray) -> np.ndarray:
     spread[spread == 0] = np.inf
     drawn = (null - centre[:, None]) / spread[:, None]
     statistics = (rows["value"].to_numpy(float) - centre) / spread
-    gap = parse_gap(rows["gap"].iloc[0]).kind
-    if gap == OTHERS:
-        statistics, drawn = np.abs(statistics), np.abs(drawn)
-    elif GAPS[gap].fairer_when_large:
-        statistics, drawn = -statistics, -drawn
+    kinds = [parse_gap(name).kind for name in rows["gap"]]
+    signed = np.array([kind == OTHERS for kind in kinds])
+    sign = np.array([-1 if GAPS[kind].fairer_when_large else 1 for kind in kinds])
+    statistics, drawn = sign * statistics, sign[:, None] * drawn
+    statistics[signed], drawn[signed] = np.abs(statistics[signed]), np.abs(drawn[signed])
     slack = 1e-6 / spread  # permutations are stored as float32: closer values are ties
     together = step_down(statistics - slack, drawn)
     return np.maximum(together, rows["p_value"].to_numpy(float))

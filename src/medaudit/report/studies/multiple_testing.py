@@ -1,7 +1,64 @@
-"""Adjustment for multiple testing: Holm's, and the step-down maximum of resampled tests."""
+"""Adjustment for multiple testing: families, Holm's procedure, and the step-down maximum.
+
+A study that names its primary questions, or the models that it is about, has one family of primary
+gaps. All other gaps are exploratory, in families of their own, so that further models and metrics
+cost the primary questions no power.
+"""
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from medaudit.config.grids import AXES
+from medaudit.core.entry_types import StudyEntry
+from medaudit.core.intersections import join_names
+
+PRIMARY, EXPLORATORY = "primary", "exploratory"
+PRIMARY_FAMILY = "primary questions"
+
+
+def roles_of(gaps: pd.DataFrame, entry: StudyEntry, headline: tuple[str, str]) -> pd.Series | None:
+    """Return the role of each gap, `PRIMARY` or `EXPLORATORY`; None where a study names neither.
+
+    Parameters
+    ----------
+    gaps : pandas.DataFrame
+        ``cohort``, ``model``, ``method``, ``attribute``, ``measure``, ``gap`` and ``task``.
+    entry : StudyEntry
+        ``questions``: each names a metric, an attribute, and perhaps a kind of gap (``max_min`` if
+        not), cohorts, models (``subjects`` if not) and methods. ``subjects`` without questions:
+        the headline gap of these models by every attribute.
+    headline : tuple of str
+        The headline measure and kind of gap.
+
+    Returns
+    -------
+    pandas.Series or None
+        Text, with the index of `gaps`. Gaps of the mean over tasks can be primary, the means of
+        the tasks' gaps are exploratory.
+    """
+    questions: list[dict[str, Any]] = [{**question} for question in entry.get("questions") or []]
+    subjects = {"models": entry["subjects"]} if entry.get("subjects") else {}
+    if not questions and not subjects:
+        return None
+    if not questions:
+        questions = [{"metric": headline[0], "gap": headline[1]}]
+    asked = pd.Series(False, gaps.index)
+    for question in questions:
+        asked |= _asked(gaps, subjects | question)
+    return asked.map({True: PRIMARY, False: EXPLORATORY})
+
+
+def _asked(gaps: pd.DataFrame, question: dict[str, Any]) -> pd.Series:
+    kept = gaps["measure"].eq(question["metric"]) & gaps["task"].ne("mean_of_gaps")
+    kept &= gaps["gap"].eq(question.get("gap", "max_min"))
+    if "attribute" in question:
+        kept &= gaps["attribute"].eq(join_names(question["attribute"]))
+    for axis in AXES:
+        if axis in question:
+            kept &= gaps[axis.removesuffix("s")].isin(question[axis])
+    return kept
 
 
 def adjust_families(frame: pd.DataFrame, family: list[str]) -> pd.DataFrame:

@@ -55,8 +55,8 @@ def _paper_table(name: str, title: str, methods: list[str], context: Context) ->
         name,
         title,
         f"The paper's own measures; test set, mean over seeds; {interval_text(evidence)}. "
-        "These gaps are sums or maxima of absolute differences, so chance alone makes them "
-        "positive: the table 'All dialects' shows the values of a fair model."
+        "These gaps are sums or maxima of absolute differences, so noise alone makes them "
+        "positive: the table 'All dialects' shows how large they are when groups are permuted."
         f"{_source(evidence.study)}",
         data,
         (*run_columns(evidence), *shown),

@@ -109,8 +109,8 @@ def _caption(evidence: Evidence, shown: list[Column]) -> str:
         "AUC is the mean over tasks and seeds on the test set. A gap is the largest minus the "
         "smallest AUC of the attribute's groups: of their means over tasks or, in columns named "
         "'mean of gaps', task by task before averaging. In percentage points; "
-        f"{interval_text(evidence)}. A gap is positive even for a fair model: the table 'All gaps' "
-        "shows the gap that chance gives."
+        f"{interval_text(evidence)}. A gap is positive even where its null hypothesis "
+        "holds: the table 'All gaps' shows how large it then is."
     )
     if any(column.key.endswith("_published") for column in shown):
         text += (

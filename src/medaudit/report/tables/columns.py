@@ -5,7 +5,7 @@ import pandas as pd
 from medaudit.core.statuses import Status
 from medaudit.report.studies.evidence import Evidence
 from medaudit.report.tables.table import Column
-from medaudit.report.wording import number_format, terms
+from medaudit.report.wording import terms
 
 
 def run_columns(evidence: Evidence) -> tuple[Column, ...]:
@@ -31,10 +31,8 @@ def shown_measures(evidence: Evidence, rows: pd.DataFrame) -> list[str]:
 
 def interval_text(evidence: Evidence) -> str:
     """Return the part of a caption that explains the brackets."""
-    draws = evidence.evaluation.get("bootstrap", {}).get("draws")
-    resampled = f", {number_format.count(draws)} draws" if draws else ""
     level = f"{evidence.level * 100:g} %"
-    return f"{level} confidence intervals in brackets (bootstrap over patients{resampled})"
+    return f"{level} confidence intervals in brackets, which count patients and not images"
 
 
 def choice_text(evidence: Evidence) -> str:

@@ -30,10 +30,10 @@ def dialects(context: Context) -> Table | None:
         "dialects",
         "All dialects",
         f"The same predictions in each paper's definition; {interval_text(evidence)}, widened "
-        "towards the fair end, because noise alone makes such measures look unfair. Fair model: "
-        "the value of a model that treats all groups alike on this test set (group labels permuted "
-        "between patients), on average and in the least fair 5 of 100 cases; p is not adjusted for "
-        "the number of measures.",
+        "towards the fair end, because noise alone makes such measures look unfair. Where a measure "
+        "is a metric or gap of the audit, its interval and test are those of the audit. Null: the "
+        "value when group membership is permuted between patients, on average and in the least "
+        "fair 5 of 100 cases; p is not adjusted for the number of measures.",
         data,
         (
             *run_columns(evidence),
@@ -43,8 +43,8 @@ def dialects(context: Context) -> Table | None:
             Column("task", "Task"),
             Column("better", "Better is"),
             Column("value", "Value", "estimate"),
-            Column("null_mean", "Fair model: mean", "number"),
-            Column("null_q95", "Fair model: 95 %", "number"),
+            Column("null_mean", "Null: mean", "number"),
+            Column("null_q95", "Null: 95 %", "number"),
             Column("p_value", "p", "p"),
             Column("groups", "Groups estimable"),
         ),
@@ -73,7 +73,7 @@ def rankings(context: Context) -> Table | None:
         f"{len(kept)} of {len(found)} pairs of measures from different papers rank some runs in a "
         "different order. Tau: Kendall's tau-b between the two rankings; 1 is the same order, −1 "
         "the reverse. 'a > b': run a is fairer by the first measure, run b by the second. These "
-        "are ranks of point estimates: where intervals overlap, a swap may be due to chance.",
+        "are ranks of point estimates without a test: a swap may be noise.",
         data.reset_index(drop=True),
         (
             *cohort_column(context.evidence),

@@ -16,7 +16,7 @@ from medaudit.report.tables.columns import (
     shown_measures,
 )
 from medaudit.report.tables.table import Column, Table
-from medaudit.report.wording import terms
+from medaudit.report.wording import nulls, terms
 
 
 def performance(context: Context) -> Table:
@@ -51,7 +51,7 @@ def fairness(context: Context) -> Table:
         f"Fairness: {terms.gap(evidence.gap)} in {terms.measure(evidence.headline)}",
         gap_caption(context),
         gap_data(headline_gaps(context.facts, evidence.headline, evidence.gap)),
-        (*run_columns(evidence), *gap_columns()),
+        (*run_columns(evidence), *gap_columns(context)),
     )
 
 
@@ -61,7 +61,7 @@ def gaps(context: Context) -> Table:
         Column("measure_shown", "Measure"),
         Column("gap_shown", "Kind of gap"),
         Column("task", "Task"),
-        *gap_columns(),
+        *gap_columns(context),
     )
     return Table(
         "gaps",
@@ -83,38 +83,73 @@ def gap_data(rows: pd.DataFrame) -> pd.DataFrame:
         gap_shown=rows["gap"].map(terms.gap),
         attribute_shown=rows["attribute"].map(terms.attribute),
         groups=rows["n_estimable"].astype("string") + " of " + rows["n_groups"].astype("string"),
+        tested=[nulls.in_table(row) for row in rows.to_dict("records")],
     )
     keep = [*RUN, "attribute", "attribute_shown", "measure", "measure_shown", "gap_name"]
     keep += ["gap_shown", "task", "dialect", "gap", "gap_low", "gap_high", "gap_status"]
-    keep += ["null_mean", "null_q95", "p_value", "p_adjusted", "family", "family_size"]
-    keep += ["smallest_detectable", "worst", "best", "groups", "n_groups", "n_estimable"]
+    keep += ["upper", "margin", "equivalence", "null", "null_status", "tested", "n_movable"]
+    keep += ["n_patients", "null_mean", "null_q95", "p_value", "p_adjusted", "role", "family"]
+    keep += ["family_size", "smallest_detectable", "worst", "best", "lowest", "lowest_value"]
+    keep += ["highest", "highest_value", "groups", "n_groups", "n_estimable"]
     return data[keep].reset_index(drop=True)
 
 
-def gap_columns() -> tuple[Column, ...]:
+def gap_columns(context: Context) -> tuple[Column, ...]:
     """Return the columns of a gap, from its attribute on."""
+    against = (Column("margin", "Margin", "number"), Column("equivalence", "Verdict"))
+    role = (Column("role", "Question"),)
     return (
         Column("attribute_shown", "Attribute"),
+        *(role if context.facts["role"].notna().any() else ()),
         Column("gap", "Gap", "estimate"),
-        Column("null_mean", "Fair model: mean", "number"),
-        Column("null_q95", "Fair model: 95 %", "number"),
+        *(against if has_margins(context) else ()),
+        Column("tested", "Null hypothesis"),
+        Column("null_mean", "Null: mean", "number"),
+        Column("null_q95", "Null: 95 %", "number"),
         Column("p_value", "p", "p"),
         Column("p_adjusted", "Adjusted p", "p"),
-        Column("smallest_detectable", "Smallest detectable", "number"),
+        Column("smallest_detectable", "Found in 80 %", "number"),
         Column("worst", "Worst group"),
-        Column("best", "Best group"),
+        Column("lowest", "Lowest in"),
+        Column("highest", "Highest in"),
         Column("groups", "Groups estimable"),
     )
 
 
+def has_margins(context: Context) -> bool:
+    """Return whether margins were declared."""
+    return bool(context.evidence.evaluation.get("margins"))
+
+
 def gap_caption(context: Context) -> str:
     """Return the caption of a table of gaps: what a reader must know to read a gap."""
+    evidence = context.evidence
+    said = nulls.explain(evidence.gaps["null"])
+    parts = [
+        f"{interval_text(evidence)}. A gap is positive even where its null hypothesis holds"
+        f"{f' ({said})' if said else ''}. Null: the gap when group membership is permuted between "
+        "patients under that hypothesis, on average and at most in 95 of 100 cases; in brackets "
+        "how many patients can exchange their groups, if not all. p: probability, under that "
+        "hypothesis, of a gap at least this far from 0; a large p is no proof of fairness. "
+        f"{_families(context)} Found in 80 %: the smallest gap that this cohort finds in 80 of 100 "
+        "samples. Lowest and highest: by the value; which is worse depends on the measure."
+    ]
+    if has_margins(context):
+        parts.append(
+            "Verdict against the margin declared before the run: fair within it if the one-sided "
+            f"{context.level} upper limit is below it and no group is left out; unfair if the lower "
+            "limit is above it; else undecided."
+        )
+    return " ".join(parts)
+
+
+def _families(context: Context) -> str:
+    same = "all gaps of the same measure and kind on the cohort"
+    if not context.facts["role"].notna().any():
+        return f"Adjusted for {same}."
     return (
-        f"{interval_text(context.evidence)}. A gap is positive even for a model that treats all "
-        "groups alike. Fair model: the gap that such a model shows on this test set (group labels "
-        "permuted between patients), on average and at most in 95 of 100 cases. p: probability of "
-        "a gap this large for a fair model; adjusted for all gaps of the same measure and kind on "
-        "the cohort. This test set would probably miss a true gap below the smallest detectable."
+        "Adjusted for all primary questions of the study together; the other gaps are exploratory, "
+        f"adjusted for {same} that are no primary questions."
     )
 
 

@@ -13,6 +13,7 @@ REASONS: dict[str, str] = {
     Status.ONE_CLASS: "only one class",
     Status.NO_DECISION: "no decision",
     Status.NO_FIT: "calibration cannot be fitted",
+    Status.NO_NULL: "too few patients can exchange groups",
     Status.TOO_FEW: "too few",
     Status.MISSING: "no value",
 }

@@ -1,0 +1,108 @@
+"""What a study declares before it runs: margins, primary questions, subjects and gates.
+
+Each function yields one sentence per problem: where, the value, what is wrong, what to do.
+Imports nothing heavy: it is read at every start of the workflow.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from medaudit.config.grids import AXES, names_of
+from medaudit.config.runs import runs
+from medaudit.config.schema import show, unknown
+from medaudit.core.entry_types import Config, StudyEntry
+from medaudit.core.intersections import join_names
+from medaudit.core.margins import DEFAULT, JUDGED
+
+
+def check_declared(config: Config) -> Iterator[str]:
+    """Yield every problem of margins, questions, subjects and gates; all names are known."""
+    yield from _check_margins(config)
+    for name, study in config["studies"].items():
+        yield from _check_study(f"studies.{name}", name, study, config)
+
+
+def question_runs(config: Config, study: str, question: dict[str, Any]) -> list[dict[str, str]]:
+    """Return the runs of a study that a question is about."""
+    entry = config["studies"][study]
+    models = question.get("models", entry.get("subjects", names_of(entry, "models")))
+    wanted = {**{axis: names_of(entry, axis) for axis in AXES}, **question, "models": models}
+    return [
+        run
+        for run in runs(config, study)
+        if all(run[a.removesuffix("s")] in wanted[a] for a in AXES)
+    ]
+
+
+def gate_settings(config: Config, study: str) -> dict[str, Any]:
+    """Return the settings of the job `gate` of a study."""
+    level = config["studies"][study]["gate"]
+    return {"study": study, "level": level, "margins": config["evaluation"]["margins"]}
+
+
+def gated(config: Config) -> list[str]:
+    """Return the studies to run that have a gate."""
+    return [name for name in config["run"] if config["studies"][name]["gate"]]
+
+
+def _check_margins(config: Config) -> Iterator[str]:
+    evaluation, where = config["evaluation"], "evaluation.margins"
+    offered = {name for cohort in config["cohorts"] for name in _attributes(config, cohort)}
+    for metric, margin in evaluation["margins"].items():
+        if metric not in evaluation["metrics"]:
+            yield (
+                f"{where}: {metric!r} is not among evaluation.metrics, so no gap in it is measured; "
+                f"add it there; they are {', '.join(evaluation['metrics'])}"
+            )
+        for attribute in margin if isinstance(margin, dict) else ():
+            if attribute != DEFAULT and attribute not in offered:
+                yield f"{where}.{metric}: {attribute!r} {unknown(attribute, [*offered, DEFAULT])}"
+    if evaluation["margins"] and not set(JUDGED) & set(evaluation["gaps"]):
+        yield (
+            f"{where}: margins judge the gaps {' and '.join(JUDGED)}, and evaluation.gaps has "
+            f"only {', '.join(evaluation['gaps'])}: add one of them"
+        )
+
+
+def _check_study(where: str, name: str, study: StudyEntry, config: Config) -> Iterator[str]:
+    if study["gate"] and not config["evaluation"]["margins"]:
+        yield f"{where}.gate: a gate needs margins: set evaluation.margins, e.g. {{tpr: 0.1}}"
+    catalogues: Mapping[str, Any] = config
+    models = names_of(study, "models")
+    for model in study.get("subjects", []):
+        if model not in models:
+            yield f"{where}.subjects: {model!r} is not a model of the study, and {unknown(model, models)}"
+    for number, question in enumerate(study.get("questions", [])):
+        found = list(_check_question(f"{where}.questions.{number}", {**question}, study, config))
+        yield from found
+        known = all(name in catalogues[axis] for axis in AXES for name in names_of(study, axis))
+        if not found and known and not question_runs(config, name, {**question}):
+            yield f"{where}.questions.{number}: no run of the study fits {show(question)}"
+
+
+def _check_question(
+    where: str, question: dict[str, Any], study: StudyEntry, config: Config
+) -> Iterator[str]:
+    evaluation: Mapping[str, Any] = config["evaluation"]
+    for key, known in (("metric", "metrics"), ("gap", "gaps")):
+        value, computed = question.get(key, "max_min"), evaluation[known]
+        if value not in computed:
+            yield (
+                f"{where}.{key}: {value!r} is not among evaluation.{known} "
+                f"({', '.join(computed)}): add it there"
+            )
+    for axis in AXES:
+        names = names_of(study, axis)
+        for name in question.get(axis, []):
+            if name not in names:
+                yield f"{where}.{axis}: {name!r} is not in the study, and {unknown(name, names)}"
+    cohorts = question.get("cohorts", names_of(study, "cohorts"))
+    offered = {name: _attributes(config, name) for name in cohorts if name in config["cohorts"]}
+    attribute = join_names(question["attribute"])
+    lacking = [name for name, found in offered.items() if attribute not in found]
+    if lacking and (len(lacking) == len(offered) or "cohorts" in question):
+        yield f"{where}.attribute: {attribute!r} of {lacking[0]} {unknown(attribute, offered[lacking[0]])}"
+
+
+def _attributes(config: Config, cohort: str) -> list[str]:
+    return [join_names(names) for names in config["cohorts"][cohort]["attributes"]]
