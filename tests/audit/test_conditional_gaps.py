@@ -312,8 +312,10 @@ def test_a_small_group_is_dropped_rather_than_most_strata():
 def test_what_is_controlled_for_is_not_compared_and_numbers_are_refused(case):
     found = find_conditional_gaps(*case, settings("sex", "age_group", ["sex", "age_group"]))
     assert set(found["attribute"]) == {"sex"}
+    numbers = (case[0], case[1].assign(age=50.0))
     with pytest.raises(MedauditError, match="age holds numbers"):
-        find_conditional_gaps(*case, settings("sex", control=["age"]))
+        find_conditional_gaps(*numbers, settings("sex", control=["age"]))
+    assert find_conditional_gaps(*case, settings("sex", control=["age_group", "view"])).empty
     with pytest.raises(MedauditError, match="no attribute scanner"):
         find_conditional_gaps(*case, settings("sex", control=["scanner"]))
     many = case[1].assign(a_site=[f"s{k}" for k in range(len(case[1]))])

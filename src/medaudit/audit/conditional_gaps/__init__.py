@@ -6,17 +6,20 @@ controlled for (``evaluation.control``), and standardised: as if every group had
 of all images together.
 """
 
+import logging
 from pathlib import Path
 
 import pandas as pd
 
 from medaudit.audit.conditional_gaps.comparison import Comparison
-from medaudit.audit.conditional_gaps.strata import controlled, read_control
+from medaudit.audit.conditional_gaps.strata import controlled, find_unknown, read_control
 from medaudit.core.audit_tables import CONDITIONAL
 from medaudit.core.table_io import PREDICTIONS, read_audited, read_table, write_table
 from medaudit.metrics.audit_settings import AuditSettings
 from medaudit.metrics.group_metrics import ALL
 from medaudit.metrics.sample import read_sample
+
+LOG = logging.getLogger(__name__)
 
 
 def conditional_gaps(
@@ -65,7 +68,8 @@ def find_conditional_gaps(
         controlled for itself, or crossed with one that is, has no rows; nor have metrics that are
         neither an AUC nor a ratio of counts (`medaudit.audit.conditional_gaps.columns`). A group
         and stratum below the minimum has the usual status, and such strata are not compared; the
-        gap is ``too_few`` where the strata that are left hold less than half of the images.
+        gap is ``too_few`` where the strata that are left hold less than half of the images. No
+        rows where a control is known of no image.
 
     Raises
     ------
@@ -73,7 +77,11 @@ def find_conditional_gaps(
         See `medaudit.metrics.sample.read_sample` and `read_control`.
     """
     sample = read_sample(predictions, cohort, settings)
-    control = read_control(cohort, settings["evaluation"]["control"])
+    wanted = settings["evaluation"]["control"]
+    if unknown := find_unknown(cohort, wanted):
+        LOG.warning("%s: %s is known of nobody: not compared", settings["cohort"], unknown)
+        return pd.DataFrame(columns=list(CONDITIONAL.columns))
+    control = read_control(cohort, wanted)
     rows = [
         row
         for attribute in sample.attributes
