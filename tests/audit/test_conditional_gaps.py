@@ -300,6 +300,26 @@ def test_without_patients_who_can_exchange_groups_there_is_no_test():
     assert np.isnan(gap["p_value"]) and gap["n_movable"] == 0 and gap["low"] < gap["high"]
 
 
+def test_permutations_that_empty_a_class_of_a_stratum_are_no_test():
+    """For a mean over tasks patients move whatever their labels; here few have each finding."""
+    rng = np.random.default_rng(12)
+    first, cohort = planted(rng, (60, 60), images=1)
+    parts = []
+    for task in ("A", "B"):
+        y = np.zeros(len(cohort))
+        for cell in cohort.groupby(["a_race", "a_age_group"]).indices.values():
+            y[rng.permutation(cell)[:3]] = 1
+        cohort[f"y_{task}"] = y
+        parts.append(first.assign(task=task, y=y, score=rng.random(len(cohort))))
+    asked = fixed("race", metrics=["auc"]) | {"tasks": ["A", "B"], "task_type": "multilabel"}
+    found = find_conditional_gaps(pd.concat(parts, ignore_index=True), cohort, asked)
+    gap = pick(found, stratum=STANDARDISED, kind="gap", task="mean")
+    assert gap["status"] == "ok" and gap["null_status"] == "undefined:no_null"
+    assert np.isnan(gap["p_value"]) and gap["low"] < gap["high"]
+    single = pick(found, stratum=STANDARDISED, kind="gap", task="A")
+    assert single["null_status"] == "ok" and single["p_value"] > 0.01
+
+
 def test_a_small_group_is_dropped_rather_than_most_strata():
     estimable = np.array([[True, True, False], [True, True, False], [True, True, True]])
     support = find_support(estimable, np.array([0.5, 0.3, 0.2]))

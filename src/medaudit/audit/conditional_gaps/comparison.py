@@ -7,7 +7,6 @@ import numpy as np
 from medaudit.audit.conditional_gaps.columns import METRICS, Column
 from medaudit.audit.conditional_gaps.compared_images import ComparedImages, Strata
 from medaudit.audit.conditional_gaps.standardise import (
-    MOVABLE,
     Standardised,
     estimate,
     floor_scale,
@@ -196,8 +195,8 @@ class Comparison:
         row: dict = {"value": gap.value, "low": gap.low, "high": gap.high, "p_value": gap.p_value}
         row |= {"worst": names[int(badness.argmax())], "best": names[int(badness.argmin())]}
         if strata.tested:
-            enough = gap.n_units and gap.n_movable >= MOVABLE * gap.n_units
-            row |= {"null": NULL, "null_status": Status.OK if enough else Status.NO_NULL}
+            tested = np.isfinite(gap.p_value)
+            row |= {"null": NULL, "null_status": Status.OK if tested else Status.NO_NULL}
             row |= {"n_movable": gap.n_movable}
         return row
 

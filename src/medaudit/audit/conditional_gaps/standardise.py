@@ -19,6 +19,8 @@ from medaudit.metrics.resampling import cut_blocks, permute_groups
 
 MOVABLE = 0.8
 """Share of the units that must be able to exchange groups, or there is no test."""
+DEFINED = 0.9
+"""Share of the permutations that must leave every cell a value."""
 TIE = 1e-9
 
 
@@ -55,7 +57,8 @@ class LargestGap:
     value, low, high : float
         `low` is above 0 only where the test rejects at 1 - level.
     p_value : float
-        NaN without a test.
+        NaN without a test: too few units can exchange their group, or too many permutations leave
+        a cell without a value.
     n_movable, n_units : int
         Units that can exchange their group, of all units in the test.
     """
@@ -155,9 +158,10 @@ def largest_gap(
         movable, units = _count_movable(group, pattern)
         if units and movable >= MOVABLE * units:
             null = _permute(columns, group, n_groups, scale, (pattern, stream, draws))
-            statistic = (difference / error).max()
-            p_value = float((1 + (null >= statistic - TIE).sum()) / (1 + null.size))
-            critical = _critical(null, level)
+            if np.isfinite(null).mean() >= DEFINED:
+                statistic = (difference / error).max()
+                p_value = float((1 + (null >= statistic - TIE).sum()) / (1 + null.size))
+                critical = _critical(null, level)
     return LargestGap(
         float(difference.max()),
         float(np.clip((difference - critical * error).max(), 0, 1)),
