@@ -29,6 +29,7 @@ def conditional_gaps(
     cohort: Path,
     groups: Path | None = None,
     output: Path,
+    threads: int = 1,
 ) -> None:
     """Write the conditional gaps of one model and method on a cohort.
 
@@ -42,13 +43,15 @@ def conditional_gaps(
         Groups and weights of the cohort's images (`medaudit.core.table_io.read_audited`).
     output : Path
         Table `medaudit.core.audit_tables.CONDITIONAL`.
+    threads : int
+        Blocks of permutations computed at once; changes no number.
     """
     table, rows = read_audited(cohort, groups), read_table(predictions, PREDICTIONS)
-    write_table(find_conditional_gaps(rows, table, settings), output, CONDITIONAL)
+    write_table(find_conditional_gaps(rows, table, settings, threads), output, CONDITIONAL)
 
 
 def find_conditional_gaps(
-    predictions: pd.DataFrame, cohort: pd.DataFrame, settings: AuditSettings
+    predictions: pd.DataFrame, cohort: pd.DataFrame, settings: AuditSettings, threads: int = 1
 ) -> pd.DataFrame:
     """Compare the groups of every attribute within strata, and standardised over them.
 
@@ -60,6 +63,8 @@ def find_conditional_gaps(
         As for `medaudit.audit.evaluate`; of ``evaluation``: ``control`` (attributes or columns of
         the cohort), ``metrics``, ``threshold``, ``minimum``, ``bootstrap`` (``level``), ``null``
         (``draws``).
+    threads : int
+        Blocks of permutations computed at once; changes no number.
 
     Returns
     -------
@@ -86,7 +91,7 @@ def find_conditional_gaps(
         row
         for attribute in sample.attributes
         if attribute.name != ALL and not controlled(attribute.name, control.name)
-        for row in Comparison(sample, control, attribute, settings).rows()
+        for row in Comparison(sample, control, attribute, settings, threads).rows()
     ]
     names = {name: settings[name] for name in ("cohort", "model", "method")}
     head = {**names, "seed": "mean", "control": control.name}

@@ -7,6 +7,7 @@ import numpy as np
 from medaudit.audit.conditional_gaps.columns import METRICS, Column
 from medaudit.audit.conditional_gaps.compared_images import ComparedImages, Strata
 from medaudit.audit.conditional_gaps.standardise import (
+    Exchange,
     Standardised,
     estimate,
     floor_scale,
@@ -51,11 +52,19 @@ class Comparison:
         The groups.
     settings : AuditSettings
         See `medaudit.audit.conditional_gaps.find_conditional_gaps`.
+    threads : int
+        Blocks of permutations computed at once; changes no number.
     """
 
     def __init__(
-        self, sample: Sample, control: Attribute, attribute: Attribute, settings: AuditSettings
+        self,
+        sample: Sample,
+        control: Attribute,
+        attribute: Attribute,
+        settings: AuditSettings,
+        threads: int,
     ) -> None:
+        self.threads = threads
         self.sample, self.control, self.attribute = sample, control, attribute
         self.evaluation = settings["evaluation"]
         self.stream = (settings["cohort"], attribute.name, "given", control.name)
@@ -186,7 +195,8 @@ class Comparison:
         if strata.tested:
             stream = (*self.stream, self.cells.tasks[t])
             pattern = self.images.profiles(strata, self._tasks(t), metric)
-            exchange = (pattern, stream, self.evaluation["null"]["draws"])
+            draws = self.evaluation["null"]["draws"]
+            exchange = Exchange(pattern, stream, draws, self.threads)
         level = self.evaluation["bootstrap"]["level"]
         columns, group, found, scale = parts
         gap = largest_gap(columns, group, found, scale, exchange, level)

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from medaudit.audit.conditional_gaps.columns import Column, Estimate
-from medaudit.metrics.resampling import cut_blocks, permute_groups
+from medaudit.metrics.resampling import cut_blocks, permute_groups, run_blocks
 
 MOVABLE = 0.8
 """Share of the units that must be able to exchange groups, or there is no test."""
@@ -46,6 +46,26 @@ class Standardised:
         spread = self.value * (1 - self.value) / size + z2 / (4 * size**2)
         half = np.sqrt(z2 * spread) / (1 + z2 / size)
         return np.maximum(centre - half, 0), np.minimum(centre + half, 1)
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """How groups are permuted.
+
+    Parameters
+    ----------
+    pattern : ndarray of int, shape (units,)
+        Units of one pattern exchange their groups; -1 takes no part.
+    stream : tuple of str
+        Name of the random stream.
+    draws, threads : int
+        Number of permutations, and of blocks of them computed at once.
+    """
+
+    pattern: np.ndarray
+    stream: tuple[str, ...]
+    draws: int
+    threads: int
 
 
 @dataclass(frozen=True)
@@ -123,7 +143,7 @@ def largest_gap(
     group: np.ndarray,
     observed: Standardised,
     scale: float,
-    exchange: tuple[np.ndarray, tuple[str, ...], int] | None,
+    exchange: Exchange | None,
     level: float,
 ) -> LargestGap:
     """Return the largest difference between groups with its interval and test.
@@ -140,9 +160,8 @@ def largest_gap(
         As for `estimate`.
     observed : Standardised
         The groups' values.
-    exchange : tuple or None
-        Stratum of each unit within which groups are permuted (-1: takes no part), the name of the
-        random stream and the number of permutations; None: no test, and the interval is Bonferroni's.
+    exchange : Exchange or None
+        None: no test, and the interval is Bonferroni's.
     level : float
         Confidence level, e.g. 0.95.
     """
@@ -154,10 +173,9 @@ def largest_gap(
     critical = ndtri(1 - (1 - level) / (n_groups * (n_groups - 1)))
     p_value, movable, units = np.nan, 0, 0
     if exchange is not None:
-        pattern, stream, draws = exchange
-        movable, units = _count_movable(group, pattern)
+        movable, units = _count_movable(group, exchange.pattern)
         if units and movable >= MOVABLE * units:
-            null = _permute(columns, group, n_groups, scale, (pattern, stream, draws))
+            null = _permute(columns, group, n_groups, scale, exchange)
             if np.isfinite(null).mean() >= DEFINED:
                 statistic = (difference / error).max()
                 p_value = float((1 + (null >= statistic - TIE).sum()) / (1 + null.size))
@@ -191,18 +209,20 @@ def _permute(
     group: np.ndarray,
     n_groups: int,
     scale: float,
-    exchange: tuple[np.ndarray, tuple[str, ...], int],
+    exchange: Exchange,
 ) -> np.ndarray:
     """Return the statistic under permuted groups; infinite where a permutation empties a cell."""
-    pattern, stream, draws = exchange
     first, second = np.triu_indices(n_groups, 1)
-    null = np.full(draws, np.inf)
-    for block in cut_blocks(draws, group.size):
-        permuted = permute_groups(group, pattern, stream, block)
-        for place, moved in zip(range(block.start, block.stop), permuted.T, strict=True):
-            groups = np.ascontiguousarray(moved, np.int16)
-            found = estimate(columns, groups, n_groups, scale)
+    null = np.full(exchange.draws, np.inf)
+
+    def compute(block: slice) -> None:
+        permuted = permute_groups(group, exchange.pattern, exchange.stream, block)
+        rows = np.ascontiguousarray(permuted.T, np.int16)
+        for place, moved in zip(range(block.start, block.stop), rows, strict=True):
+            found = estimate(columns, moved, n_groups, scale)
             error = np.sqrt(found.variance[first] + found.variance[second])
             statistic = (np.abs(found.value[first] - found.value[second]) / error).max()
             null[place] = statistic if np.isfinite(statistic) else np.inf
+
+    run_blocks(compute, cut_blocks(exchange.draws, group.size, 2), exchange.threads)
     return null
