@@ -23,7 +23,7 @@ MEASURES = {"auc": "mean", "accuracy": "all", "f1": "mean", "ece": "mean"}
 EVALUATION = {
     "metrics": list(MEASURES),
     "gaps": ["max_min", "worst_rest"],
-    "bootstrap": {"draws": 200, "level": 0.95, "method": "percentile"},
+    "bootstrap": {"draws": 200, "level": 0.95},
     "null": {"draws": 200},
 }
 FILLED = [

@@ -21,6 +21,9 @@ from medaudit.core.entry_types import (
 )
 from medaudit.models.capabilities import KINDS
 
+NEEDS_VALUE = ("fixed", "fpr", "sensitivity", "specificity")
+"""Rules of the threshold that have a value (those of `medaudit.metrics.thresholds`)."""
+
 Grid = dict[str, list[str]]
 VIEW = "view"
 """A column of every cohort's table that gaps can be controlled for."""
@@ -39,6 +42,7 @@ def cross_check(config: Config) -> Iterator[str]:
     yield from _check_changes(config)
     yield from _check_control(config)
     yield from _check_ranges(config)
+    yield from _check_threshold(config)
     for name, study in config["studies"].items():
         yield from _check_study(f"studies.{name}", study, config)
 
@@ -141,6 +145,29 @@ def _check_ranges(config: Config) -> Iterator[str]:
             yield from _check_range(f"{where}.augmentation.{key}", views.get(key))
     flagged = config["evaluation"]["sensitivity"]["flagged"]
     yield from _check_range("evaluation.sensitivity.flagged", flagged, equal=False)
+
+
+def _check_threshold(config: Config) -> Iterator[str]:
+    """Check that the threshold's rule has its value, for every task that is run."""
+    where, threshold = "evaluation.threshold", config["evaluation"]["threshold"]
+    value = threshold.get("value")
+    if threshold["rule"] in NEEDS_VALUE and value is None:
+        yield (
+            f"{where}: the rule {threshold['rule']} needs `value`: one number in [0, 1], or one "
+            "for each task, e.g. {Edema: 0.3, Effusion: 0.5}"
+        )
+    if not isinstance(value, Mapping):
+        return
+    known = {task for cohort in config["cohorts"].values() for task in cohort["tasks"]}
+    for task in sorted(set(value) - known):
+        yield f"{where}.value: {task!r} {unknown(task, sorted(known))}"
+    studies = [config["studies"][name] for name in config["run"] if name in config["studies"]]
+    names = {c for study in studies for grid in grids_of(study) for c in grid["cohorts"]}
+    for name in sorted(names & set(config["cohorts"])):
+        cohort = config["cohorts"][name]
+        lacking = [task for task in cohort["tasks"] if task not in value]
+        if lacking and cohort["task_type"] != "multiclass":
+            yield f"{where}.value: no value for {', '.join(lacking)} of the cohort {name}; add them"
 
 
 def _check_range(where: str, ends: Sequence[float] | None, equal: bool = True) -> Iterator[str]:

@@ -43,7 +43,9 @@ TABLES = {
     "performance": Output("tables.standard:performance", standard=True),
     "fairness": Output("tables.standard:fairness", standard=True),
     "groups": Output("tables.standard:groups", standard=True),
+    "shrunken": Output("tables.estimates:shrunken", standard=True),
     "tasks": Output("tables.standard:tasks", standard=True),
+    "thresholds": Output("tables.estimates:thresholds", standard=True),
     "differences": Output("tables.standard:differences", standard=True),
     "gaps": Output("tables.standard:gaps", standard=True),
     "conditional_gaps": Output(

@@ -8,7 +8,7 @@ from medaudit.core.seeds import generator
 from medaudit.metrics.engine import SQUARED
 from medaudit.metrics.sorted_scores import SortedScores, summands
 
-DRAWS = 300
+DRAWS = 400
 SCALES = np.array([0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 1.05, 1.2, 1.5, 2, 3, 5])
 FLOOR = 0.25
 """Least miscalibration of a bin, in its standard errors, that the scaled errors start from."""
@@ -37,9 +37,9 @@ def error_intervals(scores: SortedScores, level: float, debiased: bool) -> Error
     The error of a sample is above the true one, since noise adds up in absolute values, and the
     more so the fewer images a bin has. Let d be a group's differences between rate and mean score
     by bin. For scales t the labels are drawn anew (binomial, with the effective number of images
-    of each bin) around the mean score plus t d; the interval holds the errors whose draws reach
-    the sample's error on either side with more than half of ``1 - level``. It holds 0 if and only
-    if a calibrated model shows such an error that often.
+    of each bin) around the mean score plus t d. The interval holds the errors whose draws are as
+    large as the sample's with more than half of ``1 - level``, and as small with more than a
+    quarter of it. It holds 0 if and only if a calibrated model shows such an error that often.
 
     Parameters
     ----------
@@ -109,7 +109,8 @@ def _invert(bins: _Bins, level: float, debiased: bool) -> tuple[float, float, fl
     below = (shown <= own + 1e-12).mean(axis=1)
     tail = (1 - level) / 2
     low = _cross(true, np.maximum.accumulate(above), tail)
-    high = _cross(true, -np.minimum.accumulate(below), -tail)
+    # Half the tail: true errors need not have the shape that the sample's noise gave them.
+    high = _cross(true, -np.minimum.accumulate(below), -tail / 2)
     centre = _cross(true, np.maximum.accumulate(above), 0.5)
     high = max(high, own)
     return low, min(max(centre, low), high), high

@@ -134,8 +134,9 @@ def score(
     positive : str, optional
         The label value that counts as 1.
     threshold : dict, optional
-        ``{"rule": "best_f1"}`` (default if there are validation rows), ``youden``, ``fpr`` with
-        ``value``, or ``{"rule": "fixed", "value": 0.5}`` (default if there are none).
+        ``{"rule": "best_f1"}`` (default if there are validation rows), ``youden``; ``sensitivity``,
+        ``specificity`` or ``fpr`` with the ``value`` to reach; or ``{"rule": "fixed", "value":
+        0.5}`` (default if there are none). ``value`` may be a dict by task.
     metrics : tuple of str
         Names of `medaudit.metrics.definitions.METRICS`.
     draws : int
@@ -184,7 +185,7 @@ def score(
         "metrics": list(metrics),
         "gaps": list(GAPS),
         "threshold": threshold or _default_threshold(study),
-        "bootstrap": {"draws": _at_least_two(draws), "level": 0.95, "method": "percentile"},
+        "bootstrap": {"draws": _at_least_two(draws), "level": 0.95},
         "null": {"draws": draws},
         "minimum": {**MINIMUM, **(minimum or MINIMUM)},
         "control": control or [],
@@ -254,6 +255,7 @@ def _settings(study: Study, model: str, method: str, evaluation: Evaluation) -> 
         "task_type": study.task_type,
         "tasks": study.tasks,
         "attributes": study.attributes,
+        "strata": study.declared,
         "evaluation": evaluation,
     }
 

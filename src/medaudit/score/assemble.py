@@ -54,6 +54,9 @@ class Study:
         ``binary``, ``multilabel`` or ``multiclass``.
     attributes : list
         Names, or lists of names for intersections.
+    declared : list
+        Those of the attributes that the user named: the bootstrap draws patients within them. A
+        column that merely has few levels may follow from the label, and is no stratum.
     detected : list of (str, str)
         Pairs (role, column or note), to print.
     files : list of Path
@@ -68,6 +71,7 @@ class Study:
     tasks: list[str]
     task_type: str
     attributes: list[str | list[str]]
+    declared: list[str | list[str]]
     detected: list[tuple[str, str]]
     files: list[Path] = field(default_factory=list)
     has_patients: bool = True
@@ -150,6 +154,7 @@ def assemble(
         tasks=list(frame["task"].unique()),
         task_type=task_type,
         attributes=names,
+        declared=names if options["attributes"] else [],
         detected=[*detected, ("groups", ", ".join(_with_counts(attributes, names)))],
         files=[Path(f) for f in (predictions, groups) if isinstance(f, str | Path)],
         has_patients="patient" in found.roles or not images["patient_id"].is_unique,

@@ -17,7 +17,7 @@ class EvaluationThreshold(TypedDict, total=False):
     """Keys of an evaluation threshold."""
 
     rule: str
-    value: float
+    value: dict[str, Any] | float
 
 
 class EvaluationBootstrap(TypedDict, total=False):
@@ -25,7 +25,6 @@ class EvaluationBootstrap(TypedDict, total=False):
 
     draws: int
     level: float
-    method: str
 
 
 class EvaluationNull(TypedDict, total=False):
