@@ -19,6 +19,8 @@ def test_the_shipped_configuration_is_valid_and_complete():
     assert small["builder"] == "glocker"
     assert "extends" not in small
     assert config["evaluation"]["ece_bins"] == 15
+    assert config["evaluation"]["control"] == []
+    assert config["evaluation"]["sensitivity"]["flagged"] == [0.5, 2]
 
 
 @pytest.mark.parametrize("overlay", ["smoke.yaml", "paper.yaml"])
@@ -47,6 +49,10 @@ def test_the_users_dictionary_is_left_alone():
         ("evaluation/bootstraps", 1, "'bootstraps' is unknown (did you mean 'bootstrap'?)"),
         ("evaluation/bootstrap/draws", 3, "evaluation.bootstrap.draws: 3 is less than"),
         ("evaluation/metrics", ["auk"], "'auk' is unknown (did you mean 'auc'?); known: a"),
+        ("evaluation/control", ["rase"], "evaluation.control: no audited cohort has 'rase'; cont"),
+        ("evaluation/sensitivity", {"prevalence": {"A": 1.0}}, "prevalence.A: 1.0 is greater"),
+        ("evaluation/sensitivity", {"flagged": [2, 0.5]}, "sensitivity.flagged: 2 is not below"),
+        ("evaluation/sensitivity", {"label": 1}, "key 'label' is unknown"),
         ("run", ["clip_nhi"], "'clip_nhi' is unknown (did you mean 'clip_nih'?)"),
         ("run", [], "run: [] should be non-empty"),
         ("studies/clip_nih/models", ["pixel"], "did you mean 'pixels'?"),

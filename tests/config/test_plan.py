@@ -79,6 +79,23 @@ def test_an_evaluation_setting_reaches_the_stages_that_use_it(path, value, rerun
     assert differ == reruns
 
 
+def test_a_control_plans_conditional_gaps_of_every_run_and_nothing_else():
+    changed = check(edited("evaluation/control", ["age_group", "view"]), SCHEMAS)
+    stages = ("evaluate", "disparity", "dialects", "gap_decomposition", "sensitivity")
+    for stage in stages:
+        assert settings(stage, **NAMES) == settings(stage, changed, **NAMES)
+    given = settings("conditional_gaps", changed, **NAMES)["evaluation"]
+    assert given["control"] == ["age_group", "view"] and given["bootstrap"] == {"level": 0.95}
+    for config, runs in ((CONFIG, []), (changed, jobs.runs(changed, "clip_nih"))):
+        assert jobs.runs_needing(config, "clip_nih", "conditional_gaps") == runs
+    assert jobs.runs_needing(changed, "fairtune", "conditional_gaps") == [
+        run for run in jobs.runs(changed, "fairtune") if run["cohort"] == "ham10000_age_small"
+    ]
+    assumed = check(edited("evaluation/sensitivity", {"flagged": [0.8, 1.2]}), SCHEMAS)
+    differ = {s for s in stages if settings(s, **NAMES) != settings(s, assumed, **NAMES)}
+    assert differ == {"sensitivity"}
+
+
 def test_settings_do_not_depend_on_the_order_of_keys():
     turned = {key: CONFIG[key] for key in reversed(CONFIG)}
     assert jobs.settings(CONFIG, "evaluate", **NAMES) == jobs.settings(turned, "evaluate", **NAMES)

@@ -59,7 +59,7 @@ ROW = {
         ({}, "no difference is shown there, which does not prove that there is none (p = 0.20)", "remains"),
         ({"p_value": 0.004}, "a difference remains that age group and view does not explain", "no difference"),
         ({"p_value": np.nan}, "there is no test, because too few patients", "difference"),
-        ({"coverage": 0.8}, "in strata that hold 80% of the images", "remains"),
+        ({"coverage": 0.8}, "in strata that hold 80 % of the images", "remains"),
         ({"status": "too_few", "equal": np.nan}, "cannot be compared at equal age group and view: too few", "0.123"),
     ],
 )  # fmt: skip

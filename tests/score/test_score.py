@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from medaudit.core.audit_tables import DIALECTS
+from medaudit.core.audit_tables import CONDITIONAL, DIALECTS, SENSITIVITY
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import COHORT, GAPS, METRICS, PREDICTIONS, read_json, read_table
 from medaudit.score import score
@@ -288,6 +288,34 @@ def test_missing_groups_are_counted_and_in_no_group():
         assert (rows["n"] == (frame["sex"] == sex).sum()).all()
     missing = result.lint[result.lint["check"] == "attribute_missing"].set_index("where")["count"]
     assert missing["sex"] == 30 and missing["site"] == 10
+
+
+def test_gaps_are_compared_at_equal_values_of_a_column_that_is_no_attribute(tmp_path):
+    frame = whole().assign(view=np.tile(["PA", "AP", "PA"], 80), sex=lambda d: d["sex"])
+    path = tmp_path / "preds.csv"
+    frame.to_csv(path, index=False)
+    result = score(path, attributes=["sex"], control=["age_group", "view"], **FAST)
+    assert set(result.metrics["attribute"]) == {"all", "sex"}
+    rows = result.conditional[result.conditional["metric"] == "accuracy"]
+    rows = rows[rows["kind"] == "value"].set_index(["stratum", "group"])["value"]
+    old = (frame["age"] >= 60).map({True: ">=60", False: "<60"}) + " & " + frame["view"]
+    share = old.value_counts(normalize=True)
+    right = (frame["score"] >= 0.5) == (frame["label"] == 1)
+    for sex in ("F", "M"):
+        cells = right[frame["sex"] == sex].groupby(old).mean()
+        assert rows["standardised", sex] == pytest.approx(share @ cells.loc[share.index])
+        assert rows["crude", sex] == pytest.approx(right[frame["sex"] == sex].mean())
+    result.write(tmp_path / "out")
+    name = "preds/model/given.csv"
+    written = read_table(tmp_path / "out/conditional_gaps" / name, CONDITIONAL)
+    assert len(written) == len(result.conditional)
+    read_table(tmp_path / "out/sensitivity" / name, SENSITIVITY)
+    for table_name in ("conditional_gaps", "sensitivity", "target_population"):
+        assert (tmp_path / f"out/tables/preds/{table_name}.csv").is_file()
+    with pytest.raises(MedauditError, match="nothing left to compare at equal sex"):
+        score(frame, attributes=["sex"], control=["sex"], **FAST)
+    with pytest.raises(MedauditError, match="no attribute"):
+        score(frame, attributes=["sex"], control=["scanner"], **FAST)
 
 
 def test_written_folder_holds_the_workflows_tables(tmp_path):

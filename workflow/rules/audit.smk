@@ -143,7 +143,7 @@ rule conditional_gaps:
     shell:
         "python -m medaudit.audit.conditional_gaps --settings {params.settings:q} --code {params.code}"
         " --predictions {input.predictions} --cohort {input.cohort} --groups {input.groups}"
-        " --output {output} > {log} 2>&1"
+        " --output {output} --threads {threads} > {log} 2>&1"
 
 
 rule sensitivity:

@@ -1,5 +1,6 @@
 """The runs of a study (cohort, model and method of each), and the optional results they need."""
 
+from medaudit.config.cross_checks import VIEW
 from medaudit.config.entries import method_entry
 from medaudit.config.grids import grids_of
 from medaudit.config.requests import stages_of
@@ -69,7 +70,7 @@ def runs_needing(config: Config, study: str, stage: str) -> list[Run]:
         Its name.
     stage : str
         See `medaudit.config.requests`. Models without an embedding have no ``attribute_probes``;
-        without an ``evaluation.control`` there are no ``conditional_gaps``;
+        a cohort without all of ``evaluation.control`` has no ``conditional_gaps``;
         ensembles, and methods that search for nothing, have no ``best_trial``.
     """
     if stage not in stages_of(config["studies"][study]):
@@ -83,5 +84,12 @@ def _has(config: Config, run: Run, stage: str) -> bool:
     if stage == "attribute_probes":
         return can.embedding
     if stage == "conditional_gaps":
-        return bool(config["evaluation"]["control"])
+        return _is_controlled(config, run["cohort"])
     return stage != "best_trial" or (searched and not can.members)
+
+
+def _is_controlled(config: Config, cohort: str) -> bool:
+    """Return whether there is something to control for, and the cohort has all of it."""
+    control = config["evaluation"]["control"]
+    dataset = config["datasets"][config["cohorts"][cohort]["dataset"]]
+    return bool(control) and set(control) <= {*dataset["attributes"], VIEW}

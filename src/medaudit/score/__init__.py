@@ -245,7 +245,7 @@ def _audit(study: Study, evaluation: Evaluation, threads: int) -> Result:
         tables["gaps"].append(gaps)
         scored = score_dialects(metrics, drawn, study.task_type)
         tables["dialects"].append(quote_audit(scored, metrics, gaps))
-        tables["conditional"].append(_conditional(rows, study, settings))
+        tables["conditional"].append(_conditional(rows, study, settings, threads))
         tables["sensitivity"].append(ask(rows, study.cohort, settings))
     merged = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
     return Result(
@@ -260,10 +260,12 @@ def _audit(study: Study, evaluation: Evaluation, threads: int) -> Result:
     )
 
 
-def _conditional(rows: pd.DataFrame, study: Study, settings: AuditSettings) -> pd.DataFrame:
+def _conditional(
+    rows: pd.DataFrame, study: Study, settings: AuditSettings, threads: int
+) -> pd.DataFrame:
     if not settings["evaluation"]["control"]:
         return pd.DataFrame(columns=list(CONDITIONAL.columns))
-    found = find_conditional_gaps(rows, study.cohort, settings)
+    found = find_conditional_gaps(rows, study.cohort, settings, threads)
     if found.empty:
         control = ", ".join(settings["evaluation"]["control"])
         raise MedauditError(

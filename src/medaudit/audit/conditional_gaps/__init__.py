@@ -6,17 +6,20 @@ controlled for (``evaluation.control``), and standardised: as if every group had
 of all images together.
 """
 
+import logging
 from pathlib import Path
 
 import pandas as pd
 
 from medaudit.audit.conditional_gaps.comparison import Comparison
-from medaudit.audit.conditional_gaps.strata import controlled, read_control
+from medaudit.audit.conditional_gaps.strata import controlled, find_unknown, read_control
 from medaudit.core.audit_tables import CONDITIONAL
 from medaudit.core.table_io import PREDICTIONS, read_audited, read_table, write_table
 from medaudit.metrics.audit_settings import AuditSettings
 from medaudit.metrics.group_metrics import ALL
 from medaudit.metrics.sample import read_sample
+
+LOG = logging.getLogger(__name__)
 
 
 def conditional_gaps(
@@ -26,6 +29,7 @@ def conditional_gaps(
     cohort: Path,
     groups: Path | None = None,
     output: Path,
+    threads: int = 1,
 ) -> None:
     """Write the conditional gaps of one model and method on a cohort.
 
@@ -39,13 +43,15 @@ def conditional_gaps(
         Groups and weights of the cohort's images (`medaudit.core.table_io.read_audited`).
     output : Path
         Table `medaudit.core.audit_tables.CONDITIONAL`.
+    threads : int
+        Blocks of permutations computed at once; changes no number.
     """
     table, rows = read_audited(cohort, groups), read_table(predictions, PREDICTIONS)
-    write_table(find_conditional_gaps(rows, table, settings), output, CONDITIONAL)
+    write_table(find_conditional_gaps(rows, table, settings, threads), output, CONDITIONAL)
 
 
 def find_conditional_gaps(
-    predictions: pd.DataFrame, cohort: pd.DataFrame, settings: AuditSettings
+    predictions: pd.DataFrame, cohort: pd.DataFrame, settings: AuditSettings, threads: int = 1
 ) -> pd.DataFrame:
     """Compare the groups of every attribute within strata, and standardised over them.
 
@@ -57,6 +63,8 @@ def find_conditional_gaps(
         As for `medaudit.audit.evaluate`; of ``evaluation``: ``control`` (attributes or columns of
         the cohort), ``metrics``, ``threshold``, ``minimum``, ``bootstrap`` (``level``), ``null``
         (``draws``).
+    threads : int
+        Blocks of permutations computed at once; changes no number.
 
     Returns
     -------
@@ -65,7 +73,8 @@ def find_conditional_gaps(
         controlled for itself, or crossed with one that is, has no rows; nor have metrics that are
         neither an AUC nor a ratio of counts (`medaudit.audit.conditional_gaps.columns`). A group
         and stratum below the minimum has the usual status, and such strata are not compared; the
-        gap is ``too_few`` where the strata that are left hold less than half of the images.
+        gap is ``too_few`` where the strata that are left hold less than half of the images. No
+        rows where a control is known of no image.
 
     Raises
     ------
@@ -73,12 +82,16 @@ def find_conditional_gaps(
         See `medaudit.metrics.sample.read_sample` and `read_control`.
     """
     sample = read_sample(predictions, cohort, settings)
-    control = read_control(cohort, settings["evaluation"]["control"])
+    wanted = settings["evaluation"]["control"]
+    if unknown := find_unknown(cohort, wanted):
+        LOG.warning("%s: %s is known of nobody: not compared", settings["cohort"], unknown)
+        return pd.DataFrame(columns=list(CONDITIONAL.columns))
+    control = read_control(cohort, wanted)
     rows = [
         row
         for attribute in sample.attributes
         if attribute.name != ALL and not controlled(attribute.name, control.name)
-        for row in Comparison(sample, control, attribute, settings).rows()
+        for row in Comparison(sample, control, attribute, settings, threads).rows()
     ]
     names = {name: settings[name] for name in ("cohort", "model", "method")}
     head = {**names, "seed": "mean", "control": control.name}

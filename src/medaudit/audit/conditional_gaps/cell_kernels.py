@@ -101,5 +101,8 @@ def add_aucs(value, shrunk, floor, influence, group, images, stratum, weight):
             s = stratum[i]
             label = 1 if positive[i] else 0
             other = seen[1 - label, s, g]
+            if other == 0:  # a permutation can empty a class; compiled code raises at x / 0
+                influence[unit[i]] = np.nan
+                continue
             share = place[i] / other if positive[i] else 1 - place[i] / other
             influence[unit[i]] += weight[s] * factor[i] * (share - won[s, g]) / seen[label, s, g]

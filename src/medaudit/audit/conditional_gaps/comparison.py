@@ -7,7 +7,7 @@ import numpy as np
 from medaudit.audit.conditional_gaps.columns import METRICS, Column
 from medaudit.audit.conditional_gaps.compared_images import ComparedImages, Strata
 from medaudit.audit.conditional_gaps.standardise import (
-    MOVABLE,
+    Exchange,
     Standardised,
     estimate,
     floor_scale,
@@ -52,11 +52,19 @@ class Comparison:
         The groups.
     settings : AuditSettings
         See `medaudit.audit.conditional_gaps.find_conditional_gaps`.
+    threads : int
+        Blocks of permutations computed at once; changes no number.
     """
 
     def __init__(
-        self, sample: Sample, control: Attribute, attribute: Attribute, settings: AuditSettings
+        self,
+        sample: Sample,
+        control: Attribute,
+        attribute: Attribute,
+        settings: AuditSettings,
+        threads: int,
     ) -> None:
+        self.threads = threads
         self.sample, self.control, self.attribute = sample, control, attribute
         self.evaluation = settings["evaluation"]
         self.stream = (settings["cohort"], attribute.name, "given", control.name)
@@ -187,7 +195,8 @@ class Comparison:
         if strata.tested:
             stream = (*self.stream, self.cells.tasks[t])
             pattern = self.images.profiles(strata, self._tasks(t), metric)
-            exchange = (pattern, stream, self.evaluation["null"]["draws"])
+            draws = self.evaluation["null"]["draws"]
+            exchange = Exchange(pattern, stream, draws, self.threads)
         level = self.evaluation["bootstrap"]["level"]
         columns, group, found, scale = parts
         gap = largest_gap(columns, group, found, scale, exchange, level)
@@ -196,8 +205,8 @@ class Comparison:
         row: dict = {"value": gap.value, "low": gap.low, "high": gap.high, "p_value": gap.p_value}
         row |= {"worst": names[int(badness.argmax())], "best": names[int(badness.argmin())]}
         if strata.tested:
-            enough = gap.n_units and gap.n_movable >= MOVABLE * gap.n_units
-            row |= {"null": NULL, "null_status": Status.OK if enough else Status.NO_NULL}
+            tested = np.isfinite(gap.p_value)
+            row |= {"null": NULL, "null_status": Status.OK if tested else Status.NO_NULL}
             row |= {"n_movable": gap.n_movable}
         return row
 

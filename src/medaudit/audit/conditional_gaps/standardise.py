@@ -15,10 +15,12 @@ import numpy as np
 from scipy.special import ndtri
 
 from medaudit.audit.conditional_gaps.columns import Column, Estimate
-from medaudit.metrics.resampling import cut_blocks, permute_groups
+from medaudit.metrics.resampling import cut_blocks, permute_groups, run_blocks
 
 MOVABLE = 0.8
 """Share of the units that must be able to exchange groups, or there is no test."""
+DEFINED = 0.9
+"""Share of the permutations that must leave every cell a value."""
 TIE = 1e-9
 
 
@@ -47,6 +49,26 @@ class Standardised:
 
 
 @dataclass(frozen=True)
+class Exchange:
+    """How groups are permuted.
+
+    Parameters
+    ----------
+    pattern : ndarray of int, shape (units,)
+        Units of one pattern exchange their groups; -1 takes no part.
+    stream : tuple of str
+        Name of the random stream.
+    draws, threads : int
+        Number of permutations, and of blocks of them computed at once.
+    """
+
+    pattern: np.ndarray
+    stream: tuple[str, ...]
+    draws: int
+    threads: int
+
+
+@dataclass(frozen=True)
 class LargestGap:
     """The largest difference between groups (``max_min``).
 
@@ -55,7 +77,8 @@ class LargestGap:
     value, low, high : float
         `low` is above 0 only where the test rejects at 1 - level.
     p_value : float
-        NaN without a test.
+        NaN without a test: too few units can exchange their group, or too many permutations leave
+        a cell without a value.
     n_movable, n_units : int
         Units that can exchange their group, of all units in the test.
     """
@@ -120,7 +143,7 @@ def largest_gap(
     group: np.ndarray,
     observed: Standardised,
     scale: float,
-    exchange: tuple[np.ndarray, tuple[str, ...], int] | None,
+    exchange: Exchange | None,
     level: float,
 ) -> LargestGap:
     """Return the largest difference between groups with its interval and test.
@@ -137,9 +160,8 @@ def largest_gap(
         As for `estimate`.
     observed : Standardised
         The groups' values.
-    exchange : tuple or None
-        Stratum of each unit within which groups are permuted (-1: takes no part), the name of the
-        random stream and the number of permutations; None: no test, and the interval is Bonferroni's.
+    exchange : Exchange or None
+        None: no test, and the interval is Bonferroni's.
     level : float
         Confidence level, e.g. 0.95.
     """
@@ -151,13 +173,13 @@ def largest_gap(
     critical = ndtri(1 - (1 - level) / (n_groups * (n_groups - 1)))
     p_value, movable, units = np.nan, 0, 0
     if exchange is not None:
-        pattern, stream, draws = exchange
-        movable, units = _count_movable(group, pattern)
+        movable, units = _count_movable(group, exchange.pattern)
         if units and movable >= MOVABLE * units:
-            null = _permute(columns, group, n_groups, scale, (pattern, stream, draws))
-            statistic = (difference / error).max()
-            p_value = float((1 + (null >= statistic - TIE).sum()) / (1 + null.size))
-            critical = _critical(null, level)
+            null = _permute(columns, group, n_groups, scale, exchange)
+            if np.isfinite(null).mean() >= DEFINED:
+                statistic = (difference / error).max()
+                p_value = float((1 + (null >= statistic - TIE).sum()) / (1 + null.size))
+                critical = _critical(null, level)
     return LargestGap(
         float(difference.max()),
         float(np.clip((difference - critical * error).max(), 0, 1)),
@@ -187,18 +209,20 @@ def _permute(
     group: np.ndarray,
     n_groups: int,
     scale: float,
-    exchange: tuple[np.ndarray, tuple[str, ...], int],
+    exchange: Exchange,
 ) -> np.ndarray:
     """Return the statistic under permuted groups; infinite where a permutation empties a cell."""
-    pattern, stream, draws = exchange
     first, second = np.triu_indices(n_groups, 1)
-    null = np.full(draws, np.inf)
-    for block in cut_blocks(draws, group.size):
-        permuted = permute_groups(group, pattern, stream, block)
-        for place, moved in zip(range(block.start, block.stop), permuted.T, strict=True):
-            groups = np.ascontiguousarray(moved, np.int16)
-            found = estimate(columns, groups, n_groups, scale)
+    null = np.full(exchange.draws, np.inf)
+
+    def compute(block: slice) -> None:
+        permuted = permute_groups(group, exchange.pattern, exchange.stream, block)
+        rows = np.ascontiguousarray(permuted.T, np.int16)
+        for place, moved in zip(range(block.start, block.stop), rows, strict=True):
+            found = estimate(columns, moved, n_groups, scale)
             error = np.sqrt(found.variance[first] + found.variance[second])
             statistic = (np.abs(found.value[first] - found.value[second]) / error).max()
             null[place] = statistic if np.isfinite(statistic) else np.inf
+
+    run_blocks(compute, cut_blocks(exchange.draws, group.size, 2), exchange.threads)
     return null

@@ -48,6 +48,12 @@ def read_control(cohort: pd.DataFrame, names: list[str]) -> Attribute:
     return found
 
 
+def find_unknown(cohort: pd.DataFrame, names: list[str]) -> list[str]:
+    """Return the controls that the cohort has a column of, but that are known of no image."""
+    columns = {n: f"a_{n}" if f"a_{n}" in cohort else n for n in names}
+    return [n for n, column in columns.items() if column in cohort and cohort[column].isna().all()]
+
+
 def _refuse_numbers(columns: dict[str, pd.Series]) -> None:
     for name, column in columns.items():
         if pd.api.types.is_float_dtype(column):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from medaudit.audit.sensitivity.questions import Questions
+from medaudit.audit.sensitivity.questions import Questions, asked
 from medaudit.core.audit_tables import SENSITIVITY
 from medaudit.core.entry_types.evaluation import EvaluationSensitivity
 from medaudit.core.table_io import PREDICTIONS, read_audited, read_table, write_table
@@ -100,7 +100,7 @@ def _rows(sample: Sample, attribute: Attribute, settings: AuditSettings) -> Iter
     evaluation = settings["evaluation"]
     assumed: EvaluationSensitivity = {**DEFAULTS, **evaluation.get("sensitivity", {})}
     blocks = sort_attribute(sample, attribute, ECE_BINS)
-    wanted = list(dict.fromkeys([*evaluation["metrics"], "tpr", "fpr", "ppv", "npv"]))
+    wanted = list(dict.fromkeys([*asked(evaluation["metrics"]), "tpr", "fpr"]))
     groups = group_names(attribute)
     found = measure_groups(sample, attribute, groups, blocks, {**evaluation, "metrics": wanted})
     for t, task in enumerate(sample.tasks):

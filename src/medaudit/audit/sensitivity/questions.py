@@ -28,6 +28,11 @@ UNKNOWN_METRICS = ("auc", "tpr", "fpr", "selection_rate")
 """Metrics whose difference is bounded over the images of unknown group."""
 
 
+def asked(metrics: Sequence[str]) -> list[str]:
+    """Return the metrics of an evaluation whose differences are put to questions."""
+    return [name for name in metrics if name in UNKNOWN_METRICS]
+
+
 @dataclass(frozen=True)
 class _Pair:
     """The two groups that differ most, as places in the attribute, and the difference (above 0)."""

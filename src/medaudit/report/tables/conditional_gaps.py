@@ -109,7 +109,7 @@ def in_words(row: Mapping[str, Any], alpha: float, level: str) -> str:
     )
     text += f": {_conclusion(row, alpha, control)}."
     if row["coverage"] < 0.995:
-        text += f" Compared in strata that hold {row['coverage']:.0%} of the images."
+        text += f" Compared in strata that hold {100 * row['coverage']:.0f} % of the images."
     return text
 
 
