@@ -24,10 +24,9 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 from cells import Cell, all_cells  # noqa: E402
-from outcomes import run_chunk  # noqa: E402
-
 from medaudit.core.code_version import code_version  # noqa: E402
 from medaudit.core.table_io import read_json, write_json  # noqa: E402
+from outcomes import run_chunk  # noqa: E402
 
 CHUNK = 50
 
@@ -35,7 +34,13 @@ CHUNK = 50
 def version() -> str:
     """Return a hash of the audited code and of what draws and counts samples."""
     digest = hashlib.sha256()
-    modules = ("metrics.group_audit", "audit.disparity", "plan.population", "plan.audit_draw")
+    modules = (
+        "metrics.group_audit",
+        "audit.disparity",
+        "plan.population",
+        "plan.audit_draw",
+        "plan.worse",
+    )
     digest.update(code_version(*modules).encode())
     for name in ("truths.py", "outcomes.py"):
         digest.update((HERE / name).read_bytes())
@@ -45,6 +50,8 @@ def version() -> str:
 def path_of(cell: Cell, chunk: int, folder: Path) -> Path:
     """Return where the counts of one chunk of a cell are stored."""
     content = repr(cell).encode()
+    if cell.kind == "planned":
+        content += code_version("plan.planning").encode()
     return folder / f"{hashlib.sha256(content).hexdigest()[:16]}.{chunk}.json"
 
 

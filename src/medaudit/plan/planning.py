@@ -22,7 +22,7 @@ DRAWS = 20
 
 CHUNK = 10
 RANGE = 1.96
-SHOWN = (0.5, 0.75, 1.0, 1.25, 1.5)
+SHOWN = (0.8, 0.9, 1.0, 1.1, 1.25)
 """Multiples of the answer for which the power is shown."""
 
 

@@ -82,7 +82,7 @@ def find_curve(
     -------
     Curve
     """
-    prior = np.array([-critical, critical + norm.ppf(power)])
+    slope = critical + norm.ppf(power)
     estimate = 1.0
     sizes: list[float] = []
     counts: list[int] = []
@@ -94,6 +94,7 @@ def find_curve(
         counts += [each] * len(chosen)
         found += simulate([(size, each) for size in chosen])
         weight = _nearness(np.array(sizes), estimate)
+        prior = np.array([-critical, slope / estimate])
         curve = _fit(np.array(sizes), np.array(counts), np.array(found), weight, prior)
         # A round where all or no gaps were found says only in which direction to go.
         estimate = float(np.clip(curve.size(power), estimate / 2, estimate * 2))
