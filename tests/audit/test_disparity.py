@@ -1,10 +1,15 @@
 """Gaps against fairlearn and plain loops; the permutation null."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
 from fairlearn.metrics import MetricFrame
+from scipy.optimize import brentq
+from scipy.stats import norm
 from sklearn import metrics as sk
+from statsmodels.stats.proportion import proportion_confint
 
 from evaluate_case import joined, make_case, make_settings, pick
 from medaudit.audit.disparity import disparity, find_gaps
@@ -12,12 +17,24 @@ from medaudit.audit.evaluate import evaluate
 from medaudit.core import table_io
 from medaudit.core.errors import MedauditError
 from medaudit.metrics.attributes import Attribute
-from medaudit.metrics.gap_intervals import bound
+from medaudit.metrics.effective_size import wilson_limits
+from medaudit.metrics.gap_intervals import Limits
+from medaudit.metrics.gap_statistics import all_pairs
 from medaudit.metrics.gap_tests import detectable, p_value
-from medaudit.metrics.gaps import GAPS, GapName, Parts, measure, parse_gap
+from medaudit.metrics.gaps import GAPS, GapName, parse_gap
 from medaudit.metrics.group_audit import audit
-from medaudit.metrics.group_metrics import GroupBlock, measure_groups, sort_scores
-from medaudit.metrics.permutation import find_patterns, find_units, permuted_values
+from medaudit.metrics.group_intervals import group_intervals
+from medaudit.metrics.group_metrics import (
+    GroupBlock,
+    empty_metrics,
+    group_names,
+    measure_groups,
+    sort_attribute,
+    sort_scores,
+)
+from medaudit.metrics.metrics_table import read_values
+from medaudit.metrics.nulls import find_strata, find_units
+from medaudit.metrics.permutation import permuted_values
 from medaudit.metrics.resampling import permute_groups
 from medaudit.metrics.sample import read_sample
 from medaudit.metrics.task_dependence import couple_tasks, restore_dependence
@@ -134,29 +151,44 @@ def test_a_gap_over_some_groups_says_so(case):
     assert row["status"] == "too_few" and np.isnan(row["value"]) and np.isnan(row["p_value"])
 
 
-def test_permutations_keep_label_patterns_and_patients_together(case):
-    settings = make_settings()
-    sample = read_sample(*case, settings)
+@pytest.mark.parametrize("kind", ["separation", "calibration", "calibration, decided", "parity"])
+def test_permutations_keep_strata_and_patients_together(case, kind):
+    sample = read_sample(*case, make_settings())
     attribute = sample.attributes[3]
     units = find_units(sample, attribute)
     for t in range(2):
-        pattern = find_patterns(sample, units, t)
-        permuted = permute_groups(units.group, pattern, ("c", "x"), slice(0, 20))
+        stratum = find_strata(sample, units, np.ones(len(sample.y)), t, kind)
+        permuted = permute_groups(units.group, stratum, ("c", "x"), slice(0, 20))
         np.testing.assert_array_equal(
-            permuted[:, 5:9], permute_groups(units.group, pattern, ("c", "x"), slice(5, 9))
+            permuted[:, 5:9], permute_groups(units.group, stratum, ("c", "x"), slice(5, 9))
         )
-        known = (attribute.codes >= 0) & ~np.isnan(sample.y[:, t])
-        y = sample.y[known, t] == 1
-        moved = 0
+        taking = stratum >= 0
+        want = pd.crosstab(stratum[taking], units.group[taking])
         for b in range(20):
-            group = permuted[units.of_image[known], b]
-            for label in (True, False):
-                np.testing.assert_array_equal(
-                    np.bincount(group[y == label], minlength=6),
-                    np.bincount(attribute.codes[known][y == label], minlength=6),
-                )
-            moved += (group != attribute.codes[known]).mean() / 20
-        assert moved > 0.5
+            pd.testing.assert_frame_equal(
+                want, pd.crosstab(stratum[taking], permuted[taking, b]), check_names=False,
+                check_column_type=False,
+            )  # fmt: skip
+        moved = (permuted[taking] != units.group[taking, None]).mean()
+        assert moved > (0.3 if "decided" in kind else 0.5)
+
+
+def test_strata_are_what_their_hypotheses_say(case):
+    sample = read_sample(*case, make_settings())
+    attribute = sample.attributes[1]
+    units = find_units(sample, attribute)
+    ones = np.ones(len(sample.y))
+    known = ~np.isnan(sample.y[:, 0]) & (units.of_image >= 0)
+    frame = pd.DataFrame({"unit": units.of_image, "y": sample.y[:, 0]})[known]
+    sides = frame.groupby("unit")["y"].agg(["min", "max"])
+    stratum = find_strata(sample, units, ones, 0, "separation")
+    assert (stratum[np.setdiff1d(np.arange(stratum.size), sides.index)] == -1).all()
+    pairs = pd.crosstab(stratum[sides.index], [sides["min"], sides["max"]])
+    assert ((pairs > 0).sum(axis=0) == 1).all() and ((pairs > 0).sum(axis=1) == 1).all()
+    assert set(find_strata(sample, units, ones, 0, "parity")) <= {-1, 0}
+    weight = np.where(np.arange(ones.size) % 3 == 0, 0.0, 1.0)
+    lost = np.setdiff1d(np.unique(units.of_image[known]), units.of_image[known & (weight > 0)])
+    assert lost.size and (find_strata(sample, units, weight, 0, "parity")[lost] == -1).all()
 
 
 def test_the_mean_over_dependent_tasks_gets_its_spread_back():
@@ -187,55 +219,120 @@ def test_coupled_tasks_keep_their_distributions_and_get_the_joint_one():
     assert found.mean() == pytest.approx(alone.mean(), rel=1e-3)
 
 
-def test_the_null_is_the_gap_of_relabelled_patients(case):
+def test_permuted_values_are_those_of_relabelled_patients(case):
     settings = make_settings(metrics=["auc", "selection_rate"], null={"draws": 5})
     sample = read_sample(*case, settings)
     attribute = sample.attributes[1]
     evaluation = settings["evaluation"]
     blocks = [GroupBlock(0, sort_scores(sample, attribute, attribute.codes, 3, 15))]
     metrics = measure_groups(sample, attribute, attribute.levels, blocks, evaluation)
-    group, rest = permuted_values(metrics, sample, attribute, settings, 1, rest=True)
-    units = find_units(sample, attribute)
-    for t in range(2):
-        pattern, names = find_patterns(sample, units, t), ("c", attribute.name, sample.tasks[t])
-        permuted = permute_groups(units.group, pattern, names, slice(0, 5))
+    found = permuted_values(metrics, sample, attribute, settings, 1, rest=True)
+    units, ones = find_units(sample, attribute), np.ones(len(sample.y))
+    for t, (m, kind) in itertools.product(range(2), enumerate(("separation", "parity"))):
+        names = ("c", attribute.name, sample.tasks[t], kind)
+        stratum = find_strata(sample, units, ones, t, kind)
+        permuted = permute_groups(units.group, stratum, names, slice(0, 5))
         known = ~np.isnan(sample.y[:, t])
         for b in range(5):
             code = permuted[units.of_image, b]
             for g in range(3):
-                for values, mine in ((group, code == g), (rest, code != g)):
+                for values, mine in ((found.group, code == g), (found.rest, code != g)):
                     mine = mine & known
-                    y, s = sample.y[mine, t], sample.score[1, mine, t]
-                    assert values[g, 1, t, 0, b] == pytest.approx(sk.roc_auc_score(y, s), abs=1e-6)
+                    y, score = sample.y[mine, t], sample.score[1, mine, t]
                     rate = sample.decision[1, mine, t].mean()
-                    assert values[g, 1, t, 1, b] == pytest.approx(rate, abs=1e-6)
+                    want = sk.roc_auc_score(y, score) if m == 0 else rate
+                    assert values[g, 1, t, m, b] == pytest.approx(want, abs=1e-6)
 
 
-def test_p_values_null_and_detectable_difference_are_those_of_the_null(case, found):
+def plain_statistic(value, size):
+    """The c at which Newcombe's limit of the largest difference is 0, by root finding."""
+    best = 0.0
+    for i, j in itertools.permutations(range(len(value)), 2):
+        apart = value[i] - value[j]
+        if apart <= 0:
+            continue
+
+        def lower(c, i=i, j=j, apart=apart):
+            below = proportion_confint(value[i] * size[i], size[i], 2 * norm.sf(c), "wilson")[0]
+            above = proportion_confint(value[j] * size[j], size[j], 2 * norm.sf(c), "wilson")[1]
+            return apart - np.hypot(value[i] - below, above - value[j])
+
+        best = max(best, brentq(lower, 1e-9, 8))
+    return best
+
+
+def test_p_values_are_of_the_statistic_at_which_limits_meet(case, found):
     gaps = found[2]
-    row = pick(gaps, task="A", seed="0", attribute="sex", gap="max_min", metric="auc")
     settings = make_settings(gaps=KINDS, metrics=["auc", "tpr", "fpr", "selection_rate"])
     sample = read_sample(*case, settings)
     attribute = sample.attributes[1]
-    blocks = [GroupBlock(0, sort_scores(sample, attribute, attribute.codes, 3, 15))]
-    metrics = measure_groups(sample, attribute, attribute.levels, blocks, settings["evaluation"])
-    group, _ = permuted_values(metrics, sample, attribute, settings, 1, rest=False)
-    null = np.ptp(group[:, 0, 0, 0], axis=0)
-    assert row["null_mean"] == pytest.approx(null.mean(), abs=1e-6)
-    assert row["null_q95"] == pytest.approx(np.quantile(null, 0.95), abs=1e-6)
-    assert row["p_value"] == pytest.approx((1 + (null >= row["value"]).sum()) / 61)
-    limit, delta = row["null_q95"], row["smallest_detectable"]
-    power = [
-        np.mean([np.ptp(v - delta * (np.arange(3) == g)) >= limit - 1e-9
-                 for v in group[:, 0, 0, 0].T])
-        for g in range(3)
-    ]  # fmt: skip
-    assert min(power) >= 0.8 - 0.02
-    less = [
-        np.mean([np.ptp(v - 0.9 * delta * (np.arange(3) == g)) >= limit for v in group[:, 0, 0, 0].T])
-        for g in range(3)
-    ]  # fmt: skip
-    assert min(less) < min(power)
+    names, wanted = group_names(attribute), settings["evaluation"]["metrics"]
+    metrics = empty_metrics(sample, attribute, names, wanted)
+    read_values(metrics, *found[:2])
+    blocks = sort_attribute(sample, attribute, 15)
+    own = group_intervals(metrics, blocks, 0.95)
+    permuted = permuted_values(
+        metrics, sample, attribute, settings, 1, rest=False, design=own.design
+    )
+    for m, metric in enumerate(wanted):
+        row = pick(gaps, task="A", seed="0", attribute="sex", gap="max_min", metric=metric)
+        place = (slice(0, 3), 0, 0, m)
+        observed = plain_statistic(metrics.value[place], own.sizes.size[place])
+        drawn = zip(permuted.group[place].T, permuted.size[place].T, strict=True)
+        null = np.array([plain_statistic(value, size) for value, size in drawn])
+        assert row["p_value"] == pytest.approx((1 + (null >= observed - 1e-4).sum()) / 61)
+        assert row["null"] == ("parity" if metric == "selection_rate" else "separation")
+
+
+def test_an_interval_excludes_no_gap_if_and_only_if_the_test_rejects():
+    checked = 0
+    for seed in range(6):
+        predictions, cohort = make_case(n=200, seed=seed)
+        shift = predictions["image_id"].isin(cohort.loc[cohort["a_sex"] == "female", "image_id"])
+        predictions["score"] = (predictions["score"] * np.where(shift, 1 - 0.08 * seed, 1)).clip(
+            0, 1
+        )
+        settings = make_settings(
+            gaps=KINDS, metrics=["auc", "tpr", "fpr", "accuracy", "f1", "selection_rate"]
+        )
+        gaps = run((predictions, cohort), settings)[2]
+        gaps = gaps[gaps["status"].eq("ok") & gaps["null_status"].eq("ok")]
+        found = gaps["p_value"] <= 0.05
+        kinds = gaps["gap"].map(lambda name: parse_gap(name).kind)
+        for kind, excludes in {
+            "max_min": gaps["low"] > 0,
+            "worst_rest": gaps["low"] > 0,
+            "std": gaps["low"] > 0,
+            "ratio": gaps["high"] < 1,
+            "others": (gaps["low"] > 0) | (gaps["high"] < 0),
+        }.items():
+            own = kinds.eq(kind) & ~(kinds.eq("ratio") & gaps["task"].eq("mean_of_gaps"))
+            pd.testing.assert_series_equal(
+                found[own], excludes[own], check_names=False, obj=f"{kind} {seed}"
+            )
+            checked += int(found[own].sum())
+        beyond = gaps["value"] > gaps["null_q95"]
+        own = kinds.eq("max_min") & gaps["task"].ne("mean_of_gaps")
+        assert (beyond[own] == found[own]).all()
+    assert checked > 50
+
+
+def test_who_cannot_exchange_groups_has_no_test():
+    predictions, cohort = make_case(n=300, tasks=("A",), seeds=1)
+    cohort["a_stage"] = cohort["y_A"].map({1.0: "late", 0.0: "early"}).fillna("early")
+    settings = make_settings(
+        tasks=["A"], task_type="binary", attributes=["stage", "sex"], gaps=["max_min", "others"],
+        metrics=["accuracy", "selection_rate"],
+    )  # fmt: skip
+    gaps = run((predictions, cohort), settings)[2]
+    gaps = gaps[gaps["status"].eq("ok")]
+    stage = gaps[gaps["attribute"].eq("stage") & gaps["metric"].eq("accuracy")]
+    assert len(stage) and stage["null_status"].eq("undefined:no_null").all()
+    assert stage[["p_value", "null_mean", "null_q95"]].isna().all(axis=None)
+    assert stage[["value", "low", "high"]].notna().all(axis=None)
+    assert (stage["n_movable"] < 0.8 * stage["n_patients"]).all()
+    rest = gaps[~gaps.index.isin(stage.index)]
+    assert rest["null_status"].eq("ok").all() and rest["p_value"].notna().all()
 
 
 def test_a_planted_gap_is_found_and_its_group_named():
@@ -274,30 +371,13 @@ def test_weights_constant_within_group_and_label_leave_the_null_of_auc_alone(cas
     assert pick(one, **key)["null_mean"] != pytest.approx(pick(two, **key)["null_mean"], abs=1e-4)
 
 
-def test_intervals_never_exclude_no_gap_for_equal_groups_and_hold_large_ones():
-    rng = np.random.default_rng(1)
-    missed = {"max_min": 0, "std": 0, "ratio": 0}
-    for truth in (np.full(8, 0.8), np.array([0.8] * 7 + [0.5])):
-        exact = Parts(truth, truth, truth.mean())
-        for gap in missed:
-            for _ in range(150):
-                value = truth + rng.normal(0, 0.03, 8)
-                drawn = value[:, None] + rng.normal(0, 0.03, (8, 400))
-                low, high = bound(
-                    gap, "auc", Parts(value, value, value.mean()),
-                    Parts(drawn, drawn, drawn.mean(axis=0)), 0.95,
-                )  # fmt: skip
-                want = measure(gap, "auc", exact)
-                missed[gap] += not low - 1e-12 <= want <= high + 1e-12
-    assert all(count <= 0.06 * 300 for count in missed.values()), missed
-
-
-def test_detectable_difference_of_two_normal_groups_is_the_textbook_one():
-    rng = np.random.default_rng(0)
-    null = rng.normal(0, 0.05, (2, 20000))
-    limit = np.quantile(np.abs(null[0] - null[1]), 0.95)
-    found = detectable("max_min", "auc", Parts(null, null, 0), limit)
-    assert found == pytest.approx((1.96 + 0.8416) * 0.05 * np.sqrt(2), rel=0.02)
+def test_detectable_difference_of_two_proportions_is_the_textbook_one():
+    size = np.array([900.0, 900.0])
+    value = np.array([0.8, 0.8])
+    limits = Limits(value, size, *wilson_limits(value, size, 1.96), 1.96, value)
+    found = detectable(limits, all_pairs(2), 1.96, 0.8, 2, upward=False)
+    want = 0.0553  # (1.96 + 0.8416) sqrt(.8 .2 / 900 + .7447 .2553 / 900)
+    assert found == pytest.approx(want, rel=0.06)
 
 
 def test_the_stage_writes_the_same_bytes_and_refuses_other_metrics(case, tmp_path):

@@ -37,6 +37,8 @@ class Metric:
         Its name in tables and figures.
     long_label : str
         Its name at first mention; empty: `label`.
+    null : {"separation", "calibration", "parity"}
+        Hypothesis that its gaps are tested against (`medaudit.metrics.nulls`).
     """
 
     needs: tuple[str, ...]
@@ -45,6 +47,7 @@ class Metric:
     compute: Callable[[Sums], np.ndarray]
     label: str
     long_label: str = ""
+    null: str = "separation"
 
 
 def _divide(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
@@ -141,6 +144,7 @@ def _intercept(sums: Sums) -> np.ndarray:
 
 
 _CONFUSION, _BOTH = ("confusion",), ("n", "n_pos", "n_neg")
+_EQUAL_SCORES = {"null": "calibration"}
 
 METRICS: dict[str, Metric] = {
     "auc": Metric(("label", "pairs"), _BOTH, 1, _auc, "AUC", "area under the ROC curve (AUC)"),
@@ -155,18 +159,26 @@ METRICS: dict[str, Metric] = {
     "tpr": Metric(_CONFUSION, ("n", "n_pos"), 1, _tpr, "TPR", "true positive rate (TPR)"),
     "fpr": Metric(_CONFUSION, ("n", "n_neg"), 0, _fpr, "FPR", "false positive rate (FPR)"),
     "tnr": Metric(_CONFUSION, ("n", "n_neg"), 1, lambda s: 1 - _fpr(s), "TNR"),
-    "ppv": Metric(_CONFUSION, ("n", "n_selected"), 1, _ppv, "PPV"),
-    "npv": Metric(_CONFUSION, ("n", "n_rejected"), 1, _npv, "NPV"),
-    "selection_rate": Metric(_CONFUSION, ("n",), None, _selection_rate, "selection rate"),
+    "ppv": Metric(_CONFUSION, ("n", "n_selected"), 1, _ppv, "PPV", **_EQUAL_SCORES),
+    "npv": Metric(_CONFUSION, ("n", "n_rejected"), 1, _npv, "NPV", **_EQUAL_SCORES),
+    "selection_rate": Metric(
+        _CONFUSION, ("n",), None, _selection_rate, "selection rate", null="parity"
+    ),
     "underdiagnosis": Metric(_CONFUSION, ("n", "n_neg"), 0, _fpr, "underdiagnosis"),
     "overdiagnosis": Metric(_CONFUSION, ("n", "n_pos"), 0, lambda s: 1 - _tpr(s), "overdiagnosis"),
-    "brier": Metric(("label", "brier"), ("n",), 0, _brier, "Brier score"),
-    "absolute_error": Metric(("label", "absolute"), ("n",), 0, _absolute_error, "absolute error"),
-    "ece": Metric(("bins",), ("n",), 0, _ece, "ECE", "expected calibration error (ECE)"),
-    "ece_debiased": Metric(("bins",), ("n",), 0, _ece_debiased, "ECE, debiased"),
-    "calibration_slope": Metric(("calibration",), _BOTH, None, _slope, "calibration slope"),
+    "brier": Metric(("label", "brier"), ("n",), 0, _brier, "Brier score", **_EQUAL_SCORES),
+    "absolute_error": Metric(
+        ("label", "absolute"), ("n",), 0, _absolute_error, "absolute error", **_EQUAL_SCORES
+    ),
+    "ece": Metric(
+        ("bins",), ("n",), 0, _ece, "ECE", "expected calibration error (ECE)", **_EQUAL_SCORES
+    ),
+    "ece_debiased": Metric(("bins",), ("n",), 0, _ece_debiased, "ECE, debiased", **_EQUAL_SCORES),
+    "calibration_slope": Metric(
+        ("calibration",), _BOTH, None, _slope, "calibration slope", **_EQUAL_SCORES
+    ),
     "calibration_intercept": Metric(
-        ("calibration",), _BOTH, None, _intercept, "calibration intercept"
+        ("calibration",), _BOTH, None, _intercept, "calibration intercept", **_EQUAL_SCORES
     ),
 }
 DIAGNOSIS = ("underdiagnosis", "overdiagnosis")

@@ -1,53 +1,69 @@
-"""Permutation tests of gaps: p-value, 95 % limit and smallest detectable difference."""
+"""Permutation p-values of gaps, and the smallest gap that a cohort can find."""
 
 import numpy as np
 
-from medaudit.metrics.gaps import GAPS, OTHERS, Parts, harm, parse_gap
+from medaudit.core.seeds import generator
+from medaudit.metrics.gap_intervals import Limits
+from medaudit.metrics.gap_statistics import Contrasts, count_found
+from medaudit.metrics.gaps import GAPS, OTHERS, parse_gap
 
 POWER = 0.8
 TIE = 1e-6
 """Permuted values are float32: what is closer than this is a tie."""
+SAMPLES, HALVINGS = 1000, 12
 
 
-def detectable(gap: str, metric: str, null: Parts, limit: float) -> float:
-    """Return the smallest detectable difference, in units of the metric.
+def detectable(
+    limits: Limits, contrasts: Contrasts, reach: float, pooled: float, groups: int, upward: bool
+) -> float:
+    """Return the smallest difference that is found in 80 % of samples of this cohort.
 
-    One group must be worse by this amount so that, whichever group it is, the gap exceeds `limit`
-    (the 95 % quantile of the null) in at least 80 % of samples: the minimum detectable effect of
-    Bloom (1995), with the permutations as the distribution of the noise.
+    By simulation at the alternative: every group has the value of all together but one, which is
+    worse by this amount; values vary as proportions of their effective sizes do (normal on the
+    arcsine scale), and a sample finds the gap if its statistic exceeds the critical value. The
+    worse group is the one with the smallest effective size, whose gaps are hardest to find.
 
     Parameters
     ----------
-    gap : str
-        ``max_min`` or ``worst_rest``; NaN for all others.
-    metric : str
-        Gives the direction.
-    null : Parts
-        Permuted values, shape (groups, draws).
-    limit : float
-        The 95 % quantile of the permuted gaps.
+    limits : Limits
+        Gives the effective sizes.
+    contrasts : Contrasts
+        Pairs that the gap is the largest of.
+    reach : float
+        Critical value of the statistic at the 5 % level.
+    pooled : float
+        Value of all groups together.
+    groups : int
+        Number of groups; their rests follow.
+    upward : bool
+        Whether larger is worse.
 
     Returns
     -------
     float
-        The largest amount that any of the groups needs.
+        NaN where even the worst possible value would not be found.
     """
-    if gap not in ("max_min", "worst_rest") or not np.isfinite(limit):
+    if not (limits.sized and np.isfinite(reach) and np.isfinite(pooled)):
         return np.nan
-    harmed = harm(metric, null.group)
-    needed = []
-    for g in range(len(harmed)):
-        against = np.delete(harmed, g, axis=0)
-        if gap == "max_min":
-            excess = harmed[g] - against.min(axis=0)
-            already = against.max(axis=0) - against.min(axis=0) >= limit
-        else:
-            rest = harm(metric, null.rest)
-            excess = harmed[g] - rest[g]
-            already = np.delete(harmed - rest, g, axis=0).max(axis=0) >= limit
-        amount = np.where(already, 0, np.maximum(limit - excess, 0))
-        needed.append(np.quantile(amount[np.isfinite(excess)], POWER, method="higher"))
-    return float(max(needed))
+    worst = int(np.argmin(limits.size[:groups]))
+    noise = generator("detectable", str(groups)).standard_normal((limits.size.size, SAMPLES))
+    error = noise / (2 * np.sqrt(limits.size))[:, None]
+    size = limits.size.astype(float)
+
+    def power(amount: float) -> float:
+        true = np.full(limits.size.size, pooled)
+        true[worst] += amount if upward else -amount
+        angle = np.arcsin(np.sqrt(np.clip(true, 0, 1)))[:, None] + error
+        value = np.sin(np.clip(angle, 0, np.pi / 2)) ** 2
+        return count_found(value, size, *contrasts, reach) / SAMPLES
+
+    low, high = 0.0, (1 - pooled) if upward else pooled
+    if power(high) < POWER:
+        return np.nan
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if power(middle) >= POWER else (middle, high)
+    return high
 
 
 def p_value(observed: float, null: np.ndarray, gap: str) -> float:

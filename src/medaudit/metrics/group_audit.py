@@ -1,20 +1,17 @@
-"""Every metric of every group of the test split, with intervals from a bootstrap of patients."""
+"""Every metric of every group of the test split, with intervals and bootstrap replicates."""
 
 import numpy as np
 import pandas as pd
 
 from medaudit.core import table_io
 from medaudit.metrics.audit_settings import AuditSettings, check_evaluation
-from medaudit.metrics.group_metrics import ALL, GroupBlock, GroupMetrics, fill
-from medaudit.metrics.intervals import bca_interval, inflated_interval, percentile_interval
+from medaudit.metrics.group_intervals import group_intervals
+from medaudit.metrics.group_metrics import ALL, GroupBlock, GroupMetrics
 from medaudit.metrics.metrics_table import rows_of, tabulate
 from medaudit.metrics.replicates import bootstrap_metrics
-from medaudit.metrics.resampling import leave_out
 from medaudit.metrics.sample import Sample, read_sample
 
 DIALECT = "medaudit"
-NOISY = ("ece", "ece_debiased")
-"""Metrics that noise enlarges: they have `inflated_interval`, whatever the method."""
 
 
 def audit(
@@ -31,7 +28,7 @@ def audit(
         ``w_<attribute>_<task>`` (importance weights, used where ``test_weights`` is not ``none``).
     settings : AuditSettings
         All keys; of ``evaluation``: ``metrics``, ``threshold`` (``rule``, ``value``),
-        ``bootstrap`` (``draws``, ``level``, ``method``), ``minimum`` (``n``, ``n_pos``,
+        ``bootstrap`` (``draws``, ``level``), ``minimum`` (``n``, ``n_pos``,
         ``n_neg``), ``ece_bins`` (15).
     threads : int
         Blocks of replicates computed at once; changes no number.
@@ -53,12 +50,8 @@ def audit(
     sample = read_sample(predictions, cohort, settings)
     bootstrap = evaluation["bootstrap"]
     tables, replicates = [], []
-    jackknife = None
-    if bootstrap["method"] == "bca":
-        jackknife = leave_out(sample.stratum, settings["cohort"])
     for metrics, blocks in bootstrap_metrics(sample, evaluation, threads):
-        left_out = None if jackknife is None else _leave_out(metrics, blocks, jackknife)
-        table, rows = _tabulate(metrics, left_out, bootstrap["level"])
+        table, rows = _tabulate(metrics, blocks, bootstrap["level"])
         tables.append(table)
         replicates.append(rows)
     tables.append(_thresholds(sample))
@@ -67,28 +60,15 @@ def audit(
     return identify(frame, settings, table_io.METRICS), np.concatenate(replicates)
 
 
-def _leave_out(metrics: GroupMetrics, blocks: list[GroupBlock], weights: np.ndarray) -> np.ndarray:
-    """Return the values with one part of the patients left out each time."""
-    values = np.full((*metrics.value.shape, weights.shape[1]), np.nan)
-    fill(metrics, values, blocks, weights)
-    return metrics.average(values)
-
-
 def _tabulate(
-    metrics: GroupMetrics, left_out: np.ndarray | None, level: float
+    metrics: GroupMetrics, blocks: list[GroupBlock], level: float
 ) -> tuple[pd.DataFrame, np.ndarray]:
     frame, place = tabulate(metrics)
-    value, rows = frame["value"].to_numpy(), rows_of(place, metrics.replicates)
-    if left_out is None:
-        ends = percentile_interval(rows, level)
-    else:
-        ends = bca_interval(value, rows, rows_of(place, left_out), level)
-    noisy = frame["metric"].isin(NOISY).to_numpy()
-    inflated = inflated_interval(value[noisy], rows[noisy], level)
-    for end, other in zip(ends, inflated, strict=True):
-        end[noisy] = other
+    rows = rows_of(place, metrics.replicates)
+    intervals = group_intervals(metrics, blocks, level)
     known = (frame["status"] == "ok").to_numpy()
-    frame["low"], frame["high"] = (np.where(known, end, np.nan) for end in ends)
+    for name, ends in (("low", intervals.low), ("high", intervals.high)):
+        frame[name] = np.where(known, rows_of(place, ends[..., None])[:, 0], np.nan)
     return frame, rows
 
 

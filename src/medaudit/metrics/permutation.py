@@ -1,19 +1,18 @@
-"""The permutation test: group values when the group does not matter, given the label.
+"""Group values when the group does not matter: units' groups permuted within strata.
 
-A *unit* is the images of one patient in one group; a patient has several only where an attribute
-(an age group) changes between images. For each task, groups are permuted as a whole between units
-with the same number of positives and of negatives (of images of each class, if multi-class), so
-that every group keeps its patients, positives and negatives exactly, and images of one patient
-stay together. Under the hypothesis that a patient's scores do not depend on the group given their
-labels, units of one stratum are exchangeable, so the test holds its level whatever the dependence
-within a patient. A unit whose numbers no other unit has keeps its group.
+`medaudit.metrics.nulls` says which hypothesis each metric is tested against and in which strata
+units of patients exchange their groups. Images of one patient stay together, so the test is exact
+whatever the dependence within a patient if units of a stratum are exchangeable. Where they are
+not (other variances, other numbers of images), the statistic of
+`medaudit.metrics.gap_statistics`, which is studentised with the sizes computed here, is still
+right for large groups (Janssen 1997; Chung and Romano 2013; for the AUC Pauly, Asendorf and
+Konietschke 2016).
 
-The classes of a multi-class task share one permutation. The tasks of a multi-label sample cannot
-(no two patients are alike in all labels), so theirs are independent, and `disparity` restores the
-dependence between tasks where it averages over them.
+The classes of a multi-class task share one permutation. The tasks of a multi-label sample have
+strata of their own, so theirs are independent, which the sizes of their means take into account.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -26,47 +25,36 @@ from medaudit.metrics.group_metrics import (
     importance_weights,
     task_columns,
 )
+from medaudit.metrics.influence import UnitSums, sizes
+from medaudit.metrics.nulls import Movable, Units, count_movable, find_strata, find_units, strata_of
 from medaudit.metrics.resampling import cut_blocks, permute_groups, run_blocks
 from medaudit.metrics.sample import Sample
+from medaudit.metrics.sizes import PooledDesign
 from medaudit.metrics.sorted_scores import sort_images
+
+Place = tuple[int, str]
+"""A task and a kind of strata."""
 
 
 @dataclass(frozen=True)
-class Units:
-    """The units of one attribute, ordered by patient.
+class Permuted:
+    """Values under permuted groups.
 
     Parameters
     ----------
-    of_image : ndarray of int, shape (images,)
-        -1 where the group is not known.
-    group : ndarray of int, shape (units,)
+    group : ndarray of float32, shape (levels, seeds, tasks, metrics, draws)
+    rest : ndarray of float32 or None
+        The same of each group's rest; None where it was not asked for.
+    size : ndarray of float32 or None
+        Effective sizes of `group`; None without a design.
+    movable : dict of (task, kind of strata) to Movable
+        Who could exchange groups.
     """
 
-    of_image: np.ndarray
     group: np.ndarray
-
-
-def find_units(sample: Sample, attribute: Attribute) -> Units:
-    """Find the units of an attribute."""
-    known, size = attribute.codes >= 0, len(attribute.levels)
-    key = sample.patient[known].astype(np.int64) * size + attribute.codes[known]
-    keys, place = np.unique(key, return_inverse=True)
-    of_image = np.full(known.size, -1, np.int64)
-    of_image[known] = place
-    return Units(of_image, (keys % size).astype(np.int16))
-
-
-def find_patterns(sample: Sample, units: Units, t: int) -> np.ndarray:
-    """Return the stratum of each unit for one task: its numbers of images with each label."""
-    one = sample.y[:, min(t, len(sample.tasks) - 1)]
-    y = sample.y if sample.multiclass else np.stack([one, 1 - one], axis=1)
-    used = (units.of_image >= 0) & ~np.isnan(y).any(axis=1)
-    code = np.zeros(units.group.size, np.int64)
-    for column in y[used].T:
-        counts = np.bincount(units.of_image[used], column, minlength=code.size).astype(np.int64)
-        code = np.unique(code * (counts.max(initial=0) + 1) + counts, return_inverse=True)[1]
-    empty = np.bincount(units.of_image[used], minlength=code.size) == 0
-    return np.where(empty, -1, code)
+    rest: np.ndarray | None
+    size: np.ndarray | None
+    movable: dict[Place, Movable] = field(default_factory=dict)
 
 
 def permuted_values(
@@ -76,7 +64,8 @@ def permuted_values(
     settings: AuditSettings,
     threads: int,
     rest: bool,
-) -> tuple[np.ndarray, np.ndarray | None]:
+    design: PooledDesign | None = None,
+) -> Permuted:
     """Compute group values, and those of each group's rest, under permuted groups.
 
     Parameters
@@ -93,74 +82,138 @@ def permuted_values(
         Blocks of permutations computed at once; changes no number.
     rest : bool
         Whether to compute the rests as well.
-
-    Returns
-    -------
-    group, rest : ndarray of float32, shape (levels, seeds, tasks, metrics, draws)
-        `rest` is None where it is not asked for.
+    design : PooledDesign, optional
+        What all groups together say of the patients' clustering; needed for the sizes.
     """
     evaluation = settings["evaluation"]
     draws, size = evaluation["null"]["draws"], len(attribute.levels)
     units, bins = find_units(sample, attribute), evaluation.get("ece_bins", ECE_BINS)
-    tasks = [_read_task(sample, attribute, units, t, bins) for t in _task_indices(sample)]
+    tasks = [_Task(sample, attribute, units, t, bins) for t in _task_indices(sample)]
     shape = (size, *metrics.value.shape[1:], draws)
-    group = np.full(shape, np.nan, np.float32)
-    others = np.full(shape, np.nan, np.float32) if rest else None
+    found = Permuted(
+        np.full(shape, np.nan, np.float32),
+        np.full(shape, np.nan, np.float32) if rest else None,
+        None if design is None else np.full(shape, np.nan, np.float32),
+        {
+            (task.index, kind): task.movable(kind)
+            for task in tasks
+            for kind in _kinds(metrics, task.index)
+        },
+    )
 
     def compute(block: slice) -> None:
         for task in tasks:
-            stream = (settings["cohort"], attribute.name, task.stream)
-            permuted = permute_groups(units.group, task.pattern, stream, block)
-            for (s, t), scores in task.scores.items():
-                places, names = metrics.metrics_of(t)
-                inside, outside = permuted_group_values(
-                    scores, names, permuted, task.mean_weight, rest
-                )
-                group[:, s, t, places, block] = np.moveaxis(inside, 0, 1)
-                if others is not None and outside is not None:
-                    others[:, s, t, places, block] = np.moveaxis(outside, 0, 1)
+            for kind, names in _kinds(metrics, task.index).items():
+                stream = (settings["cohort"], attribute.name, task.stream, kind)
+                permuted = permute_groups(units.group, task.strata[kind], stream, block)
+                for s in range(len(sample.seeds)):
+                    task.fill(found, metrics, names, s, permuted, block, design)
 
-    run_blocks(compute, cut_blocks(draws, units.group.size, 2), threads)
-    metrics.average(group)
-    if others is not None:
-        metrics.average(others)
-    return group, others
+    per_unit = 2 if design is None else 6
+    run_blocks(compute, cut_blocks(draws, units.group.size, per_unit), threads)
+    metrics.average(found.group)
+    if found.rest is not None:
+        metrics.average(found.rest)
+    if found.size is not None and design is not None:
+        joint = sample.multiclass
+        design.average(found.group, found.size, joint=joint)
+    return found
 
 
-@dataclass(frozen=True)
-class _Task:
-    """A task: scores (all images in one group, rows by unit), strata, stream and mean weights."""
-
-    scores: BySeedAndTask
-    pattern: np.ndarray
-    stream: str
-    mean_weight: np.ndarray
+def _kinds(metrics: GroupMetrics, t: int) -> dict[str, list[str]]:
+    """Return the kinds of strata that a task needs, and the metrics of each."""
+    kinds: dict[str, list[str]] = {}
+    for name in metrics.metrics_of(t)[1]:
+        kinds.setdefault(strata_of(name), []).append(name)
+    return kinds
 
 
 def _task_indices(sample: Sample) -> range:
     return range(len(sample.tasks) + sample.multiclass)
 
 
-def _read_task(sample: Sample, attribute: Attribute, units: Units, t: int, bins: int) -> _Task:
-    weights = importance_weights(sample, attribute, t)
-    table = _mean_weight(sample, attribute, t, weights)
-    scores = {}
-    for column in task_columns(sample):
-        if column.task == t:
-            label = (column.y == 1).astype(int)
-            mean = table[label, np.maximum(attribute.codes, 0)]
-            scores[column.seed, t] = sort_images(
-                unit=units.of_image,
-                group=np.where(np.isnan(column.y) | (attribute.codes < 0), -1, 0),
-                n_groups=1,
-                positive=column.y == 1,
-                score=column.score,
-                decision=column.decision,
-                factor=np.divide(weights, mean, out=np.zeros_like(mean), where=mean > 0),
-                bins=bins,
+class _Task:
+    """A task: scores (all images in one group, rows by unit), strata, stream and mean weights."""
+
+    def __init__(
+        self, sample: Sample, attribute: Attribute, units: Units, t: int, bins: int
+    ) -> None:
+        self.index, self.sample, self.units = t, sample, units
+        self.groups = len(attribute.levels)
+        self.weights = importance_weights(sample, attribute, t)
+        self.mean_weight = _mean_weight(sample, attribute, t, self.weights)
+        self.stream = "classes" if sample.multiclass else sample.tasks[t]
+        self.scores = self._sort(attribute, bins)
+        self.sums = {key: UnitSums(one, units.group.size) for key, one in self.scores.items()}
+        self.strata = _Strata(self)
+
+    def _sort(self, attribute: Attribute, bins: int) -> BySeedAndTask:
+        scores = {}
+        for column in task_columns(self.sample):
+            if column.task == self.index:
+                label = (column.y == 1).astype(int)
+                mean = self.mean_weight[label, np.maximum(attribute.codes, 0)]
+                factor = np.divide(self.weights, mean, out=np.zeros_like(mean), where=mean > 0)
+                scores[column.seed, self.index] = sort_images(
+                    unit=self.units.of_image,
+                    group=np.where(np.isnan(column.y) | (attribute.codes < 0), -1, 0),
+                    n_groups=1,
+                    positive=column.y == 1,
+                    score=column.score,
+                    decision=column.decision,
+                    factor=factor,
+                    bins=bins,
+                )
+        return scores
+
+    def movable(self, kind: str) -> Movable:
+        """Count who can exchange groups."""
+        cells = self.sums[0, self.index].by_cell
+        negative, positive = cells[:, :2].sum(axis=1) > 0, cells[:, 2:].sum(axis=1) > 0
+        return count_movable(self.strata[kind], self.units, positive, negative, self.groups)
+
+    def fill(
+        self,
+        found: Permuted,
+        metrics: GroupMetrics,
+        names: list[str],
+        s: int,
+        permuted: np.ndarray,
+        block: slice,
+        design: PooledDesign | None,
+    ) -> None:
+        """Compute some metrics of one seed for a block of permutations into `found`."""
+        t = self.index
+        places = [metrics.metrics.index(name) for name in names]
+        # The rest of one of two groups is the other.
+        ask = found.rest is not None and self.groups != 2
+        inside, outside = permuted_group_values(
+            self.scores[s, t], names, permuted, self.mean_weight, ask
+        )
+        found.group[:, s, t, places, block] = np.moveaxis(inside, 0, 1)
+        if found.rest is not None:
+            outside = inside[:, ::-1] if outside is None else outside
+            found.rest[:, s, t, places, block] = np.moveaxis(outside, 0, 1)
+        if found.size is not None and design is not None:
+            rho, spread = design.rho[s, t, places], design.inflation[s, t, places]
+            own = sizes(
+                self.sums[s, t], names, permuted, self.mean_weight, inside, rho=rho, spread=spread
             )
-    stream = "classes" if sample.multiclass else sample.tasks[t]
-    return _Task(scores, find_patterns(sample, units, t), stream, table)
+            found.size[:, s, t, places, block] = np.moveaxis(own.size, 0, 1)
+
+
+class _Strata(dict):
+    """Strata of a task by kind, found when they are first asked for."""
+
+    def __init__(self, task: _Task) -> None:
+        super().__init__()
+        self.task = task
+
+    def __missing__(self, kind: str) -> np.ndarray:
+        task = self.task
+        found = find_strata(task.sample, task.units, task.weights, task.index, kind)
+        self[kind] = found
+        return found
 
 
 def _mean_weight(sample: Sample, attribute: Attribute, t: int, weights: np.ndarray) -> np.ndarray:
@@ -172,8 +225,8 @@ def _mean_weight(sample: Sample, attribute: Attribute, t: int, weights: np.ndarr
     size = len(attribute.levels)
     if (weights == 1).all():
         return np.ones((2, size))
-    y = sample.y[:, t]
-    used = (attribute.codes >= 0) & ~np.isnan(y)
+    y = sample.y[:, min(t, len(sample.tasks) - 1)]
+    used = (attribute.codes >= 0) & ~np.isnan(y) & (weights > 0)
     cell = y[used].astype(int) * size + attribute.codes[used]
     total = np.bincount(cell, weights[used], minlength=2 * size)
     count = np.bincount(cell, minlength=2 * size)

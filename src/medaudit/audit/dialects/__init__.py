@@ -91,7 +91,7 @@ def _measure(
         )
         if attribute.name != ALL:
             own = permuted_values(group_metrics, sample, attribute, settings, threads, rest=False)
-            null[:-1], null[-1] = own[0], group_metrics.value[-1, ..., None]
+            null[:-1], null[-1] = own.group, group_metrics.value[-1, ..., None]
         table, place = tabulate(group_metrics)
         tables.append(table)
         replicates.append(rows_of(place, group_metrics.replicates))

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medaudit.audit.disparity.gap_rows import Cell, gap_rows
+from medaudit.audit.disparity.cells import Cell
+from medaudit.audit.disparity.gap_rows import gap_rows
 from medaudit.core import table_io
 from medaudit.core.audit_tables import is_summary
 from medaudit.core.errors import MedauditError
@@ -14,6 +15,7 @@ from medaudit.metrics.audit_settings import AuditSettings, check_evaluation, has
 from medaudit.metrics.engine import rest_values
 from medaudit.metrics.gaps import GAPS, OTHERS, Parts
 from medaudit.metrics.group_audit import identify
+from medaudit.metrics.group_intervals import GroupIntervals, group_intervals
 from medaudit.metrics.group_metrics import (
     ALL,
     MEAN,
@@ -22,13 +24,14 @@ from medaudit.metrics.group_metrics import (
     empty_metrics,
     group_names,
     measure_groups,
+    sort_attribute,
     sort_scores,
 )
 from medaudit.metrics.metrics_table import read_values
-from medaudit.metrics.permutation import permuted_values
+from medaudit.metrics.nulls import strata_of
+from medaudit.metrics.permutation import Permuted, permuted_values
 from medaudit.metrics.replicates import draw_replicates
 from medaudit.metrics.sample import Sample, read_sample
-from medaudit.metrics.task_dependence import restore_dependence
 
 
 def disparity(
@@ -130,7 +133,7 @@ def find_gaps(
         if attribute.name != ALL
         for row in run.attribute_gaps(attribute, metrics, replicates)
     ]
-    nulls = [row.pop("null") for row in rows]
+    nulls = [row.pop("draws") for row in rows]
     frame = identify(pd.DataFrame(rows), settings, table_io.GAPS)
     return frame, _keep_nulls(frame, nulls, evaluation["null"]["draws"])
 
@@ -161,22 +164,30 @@ class _Run:
         names, wanted = group_names(attribute), self.evaluation["metrics"]
         metrics = empty_metrics(self.sample, attribute, names, wanted)
         read_values(metrics, table, replicates)
-        rest = self._measure_rest(attribute) if self.needs_rest else None
-        null, null_rest = permuted_values(
-            metrics, self.sample, attribute, self.settings, self.threads, self.needs_rest
+        blocks = sort_attribute(self.sample, attribute, self.evaluation["ece_bins"])
+        level = self.evaluation["bootstrap"]["level"]
+        own = group_intervals(metrics, blocks, level)
+        rest, rest_limits = None, None
+        if self.needs_rest:
+            rest, others = self._measure_rest(attribute)
+            rest_limits = group_intervals(rest, others, level, own.design)
+        permuted = permuted_values(
+            metrics,
+            self.sample,
+            attribute,
+            self.settings,
+            self.threads,
+            self.needs_rest,
+            own.design,
         )
-        if metrics.tasks[-1] == MEAN and not self.sample.multiclass:
-            _restore_means(metrics, null)
-            if rest is not None and null_rest is not None:
-                _restore_means(rest, null_rest)
-        cells = _Cells(metrics, rest, null, null_rest, self.sample.multiclass)
+        cells = _Cells(metrics, own, rest, rest_limits, permuted, self.sample.multiclass)
         return [
             row
             for s, m in np.ndindex(len(metrics.seeds), len(metrics.metrics))
             for row in gap_rows(cells.of(s, m), self.evaluation)
         ]
 
-    def _measure_rest(self, attribute: Attribute) -> GroupMetrics:
+    def _measure_rest(self, attribute: Attribute) -> tuple[GroupMetrics, list[GroupBlock]]:
         """Measure, for each group, all other groups together, with the same draws of patients."""
         sample, codes = self.sample, attribute.codes
         bins, size = self.evaluation["ece_bins"], len(attribute.levels)
@@ -196,15 +207,7 @@ class _Run:
 
         draws = self.evaluation["bootstrap"]["draws"]
         draw_replicates([metrics], [compute], sample, draws, self.threads)
-        return metrics
-
-
-def _restore_means(metrics: GroupMetrics, null: np.ndarray) -> None:
-    """Make the null of the means over tasks as wide as dependent tasks make it, in place."""
-    drawn = metrics.replicates[: len(null), :, :-1]
-    null[:, :, -1] = restore_dependence(
-        null[:, :, -1], np.moveaxis(null[:, :, :-1], 2, 0), np.moveaxis(drawn, 2, 0)
-    )
+        return metrics, blocks
 
 
 class _Cells:
@@ -213,13 +216,15 @@ class _Cells:
     def __init__(
         self,
         metrics: GroupMetrics,
+        own: GroupIntervals,
         rest: GroupMetrics | None,
-        null: np.ndarray,
-        null_rest: np.ndarray | None,
+        rest_limits: GroupIntervals | None,
+        permuted: Permuted,
         joint: bool,
     ) -> None:
         self.metrics, self.rest, self.joint = metrics, rest, joint
-        self.null, self.null_rest = null, null_rest
+        self.own, self.rest_limits, self.permuted = own, rest_limits, permuted
+        self.size = len(metrics.groups) - 1
 
     def of(self, s: int, m: int) -> list[Cell]:
         """Return the cells of one seed and metric, one per task that it applies to."""
@@ -234,6 +239,8 @@ class _Cells:
         rest_value, rest_drawn = self._none(1)[:, 0], self._none(1)
         if self.rest is not None:
             rest_value, rest_drawn = self.rest.value[place], self.rest.replicates[place]
+        permuted = self.permuted
+        null_rest = self._none(1) if permuted.rest is None else permuted.rest[place]
         return Cell(
             seed=metrics.seeds[s],
             task=metrics.tasks[t],
@@ -243,13 +250,47 @@ class _Cells:
             rest_status=status[:-1] if self.rest is None else self.rest.status[place],
             value=Parts(value[:-1], rest_value, value[-1]),
             drawn=Parts(drawn[:-1], rest_drawn, drawn[-1]),
-            null=Parts(
-                self.null[place],
-                self._none(1) if self.null_rest is None else self.null_rest[place],
-                value[-1],
+            null=Parts(permuted.group[place], _widen(null_rest, permuted.group), value[-1]),
+            limits=np.stack(
+                [self._limits(self.own, place), self._limits(self.rest_limits, place)], 1
             ),
+            null_size=self._null_sizes(place),
+            whole=(value[-1], self.own.low[place][-1], self.own.high[place][-1]),
+            movable=self._movable(t, m, status[:-1] == "ok"),
             joint=self.joint,
         )
 
+    def _limits(self, found: GroupIntervals | None, place: tuple) -> np.ndarray:
+        if found is None:
+            return np.full((5, self.size), np.nan)
+        size, reach = found.sizes.size, found.reach
+        arrays = (found.centre, size, found.low, found.high, reach)
+        return np.array([array[place][: self.size] for array in arrays])
+
+    def _null_sizes(self, place: tuple) -> np.ndarray:
+        """Return permuted sizes of groups and of rests, which hardly vary from the observed."""
+        assert self.permuted.size is not None
+        own = self.permuted.size[place]
+        if self.size == 2:
+            return np.stack([own, own[::-1]])
+        observed = self._limits(self.rest_limits, place)[1]
+        return np.stack([own, np.broadcast_to(observed[:, None], own.shape)])
+
+    def _movable(self, t: int, m: int, estimable: np.ndarray) -> tuple[int, int, bool]:
+        """Count who can move over the groups that are estimable: the fewest of all tasks."""
+        metric, tasks = self.metrics.metrics[m], self.metrics.tasks
+        single = (
+            [t] if tasks[t] != MEAN else [u for u, name in enumerate(tasks[:-1]) if name != ALL]
+        )
+        groups = np.flatnonzero(estimable)
+        found = [self.permuted.movable[u, strata_of(metric)].of(metric, groups) for u in single]
+        moving, patients = min((one[:2] for one in found), key=lambda pair: pair[0])
+        return moving, patients, all(enough for *_, enough in found) and groups.size > 1
+
     def _none(self, width: int) -> np.ndarray:
-        return np.full((len(self.metrics.groups) - 1, width), np.nan)
+        return np.full((self.size, width), np.nan)
+
+
+def _widen(rest: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Return permuted values of rests, NaN where there are none, as wide as those of groups."""
+    return np.broadcast_to(rest, (len(rest), group.shape[-1]))

@@ -1,19 +1,35 @@
 """Rows of the gap table: from the values of groups to gaps, intervals and permutation tests."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
+from medaudit.audit.disparity.cells import Cell
 from medaudit.core.entry_types import Evaluation
-from medaudit.metrics.gap_intervals import bound, percentile
-from medaudit.metrics.gap_tests import POWER, detectable, null_limit, p_value
+from medaudit.core.statuses import Status
+from medaudit.metrics.definitions import METRICS
+from medaudit.metrics.gap_intervals import (
+    SMALLEST,
+    Assessed,
+    Limits,
+    assess,
+    assess_equal_scores,
+    bound_distance,
+    bound_ratio,
+    bound_scaled,
+    bound_spread,
+)
+from medaudit.metrics.gap_statistics import Contrasts
+from medaudit.metrics.gap_tests import detectable, null_limit, p_value
 from medaudit.metrics.gaps import GAPS, OTHERS, GapName, Parts, harm, measure
 from medaudit.metrics.group_metrics import ALL, MEAN
+from medaudit.metrics.nulls import CALIBRATION, null_of
 from medaudit.metrics.task_dependence import couple_tasks
 
 MEAN_OF_GAPS = "mean_of_gaps"
-AVERAGED = ("value", "low", "high")
+AVERAGED = ("value", "low", "high", "upper")
+NUMBERS = (*AVERAGED, "null_mean", "null_q95", "p_value", "smallest_detectable")
 
 
 @dataclass(frozen=True)
@@ -23,7 +39,7 @@ class GapRow:
     Parameters
     ----------
     row : dict
-        The columns of the table, and ``null``: the gaps of the permutations, or None.
+        The columns of the table, and ``draws``: the gaps of the permutations, or None.
     null : ndarray, shape (permutations,)
         The same gaps; empty where the gap is not estimable.
     fair : ndarray, shape (draws,)
@@ -35,53 +51,11 @@ class GapRow:
     fair: np.ndarray
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One metric of one task and seed for all groups of an attribute.
-
-    Parameters
-    ----------
-    seed, task, metric : str
-    groups : tuple of str
-    status, rest_status : ndarray of str, shape (groups,)
-        Of each group, and of all others together.
-    value, drawn, null : Parts
-        Values, bootstrap replicates and permutations.
-    joint : bool
-        Whether tasks were permuted jointly.
-    """
-
-    seed: str
-    task: str
-    metric: str
-    groups: tuple[str, ...]
-    status: np.ndarray
-    rest_status: np.ndarray
-    value: Parts
-    drawn: Parts
-    null: Parts
-    joint: bool
-
-    def take(self, kept: np.ndarray) -> "Cell":
-        """Return the cell of some of its groups."""
-        parts = (self.value, self.drawn, self.null)
-        value, drawn, null = (Parts(p.group[kept], p.rest[kept], p.whole) for p in parts)
-        return replace(
-            self,
-            groups=tuple(group for group, keep in zip(self.groups, kept, strict=True) if keep),
-            status=self.status[kept],
-            rest_status=self.rest_status[kept],
-            value=value,
-            drawn=drawn,
-            null=null,
-        )
-
-
 def gap_rows(cells: list[Cell], evaluation: Evaluation) -> list[dict]:
     """Return the rows of every gap of one metric and seed: each task, and the mean of gaps.
 
-    A row has ``null`` next to the columns of the table: the gaps of the permutations, shape
-    (draws,), or None where the gap is not estimable.
+    A row has ``draws`` next to the columns of the table: the gaps of the permutations, shape
+    (permutations,), or None where the gap is not estimable.
 
     Parameters
     ----------
@@ -102,7 +76,7 @@ def gap_rows(cells: list[Cell], evaluation: Evaluation) -> list[dict]:
         rows += [one.row for one in found]
         several = [one for one in found if one.row["task"] not in (ALL, MEAN)]
         if len(several) > 1:
-            rows.append(_mean_of_gaps(several, cells[0].joint))
+            rows.append(_mean_of_gaps(several, cells[0].joint, level))
     return rows
 
 
@@ -119,16 +93,95 @@ def _gap_row(gap: str, cell: Cell, level: float) -> GapRow:
     if not np.isfinite(row["value"]):
         row["status"] = "undefined:no_decision"
         return GapRow(row, np.empty(0), np.empty(0))
-    null = measure(gap, cell.metric, _spread(kept.null))
-    row["low"], row["high"] = bound(gap, cell.metric, kept.value, kept.drawn, level)
-    _set_null(row, null)
-    row["smallest_detectable"] = detectable(gap, cell.metric, kept.null, row["null_q95"])
+    _bound_and_test(row, gap, kept, level)
     badness = harm(cell.metric, kept.value.group)
     if gap == "worst_rest":
         badness = badness - harm(cell.metric, kept.value.rest)
     row["worst"] = kept.groups[int(badness.argmax())]
     row["best"] = None if gap == "worst_rest" else kept.groups[int(badness.argmin())]
+    null = row["draws"] if row["draws"] is not None else np.empty(0)
     return GapRow(row, null, measure(gap, cell.metric, _recentre(kept)))
+
+
+def _bound_and_test(row: dict, gap: str, cell: Cell, level: float) -> None:
+    """Fill in limits, test and detectable gap of a gap over groups, all estimable."""
+    size = len(cell.groups)
+    # Of two groups, each is the rest of the other.
+    rests = gap == "worst_rest" and size > 2
+    limits, null, null_size = cell.rows(folded=gap == "worst_rest")
+    contrasts = cell.rests() if rests else cell.pairs()
+    if not rests:
+        limits, null, null_size = _first(limits, size), null[:size], null_size[:size]
+    assessed = _assess(cell, limits, contrasts, null, null_size, level)
+    row["low"], row["high"], row["upper"] = assessed.low, assessed.high, assessed.upper
+    if gap == "ratio":
+        row["low"], row["high"] = bound_ratio(limits, assessed, contrasts, level)
+    elif gap == "std":
+        row["low"], row["high"] = bound_spread(limits, assessed, size)
+    elif gap == "es":
+        row["low"], row["high"] = bound_scaled(limits, cell.whole, size)
+    elif gap == "dto":
+        target = METRICS[cell.metric].target
+        assert target is not None
+        row["low"], row["high"] = bound_distance(limits, target, size)
+    if gap not in ("max_min", "worst_rest"):
+        row["upper"] = np.nan
+    _set_null(row, gap, cell, assessed)
+    if cell.seed == MEAN and gap in ("max_min", "worst_rest"):
+        row["smallest_detectable"] = detectable(
+            limits, contrasts, assessed.edge, cell.whole[0], size, cell.upward
+        )
+
+
+def _first(limits: Limits, size: int) -> Limits:
+    rows = (limits.value, limits.size, limits.low, limits.high)
+    return Limits(*(a[:size] for a in rows), limits.reach, limits.raw[:size])
+
+
+def _assess(
+    cell: Cell,
+    limits: Limits,
+    contrasts: Contrasts,
+    null: np.ndarray,
+    null_size: np.ndarray,
+    level: float,
+) -> Assessed:
+    if not cell.movable[2]:
+        null = np.full(null.shape, np.nan)
+    if null_of(cell.metric) == CALIBRATION:
+        return assess_equal_scores(limits, contrasts, null, level)
+    return assess(limits, contrasts, null, null_size, level)
+
+
+def _set_null(row: dict, gap: str, cell: Cell, assessed: Assessed) -> None:
+    """Fill in the test; its permuted gaps are on the scale of the gap that the row shows."""
+    row["p_value"] = assessed.p_value
+    if not np.isfinite(assessed.p_value):
+        row["null_status"] = str(Status.NO_NULL)
+        return
+    apart = assessed.null
+    if gap in ("max_min", "worst_rest"):
+        mean, limit, draws = assessed.mean, assessed.limit, apart
+    else:
+        draws, limit = _rescale(gap, row["value"], cell, assessed)
+        mean = np.nan
+    row["draws"] = draws
+    row["null_mean"] = float(np.nanmean(draws)) if np.isnan(mean) else mean
+    row["null_q95"] = limit
+
+
+def _rescale(gap: str, value: float, cell: Cell, assessed: Assessed) -> tuple[np.ndarray, float]:
+    """Bring permuted differences to the scale of another gap, whose fairest value is known."""
+    largest = float(np.ptp(cell.value.group))
+    whole, size = cell.whole[0], len(cell.groups)
+    fairest = {"ratio": 1.0, "std": 0.0, "es": whole}
+    if gap == "dto":
+        target = METRICS[cell.metric].target
+        fairest["dto"] = float(np.sqrt(size) * abs(whole - (0.0 if target is None else target)))
+    slope = (value - fairest[gap]) / largest if largest > 0 else 0.0
+    if gap == "dto" and slope < 0:
+        slope = 0.0
+    return fairest[gap] + slope * assessed.null, fairest[gap] + slope * assessed.limit
 
 
 def _recentre(cell: Cell) -> Parts:
@@ -147,60 +200,84 @@ def _start(gap: str, cell: Cell, estimable: np.ndarray) -> dict:
         "task": cell.task,
         "gap": gap,
         "metric": cell.metric,
-        **dict.fromkeys(("value", "low", "high", "null_mean", "null_q95", "p_value"), np.nan),
-        "smallest_detectable": np.nan,
-        "null": None,
+        **dict.fromkeys(NUMBERS, np.nan),
+        "draws": None,
         "worst": None,
         "best": None,
+        "null": null_of(cell.metric),
+        "null_status": "ok",
         "n_groups": estimable.size,
         "n_estimable": int(estimable.sum()),
+        "n_movable": cell.movable[0],
+        "n_patients": cell.movable[1],
         "status": "ok",
     }
 
 
-def _spread(null: Parts) -> Parts:
-    """Return the permutations with the value of everybody, which they do not change, for each."""
-    return Parts(null.group, null.rest, np.full(null.group.shape[1], null.whole))
-
-
-def _set_null(row: dict, null: np.ndarray) -> None:
-    row["null_mean"] = float(np.nanmean(null)) if np.isfinite(null).any() else np.nan
-    row["null_q95"] = null_limit(null, row["gap"])
-    row["p_value"] = p_value(row["value"], null, row["gap"])
-    row["null"] = null
-
-
-def _mean_of_gaps(several: list[GapRow], joint: bool) -> dict:
+def _mean_of_gaps(several: list[GapRow], joint: bool, level: float) -> dict:
     rows = [one.row for one in several]
-    mean = {**rows[0], "task": MEAN_OF_GAPS, "worst": None, "best": None}
-    mean["n_estimable"] = min(row["n_estimable"] for row in rows)
-    mean["smallest_detectable"] = np.nan
+    mean = {**rows[0], "task": MEAN_OF_GAPS, "worst": None, "best": None, "draws": None}
+    for name in ("n_estimable", "n_movable", "n_patients"):
+        mean[name] = min(row[name] for row in rows)
+    mean.update(dict.fromkeys(NUMBERS, np.nan))
+    mean["null_status"] = next((r["null_status"] for r in rows if r["null_status"] != "ok"), "ok")
     mean["status"] = next((row["status"] for row in rows if row["status"] != "ok"), "ok")
     if mean["status"] != "ok":
-        empty = dict.fromkeys((*AVERAGED, "null_mean", "null_q95", "p_value"), np.nan)
-        return {**mean, **empty, "null": None}
+        return mean
     for name in AVERAGED:
         mean[name] = float(np.mean([row[name] for row in rows]))
+    if mean["null_status"] != "ok":
+        return mean
     nulls = np.array([one.null for one in several])
     drawn = np.array([one.fair for one in several])
-    null = nulls.mean(axis=0) if joint else couple_tasks(nulls, drawn)
-    _set_null(mean, null)
+    draws = nulls.mean(axis=0) if joint else couple_tasks(nulls, drawn)
+    gap = mean["gap"]
+    mean["draws"], mean["null_mean"] = draws, float(np.nanmean(draws))
+    mean["null_q95"], mean["p_value"] = null_limit(draws, gap), p_value(mean["value"], draws, gap)
+    if gap in ("max_min", "worst_rest", "std") and mean["null"] != CALIBRATION:
+        found = mean["p_value"] <= round(1 - level, 9)
+        mean["low"] = max(mean["low"], SMALLEST) if found else 0.0
     return mean
 
 
 def _others_rows(cell: Cell, level: float) -> Iterator[dict]:
+    limits, null, null_size = cell.rows()
+    size = len(cell.groups)
     for g, group in enumerate(cell.groups):
         statuses = np.array([cell.status[g], cell.rest_status[g]], object)
         row = _start(str(GapName(OTHERS, group)), cell, statuses == "ok")
-        null = cell.null.group[g] - cell.null.rest[g]
         if row["n_estimable"] < 2:
             row["status"] = next(status for status in statuses if status != "ok")
         else:
-            row["value"] = float(cell.value.group[g] - cell.value.rest[g])
-            row["low"], row["high"] = percentile(cell.drawn.group[g] - cell.drawn.rest[g], level)
-            _set_null(row, null)
-            some = null[np.isfinite(null)]
-            if some.size:
-                reach = [np.quantile(sign * some, POWER) for sign in (1, -1)]
-                row["smallest_detectable"] = row["null_q95"] + float(max(reach))
+            both = np.array([g, g + size])
+            rows = (limits.value, limits.size, limits.low, limits.high)
+            own = Limits(*(a[both] for a in rows), limits.reach, limits.raw[both])
+            _signed(row, cell, own, null[both], null_size[both], level)
         yield row
+
+
+def _signed(
+    row: dict, cell: Cell, limits: Limits, null: np.ndarray, null_size: np.ndarray, level: float
+) -> None:
+    """Fill in limits and test of the difference of the first row to the second."""
+    pairs = Contrasts(np.array([0, 1]), np.array([1, 0]))
+    assessed = _assess(cell, limits, pairs, null, null_size, level)
+    row["value"] = float(limits.raw[0] - limits.raw[1])
+    reach = np.array([min(assessed.critical, 1e6)])
+    ends = [Contrasts(np.array([0]), np.array([1])), Contrasts(np.array([1]), np.array([0]))]
+    low, high = (float(limits.largest(end, reach)[0]) for end in ends)
+    row["low"], row["high"] = low, -high
+    row["p_value"] = assessed.p_value
+    if not np.isfinite(assessed.p_value):
+        row["null_status"] = str(Status.NO_NULL)
+        return
+    if null_of(cell.metric) != CALIBRATION and assessed.p_value > round(1 - level, 9):
+        row["low"], row["high"] = min(low, 0.0), max(-high, 0.0)
+    sign = np.where(null[0] < null[1], -1.0, 1.0)
+    row["draws"] = sign * assessed.null
+    row["null_mean"] = float(np.nanmean(null[0] - null[1]))
+    row["null_q95"] = assessed.limit
+    if cell.seed == MEAN:
+        row["smallest_detectable"] = detectable(
+            limits, pairs, assessed.edge, cell.whole[0], 2, cell.upward
+        )
