@@ -206,11 +206,11 @@ def show(plan: "Plan") -> None:
             f"Each patient has {'-'.join(map(str, found['images_per_patient']))} images; scores "
             f"correlate by {found['score_correlation']:g}, labels by {found['label_correlation']:g}."
         )
-    table = Table("group", "patients", "images", "positive images", f"{found['metric']}")
+    table = Table("group", "patients", "images", "positive images", f"true {found['metric']}")
     for number, group in enumerate(found["groups"], 1):
-        name = f"{number} (worse)" if number == found["worse_group"] else f"{number}"
         counts = (group["patients"], group["images"], group["positives"])
-        table.add_row(name, *(f"{count:,.0f}" for count in counts), f"{group['value']:.3f}")
+        value = found["worse_value"] if number == found["worse_group"] else group["value"]
+        table.add_row(str(number), *(f"{count:,.0f}" for count in counts), f"{value:.3f}")
     console.print(table)
     table = Table("patients in all" if plan.asked == "patients" else "gap", "power")
     for at, power in plan.points():

@@ -146,6 +146,7 @@ class Plan:
     def as_json(self) -> dict:
         """Return the plan as values for JSON; numbers of images and positives are expected ones."""
         population, question = self.study.population, self.question
+        alternative = self.study.alternative(question.metric)
         return {
             "asked": self.asked,
             "metric": question.metric,
@@ -155,6 +156,7 @@ class Plan:
             "groups": [
                 _describe(group, population, question.metric) for group in population.groups
             ],
+            "worse_value": true_value(alternative.groups[self.study.worse], question.metric),
             "patients": population.patients,
             "power": self.power,
             "power_standard_error": self.power_error,
