@@ -19,7 +19,7 @@ from medaudit.metrics.group_audit import audit
 EVALUATION = {
     "metrics": list(METRICS_NEEDED),
     "threshold": {"rule": "fixed", "value": 0.5},
-    "bootstrap": {"draws": 20, "level": 0.95, "method": "percentile"},
+    "bootstrap": {"draws": 20, "level": 0.95},
     "minimum": {"n": 2, "n_pos": 1, "n_neg": 1},
 }
 

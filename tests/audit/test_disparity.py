@@ -344,7 +344,7 @@ def test_a_planted_gap_is_found_and_its_group_named():
     settings = make_settings(
         tasks=["A"], task_type="binary", metrics=["auc"], attributes=["sex"],
         gaps=["max_min", "worst_rest"], null={"draws": 200}, bootstrap={
-            "draws": 300, "level": 0.95, "method": "percentile"},
+            "draws": 300, "level": 0.95},
     )  # fmt: skip
     gaps = run((predictions, cohort), settings)[2]
     for gap in ("max_min", "worst_rest"):

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from medaudit.audit.lint import check_cohort, check_images, check_overlap, check_predictions, lint
 from medaudit.audit.lint.near_duplicates import close_pairs, near_duplicates, perceptual_hashes
-from medaudit.audit.lint.prediction_checks import auc_with_error
+from medaudit.audit.lint.prediction_checks import FEW_TO_CHOOSE, auc_with_error
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import COHORT, IMAGES, PREDICTIONS, write_array, write_table
 
@@ -221,6 +221,30 @@ def test_a_validation_rule_without_validation_rows_fails():
     assert found.severity == "error"
     found = one(check_predictions(rows, cohort, "binary", {"rule": "fixed"}), "threshold_source")
     assert found.severity == "info"
+
+
+def test_a_threshold_that_validation_cannot_choose_or_chooses_on_few_images():
+    cohort = clean_cohort()
+    rows, rule = predictions_of(cohort), {"rule": "sensitivity", "value": 0.9}
+
+    def found(changed):
+        every = check_predictions(changed, cohort, "binary", rule)
+        return [f for f in every if f.check == "threshold_choice"]
+
+    val, positive = rows["split"] == "val", rows["y"] == 1
+    ill = rows.index[val & positive]
+    assert len(ill) >= FEW_TO_CHOOSE and found(rows) == []
+    few = found(rows.drop(ill[FEW_TO_CHOOSE - 1 :]))[0]
+    assert few.severity == "warning" and few.count == FEW_TO_CHOOSE - 1
+    negative = (val & ~positive).sum()
+    assert f"{FEW_TO_CHOOSE - 1} positive and {negative} negative" in few.message
+    none = found(rows.drop(ill))[0]
+    assert none.severity == "warning" and "is negative" in none.message
+    source = one(check_predictions(rows, cohort, "binary", rule), "threshold_source")
+    assert (
+        source.message == "thresholds: sensitivity of at least 0.9, chosen on the validation split"
+    )
+    assert not [f for f in check_predictions(rows, cohort, "binary") if "threshold_c" in f.check]
 
 
 def test_rows_drawn_twice():

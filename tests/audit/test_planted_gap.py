@@ -28,7 +28,7 @@ EVALUATION = {
     "metrics": ["auc"],
     "gaps": ["max_min"],
     "threshold": {"rule": "best_f1"},
-    "bootstrap": {"draws": 400, "level": 0.95, "method": "percentile"},
+    "bootstrap": {"draws": 400, "level": 0.95},
     "null": {"draws": 200},
     "minimum": {"n": 10, "n_pos": 3, "n_neg": 3},
 }

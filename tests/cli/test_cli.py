@@ -100,11 +100,36 @@ def test_garbage_ends_with_one_message(files, change, message):
     assert str(stopped.value.code).startswith("medaudit: ") and message in str(stopped.value.code)
 
 
-def test_a_threshold_that_cannot_be(files):
-    for options in (["--threshold", "7"], ["--threshold-rule", "fpr"], ["--draws", "1"]):
-        with pytest.raises(SystemExit) as stopped:
-            main(["score", str(files / "p.csv"), "--groups", str(files / "g.csv"), *options])
-        assert "medaudit: " in str(stopped.value.code)
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--threshold", "7"], "--threshold 7 is not between 0 and 1"),
+        (["--threshold", "Edema=high"], "TASK=NUMBER"),
+        (["--threshold-rule", "fpr"], "needs --threshold, e.g. 0.05"),
+        (["--threshold-rule", "sensitivity"], "needs --threshold, e.g. 0.95"),
+        (["--threshold-rule", "youden", "--threshold", "0.5"], "youden has no value"),
+        (["--threshold", "0.2", "--threshold", "a=0.3"], "give one number for all tasks"),
+        (["--threshold", "a=0.2", "--threshold", "a=0.3"], "give one number for all tasks"),
+        (["--threshold", "Edema=0.3"], "none for the task 'label'"),
+        (["--draws", "1"], "no interval"),
+    ],
+)
+def test_a_threshold_that_cannot_be(files, options, said):
+    with pytest.raises(SystemExit) as stopped:
+        main(["score", str(files / "p.csv"), "--groups", str(files / "g.csv"), *options])
+    assert str(stopped.value.code).startswith("medaudit: ") and said in str(stopped.value.code)
+
+
+def test_thresholds_by_task(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"id": range(80), "sex": ["f", "m"] * 40})
+    for task in ("edema", "mass"):
+        frame[f"label_{task}"] = [0, 0, 1, 1] * 20
+        frame[f"score_{task}"] = rng.random(80)
+    frame.to_csv(tmp_path / "p.csv", index=False)
+    given = ["--threshold", "edema=0.3", "--threshold", "mass=0.6"]
+    main(["score", str(tmp_path / "p.csv"), *given, *QUICK, "--output", str(tmp_path / "o")])
+    assert "fixed at 0.3 for edema, 0.6 for mass" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_folder_that_cannot_be_written(files):

@@ -67,6 +67,11 @@ def test_the_users_dictionary_is_left_alone():
         ("studies/clip_nih/tables", ["origin"], "renamed: write 'attribute_probes'); known: ab"),
         ("studies/clip_nih/figures", ["origin"], "renamed: write 'attribute_probes'); known: ad"),
         ("datasets/nih/phantom/planted", [{"where": {}}], "datasets.nih.phantom.planted.0"),
+        ("evaluation/threshold", {"rule": "sensitivity"}, "the rule sensitivity needs `value`"),
+        ("evaluation/threshold", {"rule": "fixed"}, "the rule fixed needs `value`"),
+        ("evaluation/threshold", {"rule": "fixed", "value": {"Edma": 0.3}}, "'Edma' is unknown"),
+        ("evaluation/threshold", {"rule": "fixed", "value": {"Edema": 3}}, "value.Edema: 3 is"),
+        ("evaluation/threshold", {"rule": "fixed", "value": {"Edema": 0.3}}, "of the cohort"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place_and_what_is_known(path, value, said):

@@ -57,7 +57,11 @@ def test_a_setting_reaches_the_stages_that_use_it(path, value, reruns):
     [
         ("evaluation/metrics", ["auc", "brier"], {"evaluate", "disparity"}),
         ("evaluation/gaps", ["max_min", "ratio"], {"disparity"}),
-        ("evaluation/bootstrap/method", "bca", {"evaluate", "disparity"}),
+        (
+            "evaluation/bootstrap/draws",
+            77,
+            {"evaluate", "disparity", "dialects", "gap_decomposition", "attribute_probes"},
+        ),
         ("evaluation/null/draws", 77, {"disparity", "dialects", "attribute_probes"}),
         (
             "evaluation/threshold",

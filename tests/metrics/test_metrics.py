@@ -13,7 +13,6 @@ from medaudit.metrics.definitions import METRICS
 from medaudit.metrics.engine import group_values, permuted_group_values, rest_values
 from medaudit.metrics.rank_auc import rank_auc
 from medaudit.metrics.sorted_scores import sort_images
-from medaudit.metrics.thresholds import choose_threshold
 
 NAMES = [n for n in METRICS if not n.startswith("calibration") and n != "ece_debiased"]
 BINS = 10
@@ -232,33 +231,6 @@ def test_rests_are_the_scores_of_the_other_groups(seed, n, levels, groups, weigh
         np.testing.assert_allclose(found[:, g], want, atol=1e-9, rtol=1e-9)
 
 
-@settings(max_examples=30, deadline=None)
-@given(
-    seed=st.integers(0, 10**6), n=st.integers(2, 40), levels=st.sampled_from([3, 100]),
-    rule=st.sampled_from(["best_f1", "youden", "fpr"]),
-)  # fmt: skip
-def test_thresholds_are_the_best_by_exhaustion(seed, n, levels, rule):
-    rng = np.random.default_rng(seed)
-    s = rng.integers(0, levels + 1, n) / levels
-    y = rng.random(n) < 0.4
-    found = choose_threshold(s, y, rule, 0.2)
-    if y.all() or not y.any():
-        assert np.isnan(found)
-        return
-    candidates = sorted({*s, np.nextafter(s.max(), 2)}, reverse=True)
-    rates = [((s >= t)[y].mean(), (s >= t)[~y].mean()) for t in candidates]
-    if rule == "best_f1":
-        quality = [sk.f1_score(y, s >= t) for t in candidates]
-    elif rule == "youden":
-        quality = [tpr - fpr for tpr, fpr in rates]
-    else:
-        quality = [
-            -t if fpr <= 0.2 else -np.inf for t, (_, fpr) in zip(candidates, rates, strict=True)
-        ]
-    best = max(quality) - (0 if rule == "fpr" else 1e-12)
-    assert found == next(t for t, q in zip(candidates, quality, strict=True) if q >= best)
-
-
 @pytest.mark.parametrize("weighted", [False, True])
 def test_debiased_ece_under_permuted_groups(weighted):
     case = draw_case(8, 80, 30, 1, weighted)
@@ -277,10 +249,6 @@ def test_debiased_ece_under_permuted_groups(weighted):
                 parts = (case[part][mine] for part in ("positive", "score"))
                 want = plain_ece(*parts, w[mine], debiased=True)
                 np.testing.assert_allclose(found[0, g, b], want, atol=1e-9)
-
-
-def test_a_fixed_threshold_needs_no_validation():
-    assert choose_threshold(np.empty(0), np.empty(0, bool), "fixed", 0.3) == 0.3
 
 
 def test_kernels_give_the_same_numbers_uncompiled():

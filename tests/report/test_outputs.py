@@ -238,7 +238,9 @@ def test_a_study_makes_run_what_its_tables_and_figures_need():
         assert jobs.runs_needing(config, "clip_nih", stage) == []
     config = check(edited("studies/clip_nih/tables", ["rankings", "attribute_probes"]), SCHEMAS)
     config["studies"]["clip_nih"]["figures"] = []
-    assert stages_of(config["studies"]["clip_nih"]) == {"dialects", "attribute_probes"}
+    assert stages_of(config["studies"]["clip_nih"]) == {
+        *("dialects", "attribute_probes", "conditional_gaps")
+    }
     assert jobs.runs_needing(config, "clip_nih", "dialects") == jobs.runs(config, "clip_nih")
     with pytest.raises(MedauditError, match="did you mean 'rankings'"):
         check(edited("studies/clip_nih/tables", ["ranking"]), SCHEMAS)

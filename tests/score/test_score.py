@@ -1,5 +1,7 @@
 """Files in every form give the numbers of scikit-learn; unusable ones give a clear error."""
 
+from io import StringIO
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -442,3 +444,73 @@ def test_names_of_another_encoding_are_read_and_said(tmp_path):
     result = score(tmp_path / "p.csv", **FAST)
     assert "Genève" in set(result.metrics["group"])
     assert any("Windows-1252" in text for _, text in result.study.detected)
+
+
+@pytest.mark.parametrize("scale", [30, 100, 1e6])
+def test_large_logits_rank_as_given(scale):
+    frame = whole()
+    logits = np.log(frame["score"] / (1 - frame["score"])) * scale
+    result = score(frame.assign(score=logits), scores="logits", **FAST)
+    assert value(result) == pytest.approx(roc_auc_score(frame["label"], logits), abs=1e-12)
+    serious = result.lint[result.lint["severity"] != "info"]
+    assert not set(serious["check"]) & {"score_range", "resampled_duplicates"}
+
+
+def split_frame() -> pd.DataFrame:
+    frame = whole()
+    return frame.assign(split=np.where(np.arange(len(frame)) // 2 % 3 == 0, "val", "test"))
+
+
+def shown(result) -> str:
+    from rich.console import Console
+
+    from medaudit.score.summary import show
+
+    console = Console(record=True, width=200, file=StringIO())
+    show(result, console)
+    return " ".join(console.export_text().split())
+
+
+def test_the_terminal_says_where_no_threshold_could_be_chosen():
+    frame = split_frame()
+    text = shown(score(frame, **FAST))
+    assert "Thresholds were chosen on the validation rows (largest F1)." in text
+    assert "for these thresholds as chosen" in text and "undefined:" not in text
+    one_class = frame[(frame["split"] == "test") | (frame["label"] == 0)]
+    result = score(one_class, **FAST)
+    text = shown(result)
+    assert "No threshold could be chosen (largest F1)" in text
+    assert "Thresholds were chosen" not in text and "undefined:" not in text
+    finding = result.lint[result.lint["check"] == "threshold_choice"].iloc[0]
+    assert finding["severity"] == "warning" and "no threshold can be chosen" in finding["message"]
+
+
+def test_only_named_attributes_are_strata():
+    """A column that repeats the label must not narrow the interval of a rate."""
+    frame = whole().drop(columns=["age", "site"])
+    copied = frame.assign(biopsy=np.where(frame["label"] == 1, "positive", "negative"))
+    kwargs = {"draws": 200, "metrics": ("selection_rate",)}
+    plain, found, named = (
+        score(frame, **kwargs),
+        score(copied, **kwargs),
+        score(copied, attributes=["sex", "biopsy"], **kwargs),
+    )
+    assert found.study.declared == [] and named.study.declared == ["sex", "biopsy"]
+
+    def draws(result):
+        rows = result.metrics.reset_index()
+        row = rows[(rows["attribute"] == "all") & (rows["seed"] == "mean")]
+        row = row[row["metric"] == "selection_rate"].index[0]
+        return result.replicates["model", "given"][row]
+
+    np.testing.assert_array_equal(draws(plain), draws(found))
+    only_sex = score(frame, attributes=["sex"], **kwargs)
+    np.testing.assert_array_equal(draws(named), draws(only_sex))
+
+
+def test_a_small_group_is_described_in_words():
+    frame = whole()
+    frame.loc[:3, "site"] = "tiny"
+    message = score(frame, **FAST).lint.set_index("check").loc[["small_group"], "message"].iloc[0]
+    assert "below the minimum (10 images, 3 positives, 3 negatives)" in message
+    assert "1 tasks" not in message and "{" not in message

@@ -42,7 +42,7 @@ def make_case(n=600, tasks=("A", "B"), seeds=2, seed=0):
 def make_settings(**changes):
     evaluation = {
         "metrics": ALL_METRICS, "gaps": ["max_min"], "threshold": {"rule": "best_f1"},
-        "bootstrap": {"draws": 60, "level": 0.95, "method": "percentile"},
+        "bootstrap": {"draws": 60, "level": 0.95},
         "null": {"draws": 60}, "minimum": {"n": 10, "n_pos": 3, "n_neg": 3}, "ece_bins": 15,
     }  # fmt: skip
     top = {

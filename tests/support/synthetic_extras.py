@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from evaluate_case import make_case, make_settings
 from medaudit.audit.dialects import score_run
-from medaudit.core.audit_tables import DIALECTS, PARTS, PROBES
+from medaudit.audit.sensitivity import ask
+from medaudit.core.audit_tables import DIALECTS, PARTS, PROBES, SENSITIVITY
 from medaudit.core.seeds import generator
 from medaudit.core.table_io import METRICS, PREDICTIONS, read_table, write_array, write_table
 from medaudit.report.studies.evidence import replicates_of
@@ -27,11 +29,12 @@ def add_extras(study: dict, folder: Path, tables: tuple = (), figures: tuple = (
     """Return the arguments of `compare` with everything that the named tables and figures need."""
     entry = {**study["settings"]["entry"], "tables": list(tables), "figures": list(figures)}
     methods = {name: METHODS.get(name, {}) for name in entry["methods"]}
-    made = {"dialects": [], "parts": [], "probes": [], "predictions": []}
+    made = {"dialects": [], "parts": [], "probes": [], "predictions": [], "sensitivity": []}
     for path in study["metrics"]:
         run = tuple(read_table(path, METRICS)[["cohort", "model", "method"]].iloc[0])
         made["dialects"].append(_dialects(path, folder / "dialects" / Path(*run)))
         made["parts"].append(_parts(run, folder / "gap_decomposition" / Path(*run)))
+        made["sensitivity"].append(_sensitivity(run, folder / "sensitivity" / Path(*run)))
         made["predictions"].append(_predictions(run, folder / "predictions" / Path(*run)))
     for run in product(entry["cohorts"], entry["models"]):
         made["probes"].append(_probes(run, folder / "attribute_probes" / Path(*run)))
@@ -60,6 +63,14 @@ def _parts(run: tuple, stem: Path) -> Path:
     frame = pd.DataFrame(rows, columns=list(PARTS.columns))
     path = stem.parent / f"{stem.name}.csv"
     write_table(frame, path, PARTS)
+    return path
+
+
+def _sensitivity(run: tuple, stem: Path) -> Path:
+    case, settings = make_case(n=400, seeds=1, seed=len(run[2])), make_settings(attributes=["sex"])
+    names = dict(zip(("cohort", "model", "method"), run, strict=True))
+    path = stem.parent / f"{stem.name}.csv"
+    write_table(ask(*case, {**settings, **names}), path, SENSITIVITY)
     return path
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from medaudit.core.seeds import generator
 from medaudit.core.table_io import METRICS, write_array, write_json, write_table
-from synthetic_study import EVALUATION, card, run_gaps, write_gaps
+from synthetic_study import EVALUATION, card, metrics_frame, run_gaps, write_gaps
 
 TABLES = ("models", "claims", "pretraining_data", "pretraining_epochs", "pretraining_fraction")
 TABLES += ("ensembles", "linear_against_full")
@@ -144,7 +144,7 @@ def _metrics(run: tuple, known: dict, test: str) -> tuple[pd.DataFrame, np.ndarr
                 rows.append((*run, seed, task, attribute, group, "auc", value, *ends))
                 rows[-1] += (500, 90, 400, "medaudit", "ok")
                 draws.append(moved)
-    return pd.DataFrame(rows, columns=list(METRICS.columns)), np.array(draws, np.float32)
+    return metrics_frame(rows), np.array(draws, np.float32)
 
 
 def _with_mean_of_gaps(gaps: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import pandas as pd
 from medaudit.core.audit_tables import DIALECTS, SEARCH
 from medaudit.core.seeds import generator
 from medaudit.core.table_io import METRICS, PREDICTIONS, write_array, write_json, write_table
-from synthetic_study import EVALUATION, card, run_gaps, write_gaps
+from synthetic_study import EVALUATION, card, metrics_frame, run_gaps, write_gaps
 
 TABLES = ("search_claims", "results", "averages", "rank_tests", "masked_pretraining")
 TABLES += ("overlapping", "ablation", "search", "search_costs")
@@ -163,7 +163,7 @@ def run_metrics(run: tuple, what: tuple[str, str]) -> tuple[pd.DataFrame, np.nda
                 rows.append((*run, "mean", "sick", attribute, group, metric, value, *ends))
                 rows[-1] += (500, 90, 400, "medaudit", "ok")
                 draws.append(moved)
-    return pd.DataFrame(rows, columns=list(METRICS.columns)), np.array(draws, np.float32)
+    return metrics_frame(rows), np.array(draws, np.float32)
 
 
 def _dialects(stem: Path, frame: pd.DataFrame, draws: np.ndarray) -> Path:

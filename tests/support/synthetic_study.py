@@ -23,9 +23,14 @@ MEASURES = {"auc": "mean", "accuracy": "all", "f1": "mean", "ece": "mean"}
 EVALUATION = {
     "metrics": list(MEASURES),
     "gaps": ["max_min", "worst_rest"],
-    "bootstrap": {"draws": 200, "level": 0.95, "method": "percentile"},
+    "bootstrap": {"draws": 200, "level": 0.95},
     "null": {"draws": 200},
 }
+FILLED = [
+    *("cohort", "model", "method", "seed", "task", "attribute", "group", "metric"),
+    *("value", "low", "high", "n", "n_pos", "n_patients", "dialect", "status"),
+]
+"""Columns of metrics that an invented study has; the others are empty."""
 NOTE = "Race was drawn at random at the published shares."
 
 
@@ -90,7 +95,12 @@ def run_metrics(
                 rows.append([cohort, model, method, seed, task, attribute, group, metric, *numbers])
                 rows[-1] += [100 if group == "all" else 25, 30, 90, "medaudit", status]
                 draws.append(drawn if status == "ok" else np.full(200, np.nan))
-    return pd.DataFrame(rows, columns=list(METRICS.columns)), np.array(draws, dtype=np.float32)
+    return metrics_frame(rows), np.array(draws, dtype=np.float32)
+
+
+def metrics_frame(rows: list) -> pd.DataFrame:
+    """Metrics with the columns `FILLED`, and the others of the schema empty."""
+    return pd.DataFrame(rows, columns=FILLED).reindex(columns=list(METRICS.columns))
 
 
 def run_gaps(frame: pd.DataFrame, draws: np.ndarray) -> pd.DataFrame:
@@ -105,10 +115,12 @@ def run_gaps(frame: pd.DataFrame, draws: np.ndarray) -> pd.DataFrame:
         low, high = np.quantile(spread, [0.025, 0.975])
         p = float(np.clip(0.5 - 6 * value, 0.001, 1))
         known = np.isfinite(value)
-        numbers = [value, low, high, 0.03, 0.065, p, 0.09] if known else [np.nan] * 7
+        upper = np.quantile(spread, 0.95)
+        numbers = [value, low, high, upper, 0.03, 0.065, p, 0.09] if known else [np.nan] * 8
         ranked = ok.sort_values("value")["group"].tolist()
         ends = [ranked[0], ranked[-1]] if known else [None, None]
-        tail = [*ends, len(part), len(ok), "medaudit", "ok" if known else "too_few"]
+        tail = [*ends, "separation", "ok", len(part), len(ok), 240, 240]
+        tail += ["medaudit", "ok" if known else "too_few"]
         for gap in ("max_min", "worst_rest"):
             rows.append([*names[:-1], gap, names[-1], *numbers, *tail])
     return pd.DataFrame(rows, columns=list(GAPS.columns))

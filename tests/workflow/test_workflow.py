@@ -54,7 +54,7 @@ def test_bootstrap_draws_rerun_the_audit_and_no_training(finished):
 
 def test_another_list_of_metrics_reruns_no_dialects_decomposition_or_probes(finished):
     args = overlay(finished, evaluation={"metrics": ["auc", "brier"]})
-    assert rules(finished.plan(*args)) == {"evaluate", "disparity"} | SUMMARIES
+    assert rules(finished.plan(*args)) == {"evaluate", "disparity", "sensitivity"} | SUMMARIES
 
 
 def test_a_new_model_runs_its_own_jobs_and_the_summaries(finished):
@@ -70,7 +70,7 @@ def test_a_new_model_runs_its_own_jobs_and_the_summaries(finished):
 def test_another_attribute_reruns_the_audit_and_no_image_or_model(finished, attributes):
     cohorts = {"chexpert_balanced_smoke": {"attributes": attributes}}
     jobs = finished.plan(*overlay(finished, cohorts=cohorts))
-    assert rules(jobs) == {"groups", "lint", "evaluate", "disparity"} | SUMMARIES
+    assert rules(jobs) == {"groups", "lint", "evaluate", "disparity", "sensitivity"} | SUMMARIES
 
 
 def test_a_comment_reruns_nothing(unedited):
@@ -94,7 +94,7 @@ def test_an_ensemble_runs_its_members_and_is_audited_but_never_embedded(finished
 def test_an_edit_of_the_probe_reruns_probes_and_what_follows(unedited):
     path = unedited.folder / "src/medaudit/adapt/probe/__init__.py"
     path.write_text(path.read_text() + "\nEDITED = 1\n")
-    assert rules(unedited.plan(*SMOKE)) == {"probe", "lint"} | AUDIT
+    assert rules(unedited.plan(*SMOKE)) == {"probe", "lint", "sensitivity"} | AUDIT
 
 
 def test_an_age_threshold_leaves_the_other_cohort_alone(finished):

@@ -1,7 +1,8 @@
 # INPUTS  results/predictions/{cohort}/{model}/{method}, results/cohort/{cohort}, results/groups/{cohort}
 # OUTPUTS results/evaluate (metrics by group), results/disparity (gaps), results/dialects (each
 #         paper's definitions), results/gap_decomposition and results/attribute_probes (where a gap
-#         comes from); no torch from here on
+#         comes from), results/conditional_gaps (gaps at equal age, view, ...), results/sensitivity
+#         (what would make a gap vanish); no torch from here on
 
 
 rule evaluate:
@@ -121,6 +122,50 @@ rule attribute_probes:
         "python -m medaudit.audit.attribute_probes --settings {params.settings:q} --code {params.code} --cohort {input.cohort} --groups {input.groups}"
         " --embeddings {input.embeddings} --output {output.probes}"
         " --marginals {output.marginals} > {log} 2>&1"
+
+
+rule conditional_gaps:
+    input:
+        predictions=rules.evaluate.input.predictions,
+        cohort=rules.cohort.output.table,
+        groups=rules.groups.output.table,
+    output:
+        "results/conditional_gaps/{cohort}/{model}/{method}.csv",
+    log:
+        "results/log/conditional_gaps/{cohort}/{model}/{method}.log",
+    benchmark:
+        "results/benchmark/conditional_gaps/{cohort}/{model}/{method}.tsv"
+    conda:
+        "../../envs/medaudit.yaml"
+    params:
+        settings=settings_of("conditional_gaps"),
+        code=code_of("conditional_gaps"),
+    shell:
+        "python -m medaudit.audit.conditional_gaps --settings {params.settings:q} --code {params.code}"
+        " --predictions {input.predictions} --cohort {input.cohort} --groups {input.groups}"
+        " --output {output} > {log} 2>&1"
+
+
+rule sensitivity:
+    input:
+        predictions=rules.evaluate.input.predictions,
+        cohort=rules.cohort.output.table,
+        groups=rules.groups.output.table,
+    output:
+        "results/sensitivity/{cohort}/{model}/{method}.csv",
+    log:
+        "results/log/sensitivity/{cohort}/{model}/{method}.log",
+    benchmark:
+        "results/benchmark/sensitivity/{cohort}/{model}/{method}.tsv"
+    conda:
+        "../../envs/medaudit.yaml"
+    params:
+        settings=settings_of("sensitivity"),
+        code=code_of("sensitivity"),
+    shell:
+        "python -m medaudit.audit.sensitivity --settings {params.settings:q} --code {params.code}"
+        " --predictions {input.predictions} --cohort {input.cohort} --groups {input.groups}"
+        " --output {output} > {log} 2>&1"
 
 
 rule lint:

@@ -13,6 +13,8 @@ rule compare:
         dialect_replicates=if_requested("dialects", rules.dialects.output.replicates),
         parts=if_requested("gap_decomposition", rules.gap_decomposition.output[0]),
         probes=if_requested("attribute_probes", rules.attribute_probes.output.probes),
+        conditional=if_requested("conditional_gaps", rules.conditional_gaps.output[0]),
+        sensitivity=if_requested("sensitivity", rules.sensitivity.output[0]),
         predictions=if_requested("footers", rules.evaluate.input.predictions),
         searches=if_requested("best_trial", rules.best_trial.output.point),
         trials=if_requested("best_trial", rules.best_trial.output.trials),
@@ -33,6 +35,7 @@ rule compare:
         "python -m medaudit.report.compare --settings {params.settings:q} --code {params.code}"
         " --metrics {input.metrics} --gaps {input.gaps} --cards {input.cards}"
         " --dialects {input.dialects} --parts {input.parts} --probes {input.probes}"
+        " --conditional {input.conditional} --sensitivity {input.sensitivity}"
         " --predictions {input.predictions} --searches {input.searches} --output {output.facts}"
         " --tables {output.tables} --figures {output.figures} > {log} 2>&1"
 

@@ -21,6 +21,71 @@ def probabilities(logits: np.ndarray, multiclass: bool) -> np.ndarray:
     return expit(logits)
 
 
+def ranked_probabilities(logits: np.ndarray, multiclass: bool) -> np.ndarray:
+    """Return `probabilities` that keep the order and the ties of the logits exactly.
+
+    Above a logit of 37 every sigmoid is 1.0 in float64, and ranking metrics would count ties that
+    the model did not make. Probabilities that would coincide or change places are therefore moved
+    to neighbouring floating-point numbers: n of them by at most n units in the last place
+    (below 1e-9 for a million scores), so decisions at 0.5 and calibration stay as they are.
+
+    Parameters
+    ----------
+    logits : numpy.ndarray
+        ``[..., n, k]``, finite.
+    multiclass : bool
+        Softmax, which ranks a class by its log-odds ``s_k - log sum_{j != k} exp(s_j)``; else a
+        sigmoid of each logit.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 in [0, 1], of the shape of `logits`. One monotone map for all of them.
+
+    Examples
+    --------
+    >>> low, high = ranked_probabilities(np.array([[800.0], [801.0]]), False)[:, 0]
+    >>> bool(0.999999 < low < high <= 1)
+    True
+    """
+    margin = logits.astype(np.float64)
+    margin = _log_odds(margin) if multiclass else margin
+    values, place = np.unique(margin, return_inverse=True)
+    bits = expit(values).view(np.int64)  # of floats >= 0: integers in the same order
+    split = np.searchsorted(values, 0.0)
+    below = _separate(bits[:split], HALF - 1)
+    return (
+        np.append(below, _separate(bits[split:], ONE)).view(np.float64)[place].reshape(logits.shape)
+    )
+
+
+HALF, ONE = (int(np.float64(value).view(np.int64)) for value in (0.5, 1.0))
+
+
+def _separate(bits: np.ndarray, highest: int) -> np.ndarray:
+    """Return the nearest strictly increasing integers from below, at most `highest`."""
+    index = np.arange(bits.size)
+    rising = np.maximum.accumulate(bits - index) + index
+    return np.minimum(rising, highest - (bits.size - 1) + index)
+
+
+def _log_odds(logits: np.ndarray) -> np.ndarray:
+    """Return log p / (1 - p) of the softmax over the last axis, also where p rounds to 1."""
+    first = logits.argmax(axis=-1)[..., None]
+    highest = np.take_along_axis(logits, first, axis=-1)
+    others = logits.copy()
+    np.put_along_axis(others, first, -np.inf, axis=-1)
+    second = np.maximum(others.max(axis=-1, keepdims=True), np.finfo(float).min)
+    # log of the sum over all other classes: of the likeliest by its runner-up, since the sum of
+    # all minus its own would cancel.
+    power = np.exp(others - highest)
+    rest = highest + np.log1p(power.sum(axis=-1, keepdims=True) - power)
+    with np.errstate(divide="ignore"):  # all others at -inf: a class without rivals
+        best = second + np.log(np.exp(others - second).sum(axis=-1, keepdims=True))
+    np.put_along_axis(rest, first, best, axis=-1)
+    return logits - rest
+
+
 def loss(logits: np.ndarray, y: np.ndarray, multiclass: bool) -> np.ndarray:
     """Return each run's mean loss over rows (softmax) or over known targets (sigmoid).
 

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from medaudit.adapt.logits import probabilities
+from medaudit.adapt.logits import ranked_probabilities
 from medaudit.core.entry_types import Evaluation
 from medaudit.core.entry_types.methods import MethodEntryObjective
 from medaudit.core.errors import MedauditError
@@ -172,7 +172,7 @@ class Objective:
 
     def _scores(self, logits: np.ndarray):
         """Return the metrics of every group, computed as in the audit."""
-        score = probabilities(logits.astype(np.float64), self.multiclass)
+        score = ranked_probabilities(logits, self.multiclass)
         if self.multiclass:
             decision = score.argmax(axis=1)[:, None] == np.arange(score.shape[1])
         else:

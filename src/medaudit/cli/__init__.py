@@ -7,6 +7,7 @@ May import: `medaudit.core`, `medaudit.config`, `medaudit.data`, `medaudit.model
 """
 
 import argparse
+import math
 import os
 import sys
 from importlib.metadata import version
@@ -88,6 +89,12 @@ def _add_score(commands: Commands) -> None:
         metavar="NAME",
         help='attributes whose groups are compared; an intersection as "sex & age_group"',
     )
+    columns.add_argument(
+        "--control",
+        type=lambda text: [name.strip() for name in text.split(",") if name.strip()],
+        metavar="NAMES",
+        help="also compare groups at equal values of these, e.g. age_group,view",
+    )
     _add_reading(parser.add_argument_group("reading"))
     _add_statistics(parser.add_argument_group("statistics"))
 
@@ -109,14 +116,15 @@ def _add_reading(group: argparse._ArgumentGroup) -> None:
 def _add_statistics(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--threshold-rule",
-        choices=["best_f1", "youden", "fpr", "fixed"],
+        choices=["best_f1", "youden", "sensitivity", "specificity", "fpr", "fixed"],
         help="chosen on validation rows (default: best_f1 with them, fixed at 0.5 without)",
     )
     group.add_argument(
         "--threshold",
-        type=float,
-        metavar="X",
-        help="value of the rule: a score (fixed) or a false positive rate (fpr)",
+        action="append",
+        metavar="[TASK=]X",
+        help="value of the rule: a score (fixed), or the sensitivity, specificity or false "
+        "positive rate (fpr) to reach; for one task as Edema=0.3, repeated for others",
     )
     group.add_argument(
         "--draws", type=int, default=1000, help="number of bootstrap draws and of permutations"
@@ -149,6 +157,7 @@ def _score(options: dict) -> None:
             name: options[name]
             for name in (
                 "attributes",
+                "control",
                 "age_threshold",
                 "scores",
                 "task_type",
@@ -176,16 +185,41 @@ def _columns(options: dict) -> dict:
 
 
 def _threshold(options: dict) -> EvaluationThreshold | None:
-    rule, value = options["threshold_rule"], options["threshold"]
-    if rule is None and value is None:
+    rule, given = options["threshold_rule"], options["threshold"]
+    if rule is None and given is None:
         return None
     rule = rule or "fixed"
-    if rule in ("fixed", "fpr") and value is None:
-        if rule == "fpr":
-            raise MedauditError("--threshold-rule fpr needs --threshold, e.g. 0.05")
-        value = 0.5
-    if value is not None and not 0 <= value <= 1:
+    if rule in ("fpr", "sensitivity", "specificity") and given is None:
+        example = "0.05" if rule == "fpr" else "0.95"
+        raise MedauditError(f"--threshold-rule {rule} needs --threshold, e.g. {example}")
+    if rule in ("best_f1", "youden"):
+        if given is not None:
+            raise MedauditError(
+                f"--threshold-rule {rule} has no value: leave out --threshold, or use "
+                "--threshold-rule fixed"
+            )
+        return {"rule": rule}
+    values = dict(_threshold_value(text) for text in given or ["0.5"])
+    if None in values and len(values) == 1:
+        return {"rule": rule, "value": values[None]}
+    if None in values or len(values) < len(given):
         raise MedauditError(
-            f"--threshold {value:g} is not between 0 and 1: give a value in that range"
+            f"--threshold {' '.join(given)}: give one number for all tasks, or TASK=X once for "
+            "each task"
         )
-    return {"rule": rule, **({} if value is None else {"value": value})}
+    return {"rule": rule, "value": {str(task): value for task, value in values.items()}}
+
+
+def _threshold_value(text: str) -> tuple[str | None, float]:
+    """Read ``0.3`` or ``Edema=0.3``."""
+    task, equals, number = text.rpartition("=")
+    try:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise MedauditError(
+            f"--threshold {text} is not between 0 and 1: give a number in that range, or "
+            "TASK=NUMBER (logits are compared after the sigmoid)"
+        )
+    return (task if equals else None), value

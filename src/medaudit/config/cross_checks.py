@@ -21,7 +21,12 @@ from medaudit.core.entry_types import (
 )
 from medaudit.models.capabilities import KINDS
 
+NEEDS_VALUE = ("fixed", "fpr", "sensitivity", "specificity")
+"""Rules of the threshold that have a value (those of `medaudit.metrics.thresholds`)."""
+
 Grid = dict[str, list[str]]
+VIEW = "view"
+"""A column of every cohort that gaps can be controlled for."""
 
 
 def cross_check(config: Config) -> Iterator[str]:
@@ -35,7 +40,9 @@ def cross_check(config: Config) -> Iterator[str]:
     for name, model in config["models"].items():
         yield from _check_model(f"models.{name}", model, config)
     yield from _check_changes(config)
+    yield from _check_control(config)
     yield from _check_ranges(config)
+    yield from _check_threshold(config)
     for name, study in config["studies"].items():
         yield from _check_study(f"studies.{name}", study, config)
 
@@ -103,6 +110,21 @@ def _check_snapshot(
         )
 
 
+def _check_control(config: Config) -> Iterator[str]:
+    """Check that every cohort that is audited has what is controlled for."""
+    studies = [config["studies"][name] for name in config["run"] if name in config["studies"]]
+    cohorts = {name for study in studies for grid in grids_of(study) for name in grid["cohorts"]}
+    for cohort in sorted(cohorts):
+        offered = _attributes_of(config, cohort)
+        for name in config["evaluation"]["control"]:
+            if offered is not None and name not in (*offered, VIEW):
+                yield (
+                    f"evaluation.control: {name!r} is not an attribute of cohorts.{cohort} "
+                    f"(it has {', '.join([*offered, VIEW])}); control for what all audited cohorts "
+                    "have, or run fewer studies at a time"
+                )
+
+
 def _check_changes(config: Config) -> Iterator[str]:
     """Check the names in ``by_model`` and ``by_cohort`` of the methods."""
     for method, entry in config["methods"].items():
@@ -122,6 +144,31 @@ def _check_ranges(config: Config) -> Iterator[str]:
         views = entry.get("augmentation") or {}
         for key in ("scale", "ratio"):
             yield from _check_range(f"{where}.augmentation.{key}", views.get(key))
+    flagged = config["evaluation"]["sensitivity"]["flagged"]
+    yield from _check_range("evaluation.sensitivity.flagged", flagged, equal=False)
+
+
+def _check_threshold(config: Config) -> Iterator[str]:
+    """Check that the threshold's rule has its value, for every task that is run."""
+    where, threshold = "evaluation.threshold", config["evaluation"]["threshold"]
+    value = threshold.get("value")
+    if threshold["rule"] in NEEDS_VALUE and value is None:
+        yield (
+            f"{where}: the rule {threshold['rule']} needs `value`: one number in [0, 1], or one "
+            "for each task, e.g. {Edema: 0.3, Effusion: 0.5}"
+        )
+    if not isinstance(value, Mapping):
+        return
+    known = {task for cohort in config["cohorts"].values() for task in cohort["tasks"]}
+    for task in sorted(set(value) - known):
+        yield f"{where}.value: {task!r} {unknown(task, sorted(known))}"
+    studies = [config["studies"][name] for name in config["run"] if name in config["studies"]]
+    names = {c for study in studies for grid in grids_of(study) for c in grid["cohorts"]}
+    for name in sorted(names & set(config["cohorts"])):
+        cohort = config["cohorts"][name]
+        lacking = [task for task in cohort["tasks"] if task not in value]
+        if lacking and cohort["task_type"] != "multiclass":
+            yield f"{where}.value: no value for {', '.join(lacking)} of the cohort {name}; add them"
 
 
 def _check_range(where: str, ends: Sequence[float] | None, equal: bool = True) -> Iterator[str]:

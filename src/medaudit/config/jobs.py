@@ -20,15 +20,8 @@ from medaudit.core.code_version import code_version
 from medaudit.core.entry_types import Config, DatasetEntry
 from medaudit.data.datasets import phantom_module
 
-__all__ = [
-    "JOBS",
-    "code",
-    "extra_search_workers",
-    "method_fits",
-    "runs",
-    "runs_needing",
-    "settings",
-]
+__all__ = ["JOBS", "code", "extra_search_workers", "method_fits", "runs"]
+__all__ += ["runs_needing", "settings"]
 
 Settings = dict[str, Any]
 
@@ -71,8 +64,9 @@ _OF_GROUPS = ("attributes", "test_weights", "age_given_label")
 _TEXT_ONLY = ("tokenizer", "tokenizer_source", "text_pooling")
 """Settings of a model's text tower; an image's embedding does not depend on them."""
 
-_METRICS = ("metrics", "threshold", "minimum", "bootstrap", "ece_bins")
-"""Keys of the evaluation that metrics depend on."""
+_POINTS = ("metrics", "threshold", "minimum")
+_METRICS = (*_POINTS, "bootstrap", "ece_bins")
+"""Keys of the evaluation that the values of metrics, and their intervals, depend on."""
 
 _INTERVALS = ("bootstrap.draws", "bootstrap.level")
 """Keys of the evaluation that percentile intervals depend on."""
@@ -292,6 +286,8 @@ JOBS: dict[str, tuple[Callable[..., Settings], Callable[..., list[str]]]] = {
     "dialects": (_audit(*_INTERVALS, "threshold", "minimum", "null", "ece_bins"), _none),
     "gap_decomposition": (_audit(*_INTERVALS, "threshold", "minimum"), _none),
     "attribute_probes": (_attribute_probes, _none),
+    "conditional_gaps": (_audit(*_POINTS, "bootstrap.level", "null", "control"), _none),
+    "sensitivity": (_audit(*_POINTS, "sensitivity"), _none),
     "compare": (_compare, _outputs),
     "report": (_report, _none),
 }

@@ -43,9 +43,14 @@ TABLES = {
     "performance": Output("tables.standard:performance", standard=True),
     "fairness": Output("tables.standard:fairness", standard=True),
     "groups": Output("tables.standard:groups", standard=True),
+    "shrunken": Output("tables.estimates:shrunken", standard=True),
     "tasks": Output("tables.standard:tasks", standard=True),
+    "thresholds": Output("tables.estimates:thresholds", standard=True),
     "differences": Output("tables.standard:differences", standard=True),
     "gaps": Output("tables.standard:gaps", standard=True),
+    "conditional_gaps": Output(
+        "tables.conditional_gaps:conditional_gaps", ("conditional_gaps",), standard=True
+    ),
     "balance": Output("tables.balance:balance", standard=True),
     "zero_shot": Output("tables.adaptation:zero_shot", ("dialects",)),
     "fine_tuning": Output("tables.adaptation:fine_tuning", ("dialects",)),
@@ -57,6 +62,8 @@ TABLES = {
     "published": Output("tables.adaptation:published", ("dialects",)),
     "attribute_probes": Output("tables.attribute_probes:attribute_probes", ("attribute_probes",)),
     "parts": Output("tables.attribute_probes:parts", ("gap_decomposition",)),
+    "sensitivity": Output("tables.sensitivity:sensitivity", ("sensitivity",)),
+    "target_population": Output("tables.sensitivity:target_population", ("sensitivity",)),
     "models": Output("tables.pretraining:models"),
     "claims": Output("tables.claims:claims"),
     "pretraining_data": Output("tables.pretraining:pretraining_data"),

@@ -69,6 +69,7 @@ def runs_needing(config: Config, study: str, stage: str) -> list[Run]:
         Its name.
     stage : str
         See `medaudit.config.requests`. Models without an embedding have no ``attribute_probes``;
+        without an ``evaluation.control`` there are no ``conditional_gaps``;
         ensembles, and methods that search for nothing, have no ``best_trial``.
     """
     if stage not in stages_of(config["studies"][study]):
@@ -81,4 +82,6 @@ def _has(config: Config, run: Run, stage: str) -> bool:
     searched = config["methods"][run["method"]]["kind"] == "search"
     if stage == "attribute_probes":
         return can.embedding
+    if stage == "conditional_gaps":
+        return bool(config["evaluation"]["control"])
     return stage != "best_trial" or (searched and not can.members)

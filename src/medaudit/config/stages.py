@@ -6,7 +6,8 @@ PACKAGES = {
     "search": ("search", "best_trial"),
     "adapt": ("probe", "zero_shot", "finetune", "merge_seeds", "ensemble", "predictions"),
     "audit": (
-        *("evaluate", "disparity", "dialects", "gap_decomposition", "attribute_probes", "lint"),
+        *("evaluate", "disparity", "dialects", "gap_decomposition", "attribute_probes"),
+        *("conditional_gaps", "sensitivity", "lint"),
     ),
     "report": ("compare", "report"),
 }

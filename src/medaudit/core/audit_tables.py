@@ -85,6 +85,45 @@ RANKINGS = Table(
     required=("n_runs", "status"),
 )
 
+CONDITIONAL = Table(
+    "conditional gaps",
+    {
+        **dict.fromkeys((*RUN_KEY, "control", "stratum", "kind", "group", "metric"), TEXT),
+        **dict.fromkeys(("value", "low", "high", "p_value", "share", "coverage"), REAL),
+        **dict.fromkeys(("worst", "best", "null", "null_status"), TEXT),
+        **dict.fromkeys(("n_groups", "n_estimable", "n_strata", "n_compared"), WHOLE),
+        **dict.fromkeys(("n", "n_pos", "n_patients", "n_movable"), WHOLE),
+        "status": TEXT,
+    },
+    key=(*RUN_KEY, "stratum", "kind", "group", "metric"),
+    required=("n", "status"),
+)
+"""Rows of ``kind`` ``value`` (a group's) and ``gap`` (``group`` is then ``max_min``). ``stratum`` is
+a level of what is controlled for, `STANDARDISED`, or `CRUDE`: the same images without strata.
+``share``: of the stratum among all images; ``coverage``: of the images in strata that are compared,
+``n_compared`` of ``n_strata``."""
+
+STANDARDISED, CRUDE = "standardised", "crude"
+
+SENSITIVITY = Table(
+    "sensitivity",
+    {
+        **dict.fromkeys((*RUN_KEY, "question", "group", "metric", "worst", "best"), TEXT),
+        **dict.fromkeys(("value", "adjusted", "low", "high"), REAL),
+        **dict.fromkeys(("assumed", "present", "tipping", "share"), REAL),
+        **dict.fromkeys(("range_low", "range_high"), REAL),
+        **dict.fromkeys(("threshold_low", "threshold_high", "threshold_tipping"), REAL),
+        **dict.fromkeys(("n_unknown", "n"), WHOLE),
+        **dict.fromkeys(("vanishes", "status"), TEXT),
+    },
+    key=(*RUN_KEY, "question", "group", "metric"),
+    required=("n", "status"),
+)
+"""What would have to be true for the difference between two groups to vanish.
+
+``docs/robustness.md`` says what the columns mean for each ``question``. ``group`` is ``max_min``
+(the difference, of ``best`` and ``worst`` group) or, for ``prevalence``, a group."""
+
 SEARCH = Table(
     "trials of a search",
     {

@@ -17,7 +17,7 @@ In reading order, from predictions to the table of metrics:
 - `group_metrics`: values, counts and statuses of all groups of an attribute (`GroupMetrics`).
 - `resampling`: bootstrap weights and permutations, from the generator in `random_streams`.
 - `replicates`: the bootstrap replicates of all attributes, from the same draws of patients.
-- `metrics_table`: `GroupMetrics` as rows of a table, and back.
+- `metrics_table`: `GroupMetrics` as rows of a table, and back; `threshold_rows`: the thresholds.
 - `group_audit`: all of this in one call, with `intervals`.
 
 From metrics to gaps:

@@ -18,7 +18,8 @@ class AuditSettings(TypedDict, total=False):
 
     ``cohort``, ``model`` and ``method`` are names. ``task_type`` is ``binary``, ``multilabel`` or
     ``multiclass``. ``tasks`` defaults to those of the predictions. ``attributes`` are names, or
-    lists of names for intersections. ``test_weights`` is ``none`` (default),
+    lists of names for intersections. ``strata`` are those of the attributes within which the
+    bootstrap draws patients (default: all). ``test_weights`` is ``none`` (default),
     ``equal_prevalence`` or ``resample``. Each stage says which keys of ``evaluation`` it reads.
     """
 
@@ -28,6 +29,7 @@ class AuditSettings(TypedDict, total=False):
     task_type: str
     tasks: list[str]
     attributes: list[str | list[str]]
+    strata: list[str | list[str]]
     test_weights: str
     evaluation: Evaluation
 

@@ -6,10 +6,13 @@ import pandas as pd
 from medaudit.core import table_io
 from medaudit.metrics.audit_settings import AuditSettings, check_evaluation
 from medaudit.metrics.group_intervals import group_intervals
-from medaudit.metrics.group_metrics import ALL, GroupBlock, GroupMetrics
+from medaudit.metrics.group_metrics import GroupBlock, GroupMetrics
 from medaudit.metrics.metrics_table import rows_of, tabulate
+from medaudit.metrics.procedure_intervals import add_procedure_limits, choose_again
 from medaudit.metrics.replicates import bootstrap_metrics
-from medaudit.metrics.sample import Sample, read_sample
+from medaudit.metrics.sample import read_sample
+from medaudit.metrics.shrinkage import add_shrunk
+from medaudit.metrics.threshold_rows import threshold_rows
 
 DIALECT = "medaudit"
 
@@ -50,14 +53,17 @@ def audit(
     sample = read_sample(predictions, cohort, settings)
     bootstrap = evaluation["bootstrap"]
     tables, replicates = [], []
+    chosen = choose_again(sample, evaluation)
     for metrics, blocks in bootstrap_metrics(sample, evaluation, threads):
         table, rows = _tabulate(metrics, blocks, bootstrap["level"])
+        add_procedure_limits(table, metrics, blocks, sample, chosen, bootstrap["level"])
         tables.append(table)
         replicates.append(rows)
-    tables.append(_thresholds(sample))
+    tables.append(threshold_rows(sample, chosen, bootstrap["level"]))
     replicates.append(np.full((len(tables[-1]), bootstrap["draws"]), np.nan, np.float32))
-    frame = pd.concat(tables, ignore_index=True)
-    return identify(frame, settings, table_io.METRICS), np.concatenate(replicates)
+    frame, drawn = pd.concat(tables, ignore_index=True), np.concatenate(replicates)
+    add_shrunk(frame, drawn, bootstrap["level"])
+    return identify(frame, settings, table_io.METRICS), drawn
 
 
 def _tabulate(
@@ -67,32 +73,10 @@ def _tabulate(
     rows = rows_of(place, metrics.replicates)
     intervals = group_intervals(metrics, blocks, level)
     known = (frame["status"] == "ok").to_numpy()
-    for name, ends in (("low", intervals.low), ("high", intervals.high)):
+    ends_and_size = {"low": intervals.low, "high": intervals.high, "size": intervals.sizes.size}
+    for name, ends in ends_and_size.items():
         frame[name] = np.where(known, rows_of(place, ends[..., None])[:, 0], np.nan)
     return frame, rows
-
-
-def _thresholds(sample: Sample) -> pd.DataFrame:
-    if sample.threshold is None:
-        return pd.DataFrame()
-    s, t = (axis.reshape(-1) for axis in np.indices(sample.threshold.shape))
-    value = sample.threshold.reshape(-1)
-    return pd.DataFrame(
-        {
-            "seed": np.array(sample.seeds, object)[s],
-            "task": np.array(sample.tasks, object)[t],
-            "attribute": ALL,
-            "group": ALL,
-            "metric": "threshold",
-            "value": value,
-            "low": np.nan,
-            "high": np.nan,
-            "n": sample.val_counts[0, t],
-            "n_pos": pd.array(sample.val_counts[1, t], "Int64"),
-            "n_patients": sample.val_counts[2, t],
-            "status": np.where(np.isnan(value), "undefined:one_class", "ok"),
-        }
-    )
 
 
 def identify(frame: pd.DataFrame, settings: AuditSettings, table: table_io.Table) -> pd.DataFrame:

@@ -83,6 +83,9 @@ def group_intervals(
             rows = metrics.replicates[..., m, :]
             ends = percentile_interval(rows.reshape(-1, rows.shape[-1]), level)
             low[..., m], high[..., m] = (end.reshape(rows.shape[:-1]) for end in ends)
+    # One patient says nothing of how patients differ.
+    alone = np.broadcast_to(metrics.counts[:, None, :, None, 2] <= 1, low.shape)
+    low, high = np.where(alone, np.nan, low), np.where(alone, np.nan, high)
     return GroupIntervals(low, high, centre, sizes, reach, design)
 
 

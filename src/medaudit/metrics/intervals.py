@@ -1,7 +1,7 @@
 """Confidence intervals from bootstrap replicates."""
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtri
 
 ENOUGH = 0.9
 """Share of the replicates that must be defined."""
@@ -27,48 +27,6 @@ def percentile_interval(replicates: np.ndarray, level: float) -> tuple[np.ndarra
     tail = (1 - level) / 2
     shape = (len(replicates), 1)
     return _quantiles(replicates, np.full(shape, tail), np.full(shape, 1 - tail))
-
-
-def bca_interval(
-    value: np.ndarray, replicates: np.ndarray, jackknife: np.ndarray, level: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the bias-corrected and accelerated interval of each row (Efron 1987).
-
-    Parameters
-    ----------
-    value : ndarray, shape (rows,)
-        Values of the sample.
-    replicates : ndarray, shape (rows, draws)
-        NaN where a replicate is undefined.
-    jackknife : ndarray, shape (rows, parts)
-        Values with one part of the patients left out (`medaudit.metrics.resampling.leave_out`).
-    level : float
-        Confidence level, e.g. 0.95.
-
-    Returns
-    -------
-    tuple of ndarray, shape (rows,)
-        NaN where fewer than 90 % of the replicates are defined.
-    """
-    defined = np.isfinite(replicates).sum(axis=1)
-    # Replicates equal to the value count half: metrics of few images are discrete, and counting
-    # ties as "not below" would read them as bias.
-    below = (replicates < value[:, None]).sum(axis=1) + (replicates == value[:, None]).sum(
-        axis=1
-    ) / 2
-    # Kept half a replicate away from 0 and 1, where the normal quantile is infinite.
-    share = np.clip(below / np.maximum(defined, 1), 0.5 / replicates.shape[1], None)
-    bias = ndtri(np.minimum(share, 1 - 0.5 / replicates.shape[1]))[:, None]
-    known = np.isfinite(jackknife)
-    mean = np.where(known, jackknife, 0).sum(axis=1) / known.sum(axis=1).clip(1)
-    spread = np.where(known, mean[:, None] - jackknife, 0)
-    cubes, squares = (spread**3).sum(axis=1), (spread**2).sum(axis=1)
-    rate = np.divide(cubes, 6 * squares**1.5, out=np.zeros(len(value)), where=squares > 0)[:, None]
-    low, high = (
-        ndtr(bias + (bias + z) / (1 - rate * (bias + z)))
-        for z in ndtri([(1 - level) / 2, (1 + level) / 2])
-    )
-    return _quantiles(replicates, low, high)
 
 
 def inflated_interval(
@@ -106,48 +64,6 @@ def inflated_interval(
     low = np.maximum(value - SHOWN_BIAS * np.maximum(mean - value, 0) - reach, 0)
     enough = count >= max(ENOUGH * replicates.shape[1], 2)
     return np.where(enough, low, np.nan), np.where(enough, value + reach, np.nan)
-
-
-def maximum_interval(
-    contrast: np.ndarray, replicates: np.ndarray, level: float
-) -> tuple[float, float]:
-    """Return an interval for the largest of several contrasts, at least 0.
-
-    The plug-in maximum is biased upward, and percentile intervals of it miss the truth near 0. Let
-    ``se_k`` be the bootstrap standard error of contrast k and ``c`` the quantile, over replicates,
-    of ``max_k (contrast*_k - contrast_k) / se_k``. Then ``max_k (contrast_k - c se_k)`` is above
-    the true maximum only if some contrast exceeds its true value by more than ``c se_k``. And
-    ``max_k (contrast_k + z se_k)`` is below it only if the contrast that is truly largest is
-    underestimated by more than ``z se_k``, which needs no correction for their number. So the
-    interval holds its level for large gaps and for gaps of 0, but is wide where there are many
-    groups.
-
-    Parameters
-    ----------
-    contrast : ndarray, shape (contrasts,)
-        E.g. all differences of two groups.
-    replicates : ndarray, shape (contrasts, draws)
-        The same contrasts of the replicates.
-    level : float
-        Confidence level, e.g. 0.95.
-
-    Returns
-    -------
-    tuple of float
-        The lower end is cut at 0; NaN where fewer than 90 % of the replicates are defined.
-    """
-    kept = np.isfinite(replicates).all(axis=0)
-    if kept.mean() < ENOUGH:
-        return np.nan, np.nan
-    drawn = replicates[:, kept].astype(float)
-    error = drawn.std(axis=1, ddof=1)
-    tail = (1 - level) / 2
-    moves = (drawn - contrast[:, None]) / np.maximum(error, 1e-300)[:, None]
-    moves[error == 0] = 0
-    c = np.quantile(moves.max(axis=0), 1 - tail)
-    low = np.max(contrast - max(c, 0) * error)
-    high = np.max(contrast + ndtri(1 - tail) * error)
-    return max(low, 0.0), max(high, 0.0)
 
 
 def _quantiles(

@@ -1,4 +1,4 @@
-"""Resampling: bootstrap and jackknife weights of patients, permutations of group labels.
+"""Resampling: bootstrap weights of patients, permutations of group labels.
 
 Each replicate has a random stream of its own, so that neither the block size nor the number of
 threads changes a number.
@@ -9,11 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from medaudit.core.seeds import derive_seed, generator
+from medaudit.core.seeds import derive_seed
 from medaudit.metrics.random_streams import draw_with_replacement, shuffle_within_strata
 
 BLOCK_BYTES = 2**27
-JACKKNIFE_GROUPS = 200
 STRIP = 2048
 
 
@@ -108,21 +107,6 @@ def permute_labels(
     _, first, index = np.unique(patient, return_index=True, return_inverse=True)
     codes = positive[first].astype(np.int8)
     return permute_groups(codes, np.zeros(codes.size, int), names, slice(0, draws))[index] == 1
-
-
-def leave_out(stratum: np.ndarray, cohort: str) -> np.ndarray:
-    """Return the weights of a grouped jackknife, shape (patients, at most 200).
-
-    Patients are assigned at random to 200 parts of nearly equal size, balanced over strata; column
-    j leaves part j out.
-    """
-    rng = generator("jackknife", cohort)
-    shuffled = rng.permutation(stratum.size)
-    order = shuffled[np.argsort(stratum[shuffled], kind="stable")]
-    parts = min(JACKKNIFE_GROUPS, stratum.size)
-    weights = np.ones((stratum.size, parts), np.uint8)
-    weights[order, np.arange(stratum.size) % parts] = 0
-    return weights
 
 
 def permute_groups(

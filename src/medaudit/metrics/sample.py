@@ -8,9 +8,32 @@ import numpy as np
 import pandas as pd
 
 from medaudit.core.errors import MedauditError
+from medaudit.core.intersections import join_names
 from medaudit.metrics.attributes import Attribute, find_strata, read_attributes
 from medaudit.metrics.audit_settings import AuditSettings
-from medaudit.metrics.thresholds import choose_threshold
+from medaudit.metrics.thresholds import choose_threshold, value_for
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The validation split, on which thresholds are chosen.
+
+    Parameters
+    ----------
+    y : ndarray, shape (images, tasks)
+        1, 0 or NaN.
+    score : ndarray, shape (seeds, images, tasks)
+        NaN where an image has no score.
+    patient : ndarray of int, shape (images,)
+        In the order of ids, which does not depend on the model.
+    stream : str
+        Name of the validation images (`name_images`): runs share the draws of their patients.
+    """
+
+    y: np.ndarray
+    score: np.ndarray
+    patient: np.ndarray
+    stream: str
 
 
 @dataclass(frozen=True)
@@ -39,6 +62,8 @@ class Sample:
         Importance weights; NaN: outside that test set. Without an entry, all weights are 1.
     stream : str
         Name of the test images (`name_images`): all runs tested on them share their draws.
+    validation : Validation, optional
+        What chose the thresholds; None where the largest score decides.
     """
 
     tasks: tuple[str, ...]
@@ -54,6 +79,7 @@ class Sample:
     attributes: list[Attribute]
     weights: dict[tuple[str, str], np.ndarray]
     stream: str
+    validation: Validation | None = None
 
     @property
     def multiclass(self) -> bool:
@@ -72,7 +98,8 @@ def read_sample(predictions: pd.DataFrame, cohort: pd.DataFrame, settings: Audit
         ``image_id``, ``patient_id``, ``split``, ``a_<attribute>`` and perhaps ``y_<task>`` and
         ``w_<attribute>_<task>``.
     settings : AuditSettings
-        ``task_type``, ``tasks`` (default: those of the predictions), ``attributes``,
+        ``task_type``, ``tasks`` (default: those of the predictions), ``attributes``, ``strata``
+        (those of the attributes that patients are drawn within; default: all),
         ``test_weights``, ``evaluation`` (``threshold``).
 
     Raises
@@ -96,22 +123,33 @@ def read_sample(predictions: pd.DataFrame, cohort: pd.DataFrame, settings: Audit
     test.check_complete(tasks, multiclass)
     attributes = read_attributes(cohort, test.mask, settings["attributes"])
     patient, identity = _number_patients(test)
-    decided = _choose_classes(test) if multiclass else _apply_thresholds(val, test, settings)
+    decision, threshold = (
+        _choose_classes(test) if multiclass else _apply_thresholds(val, test, tasks, settings)
+    )
     return Sample(
         tasks=tasks,
         seeds=tuple(str(seed) for seed in seeds),
         y=test.y,
         score=test.score,
-        decision=decided[0],
-        threshold=decided[1],
+        decision=decision,
+        threshold=threshold,
         val_counts=val.count(),
         patient=patient,
         identity=identity,
-        stratum=find_strata(patient, attributes),
+        stratum=find_strata(patient, _declared(attributes, settings), test.y),
         attributes=attributes,
         weights=_read_weights(test.frame, attributes, tasks, settings),
         stream=name_images(test.frame),
+        validation=None if multiclass else val.validation(),
     )
+
+
+def _declared(attributes: list[Attribute], settings: AuditSettings) -> list[Attribute]:
+    """Return the attributes that the bootstrap is stratified by; without ``strata``, all."""
+    if "strata" not in settings:
+        return attributes
+    names = {join_names([e] if isinstance(e, str) else e) for e in settings["strata"]}
+    return [attribute for attribute in attributes if attribute.name in names]
 
 
 def name_images(frame: pd.DataFrame) -> str:
@@ -202,6 +240,11 @@ class _Part:
         patients = [self.frame["patient_id"][column].nunique() for column in known.T]
         return np.array([known.sum(axis=0), np.nansum(self.y, axis=0).astype(int), patients])
 
+    def validation(self) -> Validation:
+        """Return what thresholds are chosen from."""
+        patient = pd.factorize(self.frame["patient_id"], sort=True)[0]
+        return Validation(self.y, self.score, patient, name_images(self.frame))
+
 
 def _number_patients(test: _Part) -> tuple[np.ndarray, np.ndarray]:
     by_id = pd.factorize(test.frame["patient_id"], sort=True)[0]
@@ -219,14 +262,15 @@ def _choose_classes(test: _Part) -> tuple[np.ndarray, None]:
 
 
 def _apply_thresholds(
-    val: _Part, test: _Part, settings: AuditSettings
+    val: _Part, test: _Part, tasks: Sequence[str], settings: AuditSettings
 ) -> tuple[np.ndarray, np.ndarray]:
     rule = settings["evaluation"]["threshold"]
+    values = [value_for(rule, task) for task in tasks]
     threshold = np.full((test.score.shape[0], test.score.shape[2]), np.nan)
     for s, t in np.ndindex(*threshold.shape):
         known = ~np.isnan(val.y[:, t]) & ~np.isnan(val.score[s, :, t])
         threshold[s, t] = choose_threshold(
-            val.score[s, known, t], val.y[known, t] == 1, rule["rule"], rule.get("value")
+            val.score[s, known, t], val.y[known, t] == 1, rule["rule"], values[t]
         )
     decision = (test.score >= threshold[:, None, :]).astype(float)
     return np.where(np.isnan(threshold)[:, None, :], np.nan, decision), threshold

@@ -15,7 +15,7 @@ def evaluation_of(metrics: list[str], gaps: list[str], draws: int, null: int) ->
         "metrics": metrics,
         "gaps": gaps,
         "threshold": {"rule": "fixed", "value": 0.5},
-        "bootstrap": {"draws": draws, "level": 0.95, "method": "percentile"},
+        "bootstrap": {"draws": draws, "level": 0.95},
         "null": {"draws": null},
         "minimum": {"n": 10, "n_pos": 3, "n_neg": 3},
         "ece_bins": ECE_BINS,

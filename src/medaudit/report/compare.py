@@ -31,6 +31,8 @@ def compare(
     probes: list[Path] = (),  # type: ignore[assignment]
     predictions: list[Path] = (),  # type: ignore[assignment]
     searches: list[Path] = (),  # type: ignore[assignment]
+    conditional: list[Path] = (),  # type: ignore[assignment]
+    sensitivity: list[Path] = (),  # type: ignore[assignment]
 ) -> None:
     """Merge the metrics and gaps of a study's runs and write its facts, tables and figures.
 
@@ -49,11 +51,12 @@ def compare(
         The facts (`COMPARISON`), CSV.
     tables, figures : Path
         Folders; an ``index.json`` in each describes its files.
-    dialects, parts, probes, predictions, searches : list of Path
+    dialects, parts, probes, predictions, searches, conditional, sensitivity : list of Path
         Needed by requested tables and figures (`medaudit.config.requests`): results of
         `medaudit.audit.dialects` (with replicates), `medaudit.audit.gap_decomposition` and
         `medaudit.audit.attribute_probes`; predictions, for their footers; and results of
-        `medaudit.search.best_trial` (JSON, the trials' CSV next to it).
+        `medaudit.search.best_trial` (JSON, the trials' CSV next to it); and results of
+        `medaudit.audit.conditional_gaps` and `medaudit.audit.sensitivity`.
 
     Raises
     ------
@@ -65,7 +68,8 @@ def compare(
     from medaudit.report.tables.table import write_files as write_table_files
 
     evidence = gather(settings, metrics, gaps, cards)
-    extras = gather_extras(settings, dialects, parts, probes, predictions, searches)
+    results = (dialects, parts, probes, predictions, searches, conditional, sensitivity)
+    extras = gather_extras(settings, *results)
     context = Context(evidence, gather_facts(evidence), extras)
     head = _head(context)
     written = [

@@ -15,11 +15,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from medaudit.audit.conditional_gaps import find_conditional_gaps
 from medaudit.audit.dialects import score_dialects
 from medaudit.audit.dialects.rankings import rank_measures
 from medaudit.audit.disparity import find_gaps
 from medaudit.audit.lint import check_cohort, check_predictions
 from medaudit.audit.lint.problems import Finding, as_json, fail_on_errors
+from medaudit.audit.sensitivity import ask
+from medaudit.core.audit_tables import CONDITIONAL
 from medaudit.core.entry_types.evaluation import (
     Evaluation,
     EvaluationMinimum,
@@ -54,6 +57,9 @@ class Result:
         The audited cohort and predictions; ``study.detected`` says how the files were read.
     metrics, gaps, dialects, rankings : pandas.DataFrame
         Tables of `medaudit.core.table_io`: ``METRICS``, ``GAPS``, ``DIALECTS``, ``RANKINGS``.
+    conditional, sensitivity : pandas.DataFrame
+        Tables of `medaudit.core.audit_tables`: ``CONDITIONAL`` (empty without `control`) and
+        ``SENSITIVITY``.
     lint : pandas.DataFrame
         Findings of the protocol lint: check, severity, message, count, where.
     evaluation : dict
@@ -69,6 +75,8 @@ class Result:
     gaps: pd.DataFrame
     dialects: pd.DataFrame
     rankings: pd.DataFrame
+    conditional: pd.DataFrame
+    sensitivity: pd.DataFrame
     lint: pd.DataFrame
     evaluation: Evaluation
     replicates: dict[tuple[str, str], np.ndarray]
@@ -87,6 +95,7 @@ def score(
     *,
     columns: dict[str, str | list[str]] | None = None,
     attributes: list[str] | None = None,
+    control: list[str] | None = None,
     age_threshold: float = 60,
     scores: str = "auto",
     task_type: str = "auto",
@@ -113,6 +122,9 @@ def score(
     attributes : list of str, optional
         Attributes to compare; intersections as ``sex & age_group``. Default: every column with
         2 to 20 levels.
+    control : list of str, optional
+        Attributes at whose equal values gaps are compared as well (`Result.conditional`), e.g.
+        ``["age_group", "view"]``.
     age_threshold : float
         Age in years at which ``age_group`` is cut.
     scores : str
@@ -122,8 +134,9 @@ def score(
     positive : str, optional
         The label value that counts as 1.
     threshold : dict, optional
-        ``{"rule": "best_f1"}`` (default if there are validation rows), ``youden``, ``fpr`` with
-        ``value``, or ``{"rule": "fixed", "value": 0.5}`` (default if there are none).
+        ``{"rule": "best_f1"}`` (default if there are validation rows), ``youden``; ``sensitivity``,
+        ``specificity`` or ``fpr`` with the ``value`` to reach; or ``{"rule": "fixed", "value":
+        0.5}`` (default if there are none). ``value`` may be a dict by task.
     metrics : tuple of str
         Names of `medaudit.metrics.definitions.METRICS`.
     draws : int
@@ -161,6 +174,7 @@ def score(
         {k: [v] if isinstance(v, str) else list(v) for k, v in (columns or {}).items() if v},
         {
             "attributes": attributes,
+            "control": control or [],
             "age_threshold": age_threshold,
             "scores": scores,
             "task_type": task_type,
@@ -171,9 +185,10 @@ def score(
         "metrics": list(metrics),
         "gaps": list(GAPS),
         "threshold": threshold or _default_threshold(study),
-        "bootstrap": {"draws": _at_least_two(draws), "level": 0.95, "method": "percentile"},
+        "bootstrap": {"draws": _at_least_two(draws), "level": 0.95},
         "null": {"draws": draws},
         "minimum": {**MINIMUM, **(minimum or MINIMUM)},
+        "control": control or [],
         "ece_bins": 15,
     }
     return _audit(study, evaluation, threads)
@@ -193,6 +208,7 @@ def _audit(study: Study, evaluation: Evaluation, threads: int) -> Result:
     findings = lint_study(study, evaluation)
     fail_on_errors(findings, study.name)
     tables: dict[str, list[pd.DataFrame]] = {"metrics": [], "gaps": [], "dialects": []}
+    tables |= {"conditional": [], "sensitivity": []}
     replicates, nulls = {}, {}
     for run, rows in study.predictions.items():
         settings = _settings(study, *run, evaluation)
@@ -202,6 +218,8 @@ def _audit(study: Study, evaluation: Evaluation, threads: int) -> Result:
         tables["metrics"].append(metrics)
         tables["gaps"].append(gaps)
         tables["dialects"].append(score_dialects(metrics, drawn, study.task_type))
+        tables["conditional"].append(_conditional(rows, study, settings))
+        tables["sensitivity"].append(ask(rows, study.cohort, settings))
     merged = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
     return Result(
         study=study,
@@ -214,6 +232,19 @@ def _audit(study: Study, evaluation: Evaluation, threads: int) -> Result:
     )
 
 
+def _conditional(rows: pd.DataFrame, study: Study, settings: AuditSettings) -> pd.DataFrame:
+    if not settings["evaluation"]["control"]:
+        return pd.DataFrame(columns=list(CONDITIONAL.columns))
+    found = find_conditional_gaps(rows, study.cohort, settings)
+    if found.empty:
+        control = ", ".join(settings["evaluation"]["control"])
+        raise MedauditError(
+            f"control: there is nothing left to compare at equal {control}; name other attributes "
+            "with --attributes, or metrics that are rates or the AUC"
+        )
+    return found
+
+
 def _settings(study: Study, model: str, method: str, evaluation: Evaluation) -> AuditSettings:
     return {
         "cohort": study.name,
@@ -222,6 +253,7 @@ def _settings(study: Study, model: str, method: str, evaluation: Evaluation) -> 
         "task_type": study.task_type,
         "tasks": study.tasks,
         "attributes": study.attributes,
+        "strata": study.declared,
         "evaluation": evaluation,
     }
 

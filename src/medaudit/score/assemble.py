@@ -29,6 +29,7 @@ class Options(TypedDict):
     """What the user says about the files beyond the roles of columns."""
 
     attributes: list[str] | None
+    control: list[str]
     age_threshold: float
     scores: str
     task_type: str
@@ -53,6 +54,9 @@ class Study:
         ``binary``, ``multilabel`` or ``multiclass``.
     attributes : list
         Names, or lists of names for intersections.
+    declared : list
+        Those of the attributes that the user named: the bootstrap draws patients within them. A
+        column that merely has few levels may follow from the label, and is no stratum.
     detected : list of (str, str)
         Pairs (role, column or note), to print.
     files : list of Path
@@ -67,6 +71,7 @@ class Study:
     tasks: list[str]
     task_type: str
     attributes: list[str | list[str]]
+    declared: list[str | list[str]]
     detected: list[tuple[str, str]]
     files: list[Path] = field(default_factory=list)
     has_patients: bool = True
@@ -112,7 +117,7 @@ def assemble(
     columns : dict of str to list of str
         Columns named by the user, see `medaudit.adapt.predictions.columns.find_columns`.
     options : dict
-        ``attributes``, ``age_threshold``, ``scores``, ``task_type``, ``positive``.
+        ``attributes``, ``control``, ``age_threshold``, ``scores``, ``task_type``, ``positive``.
 
     Raises
     ------
@@ -132,7 +137,11 @@ def assemble(
     source = own or _remaining(sheet, found, frame)
     given = join_groups(own, images, columns) if own else _first_rows(source, images)
     attributes, names = choose_attributes(
-        given, options["attributes"], options["age_threshold"], source.where, source.notes
+        given,
+        (options["attributes"], options.get("control", [])),
+        options["age_threshold"],
+        source.where,
+        source.notes,
     )
     notes = [*sheet.notes, *tidied.notes, f"{task_type}; scores are {read}"]
     detected = _detected(sheet, found, frame, notes)
@@ -145,6 +154,7 @@ def assemble(
         tasks=list(frame["task"].unique()),
         task_type=task_type,
         attributes=names,
+        declared=names if options["attributes"] else [],
         detected=[*detected, ("groups", ", ".join(_with_counts(attributes, names)))],
         files=[Path(f) for f in (predictions, groups) if isinstance(f, str | Path)],
         has_patients="patient" in found.roles or not images["patient_id"].is_unique,

@@ -100,7 +100,7 @@ def _some(values: pd.Series) -> str:
 
 def choose_attributes(
     frame: pd.DataFrame,
-    wanted: list[str] | None,
+    wanted: tuple[list[str] | None, list[str]],
     age_threshold: float,
     where: str,
     notes: list[str],
@@ -111,9 +111,9 @@ def choose_attributes(
     ----------
     frame : pandas.DataFrame
         Candidate columns, one row per image.
-    wanted : list of str, optional
-        Attributes, intersections written ``sex & age_group``. Default: every column with 2 to 20
-        levels; a note lists the others.
+    wanted : tuple of list of str
+        Attributes, intersections written ``sex & age_group`` (None: every column with 2 to 20
+        levels; a note lists the others), and what gaps are controlled for, whose columns are kept.
     age_threshold : float
         Years: a column of ages becomes ``age_group`` with ``<60`` and ``>=60``.
     where : str
@@ -127,16 +127,16 @@ def choose_attributes(
         A wanted attribute does not exist or has more than 20 levels, or no column is usable.
     """
     age, candidates = _cut_ages(frame, age_threshold, where, notes)
-    names = _parse(wanted) if wanted else _usable(candidates, notes)
-    single = list(
-        dict.fromkeys(n for name in names for n in ([name] if isinstance(name, str) else name))
-    )
+    attributes, control = wanted
+    names = _parse(attributes) if attributes else _usable(candidates, notes)
+    single = [n for name in names for n in ([name] if isinstance(name, str) else name)]
+    single = list(dict.fromkeys([*single, *control]))
     absent = [name for name in single if name not in candidates]
     if absent:
         raise MedauditError(
             f"{where} has no attribute {absent}; name some of {list(candidates.columns)}"
         )
-    if not single:
+    if not names:
         raise MedauditError(
             f"{where}: no column gives groups to compare (2 to {MOST_LEVELS} levels) among "
             f"{list(frame.columns)}; give a groups file (--groups) or name columns (--attributes)"

@@ -10,6 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from medaudit.metrics.group_metrics import ALL
+from medaudit.metrics.thresholds import describe_rule
+from medaudit.report.tables.conditional_gaps import in_words, side_by_side
+from medaudit.report.wording import number_format
 from medaudit.report.wording.phrases import plural
 
 if TYPE_CHECKING:  # `medaudit.score` imports nothing that prints
@@ -28,7 +31,20 @@ def show(result: Result, console: Console) -> None:
         title = f"{model} / {method}" if several else ""
         console.print(group_table(result, model, method, title))
         console.print(gap_table(result, model, method))
+        show_conditional(result, model, method, console)
     show_decisions(result, console)
+
+
+def show_conditional(result: Result, model: str, method: str, console: Console) -> None:
+    """Print a sentence on each gap at equal values of what is controlled for."""
+    rows = result.conditional
+    rows = rows[(rows["model"] == model) & (rows["method"] == method)]
+    if rows.empty:
+        return
+    level = result.evaluation["bootstrap"]["level"]
+    found = side_by_side(rows)
+    for row in found[found["metric"].isin(SHOWN)].to_dict("records"):
+        console.print(escape(in_words(row, round(1 - level, 9), f"{level * 100:g} %")))
 
 
 def show_detected(detected: list[tuple[str, str]], console: Console) -> None:
@@ -63,12 +79,31 @@ def show_decisions(result: Result, console: Console) -> None:
             "" if result.study.has_validation else ", as there are no validation rows to choose on"
         )
         text = (
-            f"TPR and FPR use a threshold fixed at {threshold['value']:g}{why}. "
+            f"TPR and FPR use a threshold {describe_rule(threshold)}{why}. "
             "AUC does not depend on it."
         )
     else:
-        text = f"Thresholds were chosen on the validation rows ({threshold['rule']})."
+        text = _chosen(result)
     console.print(text)
+
+
+def _chosen(result: Result) -> str:
+    """Write how thresholds were chosen on validation, and for which tasks they could not be."""
+    rule = describe_rule(result.evaluation["threshold"])
+    rows = result.metrics[(result.metrics["metric"] == "threshold")]
+    rows = rows[(rows["seed"] == "mean") & (rows["model"] == rows["model"].iloc[0])]
+    lost = rows[rows["status"] != "ok"]
+    text = (
+        f"Thresholds were chosen on the validation rows ({rule}). Intervals of TPR and FPR are for "
+        "these thresholds as chosen; procedure_low and procedure_high in the tables also cover "
+        "their choice."
+    )
+    why = "the validation rows have one class only, so TPR and FPR have no value"
+    if len(lost) == len(rows):
+        return f"No threshold could be chosen ({rule}): {why}."
+    if len(lost):
+        return f"{text} None could be chosen for {', '.join(lost['task'])}: {why} there."
+    return text
 
 
 def group_table(result: Result, model: str, method: str, title: str) -> Table:
@@ -130,7 +165,7 @@ def _summary_rows(table: pd.DataFrame, model: str, method: str) -> pd.DataFrame:
 
 def _interval(row: pd.Series | dict) -> str:
     if row["status"] != "ok":
-        return f"[dim]{row['status']}[/dim]"
+        return f"[dim]{number_format.reason(row['status'])}[/dim]"
     return f"{_number(row['value'])} [dim]{_number(row['low'])} to {_number(row['high'])}[/dim]"
 
 

@@ -26,7 +26,7 @@ def write(result: Result, folder: Path) -> Path:
         The audit.
     folder : Path
         Gets ``cohort``, ``predictions``, ``evaluate``, ``disparity``, ``dialects``, ``lint``,
-        ``compare``, ``tables``, ``figures``, ``report.html`` and ``run.json``. Existing files of
+        ``sensitivity``, ``conditional_gaps`` (with `control`), ``compare``, ``tables``, ``figures``, ``report.html`` and ``run.json``. Existing files of
         these names are replaced.
 
     Returns
@@ -49,6 +49,7 @@ def write(result: Result, folder: Path) -> Path:
         "cohorts": [name],
         "models": list(dict.fromkeys(model for model, _ in study.predictions)),
         "methods": list(dict.fromkeys(method for _, method in study.predictions)),
+        "tables": ["sensitivity", "target_population"],
     }
     facts, tables, figures = (
         folder / "compare" / f"{name}.csv",
@@ -59,6 +60,8 @@ def write(result: Result, folder: Path) -> Path:
         {"study": name, "entry": entry, "evaluation": result.evaluation},
         metrics=[path["evaluate"] for path in paths],
         gaps=[path["disparity"] for path in paths],
+        conditional=[path["conditional_gaps"] for path in paths if "conditional_gaps" in path],
+        sensitivity=[path["sensitivity"] for path in paths],
         cards=[card],
         output=facts,
         tables=tables / name,
@@ -122,8 +125,10 @@ def _write_run(result: Result, folder: Path, model: str, method: str, stem: str)
     paths = {
         "predictions": folder / "predictions" / name / f"{stem}.parquet",
         "evaluate": folder / "evaluate" / name / f"{stem}.csv",
-        "disparity": folder / "disparity" / name / f"{stem}.csv",
+        **{stage: folder / stage / name / f"{stem}.csv" for stage in ("disparity", "sensitivity")},
     }
+    if len(result.conditional):
+        paths["conditional_gaps"] = folder / "conditional_gaps" / name / f"{stem}.csv"
     table_io.write_table(
         result.study.predictions[model, method],
         paths["predictions"],
@@ -136,7 +141,11 @@ def _write_run(result: Result, folder: Path, model: str, method: str, stem: str)
     for stage, table, contract in (
         ("evaluate", result.metrics, table_io.METRICS),
         ("disparity", result.gaps, table_io.GAPS),
+        ("sensitivity", result.sensitivity, audit_tables.SENSITIVITY),
+        ("conditional_gaps", result.conditional, audit_tables.CONDITIONAL),
     ):
+        if stage not in paths:
+            continue
         own = (table["model"] == model) & (table["method"] == method)
         table_io.write_table(table[own], paths[stage], contract)
     replicates = paths["evaluate"].with_suffix(".replicates.npy")

@@ -25,7 +25,7 @@ from medaudit.adapt.finetune.trainer import find_criterion, predict_on_all_proce
 from medaudit.adapt.finetune.training_loop import GridState, train_trial
 from medaudit.adapt.finetune.trial import Trial, TrialData, TrialKey
 from medaudit.adapt.finetune_settings import FinetuneSettings
-from medaudit.adapt.logits import probabilities
+from medaudit.adapt.logits import ranked_probabilities
 from medaudit.adapt.targets import predictions
 from medaudit.core.code_version import code_version
 from medaudit.core.errors import MedauditError
@@ -91,7 +91,7 @@ def finetune(
         # From pixels through the whole network: the cache lacks the test images.
         logits = predict_on_all_processes(network, loader, kept.rows)
         if processes.rank == 0:
-            scores = probabilities(logits.astype(np.float64), settings["task_type"] == "multiclass")
+            scores = ranked_probabilities(logits, settings["task_type"] == "multiclass")
             table = predictions(frame.iloc[kept.positions], scores[None], settings["tasks"])
             write_table(
                 table.assign(seed=int(settings["seed"])),

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from medaudit.adapt.logits import ranked_probabilities
 from medaudit.core.errors import MedauditError
 
 KINDS = ("auto", "probabilities", "logits")
@@ -19,7 +20,8 @@ def as_probabilities(frame: pd.DataFrame, kind: str, multiclass: bool) -> tuple[
         ``probabilities``, ``logits`` or ``auto``: probabilities if all scores lie in [0, 1],
         logits if some are negative. Each model is judged by itself.
     multiclass : bool
-        Logits go through a softmax over the classes of an image, otherwise through a sigmoid.
+        Logits go through a softmax over the classes of an image, otherwise through a sigmoid;
+        probabilities keep the order and the ties of the logits (`ranked_probabilities`).
 
     Raises
     ------
@@ -40,7 +42,9 @@ def as_probabilities(frame: pd.DataFrame, kind: str, multiclass: bool) -> tuple[
 def _convert(rows: pd.DataFrame, kind: str, multiclass: bool) -> pd.Series:
     score = rows["score"]
     if kind == "logits":
-        return _softmax(rows) if multiclass else _sigmoid(score)
+        logits = score.to_numpy(float)
+        squashed = _softmax(rows) if multiclass else ranked_probabilities(logits[:, None], False)
+        return pd.Series(squashed.reshape(-1), index=rows.index)
     if not score.between(0, 1).all():
         raise MedauditError(
             f"{rows['model'].iloc[0]}: probabilities must lie in [0, 1]; these lie in "
@@ -75,16 +79,13 @@ def _guess(score: pd.Series, model: str) -> str:
     )
 
 
-def _sigmoid(score: pd.Series) -> pd.Series:
-    # 1 / (1 + exp(-x)), written so that large |x| cannot overflow.
-    return 0.5 * (1 + np.tanh(0.5 * score))
-
-
-def _softmax(rows: pd.DataFrame) -> pd.Series:
-    keys = [rows[name] for name in ("method", "seed", "image_id")]
-    high = rows["score"].groupby(keys, sort=False).transform("max")
-    power = np.exp(rows["score"] - high)
-    return power / power.groupby(keys, sort=False).transform("sum")
+def _softmax(rows: pd.DataFrame) -> np.ndarray:
+    """Return the softmax over the classes of an image, in the order of the rows."""
+    image = rows.groupby(["method", "seed", "image_id"], sort=False).ngroup().to_numpy()
+    task, classes = pd.factorize(rows["task"])
+    logits = np.full((image.max() + 1, len(classes)), -np.inf)
+    logits[image, task] = rows["score"]
+    return ranked_probabilities(logits, multiclass=True)[image, task]
 
 
 def _check_sums(frame: pd.DataFrame) -> None:

@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from medaudit.adapt.logits import probabilities
+from medaudit.adapt.logits import ranked_probabilities
 from medaudit.adapt.probe.heads import find_head
 from medaudit.adapt.probe.sweep import Examples, Sweep, predict, train_sweep
 from medaudit.adapt.targets import CONSTANT, check_splits, join_embeddings, predictions, targets
@@ -116,7 +116,7 @@ def fit(
             "seed %(seed)d: learning rate %(learning_rate)g, epoch %(epoch)d, loss %(val_loss)s",
             run,
         )
-    return runs, probabilities(logits.astype(np.float64), multiclass)
+    return runs, ranked_probabilities(logits, multiclass)
 
 
 def standardise(x: np.ndarray, train: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import TypedDict
 
 import numpy as np
 
-from medaudit.adapt.logits import probabilities
+from medaudit.adapt.logits import ranked_probabilities
 from medaudit.adapt.targets import join_embeddings, predictions, targets
 from medaudit.adapt.zero_shot.prompts import ClassPrompts, make_prompts
 from medaudit.adapt.zero_shot.scoring import Scoring, class_logits
@@ -75,7 +75,7 @@ def zero_shot(
     kept = (frame["split"] != "train").to_numpy()
     texts = encode_prompts(encoder, prompts)
     logits = class_logits(images[kept], prompts, texts, scoring, multiclass)
-    scores = probabilities(logits, multiclass)
+    scores = ranked_probabilities(logits, multiclass)
     write_table(
         predictions(frame[kept], scores[None], settings["tasks"]),
         output,

@@ -275,7 +275,7 @@ def _signed(
         row["low"], row["high"] = min(low, 0.0), max(-high, 0.0)
     sign = np.where(null[0] < null[1], -1.0, 1.0)
     row["draws"] = sign * assessed.null
-    row["null_mean"] = float(np.nanmean(null[0] - null[1]))
+    row["null_mean"] = float(np.nanmean(row["draws"]))
     row["null_q95"] = assessed.limit
     if cell.seed == MEAN:
         row["smallest_detectable"] = detectable(

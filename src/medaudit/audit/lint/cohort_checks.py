@@ -158,14 +158,18 @@ def _short(
     short: pd.DataFrame,
     minimum: EvaluationMinimum,
 ) -> Iterator[Finding]:
+    least = f"{minimum['n']} images, {minimum['n_pos']} positives, {minimum['n_neg']} negatives"
     for group in short.index[short.any(axis=1)]:
         tasks = [task for task in short.columns if short.loc[group, task]]
         name = join_names(group)
         first = tasks[0]
+        in_tasks = (
+            f" in {len(tasks)} of {len(short.columns)} tasks" if len(short.columns) > 1 else ""
+        )
         message = (
-            f"{attribute} = {name} is below the minimum {minimum} in {len(tasks)} tasks: its "
-            f"numbers there are not estimated ({first[2:]}: n = {int(n.loc[group, first])}, "
-            f"positives = {int(positive.loc[group, first])})"
+            f"{attribute} = {name} is below the minimum ({least}){in_tasks}: its numbers there are "
+            f"not estimated ({first[2:]}: {int(n.loc[group, first])} images, "
+            f"{int(positive.loc[group, first])} of them positive)"
         )
         where = examples([task[2:] for task in tasks])
         yield Finding("small_group", "warning", message, len(tasks), f"{attribute}: {where}")

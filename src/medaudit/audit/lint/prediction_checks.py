@@ -8,9 +8,12 @@ import pandas as pd
 from medaudit.audit.lint.problems import Finding, examples
 from medaudit.core.entry_types.evaluation import EvaluationThreshold
 from medaudit.metrics.rank_auc import rank_auc
+from medaudit.metrics.thresholds import describe_rule
 
 EXTREME_SHARE = 0.5
-NEEDS_VALIDATION = ("best_f1", "youden", "fpr")
+NEEDS_VALIDATION = ("best_f1", "youden", "fpr", "sensitivity", "specificity")
+FEW_TO_CHOOSE = 25
+"""Positives or negatives below which a threshold chosen on them is called unstable."""
 DEVIATIONS = 3.0
 
 
@@ -131,9 +134,36 @@ def threshold_source(
             "chosen on the test split is too optimistic: add a val split or fix the threshold"
         )
         yield Finding("threshold_source", "error", message, 0, "split")
-    else:
-        chosen = f"fixed at {threshold.get('value', 0.5)}" if rule == "fixed" else f"{rule} on val"
-        yield Finding("threshold_source", "info", f"thresholds: {chosen}", 0, "split")
+        return
+    origin = "" if rule == "fixed" else ", chosen on the validation split"
+    message = f"thresholds: {describe_rule(threshold)}{origin}"
+    yield Finding("threshold_source", "info", message, 0, "split")
+    if rule in NEEDS_VALIDATION:
+        yield from _threshold_choice(predictions[predictions["split"] == "val"], rule)
+
+
+def _threshold_choice(validation: pd.DataFrame, rule: str) -> Iterator[Finding]:
+    """Find tasks for which validation cannot choose a threshold, or has few images to choose on."""
+    first = validation[validation["seed"] == validation["seed"].min()]
+    for task, y in first.groupby("task", sort=True)["y"]:
+        n, positive = int(y.notna().sum()), int((y == 1).sum())
+        least = min(positive, n - positive)
+        if least == 0:
+            only = "has no label" if n == 0 else "is positive" if positive else "is negative"
+            message = (
+                f"no threshold can be chosen for {task}: every one of its {len(y)} validation "
+                f"images {only}. TPR, FPR and all other measures of decisions have no value; add "
+                "validation images of both classes, or fix the threshold"
+            )
+            yield Finding("threshold_choice", "warning", message, n, str(task))
+        elif least < FEW_TO_CHOOSE:
+            message = (
+                f"the threshold of {task} ({rule}) was chosen on {positive} positive and "
+                f"{n - positive} negative validation images: other patients would have given "
+                "another threshold, which the intervals of the measures do not cover; "
+                "`procedure_low` and `procedure_high` do"
+            )
+            yield Finding("threshold_choice", "warning", message, least, str(task))
 
 
 def repeated_predictions(predictions: pd.DataFrame, cohort: pd.DataFrame) -> Iterator[Finding]:

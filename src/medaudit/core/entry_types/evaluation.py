@@ -3,7 +3,7 @@
 ``python -m medaudit.cli.reference`` writes this file again after a change of the schema.
 """
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from medaudit.core.entry_types.cohorts import CohortEntry
 from medaudit.core.entry_types.datasets import DatasetEntry
@@ -17,7 +17,7 @@ class EvaluationThreshold(TypedDict, total=False):
     """Keys of an evaluation threshold."""
 
     rule: str
-    value: float
+    value: dict[str, Any] | float
 
 
 class EvaluationBootstrap(TypedDict, total=False):
@@ -25,7 +25,6 @@ class EvaluationBootstrap(TypedDict, total=False):
 
     draws: int
     level: float
-    method: str
 
 
 class EvaluationNull(TypedDict, total=False):
@@ -42,6 +41,16 @@ class EvaluationMinimum(TypedDict, total=False):
     n_neg: int
 
 
+class EvaluationSensitivity(TypedDict, total=False):
+    """Keys of an evaluation sensitivity."""
+
+    prevalence: dict[str, Any]
+    false_positive_harm: float | None
+    label_sensitivity: float
+    label_specificity: float
+    flagged: list[float]
+
+
 class Evaluation(TypedDict, total=False):
     """Keys of an evaluation."""
 
@@ -51,6 +60,8 @@ class Evaluation(TypedDict, total=False):
     bootstrap: EvaluationBootstrap
     null: EvaluationNull
     minimum: EvaluationMinimum
+    control: list[str]
+    sensitivity: EvaluationSensitivity
     ece_bins: int
 
 

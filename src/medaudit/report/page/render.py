@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from medaudit.core.errors import MedauditError
+from medaudit.metrics.thresholds import describe_rule
 from medaudit.report.page.methods import in_words
 from medaudit.report.page.packing import packed
 from medaudit.report.page.references import Bibliography
@@ -45,6 +46,7 @@ def render(content: dict[str, Any]) -> str:
         "upper_first": terms.first_upper,
         "packed": packed,
         "in_words": in_words,
+        "rule_in_words": describe_rule,
         "pretty_json": pretty_json,
     }
     source, _, _ = loader.get_source(environment, "style.css")

@@ -191,6 +191,10 @@ def overall(rows: pd.DataFrame) -> pd.DataFrame:
 def _read_metrics(path: Path, number: int) -> pd.DataFrame:
     frame = read_table(path, METRICS)
     _check_rows(replicates_of(path), path, len(frame), "evaluate")
+    # A threshold as chosen is a number without error; its interval is that of the choice.
+    chosen = frame["metric"].eq("threshold")
+    for end in ("low", "high"):
+        frame[end] = frame[end].mask(chosen, frame[f"procedure_{end}"])
     return frame.assign(file=number, row=np.arange(len(frame)))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from medaudit.config.grids import names_of
-from medaudit.core.audit_tables import DIALECTS, PARTS, PROBES, SEARCH
+from medaudit.core.audit_tables import CONDITIONAL, DIALECTS, PARTS, PROBES, SEARCH, SENSITIVITY
 from medaudit.core.documents import PredictionsFooter
 from medaudit.core.entry_types import MethodEntry, StudyEntry
 from medaudit.core.errors import MedauditError
@@ -40,6 +40,8 @@ class Extras:
     searches : list of dict
         Results of `medaudit.search.best_trial`, one per search; ``table`` has the trials
         (`SEARCH`).
+    conditional, sensitivity : pandas.DataFrame
+        Rows of `CONDITIONAL` and `SENSITIVITY`.
     """
 
     methods: dict[str, MethodEntry]
@@ -51,6 +53,8 @@ class Extras:
     files: list[Path] = field(default_factory=list)
     models: dict[str, dict] = field(default_factory=dict)
     searches: list[dict] = field(default_factory=list)
+    conditional: pd.DataFrame = field(default_factory=pd.DataFrame)
+    sensitivity: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def replicates(self, row: pd.Series) -> np.ndarray:
         """Return the replicates of a row of `dialects`, float64, shape (draws,)."""
@@ -69,6 +73,8 @@ def gather_extras(
     probes: Iterable[Path],
     predictions: Iterable[Path],
     searches: Iterable[Path] = (),
+    conditional: Iterable[Path] = (),
+    sensitivity: Iterable[Path] = (),
 ) -> Extras:
     """Return the results of optional stages, sorted in the study's order.
 
@@ -82,13 +88,19 @@ def gather_extras(
         methods=settings.get("methods", {}),
         level=float(settings["evaluation"].get("bootstrap", {}).get("level", 0.95)),
         dialects=_read([_read_dialects(*item) for item in enumerate(dialects)], DIALECTS, entry),
-        parts=_read([read_table(path, PARTS) for path in parts], PARTS, entry),
-        probes=_read([read_table(path, PROBES) for path in probes], PROBES, entry),
+        parts=_read_runs(parts, PARTS, entry),
+        probes=_read_runs(probes, PROBES, entry),
         footers=_sorted([read_metadata(path) for path in predictions], entry),
         files=[replicates_of(path) for path in dialects],
         models=settings.get("models", {}),
         searches=_sorted([_read_search(path) for path in searches], entry),
+        conditional=_read_runs(conditional, CONDITIONAL, entry),
+        sensitivity=_read_runs(sensitivity, SENSITIVITY, entry),
     )
+
+
+def _read_runs(paths: Iterable[Path], table: Table, entry: StudyEntry) -> pd.DataFrame:
+    return _read([read_table(path, table) for path in paths], table, entry)
 
 
 def _read_dialects(number: int, path: Path) -> pd.DataFrame:

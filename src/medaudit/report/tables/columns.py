@@ -18,12 +18,15 @@ def cohort_column(evidence: Evidence) -> tuple[Column, ...]:
     return (Column("cohort", "Cohort"),) if len(evidence.cards) > 1 else ()
 
 
-def measure_columns(evidence: Evidence) -> list[Column]:
-    """Return the columns of all measures."""
-    return [
-        Column(name, terms.first_upper(terms.measure(name)), "estimate")
-        for name in evidence.measures
-    ]
+def measure_columns(measures: list[str]) -> list[Column]:
+    """Return the columns of measures."""
+    return [Column(name, terms.first_upper(terms.measure(name)), "estimate") for name in measures]
+
+
+def shown_measures(evidence: Evidence, rows: pd.DataFrame) -> list[str]:
+    """Return the measures of a table of `rows`; the threshold, which groups share, only if there."""
+    own = rows["measure"].eq("threshold").any()
+    return [name for name in evidence.measures if own or name != "threshold"]
 
 
 def interval_text(evidence: Evidence) -> str:
@@ -32,6 +35,17 @@ def interval_text(evidence: Evidence) -> str:
     resampled = f", {number_format.count(draws)} draws" if draws else ""
     level = f"{evidence.level * 100:g} %"
     return f"{level} confidence intervals in brackets (bootstrap over patients{resampled})"
+
+
+def choice_text(evidence: Evidence) -> str:
+    """Return the sentence that says which intervals of decisions a table shows, if any."""
+    rule = evidence.evaluation.get("threshold", {}).get("rule", "fixed")
+    if rule == "fixed" or "threshold" not in evidence.measures:
+        return ""
+    return (
+        " Intervals of decisions (TPR, FPR, F1 ...) are for the thresholds as chosen; the table "
+        "Thresholds and the uncertainty of their choice shows those that include the choice."
+    )
 
 
 def pivot_measures(

@@ -6,12 +6,14 @@ from medaudit.report.studies.context import Context
 from medaudit.report.studies.evidence import RUN, overall
 from medaudit.report.studies.facts import headline_gaps
 from medaudit.report.tables.columns import (
+    choice_text,
     cohort_column,
     counts,
     interval_text,
     measure_columns,
     pivot_measures,
     run_columns,
+    shown_measures,
 )
 from medaudit.report.tables.table import Column, Table
 from medaudit.report.wording import terms
@@ -21,18 +23,19 @@ def performance(context: Context) -> Table:
     """Overall value of every measure, one row per run."""
     evidence, facts = context.evidence, context.facts
     rows = facts[facts["kind"] == "performance"]
-    data = pivot_measures(rows, RUN, evidence.measures, extra=("seed_sd",))
+    measures = shown_measures(evidence, rows)
+    data = pivot_measures(rows, RUN, measures, extra=("seed_sd",))
     data = data.merge(counts(rows, RUN), on=RUN, how="left")
     first = evidence.headline
     return Table(
         "performance",
         "Performance of every run",
-        f"Test set, mean over tasks and seeds; {interval_text(evidence)}. "
+        f"Test set, mean over tasks and seeds; {interval_text(evidence)}.{choice_text(evidence)} "
         f"SD over seeds: standard deviation of {terms.measure(first)} over seeds.",
         data,
         (
             *run_columns(evidence),
-            *measure_columns(evidence),
+            *measure_columns(measures),
             Column(f"{first}_seed_sd", "SD over seeds", "number"),
             Column("n", "Images", "count"),
             Column("n_patients", "Patients", "count"),
@@ -122,17 +125,18 @@ def groups(context: Context) -> Table:
     rows = rows[rows["group"].ne("all")]
     rows = rows.assign(attribute_shown=rows["attribute"].map(terms.attribute))
     key = [*RUN, "attribute", "attribute_shown", "group"]
-    data = pivot_measures(rows, key, evidence.measures)
+    measures = shown_measures(evidence, rows)
+    data = pivot_measures(rows, key, measures)
     return Table(
         "groups",
         "Performance by group",
-        f"Test set, mean over tasks and seeds; {interval_text(evidence)}.",
+        f"Test set, mean over tasks and seeds; {interval_text(evidence)}.{choice_text(evidence)}",
         data.merge(counts(rows, key), on=key, how="left"),
         (
             *run_columns(evidence),
             Column("attribute_shown", "Attribute"),
             Column("group", "Group"),
-            *measure_columns(evidence),
+            *measure_columns(measures),
             Column("n", "Images", "count"),
             Column("n_patients", "Patients", "count"),
         ),
@@ -150,18 +154,20 @@ def tasks(context: Context) -> Table:
         & ~rows["task"].isin(["all", "mean", "mean_of_gaps"])
     ]
     key = [*RUN, "task"]
-    data = pivot_measures(rows, key, evidence.measures).merge(
+    measures = shown_measures(evidence, rows)
+    data = pivot_measures(rows, key, measures).merge(
         counts(rows, key, ("n", "n_pos", "n_patients")), on=key, how="left"
     )
     return Table(
         "tasks",
         "Performance by task",
-        f"Test set, all patients, mean over seeds; {interval_text(evidence)}.",
+        f"Test set, all patients, mean over seeds; {interval_text(evidence)}."
+        f"{choice_text(evidence)}",
         data,
         (
             *run_columns(evidence),
             Column("task", "Task"),
-            *measure_columns(evidence),
+            *measure_columns(measures),
             Column("n", "Images", "count"),
             Column("n_pos", "Positive", "count"),
             Column("n_patients", "Patients", "count"),
