@@ -9,10 +9,11 @@ from sklearn.metrics import roc_auc_score
 
 from medaudit.cli import main
 from medaudit.core.errors import MedauditError
-from medaudit.plan import first_guess, planning, power_curve
+from medaudit.plan import first_guess, power_curve
 from medaudit.plan.audit_draw import evaluation_of
-from medaudit.plan.planning import Question, count_found, plan_gap, plan_patients
+from medaudit.plan.planning import count_found, plan_gap, plan_patients
 from medaudit.plan.population import Group, Population, as_tables, draw, group_of_auc
+from medaudit.plan.study import Question, Study
 from medaudit.plan.worse import PLANNED, operating_point, true_value, worsen
 from medaudit.score import MINIMUM
 
@@ -229,8 +230,6 @@ def test_planned_sizes_have_their_power(case):
 
 
 def test_power_of_a_study_grows_with_its_size():
-    small, large = (
-        planning.Study(Population((Group(n, 0.4, 0.9, 0.1),) * 2), 0.3, 1) for n in (20, 80)
-    )
+    small, large = (Study(Population((Group(n, 0.4, 0.9, 0.1),) * 2), 0.3, 1) for n in (20, 80))
     counts = [count_found(s, Question("tpr"), range(40))[0] for s in (small, large)]
     assert counts[0] < counts[1] - 8

@@ -18,7 +18,7 @@ from medaudit.core.audit_tables import is_summary
 from medaudit.core.seeds import generator
 from medaudit.metrics.group_audit import audit
 from medaudit.plan.audit_draw import audit_tables, evaluation_of, settings_of
-from medaudit.plan.planning import Plan, Question, plan_gap, plan_patients
+from medaudit.plan.planning import plan_gap, plan_patients
 from medaudit.plan.population import (
     ATTRIBUTE,
     TASK,
@@ -28,6 +28,7 @@ from medaudit.plan.population import (
     draw,
     group_names,
 )
+from medaudit.plan.study import Plan, Question
 from medaudit.plan.worse import worsen
 from truths import Truth, truth_of
 

@@ -97,7 +97,11 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--cells", default="*", metavar="PATTERN", help="topic or name, e.g. '300/20*'"
+        "--cells",
+        nargs="+",
+        default=["*"],
+        metavar="PATTERN",
+        help="parts of topics or names, e.g. 'Few positives' '300/20*'",
     )
     parser.add_argument("--samples", type=int, default=500)
     parser.add_argument("--processes", type=int, default=2)
@@ -105,11 +109,9 @@ def main() -> None:
     parser.add_argument("--page", type=Path, help="Markdown file to write")
     parser.add_argument("--list", action="store_true", help="list the cells only")
     options = parser.parse_args()
-    cells = [
-        cell
-        for cell in all_cells()
-        if any(fnmatch(text, f"*{options.cells}*") for text in (cell.name, cell.topic))
-    ]
+    cells = [cell for cell in all_cells() if _wanted(cell, options.cells)]
+    if not cells:
+        parser.error(f"no case matches {options.cells}; --list lists them all")
     if options.list:
         print(*(f"{cell.topic}: {cell.name}" for cell in cells), sep="\n")
         return
@@ -123,6 +125,11 @@ def main() -> None:
     print(summarise(cells, counts, checks), f"All shares: {options.out}/page.md, checks.csv")
     if options.page:
         options.page.write_text(text)
+
+
+def _wanted(cell: Cell, patterns: list[str]) -> bool:
+    texts = (cell.name, cell.topic)
+    return any(fnmatch(text, f"*{pattern}*") for text in texts for pattern in patterns)
 
 
 if __name__ == "__main__":

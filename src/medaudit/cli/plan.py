@@ -9,8 +9,8 @@ from medaudit.cli.options import Commands, add_parser, make_console
 from medaudit.core.errors import MedauditError
 
 if TYPE_CHECKING:
-    from medaudit.plan.planning import Plan
     from medaudit.plan.population import Group, Population
+    from medaudit.plan.study import Plan
 
 EXAMPLES = """\
   medaudit plan --metric tpr --tpr 0.85 --fpr 0.1 --prevalence 0.2 --gap 0.1
@@ -111,7 +111,8 @@ def _add_test(parser: ArgumentParser) -> None:
 
 def run(options: dict) -> None:
     """Plan, and print the answer as a table or as JSON."""
-    from medaudit.plan.planning import Question, plan_gap, plan_patients
+    from medaudit.plan.planning import plan_gap, plan_patients
+    from medaudit.plan.study import Question
 
     names = ("metric", "power", "kind", "samples", "processes")
     question = Question(alpha=options["level"], **{name: options[name] for name in names})
