@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from truths import Calibrated
 
 from medaudit.plan.population import Group, Population, group_of_auc
+from truths import Calibrated
 
 SEPARATION = ("auc", "average_precision", "accuracy", "tpr", "fpr", "f1")
 USUAL = (*SEPARATION, "ppv", "selection_rate")
@@ -62,7 +62,7 @@ def _sizes():
         "12 groups of 12 to 200": np.linspace(12, 200, 12).round(),
     }
     for words, numbers in sizes.items():
-        for auc in (0.80, 0.90, 0.976):
+        for auc in (0.90,) if len(numbers) == 12 else (0.80, 0.90, 0.976):
             groups = alike(numbers, 0.35, auc)
             metrics = (*USUAL, "ece")
             yield Cell(f"{words}, AUC {auc:g}", "Sizes of groups", Population(groups), metrics)
@@ -74,8 +74,8 @@ def _sizes():
 
 
 def _positives():
-    for positives in (5, 10, 15, 25):
-        for rate in (0.80, 0.90, 0.93, 0.98):
+    for positives in (5, 10, 25):
+        for rate in (0.80, 0.90, 0.98):
             fpr = max(1 - rate, 0.15)
             groups = tuple(Group(n, 1 / 3, rate, fpr) for n in (240, 3 * positives))
             name = f"{positives} positives, {2 * positives} negatives, TPR {rate:g}"
@@ -83,7 +83,7 @@ def _positives():
 
 
 def _discrimination():
-    for auc in (0.80, 0.86, 0.92, 0.98):
+    for auc in (0.80, 0.92, 0.98):
         for positives, total in ((10, 30), (25, 100)):
             groups = alike((300, total), positives / total, auc)
             name = f"{positives} of {total} positive, AUC {auc:g}"
@@ -230,11 +230,30 @@ def _detectable():
         )  # fmt: skip
 
 
+def _planned():
+    two = (Group(1, 0.35, 0.85, 0.15),) * 2
+    unequal = (group_of_auc(4, 0.4, 0.9), group_of_auc(1, 0.2, 0.9))
+    cases = [
+        ("TPR .85/.70, two equal groups", Population(two), "tpr", 0.15),
+        ("FPR .15/.25, 1-10 images, correlation 0.5", Population(two, (1, 10), 0.5, 0.5), "fpr", 0.1),
+        ("AUC .90/.78, groups 4 : 1, prevalence .4/.2", Population(unequal), "auc", 0.12),
+        ("accuracy .85/.73, four equal groups", Population(two * 2), "accuracy", 0.12),
+        ("gap of AUC that 300/60 find", Population(alike((300, 60), 0.35, 0.9)), "auc", None),
+        ("gap of TPR that 200/200/80 find", Population(
+            tuple(Group(n, 0.35, 0.85, 0.15) for n in (200, 200, 80))), "tpr", None),
+    ]  # fmt: skip
+    for name, population, metric, gap in cases:
+        yield Cell(
+            name, "Planned studies", population, (metric,), kind="planned",
+            power={metric: (0.76, 0.84)}, options={"gap": gap},
+        )  # fmt: skip
+
+
 def all_cells() -> list[Cell]:
     """Return every cell, in the order of the page."""
     topics = (
         _sizes, _positives, _discrimination, _clusters, _prevalence, _weights, _calibration,
-        _unequal_spread, _alternatives, _equivalence, _detectable, _families,
+        _unequal_spread, _alternatives, _equivalence, _detectable, _planned, _families,
     )  # fmt: skip
     cells = [cell for topic in topics for cell in topic()]
     assert len({cell.name for cell in cells}) == len(cells)

@@ -11,25 +11,26 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
-from cells import Cell
-from truths import Truth, truth_of
 
+from cells import Cell
 from medaudit.audit.disparity import find_gaps
 from medaudit.core.audit_tables import is_summary
 from medaudit.core.seeds import generator
 from medaudit.metrics.group_audit import audit
 from medaudit.plan.audit_draw import audit_tables, evaluation_of, settings_of
+from medaudit.plan.planning import plan_gap, plan_patients
 from medaudit.plan.population import (
     ATTRIBUTE,
     TASK,
     Drawn,
-    Group,
     Population,
     as_tables,
     draw,
     group_names,
-    group_of_auc,
 )
+from medaudit.plan.study import Plan, Question
+from medaudit.plan.worse import worsen
+from truths import Truth, truth_of
 
 GAPS = ["max_min", "worst_rest"]
 DRAWS, PERMUTATIONS = 200, 399
@@ -46,11 +47,11 @@ NULL_OF = {
 
 def run_chunk(cell: Cell, samples: range) -> Counter:
     """Return the counts of some samples of a cell."""
-    started, counts = time.perf_counter(), Counter()
+    started, counts = time.process_time(), Counter()
     for sample in samples:
         counts.update(KINDS[cell.kind](cell, sample))
         counts["samples"] += 1
-    counts["seconds"] = time.perf_counter() - started
+    counts["seconds"] = time.process_time() - started
     return counts
 
 
@@ -174,7 +175,7 @@ def count_detectable(cell: Cell, sample: int) -> Counter:
     metric, worse = cell.metrics[0], cell.options["worse"]
     amount = smallest_detectable(cell.name, cell.population, metric)
     groups = list(cell.population.groups)
-    groups[worse] = make_worse(groups[worse], metric, amount)
+    groups[worse] = worsen(groups[worse], metric, amount)
     changed = replace(cell, population=replace(cell.population, groups=tuple(groups)))
     return count_audit(changed, sample)
 
@@ -192,11 +193,23 @@ def smallest_detectable(name: str, population: Population, metric: str) -> float
     return float(np.nanmedian(found))
 
 
-def make_worse(group: Group, metric: str, amount: float) -> Group:
-    """Return `group` with a lower AUC (at the same FPR) or a lower TPR."""
-    if metric == "auc":
-        return group_of_auc(group.patients, group.prevalence, group.auc - amount, group.fpr)
-    return replace(group, tpr=group.tpr - amount)
+def count_planned(cell: Cell, sample: int) -> Counter:
+    """Audit a sample of the study that was planned for a gap, or of the gap planned for a study."""
+    plan = planned(cell.population, cell.metrics[0], cell.options["gap"])
+    changed = replace(cell, population=plan.study.alternative(cell.metrics[0]))
+    counts = count_audit(changed, sample)
+    counts[f"planned/{cell.metrics[0]}/gap"] += plan.study.gap
+    counts[f"planned/{cell.metrics[0]}/patients"] += plan.study.population.patients
+    return counts
+
+
+@cache
+def planned(population: Population, metric: str, gap: float | None) -> Plan:
+    """Return the plan of patients for a gap; of the gap if None."""
+    question = Question(metric)
+    return (
+        plan_gap(population, question) if gap is None else plan_patients(population, gap, question)
+    )
 
 
 def count_family(cell: Cell, sample: int) -> Counter:
@@ -241,4 +254,9 @@ def _count_false(gaps: pd.DataFrame, nulls: np.ndarray, cell: Cell) -> Counter:
     return counts
 
 
-KINDS = {"audit": count_audit, "detectable": count_detectable, "family": count_family}
+KINDS = {
+    "audit": count_audit,
+    "detectable": count_detectable,
+    "family": count_family,
+    "planned": count_planned,
+}

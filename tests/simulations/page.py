@@ -171,8 +171,8 @@ def _speed(cells: list[Cell], counts: dict[str, Counter]) -> str:
     seconds = [counts[cell.name]["seconds"] / counts[cell.name]["samples"] for cell in cells]
     total = sum(counts[cell.name]["seconds"] for cell in cells) / 60
     return (
-        f"Seconds per sample: {min(seconds):.2f} to {max(seconds):.2f}; {total:.0f} minutes of one "
-        "core in all.\n"
+        f"Seconds of one core per sample: {min(seconds):.2f} to {max(seconds):.2f}; in all "
+        f"{total:.0f} minutes.\n"
     )
 
 

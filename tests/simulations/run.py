@@ -24,10 +24,9 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 from cells import Cell, all_cells  # noqa: E402
-from outcomes import run_chunk  # noqa: E402
-
 from medaudit.core.code_version import code_version  # noqa: E402
 from medaudit.core.table_io import read_json, write_json  # noqa: E402
+from outcomes import run_chunk  # noqa: E402
 
 CHUNK = 50
 
@@ -35,7 +34,13 @@ CHUNK = 50
 def version() -> str:
     """Return a hash of the audited code and of what draws and counts samples."""
     digest = hashlib.sha256()
-    modules = ("metrics.group_audit", "audit.disparity", "plan.population", "plan.audit_draw")
+    modules = (
+        "metrics.group_audit",
+        "audit.disparity",
+        "plan.population",
+        "plan.audit_draw",
+        "plan.worse",
+    )
     digest.update(code_version(*modules).encode())
     for name in ("truths.py", "outcomes.py"):
         digest.update((HERE / name).read_bytes())
@@ -45,6 +50,8 @@ def version() -> str:
 def path_of(cell: Cell, chunk: int, folder: Path) -> Path:
     """Return where the counts of one chunk of a cell are stored."""
     content = repr(cell).encode()
+    if cell.kind == "planned":
+        content += code_version("plan.planning").encode()
     return folder / f"{hashlib.sha256(content).hexdigest()[:16]}.{chunk}.json"
 
 
@@ -90,7 +97,11 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--cells", default="*", metavar="PATTERN", help="topic or name, e.g. '300/20*'"
+        "--cells",
+        nargs="+",
+        default=["*"],
+        metavar="PATTERN",
+        help="parts of topics or names, e.g. 'Few positives' '300/20*'",
     )
     parser.add_argument("--samples", type=int, default=500)
     parser.add_argument("--processes", type=int, default=2)
@@ -98,11 +109,9 @@ def main() -> None:
     parser.add_argument("--page", type=Path, help="Markdown file to write")
     parser.add_argument("--list", action="store_true", help="list the cells only")
     options = parser.parse_args()
-    cells = [
-        cell
-        for cell in all_cells()
-        if any(fnmatch(text, f"*{options.cells}*") for text in (cell.name, cell.topic))
-    ]
+    cells = [cell for cell in all_cells() if _wanted(cell, options.cells)]
+    if not cells:
+        parser.error(f"no case matches {options.cells}; --list lists them all")
     if options.list:
         print(*(f"{cell.topic}: {cell.name}" for cell in cells), sep="\n")
         return
@@ -116,6 +125,11 @@ def main() -> None:
     print(summarise(cells, counts, checks), f"All shares: {options.out}/page.md, checks.csv")
     if options.page:
         options.page.write_text(text)
+
+
+def _wanted(cell: Cell, patterns: list[str]) -> bool:
+    texts = (cell.name, cell.topic)
+    return any(fnmatch(text, f"*{pattern}*") for text in texts for pattern in patterns)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """True values of metrics and gaps of a simulated population, from its distribution of scores."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, cached_property
 
 import numpy as np
@@ -154,10 +154,3 @@ def _true_nulls(parts: np.ndarray) -> dict[str, bool]:
         "calibration": bool(np.ptp(risk, axis=0).max() < EQUAL),
         "parity": bool(np.ptp(chosen) < EQUAL),
     }
-
-
-def worse_group(group: Group, metric: str, amount: float) -> Group:
-    """Return `group`, treated worse by `amount` in one metric."""
-    if metric == "tpr":
-        return replace(group, tpr=group.tpr - amount)
-    raise ValueError(metric)

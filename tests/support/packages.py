@@ -12,6 +12,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "audit": {"core", "data", "metrics"},
     "report": {"core", "config", "data", "metrics", "audit"},
     "score": {"core", "data", "metrics", "adapt", "audit", "report"},
-    "cli": {"core", "config", "data", "models", "report", "score"},
+    "plan": {"core", "metrics", "audit"},
+    "cli": {"core", "config", "data", "models", "report", "score", "plan"},
 }
 """Packages from the bottom up, each with the packages that it may import."""

@@ -3,7 +3,7 @@
 In:  the command line.
 Out: `main`; each subcommand module adds its own parser. Nothing heavy is imported before one runs.
 May import: `medaudit.core`, `medaudit.config`, `medaudit.data`, `medaudit.models`,
-     `medaudit.report`, `medaudit.score`.
+     `medaudit.report`, `medaudit.score`, `medaudit.plan`.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from medaudit.cli import check, crate, init, split
+from medaudit.cli import check, crate, init, plan, split
 from medaudit.cli.options import Commands
 from medaudit.core.entry_types.evaluation import EvaluationThreshold
 from medaudit.core.errors import MedauditError
@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"medaudit {version('medaudit')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_score(commands)
-    for command in (init, check, split, crate):
+    for command in (init, check, split, crate, plan):
         command.add(commands)
     return parser
 

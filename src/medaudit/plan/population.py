@@ -5,6 +5,7 @@ image is normal in every group. Its marginal distribution, and so every metric's
 not depend on how strongly the images of a patient are correlated.
 """
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -147,9 +148,14 @@ class Population:
     label_correlation: float = 1.0
     exact: bool = False
 
+    @property
+    def patients(self) -> int:
+        """Number of patients in all groups."""
+        return sum(group.patients for group in self.groups)
+
     def resized(self, factor: float) -> "Population":
         """Return the population with `factor` times the patients in every group."""
-        sizes = [max(1, round(g.patients * factor)) for g in self.groups]
+        sizes = [max(1, math.ceil(g.patients * factor)) for g in self.groups]
         groups = [replace(g, patients=n) for g, n in zip(self.groups, sizes, strict=True)]
         return replace(self, groups=tuple(groups))
 
