@@ -8,7 +8,7 @@ from typing import Any
 
 from medaudit.config.declared import check_declared
 from medaudit.config.entries import method_entry
-from medaudit.config.grids import AXES, grids_of
+from medaudit.config.grids import AXES, VIEW, grids_of
 from medaudit.config.schema import unknown
 from medaudit.config.selection import with_members
 from medaudit.core.entry_types import (
@@ -26,8 +26,6 @@ NEEDS_VALUE = ("fixed", "fpr", "sensitivity", "specificity")
 """Rules of the threshold that have a value (those of `medaudit.metrics.thresholds`)."""
 
 Grid = dict[str, list[str]]
-VIEW = "view"
-"""A column of every cohort's table that gaps can be controlled for."""
 
 
 def cross_check(config: Config) -> Iterator[str]:

@@ -6,6 +6,9 @@ Imports nothing heavy: it is read at every start of the workflow.
 from collections.abc import Mapping
 from typing import Any
 
+VIEW = "view"
+"""A column of every cohort's table that gaps can be controlled for."""
+
 AXES = ("cohorts", "models", "methods")
 
 

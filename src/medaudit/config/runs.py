@@ -1,8 +1,7 @@
 """The runs of a study (cohort, model and method of each), and the optional results they need."""
 
-from medaudit.config.cross_checks import VIEW
 from medaudit.config.entries import method_entry
-from medaudit.config.grids import grids_of
+from medaudit.config.grids import VIEW, grids_of
 from medaudit.config.requests import stages_of
 from medaudit.core.entry_types import Config
 from medaudit.models.capabilities import KINDS
