@@ -38,7 +38,7 @@ def cohort(
     manifest, manifest_card : Path
         Written by the stage `medaudit.data.manifest`.
     output : Path
-        Table `medaudit.core.table_io.COHORT`, in the manifest's order. It keeps all findings of the
+        Table `medaudit.core.table_io.COHORT`, sorted by ``image_id``. It keeps all findings of the
         manifest as ``y_`` columns; the ``tasks`` in the card are those to predict.
     card : Path
         JSON, see `medaudit.data.cohort.card.describe`.
@@ -49,7 +49,9 @@ def cohort(
         The builder or a task is unknown, the cohort cannot be filled, a patient is in two splits,
         or an image is listed more than once.
     """
-    frame = read_table(manifest, MANIFEST)
+    # Every random draw below takes places in this order, so it must not be that of the owner's rows:
+    # releases of one table differ in it. The index keeps each image's row in the manifest.
+    frame = read_table(manifest, MANIFEST).sort_values("image_id")
     if settings.get("age_threshold") is not None:
         frame["a_age_group"] = age_group(frame["age"], settings)
     _check_names(frame, settings)

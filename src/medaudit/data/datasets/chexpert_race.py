@@ -43,10 +43,11 @@ def draw_race(patients: pd.Series) -> tuple[pd.Series, str]:
     Returns
     -------
     tuple of pandas.Series and str
-        The race of each image's patient, which depends only on the order of the patients; and the
-        note that every output must repeat. Shares: Khan et al. (How Fair), section 4.1.
+        The race of each image's patient, which depends only on the set of patients, not on their
+        order; and the note that every output must repeat. Shares: Khan et al. (How Fair), section
+        4.1.
     """
-    codes, unique = pd.factorize(patients)
+    codes, unique = pd.factorize(patients, sort=True)
     drawn = generator("chexpert", "race").choice(list(SHARES), len(unique), p=list(SHARES.values()))
     shares = ", ".join(f"{race} {share:.0%}" for race, share in SHARES.items())
     note = (

@@ -108,8 +108,8 @@ def _ages(table: pa.Table, path: Path) -> np.ndarray:
 
 
 def _places(folder: Path, names: pd.Series, settings: DatasetSettings) -> pd.Series:
-    part = np.where(np.arange(len(names)) < len(names) // 2, 1, 2)
-    owners = "HAM10000_images_part_" + pd.Series(part.astype(str)) + "/" + names + ".jpg"
+    part = np.where(names.rank() <= len(names) // 2, "1", "2")
+    owners = "HAM10000_images_part_" + pd.Series(part) + "/" + names + ".jpg"
     if settings.get("folder") is None:
         return owners
     return locate_images(folder, names, owners, (".jpg", ".jpeg"))
