@@ -102,8 +102,14 @@ def _manifest(config: Config, dataset: str) -> Settings:
 
 
 def _cohort(config: Config, cohort: str) -> Settings:
+    entry = config["cohorts"][cohort]
     stored = ("image_size", "channels", "on_error")
-    return {"name": cohort, **_without(config["cohorts"][cohort], *stored, *_OF_GROUPS)}
+    settings = {"name": cohort, **_without(entry, *stored, *_OF_GROUPS)}
+    by_shares = entry["split"].get("kind", "shares") == "shares"
+    if by_shares and entry.get("stratify", "") is None:
+        # Not the cohort's own attributes: another list of groups to audit must not split anew.
+        settings["stratify"] = _dataset_of(config, cohort)["attributes"]
+    return settings
 
 
 def _groups(config: Config, cohort: str) -> Settings:

@@ -7,8 +7,9 @@ import pandas as pd
 
 from medaudit.core.errors import MedauditError
 from medaudit.core.seeds import generator
-from medaudit.data.cohort.patient_split import draw_patients, split_patients
+from medaudit.data.cohort.patient_split import draw_patients
 from medaudit.data.cohort.selection import CohortSettings, Selection
+from medaudit.data.cohort.stratified_split import draw_by_labels, split_by_labels
 from medaudit.data.datasets import DETAIL
 
 UNKNOWN = "unknown"
@@ -35,7 +36,9 @@ def build(frame: pd.DataFrame, settings: CohortSettings) -> Selection:
         ``<name>_detail`` keeps the old ones.
         ``split`` : one of
 
-        - ``{kind: shares, train, val, test}``: subjects at random, by ``seed``;
+        - ``{kind: shares, train, val, test}``: subjects at random, by ``seed``, with the same share
+          of each label in each group of the attributes ``stratify``
+          (`medaudit.data.cohort.stratified_split`);
         - ``{kind: held_out, share, test_share, seeds}``: scikit-learn's ``train_test_split`` on the
           sorted subjects, twice: ``share`` is held out for validation and test (first seed),
           ``test_share`` of these is the test split (second seed);
@@ -115,11 +118,9 @@ def _split(selection: Selection, settings: CohortSettings) -> None:
 
 
 def _split_shares(frame: pd.DataFrame, settings: CohortSettings) -> pd.Series:
-    subjects = np.unique(frame["patient_id"])
     rng = generator("cohort", "subjects", "split", settings["seed"])
     shares = {name: settings["split"][name] for name in ("train", "val", "test")}
-    split = split_patients(np.zeros(len(subjects), int), shares, rng)
-    return frame["patient_id"].map(dict(zip(subjects, split, strict=True)))
+    return split_by_labels(frame, settings["tasks"], settings.get("stratify") or [], shares, rng)
 
 
 def _split_held_out(frame: pd.DataFrame, settings: CohortSettings) -> pd.Series:
@@ -164,14 +165,18 @@ SPLITTERS: dict[str, Callable[[pd.DataFrame, CohortSettings], pd.Series]] = {
 
 def _draw_subset(selection: Selection, settings: CohortSettings, patients: int) -> None:
     enrich = settings.get("enrich") or []
-    people = _subjects(selection.frame, settings["tasks"])
-    columns = [f"y_{n}" if n in settings["tasks"] else f"a_{n}" for n in enrich]
-    cells = people.groupby(columns).ngroup() if columns else pd.Series(0, people.index)
-    cells = cells.where(people[columns].notna().all(axis=1), -1)
     rng = generator("cohort", "subjects", "patients", settings["seed"])
-    split = people["split"].to_numpy(str)
-    drawn = draw_patients(split, cells.to_numpy(int), patients, rng)
-    rows = selection.frame["patient_id"].isin(people.index[drawn])
+    if enrich:
+        people = _subjects(selection.frame, settings["tasks"])
+        columns = [f"y_{n}" if n in settings["tasks"] else f"a_{n}" for n in enrich]
+        cells = people.groupby(columns).ngroup()
+        cells = cells.where(people[columns].notna().all(axis=1), -1)
+        split = people["split"].to_numpy(str)
+        drawn = draw_patients(split, cells.to_numpy(int), patients, rng)
+        rows = selection.frame["patient_id"].isin(people.index[drawn])
+    else:
+        attributes = settings.get("stratify") or []
+        rows = draw_by_labels(selection.frame, settings["tasks"], attributes, patients, rng)
     selection.keep(rows, f"not among the {patients} subjects drawn")
     selection.details["subset"] = {
         "patients": patients,
