@@ -424,7 +424,7 @@ def test_one_value_small_groups_one_row_and_one_class_have_a_status():
         ("p.parquet", b"PAR1 but not really", "cannot read"),
         ("p.csv", b"id,label,score\n1,0\n", "cannot read"),
         ("p.csv", b"id,label,label,score\n1,0,0,.5\n", r"duplicate columns \['label'\]"),
-        ("p.csv", b"\x00\x01\x02" * 100, "not text and not Parquet"),
+        ("p.csv", b"\x00\x01\x02" * 100, "not text, Excel"),
         ("p.csv", b"id,label,score\n", "no rows"),
     ],
 )

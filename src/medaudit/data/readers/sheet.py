@@ -1,25 +1,23 @@
-"""Read an external table as text: CSV, TSV or Parquet, whatever its delimiter and encoding."""
+"""Read a table of any origin as text: CSV, TSV, Excel or Parquet, whatever delimiter and encoding."""
 
-import csv
-import io
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from medaudit.core.errors import MedauditError
+from medaudit.data.readers import delimited_text
+from medaudit.data.readers.excel_sheet import read_cells
+from medaudit.data.readers.excel_sheet import read_table as read_excel
 
+ZIP = b"PK\x03\x04"
 _CONTROLS = r"[\x00-\x1f\x7f-\x9f]+"
 _UNNAMED = re.compile(r"__index_level_\d+__")
 MOST_CELLS = 500_000_000
-DELIMITERS = (",", ";", "\t", "|")
-BLANKS = ["", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "null", "NULL", "None", "<NA>"]
-BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
 @dataclass
@@ -34,24 +32,40 @@ class Sheet:
         The file, for messages.
     notes : list of str
         What was detected while reading: delimiter, encoding.
+    names : list of str
+        All columns of the file, if only some were read.
+    path : Path, optional
+        The file.
     """
 
     frame: pd.DataFrame
     where: str
     notes: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    path: Path | None = None
+
+    def place(self, row: int) -> str:
+        """Return where a row of `frame` is: ``line 5`` of a text file, else ``row 5``."""
+        number = None if self.path is None else line_of(self.path, row)
+        return f"row {row + 1}" if number is None else f"line {number}"
 
 
-def read_sheet(source: Path | pd.DataFrame, where: str = "the table") -> Sheet:
+def read_sheet(
+    source: Path | pd.DataFrame, where: str = "the table", wanted: Collection[str] | None = None
+) -> Sheet:
     """Read a table; ``NA``, ``NaN``, ``null``, ``None`` and empty cells are missing.
 
     Parameters
     ----------
     source : Path or pandas.DataFrame
-        Parquet (by suffix or by its first bytes), otherwise delimited text, whose delimiter
-        (comma, semicolon, tab, bar) and encoding (UTF-8, UTF-16 with a byte-order mark, otherwise
-        Windows-1252) are detected. A data frame is used as it is.
+        Parquet or Excel (by suffix or by its first bytes), otherwise delimited text, plain or
+        gzipped, whose delimiter (comma, semicolon, tab, bar) and encoding (UTF-8, UTF-16 with a
+        byte-order mark, otherwise Windows-1252) are detected. A data frame is used as it is.
     where : str
         Name of a data frame in messages.
+    wanted : collection of str, optional
+        Columns to read of a file, as far as it has them; None reads all. It saves most of the
+        time that a table of many columns takes.
 
     Raises
     ------
@@ -61,16 +75,37 @@ def read_sheet(source: Path | pd.DataFrame, where: str = "the table") -> Sheet:
     if isinstance(source, pd.DataFrame):
         sheet = Sheet(source.reset_index(drop=True), where)
     else:
-        sheet = _read_file(Path(source))
-    names = [re.sub(_CONTROLS, " ", str(name)).strip() for name in sheet.frame.columns]
+        sheet = _read_file(Path(source), wanted)
+    names = [_plain_name(name) for name in sheet.frame.columns]
     _check_unique(names, sheet.where)
     sheet.frame.columns = pd.Index(names)
+    sheet.names = sheet.names or names
     _drop_controls(sheet.frame)
     if sheet.frame.empty:
         raise MedauditError(
-            f"{sheet.where} has a header ({', '.join(names)}) and no rows; export it again"
+            f"{sheet.where} has a header ({', '.join(sheet.names)}) and no rows; export it again"
         )
     return sheet
+
+
+def line_of(path: Path, row: int) -> int | None:
+    """Return the line of a text file, or the row of an Excel sheet, in which row `row` ends.
+
+    Only errors need it, so the file is read again. None for Parquet.
+    """
+    data = delimited_text.unpack(path.read_bytes(), path)
+    if data[:4] == b"PAR1":
+        return None
+    if data[:4] == ZIP:
+        cells = enumerate(read_cells(path), start=1)
+        filled = iter([k for k, cell in cells if any(c is not None for c in cell)])
+    else:
+        filled = delimited_text.filled_lines(data)
+    return next((line for number, line in enumerate(filled) if number == row + 1), None)
+
+
+def _plain_name(name: object) -> str:
+    return re.sub(_CONTROLS, " ", str(name)).strip()
 
 
 def _check_unique(names: list[str], where: str) -> None:
@@ -79,55 +114,49 @@ def _check_unique(names: list[str], where: str) -> None:
         raise MedauditError(f"{where}: duplicate columns {duplicate}; rename or drop one of each")
 
 
-def _read_file(path: Path) -> Sheet:
+def _read_file(path: Path, wanted: Collection[str] | None) -> Sheet:
     try:
-        data = path.read_bytes()
+        data = delimited_text.unpack(path.read_bytes(), path)
     except OSError as error:
         raise MedauditError(f"cannot read {path}: {error.strerror or error}") from error
     if not data.strip():
         raise MedauditError(f"{path} is empty (0 rows); export it again")
     try:
         if data[:4] == b"PAR1" or path.suffix.lower() in (".parquet", ".pq"):
-            return Sheet(_read_parquet(data), str(path), ["Parquet"])
-        return _read_text(data, path)
+            frame, names = _read_parquet(data, wanted)
+            return Sheet(frame, str(path), ["Parquet"], names, path)
+        if data[:4] == ZIP and path.suffix.lower() != ".zip":
+            frame = read_excel(path)
+            return Sheet(frame, str(path), ["Excel, first sheet"], list(frame), path)
+        return _read_text(data, path, wanted)
     except (pa.ArrowException, UnicodeError, OSError) as error:
         raise MedauditError(f"cannot read {path}: {error}") from error
 
 
-def _read_parquet(data: bytes) -> pd.DataFrame:
+def _read_parquet(data: bytes, wanted: Collection[str] | None) -> tuple[pd.DataFrame, list[str]]:
     """Read the columns without the metadata of pandas: a named index is a column like the others."""
     file = pq.ParquetFile(pa.BufferReader(data))
     rows, columns = file.metadata.num_rows, file.metadata.num_columns
     if rows * columns > MOST_CELLS:
         raise pa.ArrowInvalid(f"it claims {rows:,} rows of {columns} columns")
-    table = file.read().replace_schema_metadata(None)
+    names = [name for name in file.schema_arrow.names if not _UNNAMED.fullmatch(name)]
+    kept = [name for name in names if wanted is None or _plain_name(name) in wanted]
+    table = file.read(columns=kept).replace_schema_metadata(None)
     table.validate(full=True)  # full: Arrow would otherwise hand on text that is not UTF-8
-    frame = table.to_pandas()
-    return frame.drop(columns=[name for name in frame.columns if _UNNAMED.fullmatch(name)])
+    return table.select(kept).to_pandas(), [_plain_name(name) for name in names]
 
 
-def _read_text(data: bytes, path: Path) -> Sheet:
+def _read_text(data: bytes, path: Path, wanted: Collection[str] | None) -> Sheet:
     if b"\x00" in data[:4096] and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise MedauditError(f"{path} is not text and not Parquet; export it as CSV, TSV or Parquet")
-    data, encoding = _as_utf8(data)
-    header = _header_line(data)
-    delimiter = max(DELIMITERS, key=_unquoted(header).count)
-    names = _split(header, delimiter)
-    _check_unique(names, str(path))  # Arrow would fail without saying which
-    table = pa_csv.read_csv(
-        io.BytesIO(data),
-        read_options=pa_csv.ReadOptions(column_names=names, skip_rows=_lines_before(data, header)),
-        parse_options=pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=b'"' in data),
-        convert_options=pa_csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()),  # ids keep their zeros: 007
-            null_values=BLANKS,
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=True,
-        ),
-    )
-    table = pa.table({name: _trimmed(table.column(name)) for name in names})
-    shown = {"\t": "tab"}.get(delimiter, delimiter)
-    return Sheet(table.to_pandas(), str(path), [f"delimiter {shown!r}, {encoding}"])
+        raise MedauditError(
+            f"{path} is not text, Excel (.xlsx) or Parquet; export it as CSV, TSV or Parquet"
+        )
+    text = delimited_text.find_format(data)
+    kept = [name for name in text.names if wanted is None or _plain_name(name) in wanted]
+    # Arrow would fail without saying which
+    _check_unique(text.names if wanted is None else kept, str(path))
+    table = delimited_text.parse(text, kept, path)
+    return Sheet(table.to_pandas(), str(path), text.notes, list(map(_plain_name, text.names)), path)
 
 
 def _drop_controls(frame: pd.DataFrame) -> None:
@@ -137,41 +166,6 @@ def _drop_controls(frame: pd.DataFrame) -> None:
             text = frame[name].astype("str")
             if text.str.contains(_CONTROLS, na=False).any():
                 frame[name] = text.str.replace(_CONTROLS, " ", regex=True).str.strip()
-
-
-def _trimmed(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    text = pc.utf8_trim_whitespace(column)
-    return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
-
-
-def _as_utf8(data: bytes) -> tuple[bytes, str]:
-    for mark, encoding in BOMS:
-        if data.startswith(mark):
-            text = data.decode("utf-8-sig" if encoding == "utf-8" else encoding)
-            return text.encode(), f"{encoding} with a byte-order mark"
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        text = data.decode("cp1252", errors="replace")
-        return text.encode(), "not UTF-8: read as Windows-1252, check accented names"
-    return data, "utf-8"
-
-
-def _header_line(data: bytes) -> str:
-    lines = (line for line in data[:1_000_000].decode(errors="replace").splitlines())
-    return next(line for line in lines if line.strip())
-
-
-def _lines_before(data: bytes, header: str) -> int:
-    return data[:1_000_000].decode(errors="replace").splitlines().index(header) + 1
-
-
-def _unquoted(line: str) -> str:
-    return "".join(line.split('"')[::2])
-
-
-def _split(line: str, delimiter: str) -> list[str]:
-    return [name.strip() for name in next(csv.reader([line], delimiter=delimiter))]
 
 
 def as_numbers(column: pd.Series, what: str, where: str) -> pd.Series:
