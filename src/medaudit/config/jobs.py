@@ -102,14 +102,10 @@ def _manifest(config: Config, dataset: str) -> Settings:
 
 
 def _cohort(config: Config, cohort: str) -> Settings:
-    entry = config["cohorts"][cohort]
-    stored = ("image_size", "channels", "on_error")
-    settings = {"name": cohort, **_without(entry, *stored, *_OF_GROUPS)}
-    by_shares = entry["split"].get("kind", "shares") == "shares"
-    if by_shares and entry.get("stratify", "") is None:
-        # Not the cohort's own attributes: another list of groups to audit must not split anew.
-        settings["stratify"] = _dataset_of(config, cohort)["attributes"]
-    return settings
+    entry = _without(config["cohorts"][cohort], "image_size", "channels", "on_error", *_OF_GROUPS)
+    if entry.get("stratify", "") is None:  # not its own: other groups to audit are no other split
+        entry["stratify"] = _dataset_of(config, cohort)["attributes"]
+    return {"name": cohort, **entry}
 
 
 def _groups(config: Config, cohort: str) -> Settings:
