@@ -229,11 +229,17 @@ def test_oasis_slices_reach_the_store(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda rows: [(rows[0][0], "X", 74, "0"), *rows[1:]], "'M/F' has 'x'"),
-        (lambda rows: [(rows[0][0], "F", 74, "7"), *rows[1:]], "'CDR' has '7'"),
+        (
+            lambda rows: [(rows[0][0], "X", 74, "0"), *rows[1:]],
+            r"'M/F' has the unknown values \['X'\], the first in line 2",
+        ),
+        (lambda rows: [(rows[0][0], "F", 74, "7"), *rows[1:]], "'CDR' has '7' in line 2"),
         (lambda rows: [(rows[0][0], "F", "old", "0"), *rows[1:]], "'Age' has 'old'"),
         (lambda rows: [("OAS2_0001", "F", 74, "0"), *rows[1:]], "'ID' has 'OAS2_0001'"),
-        (lambda rows: [*rows, rows[0]], "duplicate session"),
+        (
+            lambda rows: [*rows, rows[0]],
+            "duplicate values, e.g. .OAS1_0001_MR1. in 2 rows .line 2 and line 9",
+        ),
         (lambda rows: [rows[1]], "no session has"),
     ],
 )

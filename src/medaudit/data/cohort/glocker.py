@@ -17,7 +17,7 @@ from medaudit.core.seeds import generator
 from medaudit.data.cohort.balance_race_sex import balance_race_sex
 from medaudit.data.cohort.patient_split import draw_patients, split_patients
 from medaudit.data.cohort.selection import CohortSettings, Selection
-from medaudit.data.readers.csv_table import read_columns, translate
+from medaudit.data.readers.owner_table import read_columns, translate
 
 RACES = ("white", "asian", "black")
 STRATA = ("race", "sex", "age_group")

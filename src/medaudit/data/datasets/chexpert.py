@@ -13,10 +13,11 @@ from medaudit.core.errors import MedauditError
 from medaudit.data.datasets import DatasetSettings, LoadedDataset, dataset_folder
 from medaudit.data.datasets.chexpert_files import find_demographics, find_tables, locate
 from medaudit.data.datasets.chexpert_race import draw_race, read_race
-from medaudit.data.readers.csv_table import (
+from medaudit.data.readers.owner_table import (
     check_ages,
     check_present,
     check_unique,
+    place,
     read_columns,
     translate,
 )
@@ -135,7 +136,7 @@ def _split_paths(paths: pa.Array, source: Path) -> pa.StructArray:
     if names.null_count:
         row = pc.index(pc.is_null(names), True).as_py()
         raise MedauditError(
-            f"{source}: column 'Path' has {paths[row].as_py()!r} in line {row + 2}; expected "
+            f"{source}: column 'Path' has {paths[row].as_py()!r} in {place(source, row)}; expected "
             "e.g. CheXpert-v1.0-small/train/patient00001/study1/view1_frontal.jpg"
         )
     return names
@@ -150,9 +151,9 @@ def _labels(table: pa.Table, path: Path, settings: DatasetSettings) -> dict[str,
         missing, unsure = np.isnan(codes), codes == -1
         wrong = ~(missing | unsure | (codes == 0) | (codes == 1))
         if wrong.any():
-            row = wrong.argmax()
+            row = int(wrong.argmax())
             raise MedauditError(
-                f"{path}: column {finding!r} has {codes[row]:g} in line {row + 2}; codes are 1, 0, -1 "
+                f"{path}: column {finding!r} has {codes[row]:g} in {place(path, row)}; codes are 1, 0, -1 "
                 "and blank"
             )
         labels[f"y_{finding}"] = np.where(missing, blank, np.where(unsure, uncertain, codes))

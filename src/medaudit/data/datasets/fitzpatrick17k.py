@@ -9,14 +9,13 @@ import pyarrow as pa
 from medaudit.data.datasets import DatasetSettings, LoadedDataset
 from medaudit.data.phantoms.tables.draw import load_or_draw
 from medaudit.data.phantoms.tables.fitzpatrick17k import write_table
-from medaudit.data.readers.csv_table import (
+from medaudit.data.readers.find_files import find_table, locate_images
+from medaudit.data.readers.owner_table import (
     check_present,
     check_unique,
     read_columns,
-    read_header,
     translate,
 )
-from medaudit.data.readers.find_files import find_table, locate_images
 
 TABLES = ("fitzpatrick17k.csv",)
 PARTITIONS = {
@@ -58,8 +57,7 @@ def load(settings: DatasetSettings) -> LoadedDataset:
 def _read(folder: Path, settings: DatasetSettings) -> LoadedDataset:
     path = find_table(folder, settings.get("table"), TABLES)
     columns = ["md5hash", "fitzpatrick_scale", "three_partition_label"]
-    checked = [name for name in ("qc",) if name in read_header(path)]
-    table = read_columns(path, dict.fromkeys((*columns, *checked), pa.string()))
+    table = read_columns(path, dict.fromkeys(columns, pa.string()), optional=("qc",))
     for column in ("md5hash", "three_partition_label"):
         check_present(table, column, path)
     check_unique(table, "md5hash", path)

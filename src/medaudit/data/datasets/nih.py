@@ -12,11 +12,13 @@ import pyarrow.compute as pc
 
 from medaudit.core.errors import MedauditError
 from medaudit.data.datasets import DatasetSettings, LoadedDataset, dataset_folder, embedded_table
-from medaudit.data.readers.csv_table import (
+from medaudit.data.readers.owner_table import (
     check_present,
     check_unique,
+    encode,
+    pick_column,
+    place_of_value,
     read_columns,
-    read_header,
     translate,
 )
 
@@ -40,6 +42,7 @@ EMBEDDED = "Data_Entry_2017_v2020.csv.gz"
 TABLES = ("Data_Entry_2017*.csv", "Data_Entry_2017*.csv.gz")
 OLDEST = 100
 _SEX = {"m": "male", "f": "female", "male": "male", "female": "female", "unknown": "unknown"}
+_SEX_COLUMNS = ("Patient Gender", "Patient Sex")
 _COLUMNS = ("Image Index", "Finding Labels", "Patient ID", "Patient Age", "View Position")
 _log = logging.getLogger(__name__)
 
@@ -106,13 +109,8 @@ def _table(folder: Path | None, name: str | None) -> Path:
 
 
 def _read(path: Path) -> tuple[pa.Table, str]:
-    header = read_header(path)
-    sex = next((name for name in ("Patient Gender", "Patient Sex") if name in header), None)
-    if sex is None:
-        raise MedauditError(
-            f"{path} lacks the column 'Patient Gender' (or 'Patient Sex'); it has {header}"
-        )
-    table = read_columns(path, dict.fromkeys((*_COLUMNS, sex), pa.string()))
+    table = read_columns(path, dict.fromkeys(_COLUMNS, pa.string()), optional=_SEX_COLUMNS)
+    sex = pick_column(table, _SEX_COLUMNS, path)
     for column in ("Image Index", "Finding Labels", "Patient ID"):
         check_present(table, column, path)
     check_unique(table, "Image Index", path)
@@ -125,7 +123,9 @@ def _ages(table: pa.Table, path: Path) -> tuple[np.ndarray, list[dict]]:
     wrong = [value for value, match in parsed.items() if match is None]
     if wrong:
         raise MedauditError(
-            f"{path}: column 'Patient Age' has {wrong[:5]}; write ages as 58 or 058Y (or 003M, 010D)"
+            f"{path}: column 'Patient Age' has {wrong[:5]}, the first in "
+            f"{place_of_value(table, 'Patient Age', wrong, path)}; write ages as 58 or 058Y (or 003M, "
+            "010D)"
         )
     years = {
         value.strip().lower(): float(match[1]) if match[2] in ("", "Y") else 0.0
@@ -144,16 +144,16 @@ def _ages(table: pa.Table, path: Path) -> tuple[np.ndarray, list[dict]]:
 
 
 def _findings(table: pa.Table, path: Path) -> dict[str, np.ndarray]:
-    encoded = pc.dictionary_encode(table["Finding Labels"].combine_chunks())
-    distinct = [text.split("|") for text in encoded.dictionary.to_pylist()]
-    for parts in distinct:
+    codes, texts = encode(table, "Finding Labels")
+    distinct = [text.split("|") for text in texts]
+    for text, parts in zip(texts, distinct, strict=True):
         wrong = [part for part in parts if part not in (*FINDINGS, "No Finding")]
         if wrong or ("No Finding" in parts and len(parts) > 1):
             raise MedauditError(
-                f"{path}: column 'Finding Labels' has {'|'.join(parts)!r}; it must be 'No Finding' or "
+                f"{path}: column 'Finding Labels' has {text[:200]!r} in "
+                f"{place_of_value(table, 'Finding Labels', [text], path)}; it must be 'No Finding' or "
                 f"some of {list(FINDINGS)} joined by |"
             )
-    codes = encoded.indices.to_numpy()
     return {
         f"y_{finding}": np.array([finding in parts for parts in distinct], float)[codes]
         for finding in FINDINGS

@@ -3,15 +3,19 @@
 import csv
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from medaudit.core.errors import MedauditError
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 LARGEST = 1 << 33
 """Bytes of unpacked text."""
@@ -65,6 +69,8 @@ def parse(text: DelimitedText, kept: list[str], path: Path) -> pa.Table:
         A line does not have as many fields as the header.
     """
     names = [n if n in kept else f"{n}\0{k}" for k, n in enumerate(text.names)]
+    if not text.data.rstrip(b"\r\n")[_end_of_header(text.data) :]:  # Arrow does not say so
+        return pa.table({name: pa.array([], pa.string()) for name in kept})
     try:
         table = pa_csv.read_csv(
             io.BytesIO(text.data),
@@ -89,7 +95,7 @@ def parse(text: DelimitedText, kept: list[str], path: Path) -> pa.Table:
 def filled_lines(data: bytes) -> Iterator[int]:
     """Yield the number of the last line of each record that is not blank, header included."""
     text = _as_utf8(data)[0]
-    reader = csv.reader(io.StringIO(text.decode()), delimiter=find_delimiter(text))
+    reader = _records(io.StringIO(text.decode()), find_delimiter(text))
     return (reader.line_num for fields in reader if fields)
 
 
@@ -124,7 +130,7 @@ def unpack(data: bytes, path: Path) -> bytes:
 
 def _read_names(data: bytes, delimiter: str) -> list[str]:
     names = _split(_header_line(data), delimiter)
-    rows = csv.reader(_first_lines(data)[_lines_before(data) :], delimiter=delimiter)
+    rows = _records(_first_lines(data)[_lines_before(data) :], delimiter)
     first = next((fields for fields in rows if fields), names)
     while len(names) > len(first) and not names[-1]:
         names.pop()
@@ -133,7 +139,7 @@ def _read_names(data: bytes, delimiter: str) -> list[str]:
 
 def _explain_ragged(text: DelimitedText, path: Path) -> None:
     """Raise an error that names the first line with another number of fields than the header."""
-    reader = csv.reader(io.StringIO(text.data.decode()), delimiter=text.delimiter)
+    reader = _records(io.StringIO(text.data.decode()), text.delimiter)
     for fields in reader:
         if fields and len(fields) != len(text.names):
             raise MedauditError(
@@ -143,12 +149,23 @@ def _explain_ragged(text: DelimitedText, path: Path) -> None:
             )
 
 
+def _records(lines: Iterable[str], delimiter: str) -> "Reader":
+    csv.field_size_limit(LARGEST)  # the module's own limit is 128 KiB
+    return csv.reader(lines, delimiter=delimiter)
+
+
 def _trimmed(column: pa.ChunkedArray) -> pa.ChunkedArray:
     text = pc.utf8_trim_whitespace(column)
     return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
 
 
 def _as_utf8(data: bytes) -> tuple[bytes, str]:
+    """Return text as UTF-8 with line ends of Unix where it has those of old Macs (CR alone)."""
+    text, encoding = _decode(data)
+    return (text if b"\n" in text else text.replace(b"\r", b"\n")), encoding
+
+
+def _decode(data: bytes) -> tuple[bytes, str]:
     for mark, encoding in BOMS:
         if data.startswith(mark):
             text = data.decode("utf-8-sig" if encoding == "utf-8" else encoding)
@@ -172,6 +189,12 @@ def _header_line(data: bytes) -> str:
 def _lines_before(data: bytes) -> int:
     lines = _first_lines(data)
     return next(k for k, line in enumerate(lines) if line.strip()) + 1
+
+
+def _end_of_header(data: bytes) -> int:
+    start = len(data) - len(data.lstrip())
+    end = data.find(b"\n", start)
+    return len(data) if end < 0 else end + 1
 
 
 def _unquoted(line: str) -> str:

@@ -64,7 +64,7 @@ def read_sheet(
     where : str
         Name of a data frame in messages.
     wanted : collection of str, optional
-        Columns to read of a file, as far as it has them; None reads all. It saves most of the
+        Columns to read of a file, as far as it has them (at least one); None reads all. It saves most of the
         time that a table of many columns takes.
 
     Raises
@@ -153,6 +153,8 @@ def _read_text(data: bytes, path: Path, wanted: Collection[str] | None) -> Sheet
         )
     text = delimited_text.find_format(data)
     kept = [name for name in text.names if wanted is None or _plain_name(name) in wanted]
+    if not kept:
+        raise MedauditError(f"{path} lacks the columns {list(wanted or [])}; it has {text.names}")
     # Arrow would fail without saying which
     _check_unique(text.names if wanted is None else kept, str(path))
     table = delimited_text.parse(text, kept, path)
