@@ -45,6 +45,7 @@ class CohortEntry(TypedDict, total=False):
     enrich: list[str] | None
     enrich_training: bool
     images_per_task: int | None
+    age_bands: dict[str, Any] | list[float] | None
     known: list[str]
     known_after_split: list[str]
     levels: dict[str, Any]
