@@ -9,7 +9,7 @@ import numpy as np
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-ETHNIC = ("White", "Black or African American", "Asian", "Unknown")
+ETHNIC = ("White", "Black/African", "Asian", "Unknown")
 
 
 def write_csv(path: Path, rows: list[dict[str, Any]], delimiter: str = ",", **how: Any) -> None:

@@ -85,7 +85,7 @@ def name_bands(limits: Sequence[float], whole: bool = True) -> list[str]:
     """
     whole = whole and all(float(limit).is_integer() for limit in limits)
     between = [
-        f"{low:g}-{high - 1:g}" if whole else f"{low:g} to <{high:g}"
+        f"{low:g} to <{high:g}" if not whole else f"{low:g}" + f"-{high - 1:g}" * (high > low + 1)
         for low, high in zip(limits, limits[1:], strict=False)
     ]
     return [f"<{limits[0]:g}", *between, f">={limits[-1]:g}"]

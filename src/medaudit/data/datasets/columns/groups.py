@@ -92,7 +92,7 @@ def _cut(
 ) -> pd.Series:
     values = pd.Series(numbers, index=source.frame.index)
     if "bands" in spec:
-        return cut_bands(values, spec["bands"])
+        return cut_bands(values, spec["bands"], whole=bool((values.dropna() % 1 == 0).all()))
     count = spec["quantiles"]
     cuts = np.unique(np.nanquantile(numbers, np.arange(1, count) / count))
     if np.isnan(numbers).all() or len(cuts) + 1 < count:

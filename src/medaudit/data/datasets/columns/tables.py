@@ -247,14 +247,14 @@ def _keep(source: Source, rule: Mapping[str, Any], key: str) -> None:
     """Keep the rows that a rule accepts; blanks only if it says ``blank: true``."""
     name = rule["column"]
     text = source.column(name, f"{key}.column")
-    kept = text.notna().to_numpy()
+    kept = text.notna().to_numpy(copy=True)
     said = []
     if "values" in rule:
         kept &= matches(text, listed(rule["values"]))
         said.append(f"not {' or '.join(map(str, listed(rule['values'])))}")
     if "other_than" in rule:
         kept &= ~matches(text, listed(rule["other_than"]))
-        said.append(f"{' or '.join(map(str, listed(rule['not'])))}")
+        said.append(f"{' or '.join(map(str, listed(rule['other_than'])))}")
     if "min" in rule or "max" in rule:
         numbers = source.numbers(name, f"{key}.column")
         low, high = rule.get("min", -np.inf), rule.get("max", np.inf)
