@@ -96,7 +96,7 @@ def _manifest(config: Config, dataset: str) -> Settings:
     drawn = _only(entry.get("phantom") or {}, "rows", "seed")
     return {
         "name": dataset,
-        **_without(entry, "phantom", "attributes"),
+        **_without(entry, "phantom", "attributes", "licence", "source"),
         **({"phantom": drawn} if drawn else {}),
     }
 

@@ -46,6 +46,7 @@ class CohortEntry(TypedDict, total=False):
     enrich_training: bool
     images_per_task: int | None
     stratify: list[str] | None
+    age_bands: dict[str, Any] | list[float] | None
     known: list[str]
     known_after_split: list[str]
     levels: dict[str, Any]

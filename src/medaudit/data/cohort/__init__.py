@@ -34,7 +34,7 @@ def cohort(
     settings : CohortSettings
         ``builder`` names a module ``medaudit.data.cohort.<builder>`` with ``build(frame, settings)
         -> Selection``, which documents its own keys. Used here: ``name``, ``builder``,
-        ``task_type``, ``tasks``, ``age_threshold``, ``age_rule``, ``seed``.
+        ``task_type``, ``tasks``, ``age_threshold``, ``age_rule``, ``age_bands``, ``seed``.
     manifest, manifest_card : Path
         Written by the stage `medaudit.data.manifest`.
     output : Path
@@ -52,7 +52,7 @@ def cohort(
     # Every random draw below takes places in this order, so it must not be that of the owner's rows:
     # releases of one table differ in it. The index keeps each image's row in the manifest.
     frame = read_table(manifest, MANIFEST).sort_values("image_id")
-    if settings.get("age_threshold") is not None:
+    if settings.get("age_threshold") is not None or settings.get("age_bands"):
         frame["a_age_group"] = age_group(frame["age"], settings)
     _check_names(frame, settings)
     selection = _builder(settings).build(frame, settings)

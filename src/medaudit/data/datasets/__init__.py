@@ -127,9 +127,12 @@ def dataset_folder(settings: Mapping[str, Any]) -> Path | None:
 def source_tables(settings: Mapping[str, Any]) -> list[Path]:
     """Return all tables of a dataset: in the owner's folder and named in the settings."""
     folder = dataset_folder(settings)
-    found = {path for kind in TABLES for path in folder.glob(kind)} if folder else set()
-    if folder and settings.get("table") and (folder / settings["table"]).is_file():
-        found.add(folder / settings["table"])
+    joined = [part["table"] for part in settings.get("join") or []]
+    table = settings.get("table")
+    named = [*([table] if table else []), *(settings.get("tables") or []), *joined]
+    patterns = () if settings["loader"] == "columns" else TABLES
+    found = {path for kind in patterns for path in folder.glob(kind)} if folder else set()
+    found |= {folder / name for name in named if folder and (folder / name).is_file()}
     if settings.get("demographics") and (data_root() / settings["demographics"]).is_file():
         found.add(data_root() / settings["demographics"])
     return sorted(found)

@@ -36,6 +36,8 @@ class Sheet:
         All columns of the file, if only some were read.
     path : Path, optional
         The file.
+    exclusions : list of dict
+        ``{"reason": str, "count": int}`` of rows that were left out.
     """
 
     frame: pd.DataFrame
@@ -43,6 +45,7 @@ class Sheet:
     notes: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     path: Path | None = None
+    exclusions: list[dict] = field(default_factory=list)
 
     def place(self, row: int) -> str:
         """Return where a row of `frame` is: ``line 5`` of a text file, else ``row 5``."""
