@@ -238,7 +238,8 @@ def test_wrong_sheets_of_races(tmp_path):
     assert race.tolist()[0] == "white" and race.isna().tolist() == [False, True]
     for rows, says in (
         ([*RACES, RACES[1]], "duplicate patient"),
-        (RACES[:1], "has no patient"),
+        (RACES[:1], "no rows"),
+        ([RACES[0], [None, "White", "x"]], "has no patient"),
         ([[]], "empty"),
         ([["a"], ["b"]], "lacks the columns"),
         ([[*RACES[0], "PATIENT"], *RACES[1:]], "duplicate columns"),

@@ -17,6 +17,7 @@ class CohortEntrySplit(TypedDict, total=False):
     test_share: float
     seeds: list[int]
     attribute: str
+    val_share: float
 
 
 class CohortEntry(TypedDict, total=False):

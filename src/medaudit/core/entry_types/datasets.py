@@ -152,6 +152,7 @@ class DatasetEntry(TypedDict, total=False):
     table: str | None
     phantom: DatasetEntryPhantom
     demographics: str | None
+    expert_test: bool
     race: str
     uncertain: str
     blank: str

@@ -14,7 +14,7 @@ from medaudit.data.datasets import DETAIL
 
 UNKNOWN = "unknown"
 OFFICIAL = {
-    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("train", "training", "train_val"), "train"),
     **dict.fromkeys(("val", "valid", "validate", "validation"), "val"),
     "test": "test",
 }
@@ -42,7 +42,9 @@ def build(frame: pd.DataFrame, settings: CohortSettings) -> Selection:
         - ``{kind: held_out, share, test_share, seeds}``: scikit-learn's ``train_test_split`` on the
           sorted subjects, twice: ``share`` is held out for validation and test (first seed),
           ``test_share`` of these is the test split (second seed);
-        - ``{kind: official, attribute}``: the owner's split, an attribute of the manifest.
+        - ``{kind: official, attribute}``: the owner's split, an attribute of the manifest. With
+          ``val_share``, that share of the owner's training subjects is the validation split, drawn
+          as by ``shares``: for an owner who has none.
 
         ``patients`` : number of subjects to draw, keeping the shares of the splits; null keeps all.
         ``enrich`` : attributes and tasks whose combinations are drawn in equal numbers, as far as
@@ -141,8 +143,8 @@ def _split_official(frame: pd.DataFrame, settings: CohortSettings) -> pd.Series:
     name = settings["split"]["attribute"]
     if f"a_{name}" not in frame:
         raise MedauditError(
-            f"cohort {settings['name']}: the dataset has no official split {name!r}; use another "
-            "kind of split"
+            f"cohort {settings['name']}: the dataset has no official split {name!r}; put the "
+            "owner's file of it into the folder (docs/datasets.md), or use another kind of split"
         )
     found = frame[f"a_{name}"].str.lower()
     wrong = sorted(set(found.dropna()) - set(OFFICIAL)) or (
@@ -153,7 +155,19 @@ def _split_official(frame: pd.DataFrame, settings: CohortSettings) -> pd.Series:
             f"cohort {settings['name']}: the official split {name!r} has the unknown values "
             f"{wrong[:5]}; known: {sorted(OFFICIAL)}"
         )
-    return found.map(OFFICIAL)
+    split, share = found.map(OFFICIAL), settings["split"].get("val_share")
+    if share is None:
+        return split
+    if (split == "val").any():
+        raise MedauditError(
+            f"cohort {settings['name']}: the owner's split {name!r} has a validation part; remove "
+            "`val_share`"
+        )
+    rng = generator("cohort", "subjects", "validation", settings["seed"])
+    part = frame[split == "train"]
+    shares = {"train": 1 - share, "val": share}
+    drawn = split_by_labels(part, settings["tasks"], settings.get("stratify") or [], shares, rng)
+    return drawn.reindex(frame.index).fillna(split)
 
 
 SPLITTERS: dict[str, Callable[[pd.DataFrame, CohortSettings], pd.Series]] = {

@@ -1,12 +1,14 @@
 """Race of CheXpert's patients: from the demographics file, or drawn at random without it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
 from medaudit.core.errors import MedauditError
 from medaudit.core.seeds import generator
-from medaudit.data.readers import excel_sheet
+from medaudit.data.readers.owner_table import read_columns
 
 SHARES = {"white": 0.78, "asian": 0.15, "black": 0.07}
 COLUMNS = ("PATIENT", "PRIMARY_RACE", "ETHNICITY")
@@ -96,6 +98,21 @@ def read_race(path: Path, patients: pd.Series) -> tuple[pd.Series, pd.Series]:
     return patients.map(race).astype("str"), patients.map(ethnicity).astype("str")
 
 
+def fill_sex_and_age(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a manifest whose missing sexes and ages are those of ``CHEXPERT DEMO.xlsx``.
+
+    Ages there are one per patient (``AGE_AT_CXR``), so only patients with one study should need it.
+    """
+    table = _read(path, (*COLUMNS, "GENDER", "AGE_AT_CXR")).set_index("PATIENT")
+    sex = table["GENDER"].str.lower().where(table["GENDER"].str.lower().isin(("male", "female")))
+    age = pd.to_numeric(table["AGE_AT_CXR"], errors="coerce")
+    patients = frame["patient_id"]
+    return frame.assign(
+        a_sex=frame["a_sex"].fillna(patients.map(sex)).astype("str"),
+        age=frame["age"].fillna(patients.map(age)).astype(float),
+    )
+
+
 def _meanings(column: pd.Series, meanings: dict[str, str]) -> dict[str, str]:
     return {
         text: next((m for part, m in meanings.items() if part in text), text.strip().lower())
@@ -103,17 +120,8 @@ def _meanings(column: pd.Series, meanings: dict[str, str]) -> dict[str, str]:
     }
 
 
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        if path.suffix == ".xlsx":
-            table = excel_sheet.read_table(path)
-        else:
-            table = pd.read_csv(path, dtype="str", encoding="utf-8-sig")
-    except (OSError, ValueError, KeyError) as error:
-        raise MedauditError(f"cannot read {path}: {error}") from error
-    lacking = [column for column in COLUMNS if column not in table.columns]
-    if lacking:
-        raise MedauditError(f"{path} lacks the columns {lacking}; it has {list(table.columns)}")
+def _read(path: Path, columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
+    table = read_columns(path, dict.fromkeys(columns, pa.string())).to_pandas().astype("str")
     if table["PATIENT"].isna().all():
         raise MedauditError(f"{path} has no patient in column PATIENT; give the owner's file")
     return table.dropna(subset=["PATIENT"])

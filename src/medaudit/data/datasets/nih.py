@@ -1,4 +1,4 @@
-"""NIH ChestX-ray14 (Wang et al., CVPR 2017): the tables of 2017 and 2020 and Kaggle's."""
+"""NIH ChestX-ray14 (Wang et al., CVPR 2017): the tables of 2017 and 2020, Kaggle's, and its sample."""
 
 import logging
 import os
@@ -39,7 +39,10 @@ FINDINGS = (
     "Hernia",
 )
 EMBEDDED = "Data_Entry_2017_v2020.csv.gz"
-TABLES = ("Data_Entry_2017*.csv", "Data_Entry_2017*.csv.gz")
+TABLES = ("Data_Entry_2017*.csv", "Data_Entry_2017*.csv.gz", "sample_labels.csv")
+LISTS = {"train_val_list*.txt": "train_val", "test_list*.txt": "test"}
+"""The owner's split, whose first part has no validation split of its own; Kaggle adds ``_NIH``."""
+
 OLDEST = 100
 _SEX = {"m": "male", "f": "female", "male": "male", "female": "female", "unknown": "unknown"}
 _SEX_COLUMNS = ("Patient Gender", "Patient Sex")
@@ -55,20 +58,21 @@ def load(settings: DatasetSettings) -> LoadedDataset:
     settings : dict
         The catalogue entry: ``folder`` (null: the embedded table of 2020 and no images) and
         ``table`` (a CSV file inside the folder; null finds ``Data_Entry_2017*.csv`` and prefers the
-        one of 2020).
+        one of 2020, or Kaggle's ``sample_labels.csv``, in the folder or one level below).
 
     Returns
     -------
     LoadedDataset
         One row per image in the order of the table. Ages are in years; an age given in months or
         days is 0; an age above 100 is set to missing and counted. ``path`` is relative to the
-        folder.
+        folder. ``a_official_split`` is ``train_val`` or ``test``, if the owner's two lists are next
+        to the table.
 
     Raises
     ------
     MedauditError
-        There is no table, a column is missing, a finding, sex or age is unknown, or an image is
-        duplicated.
+        There is no table, a column is missing, a finding, sex or age is unknown, an image is
+        duplicated, or only one of the owner's two lists is there.
     """
     folder = dataset_folder(settings)
     path = _table(folder, settings.get("table"))
@@ -86,7 +90,10 @@ def load(settings: DatasetSettings) -> LoadedDataset:
             "a_sex": pd.Series(translate(table, sex, _SEX, path), dtype="str"),
         }
     )
-    return LoadedDataset(frame, {"labels": path}, exclusions)
+    lists = {} if folder is None else _find_lists(path.parent)
+    if lists:
+        frame["a_official_split"] = _read_lists(lists, names)
+    return LoadedDataset(frame, {"labels": path, **lists}, exclusions)
 
 
 def _table(folder: Path | None, name: str | None) -> Path:
@@ -95,17 +102,43 @@ def _table(folder: Path | None, name: str | None) -> Path:
     if name is not None:
         found = [folder / name] if (folder / name).is_file() else []
     else:
-        found = [
-            path
-            for path in folder.glob("Data_Entry_2017*")
-            if path.name.endswith((".csv", ".csv.gz"))
-        ]
+        places = [f"{place}{name}" for name in TABLES for place in ("", "*/")]
+        found = [path for pattern in places for path in sorted(folder.glob(pattern))]
     if not found:
         raise MedauditError(
-            f"there is no {name or 'Data_Entry_2017*.csv'} in {folder}; set `table` of the dataset "
-            "to the file's name"
+            f"there is no {name or ' or '.join(TABLES)} in {folder} or one level below; set `table` "
+            "of the dataset to the file's path in this folder"
         )
-    return max(found, key=lambda path: ("2020" in path.name, path.name))
+    return max(found, key=lambda path: ("2020" in path.name, -found.index(path)))
+
+
+def _find_lists(place: Path) -> dict[str, Path]:
+    found = {level: sorted(place.glob(name)) for name, level in LISTS.items()}
+    lists = {level: paths[0] for level, paths in found.items() if paths}
+    if len(lists) == 1:
+        (there,) = lists.values()
+        raise MedauditError(
+            f"{there} is there, but not the other of {list(LISTS)}; put both of the owner's lists "
+            "next to the table, or none"
+        )
+    return lists
+
+
+def _read_lists(lists: dict[str, Path], names: pd.Series) -> pd.Series:
+    level = {
+        line.strip(): part
+        for part, path in lists.items()
+        for line in path.read_text(encoding="utf-8-sig").splitlines()
+        if line.strip()
+    }
+    found = names.map(level).astype("str")
+    if found.isna().any():
+        raise MedauditError(
+            f"{int(found.isna().sum())} of {len(names)} images, first {names[found.isna()].iloc[0]}, "
+            f"are in none of {[str(path) for path in lists.values()]}; get the owner's lists again, "
+            "or move them away"
+        )
+    return found
 
 
 def _read(path: Path) -> tuple[pa.Table, str]:

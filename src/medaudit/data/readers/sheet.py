@@ -157,7 +157,7 @@ def _read_text(data: bytes, path: Path, wanted: Collection[str] | None) -> Sheet
     text = delimited_text.find_format(data)
     kept = [name for name in text.names if wanted is None or _plain_name(name) in wanted]
     if not kept:
-        raise MedauditError(f"{path} lacks the columns {list(wanted or [])}; it has {text.names}")
+        raise MedauditError(f"{path} lacks the columns {sorted(wanted or [])}; it has {text.names}")
     # Arrow would fail without saying which
     _check_unique(text.names if wanted is None else kept, str(path))
     table = delimited_text.parse(text, kept, path)
