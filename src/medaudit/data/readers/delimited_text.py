@@ -67,7 +67,7 @@ def parse(text: DelimitedText, kept: list[str], path: Path) -> pa.Table:
     names = [n if n in kept else f"{n}\0{k}" for k, n in enumerate(text.names)]
     try:
         table = pa_csv.read_csv(
-            io.BytesIO(text.data),
+            io.BytesIO(text.data + b"\n"),  # Arrow skips no header without a line end
             read_options=pa_csv.ReadOptions(column_names=names, skip_rows=_lines_before(text.data)),
             parse_options=pa_csv.ParseOptions(
                 delimiter=text.delimiter, newlines_in_values=b'"' in text.data
