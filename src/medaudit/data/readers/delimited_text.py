@@ -73,7 +73,7 @@ def parse(text: DelimitedText, kept: list[str], path: Path) -> pa.Table:
         return pa.table({name: pa.array([], pa.string()) for name in kept})
     try:
         table = pa_csv.read_csv(
-            io.BytesIO(text.data),
+            io.BytesIO(text.data + b"\n"),  # Arrow skips no header without a line end
             read_options=pa_csv.ReadOptions(column_names=names, skip_rows=_lines_before(text.data)),
             parse_options=pa_csv.ParseOptions(
                 delimiter=text.delimiter, newlines_in_values=b'"' in text.data

@@ -53,11 +53,11 @@ def label(source: Source, name: str, spec: str | Mapping[str, Any]) -> np.ndarra
     columns = listed(parts.get("column"))
     if not columns:
         raise MedauditError(f"`{key}` names no column; write `column: NAME`")
+    if len(columns) > 1 and "rule" not in parts:
+        raise MedauditError(f"`{key}` has several columns; say how to combine them: `rule: any`")
     values = np.stack([_one(source, column, parts, key) for column in columns], axis=1)
     if len(columns) == 1:
         return values[:, 0]
-    if "rule" not in parts:
-        raise MedauditError(f"`{key}` has several columns; say how to combine them: `rule: any`")
     return combine(values, parts["rule"])
 
 
