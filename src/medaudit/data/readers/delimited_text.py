@@ -92,6 +92,14 @@ def parse(text: DelimitedText, kept: list[str], path: Path) -> pa.Table:
     return pa.table({name: _trimmed(table.column(name)) for name in kept})
 
 
+def has_controls(text: DelimitedText) -> bool:
+    """Return whether a cell may contain a control character or the end of a line."""
+    usual = b"\n\r" + text.delimiter.encode()
+    controls = bytes(code for code in (*range(32), 127) if code not in usual)
+    data = text.data
+    return b'"' in data or b"\xc2" in data or len(data.translate(None, controls)) < len(data)
+
+
 def filled_lines(data: bytes) -> Iterator[int]:
     """Yield the number of the last line of each record that is not blank, header included."""
     text = _as_utf8(data)[0]

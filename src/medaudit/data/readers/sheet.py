@@ -38,6 +38,8 @@ class Sheet:
         The file.
     exclusions : list of dict
         ``{"reason": str, "count": int}`` of rows that were left out.
+    plain : bool
+        Whether the file is known to have no control characters, which saves searching every cell.
     """
 
     frame: pd.DataFrame
@@ -46,6 +48,7 @@ class Sheet:
     names: list[str] = field(default_factory=list)
     path: Path | None = None
     exclusions: list[dict] = field(default_factory=list)
+    plain: bool = False
 
     def place(self, row: int) -> str:
         """Return where a row of `frame` is: ``line 5`` of a text file, else ``row 5``."""
@@ -83,7 +86,8 @@ def read_sheet(
     _check_unique(names, sheet.where)
     sheet.frame.columns = pd.Index(names)
     sheet.names = sheet.names or names
-    _drop_controls(sheet.frame)
+    if not sheet.plain:
+        _drop_controls(sheet.frame)
     if sheet.frame.empty:
         raise MedauditError(
             f"{sheet.where} has a header ({', '.join(sheet.names)}) and no rows; export it again"
@@ -161,7 +165,9 @@ def _read_text(data: bytes, path: Path, wanted: Collection[str] | None) -> Sheet
     # Arrow would fail without saying which
     _check_unique(text.names if wanted is None else kept, str(path))
     table = delimited_text.parse(text, kept, path)
-    return Sheet(table.to_pandas(), str(path), text.notes, list(map(_plain_name, text.names)), path)
+    names = list(map(_plain_name, text.names))
+    plain = not delimited_text.has_controls(text)
+    return Sheet(table.to_pandas(), str(path), text.notes, names, path, plain=plain)
 
 
 def _drop_controls(frame: pd.DataFrame) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from medaudit.core.errors import MedauditError
-from medaudit.data.datasets.columns.levels import map_values
+from medaudit.data.datasets.columns.levels import Distinct
 from medaudit.data.datasets.columns.source import Source
 
 OLDEST = 120
@@ -92,8 +92,9 @@ def _from_texts(source: Source, spec: Mapping[str, Any]) -> np.ndarray:
     name = spec["column"]
     text = source.column(name, "columns.age")
     unit = UNITS[spec.get("unit", "years")]
-    parsed = map_values(text, lambda value: parse_age(value, unit), _Age(np.nan, "exact"))
-    kind = np.array([one.kind for one in parsed])
+    distinct = Distinct(text)
+    parsed = {value: parse_age(value, unit) for value in distinct.values}
+    kind = np.array([*(one.kind for one in parsed.values()), "exact"])[distinct.codes]
     _check_texts(source, name, kind == "wrong", spec)
     if (kind == "open").any():
         source.notes.append(
@@ -105,7 +106,7 @@ def _from_texts(source: Source, spec: Mapping[str, Any]) -> np.ndarray:
             f"{int((kind == 'band').sum())} ages are bands, e.g. {text[kind == 'band'].iloc[0]!r}: "
             "they count as the middle of the band, which decides about the age group."
         )
-    age = np.array([one.years for one in parsed], float)
+    age = distinct.numbers(lambda value: parsed[value].years)
     if "year" in spec:
         year = source.numbers(spec["year"], "columns.age.year")
         return age + _dates(source, spec["study"], spec, "columns.age.study")["year"] - year

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from medaudit.core.errors import MedauditError
-from medaudit.data.datasets.columns.levels import level_of, map_values, plain
+from medaudit.data.datasets.columns.levels import Distinct, level_of, plain
 from medaudit.data.datasets.columns.source import Source, listed
 from medaudit.data.group_levels import cut_bands, name_bands
 
@@ -70,11 +70,11 @@ def group(source: Source, name: str, spec: str | Mapping[str, Any], key: str) ->
     return found if parts.get("blank") is None else found.fillna(parts["blank"])
 
 
-def _merge(source: Source, column: str, spec: Mapping[str, Any], key: str) -> np.ndarray:
-    text = source.column(column, f"{key}.column")
-    found = map_values(text, level_of(spec["levels"]), None)
+def _merge(source: Source, column: str, spec: Mapping[str, Any], key: str) -> pd.Series:
+    text = Distinct(source.column(column, f"{key}.column"))
+    find = level_of(spec["levels"])
     rest = spec.get("rest", "error")
-    other = pd.isna(found) & text.notna().to_numpy()
+    other = text.where(lambda value: find(value) is None)
     if other.any() and rest == "error":
         source.fail(
             column,
@@ -82,9 +82,10 @@ def _merge(source: Source, column: str, spec: Mapping[str, Any], key: str) -> np
             f"which no level of `{key}` lists",
             f"add it to a level of `{key}`, or set `rest` to missing, keep or a level",
         )
-    if other.any() and rest == "keep":
-        return np.where(other, text, found)
-    return found if rest in ("missing", "error") else np.where(other, rest, found)
+    if rest == "keep":
+        return text.texts(lambda value: find(value) or value)
+    default = None if rest in ("missing", "error") else rest
+    return text.texts(lambda value: find(value) or default)
 
 
 def _cut(

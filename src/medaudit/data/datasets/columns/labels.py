@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from medaudit.core.errors import MedauditError
-from medaudit.data.datasets.columns.levels import finder, map_values, matches
+from medaudit.data.datasets.columns.levels import Distinct, finder
 from medaudit.data.datasets.columns.source import Source, listed
 
 POSITIVE = ("1", "yes", "true", "positive", "pos", "present", "y", "t", "+")
@@ -87,18 +87,17 @@ def decide(ones: np.ndarray, zeros: np.ndarray, rule: str) -> np.ndarray:
 
 
 def _one(source: Source, column: str, spec: Mapping[str, Any], key: str) -> np.ndarray:
-    text = source.column(column, f"{key}.column")
-    uncertain = matches(text, listed(spec.get("uncertain")))
-    blank = text.isna().to_numpy()
-    known = ~uncertain & ~blank
+    text = Distinct(source.column(column, f"{key}.column"))
+    uncertain = text.where(finder(listed(spec.get("uncertain"))))
+    known = ~uncertain & ~text.blank
     if "contains" in spec:
-        values = map_values(text, _word_finder(spec), False).astype(float)
+        values = text.where(_word_finder(spec)).astype(float)
     elif set(spec) & set(LIMITS):
         values = _by_limits(source, column, spec, known, key)
     else:
-        values = _by_levels(source, column, spec, known, key)
+        values = _by_levels(source, column, text, spec, known, key)
     values = np.where(uncertain, POLICIES[spec.get("uncertain_as", "ignore")], values)
-    return np.where(blank, POLICIES[spec.get("blank", "ignore")], values)
+    return np.where(text.blank, POLICIES[spec.get("blank", "ignore")], values)
 
 
 def _word_finder(spec: Mapping[str, Any]):
@@ -130,12 +129,16 @@ def _by_limits(
 
 
 def _by_levels(
-    source: Source, column: str, spec: Mapping[str, Any], known: np.ndarray, key: str
+    source: Source,
+    column: str,
+    text: Distinct,
+    spec: Mapping[str, Any],
+    known: np.ndarray,
+    key: str,
 ) -> np.ndarray:
-    text = source.frame[column]
     negative = spec.get("negative", NEGATIVE if "positive" not in spec else [])
-    is_one = matches(text, listed(spec.get("positive", POSITIVE)))
-    is_zero = ~is_one if negative == "rest" else matches(text, listed(negative))
+    is_one = text.where(finder(listed(spec.get("positive", POSITIVE))))
+    is_zero = ~is_one if negative == "rest" else text.where(finder(listed(negative)))
     both = is_one & is_zero & known
     if both.any():
         source.fail(column, both, f"both positive and negative in `{key}`", "list it once")
@@ -149,7 +152,7 @@ def _by_levels(
             "`negative: rest` if every other value is negative",
         )
     if known.any() and not (is_one & known).any() and "positive" in spec:
-        some = text[known].unique()[:5].tolist()
+        some = source.frame[column][known].unique()[:5].tolist()
         raise MedauditError(
             f"{source.sheets[source.origin.get(column, 0)].where}: no value of column {column!r} is "
             f"in `positive` of `{key}`; the values are {some}"

@@ -38,18 +38,43 @@ def finder(listed: Sequence[Any]) -> Callable[[str], bool]:
     return found
 
 
+class Distinct:
+    """The distinct values of a column: what depends on the value is computed once for each.
+
+    Parameters
+    ----------
+    text : pandas.Series
+        Text; blanks are missing.
+    """
+
+    def __init__(self, text: pd.Series) -> None:
+        codes, values = pd.factorize(text)
+        self.codes: np.ndarray = codes
+        self.values: list[str] = list(values)
+        self.index = text.index
+
+    @property
+    def blank(self) -> np.ndarray:
+        """Which rows are blank, bool of shape (rows,)."""
+        return self.codes < 0
+
+    def where(self, function: Callable[[str], bool]) -> np.ndarray:
+        """Return in which rows the function of the value is true; not in blank ones."""
+        return np.array([*(function(value) for value in self.values), False], bool)[self.codes]
+
+    def numbers(self, function: Callable[[str], float]) -> np.ndarray:
+        """Return a number for each row; NaN for blank ones."""
+        return np.array([*(function(value) for value in self.values), np.nan], float)[self.codes]
+
+    def texts(self, function: Callable[[str], str | None]) -> pd.Series:
+        """Return a text for each row; missing for blank ones and where the function gives None."""
+        made = pd.Series([function(value) for value in self.values], dtype="str").array
+        return pd.Series(made.take(self.codes, allow_fill=True), index=self.index)
+
+
 def matches(text: pd.Series, listed: Sequence[Any]) -> np.ndarray:
     """Return which values of a column are listed, bool of shape (rows,); blanks are not."""
-    return map_values(text, finder(listed), False).astype(bool)
-
-
-def map_values(text: pd.Series, function: Callable[[str], Any], blank: Any) -> np.ndarray:
-    """Return a function of each value, computed once per distinct value; objects, (rows,)."""
-    codes, values = pd.factorize(text)
-    table = np.empty(len(values) + 1, dtype=object)
-    table[:-1] = [function(value) for value in values]
-    table[-1] = blank
-    return table[codes]
+    return Distinct(text).where(finder(listed))
 
 
 def level_of(levels: Mapping[str, Sequence[Any]]) -> Callable[[str], str | None]:

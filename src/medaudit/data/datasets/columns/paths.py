@@ -119,9 +119,7 @@ def _nearest(paths: tuple[str, ...] | list[str], wanted: str) -> list[str]:
 
 def file_formats(path: pd.Series) -> pd.Series:
     """Return ``DICOM`` or ``other`` for each path, by its suffix."""
-    suffix = path.str.rpartition("#")[0].where(path.str.contains("#"), path)
-    names = suffix.str.casefold()
-    dicom = names.str.endswith(tuple(DICOM_SUFFIXES))
+    dicom = path.str.lower().str.endswith(tuple(DICOM_SUFFIXES))
     return pd.Series(np.where(dicom, "DICOM", "other"), index=path.index, dtype="str")
 
 

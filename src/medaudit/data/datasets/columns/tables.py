@@ -211,11 +211,7 @@ def _add_columns(
         if keys.get(column) == column:
             continue
         new = f"{name}.{column}" if column in source.frame else column
-        values = (
-            table[column].reset_index(drop=True).reindex(np.where(found < 0, len(table), found))
-        )
-        source.frame[new] = values.to_numpy()
-        source.frame[new] = source.frame[new].astype("str")
+        source.frame[new] = table[column].array.take(found, allow_fill=True)
         source.origin[new] = number
     source.sheets.append(sheet)
     source.rows.append(np.where(found < 0, -1, places[np.maximum(found, 0)]))
