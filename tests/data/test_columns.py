@@ -259,7 +259,7 @@ SEVERAL = {
     "last": "B",
     "consistent": None,
     "majority": "B",
-    "list": "W|B",
+    "list": "B|W",
 }
 
 

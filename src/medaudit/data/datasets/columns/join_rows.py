@@ -27,16 +27,17 @@ def collapse(
     spec : dict
         ``several``: ``error`` (default; equal rows count once), ``first``, ``last``,
         ``consistent`` (a value that differs becomes missing), ``majority`` (most frequent value;
-        missing if two are), ``list`` (distinct values joined with ``|``), ``each`` (all rows: the
-        join repeats rows). ``order``: column by which ``first`` and ``last`` are decided.
+        missing if two are), ``list`` (distinct values, sorted, joined with ``|``), ``each`` (all rows: the
+        join repeats rows). ``order``: column by which ``first`` and ``last`` are decided, which need
+        it.
     key_columns : list of str
         For messages.
     """
     table = other.frame.assign(**{"\0key": key})
     order = np.flatnonzero(key.notna().to_numpy())
     rule = spec.get("several", "error")
-    if spec.get("order"):
-        order = order[np.argsort(_order(other, spec["order"])[order], kind="stable")]
+    if rule in ("first", "last"):
+        order = order[_sorted(other, spec, rule)[order].argsort(kind="stable")]
     table = table.iloc[order]
     places = other.rows[0][order]
     if rule == "each" or table["\0key"].is_unique:
@@ -51,11 +52,22 @@ def collapse(
     return table, other.rows[0][table.index.to_numpy()]
 
 
-def _order(other: Source, name: str) -> np.ndarray:
-    text = other.column(name, "join.order")
+def _sorted(other: Source, spec: Mapping[str, Any], rule: str) -> np.ndarray:
+    """Return the place of each row by the column ``order``, whatever the order of the rows is."""
+    if not spec.get("order"):
+        raise MedauditError(
+            f"`several: {rule}` of the join of {other.sheets[0].where} needs `order`, the column that "
+            f"decides which row is the {rule}; the order of the rows in the file must not decide"
+        )
+    text = other.column(spec["order"], "join.order")
     numbers = pd.to_numeric(text, errors="coerce")
     values = numbers if numbers.notna().equals(text.notna()) else text
-    return values.rank(method="first", na_option="top").to_numpy()
+    # Of rows with the same value, their other columns decide.
+    ranks = other.frame.rank(method="dense", na_option="top").assign(**{"\0order": values.rank()})
+    keys = [ranks[name].fillna(0) for name in reversed(ranks.columns[:-1])]
+    places = np.empty(len(ranks), int)
+    places[np.lexsort([*keys, ranks["\0order"].fillna(0)])] = np.arange(len(ranks))
+    return places
 
 
 def _check_equal(other: Source, table: pd.DataFrame, key_columns: list[str]) -> None:
@@ -96,7 +108,11 @@ def _majority(pairs: pd.DataFrame, name: str) -> pd.Series:
 
 
 def _list(pairs: pd.DataFrame, name: str) -> pd.Series:
-    return pairs.drop_duplicates().groupby("\0key", sort=False)[name].agg(SEPARATOR.join)
+    return (
+        pairs.drop_duplicates()
+        .groupby("\0key", sort=False)[name]
+        .agg(lambda values: SEPARATOR.join(sorted(values)))
+    )
 
 
 RULES = {"consistent": _consistent, "majority": _majority, "list": _list}
