@@ -20,7 +20,7 @@ from medaudit.cli.dry_run import read_config
 from medaudit.config.validation import check_files
 from medaudit.core.errors import MedauditError
 from medaudit.data import datasets
-from medaudit.data.phantoms.owner_folder import write_phantom
+from medaudit.data.phantoms.export import write_phantom
 from nih_tree import HEADER, ROWS
 from papila_tree import write_pictures, write_sheet
 from scan_trees import write_gf, write_oasis, write_ol3i

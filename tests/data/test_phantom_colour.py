@@ -13,7 +13,7 @@ from medaudit.data.cohort.subjects import build
 from medaudit.data.images import images, open_store
 from medaudit.data.phantoms import fundus, skin
 from medaudit.data.phantoms.marks import CONTRAST, read_marks
-from medaudit.data.phantoms.owner_folder import write_phantom
+from medaudit.data.phantoms.export import write_phantom
 
 DRAWS = {"ham10000": skin, "fitzpatrick17k": skin, "papila": fundus}
 DARK = ["type 4", "type 5", "type 6"]

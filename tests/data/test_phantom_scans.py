@@ -12,7 +12,7 @@ from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import COHORT, write_table
 from medaudit.data.datasets import load, phantom_module
 from medaudit.data.images import images, open_store
-from medaudit.data.phantoms.owner_folder import write_phantom
+from medaudit.data.phantoms.export import write_phantom
 
 OASIS = {"label": "cdr_gt_0", "slices": {"negative": 0.25, "positive": 0.25}}
 DATASETS = {

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.json as pa_json
 import pyarrow.parquet as pq
 
 from medaudit.core.errors import MedauditError
@@ -64,7 +65,7 @@ def read_sheet(
     Parameters
     ----------
     source : Path or pandas.DataFrame
-        Parquet or Excel (by suffix or by its first bytes), otherwise delimited text, plain or
+        Parquet, Excel or JSON lines (by suffix or by first bytes), otherwise delimited text, plain or
         gzipped, whose delimiter (comma, semicolon, tab, bar) and encoding (UTF-8, UTF-16 with a
         byte-order mark, otherwise Windows-1252) are detected. A data frame is used as it is.
     where : str
@@ -135,9 +136,20 @@ def _read_file(path: Path, wanted: Collection[str] | None) -> Sheet:
         if data[:4] == ZIP and path.suffix.lower() != ".zip":
             frame = read_excel(path)
             return Sheet(frame, str(path), ["Excel, first sheet"], list(frame), path)
+        if data[:1] == b"{" and path.suffix.lower() in (".json", ".jsonl", ".ndjson"):
+            frame, names = _read_json_lines(data, wanted)
+            return Sheet(frame, str(path), ["JSON, one object per line"], names, path)
         return _read_text(data, path, wanted)
     except (pa.ArrowException, UnicodeError, OSError) as error:
         raise MedauditError(f"cannot read {path}: {error}") from error
+
+
+def _read_json_lines(data: bytes, wanted: Collection[str] | None) -> tuple[pd.DataFrame, list[str]]:
+    table = pa_json.read_json(pa.BufferReader(data))
+    kept = [name for name in table.column_names if wanted is None or _plain_name(name) in wanted]
+    if not kept:
+        raise pa.ArrowInvalid(f"it lacks {sorted(wanted or [])}; it has {table.column_names}")
+    return table.select(kept).to_pandas(), [_plain_name(name) for name in table.column_names]
 
 
 def _read_parquet(data: bytes, wanted: Collection[str] | None) -> tuple[pd.DataFrame, list[str]]:

@@ -85,7 +85,8 @@ class Source:
         template : str
             A column's name, or a text with names in braces: ``{folder}/{id}.png``. A name may be
             followed by ``:.2`` (first two characters), ``:0>5`` (zeros in front up to five
-            characters), ``:stem`` (file name without folders and suffix) or ``:name`` (with suffix).
+            characters), ``:stem`` (file name without folders and suffix), ``:name`` (with suffix) or
+            ``:no_suffix`` (path without suffix).
         key : str
             Key of the entry, for messages.
 
@@ -201,6 +202,8 @@ def _format(text: pd.Series, spec: str, key: str) -> pd.Series:
         return text
     if re.fullmatch(r"\.\d+", spec):
         return text.str[: int(spec[1:])]
+    if spec == "no_suffix":
+        return text.str.replace(r"\.\w+$", "", regex=True)
     if spec in ("stem", "name"):
         name = text.str.replace("\\", "/", regex=False).str.rsplit("/", n=1).str[-1]
         return name.str.replace(r"\.\w+$", "", regex=True) if spec == "stem" else name
@@ -208,7 +211,7 @@ def _format(text: pd.Series, spec: str, key: str) -> pd.Series:
         return text.str.zfill(int(match[1]))
     raise MedauditError(
         f"`{key}`: the format {spec!r} is unknown; use .N (first N characters), 0>N (zeros in front), "
-        "stem or name"
+        "stem, name or no_suffix"
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from medaudit.core.errors import MedauditError
+from medaudit.data.datasets import named_files
 from medaudit.data.datasets.columns.join_rows import collapse
 from medaudit.data.datasets.columns.levels import matches
 from medaudit.data.datasets.columns.source import Source, as_text, listed, named_in
@@ -66,19 +67,28 @@ def _read(name: str, settings: Mapping[str, Any], folder: Path, wanted: Collecti
     if name == DICOM:
         sheet = read_headers(folder, settings, wanted)
     else:
-        path = folder / name
-        if not path.is_file():
-            near = sorted(p.name for p in folder.glob("*.*") if p.suffix in _SUFFIXES)[:10]
-            raise MedauditError(
-                f"there is no table {path}; `table` and `join` take paths inside the folder, which "
-                f"has the tables {near}"
-            )
-        sheet = read_sheet(path, wanted=wanted)
+        sheet = read_sheet(_find(name, folder), wanted=wanted)
     missing = {str(value) for value in listed(settings.get("missing_values"))}
     for column in sheet.frame.columns:
         text = as_text(_scalar(sheet, column))
         sheet.frame[column] = text.where(~text.isin(missing)) if missing else text
     return sheet
+
+
+def _find(name: str, folder: Path) -> Path:
+    found = named_files(folder, name)
+    if len(found) > 1:
+        raise MedauditError(
+            f"several tables are {name!r}: {[str(p.relative_to(folder)) for p in found]}; give the "
+            "path of the one to use"
+        )
+    if not found:
+        near = sorted(p.name for p in folder.glob("*.*") if p.suffix in _SUFFIXES)[:10]
+        raise MedauditError(
+            f"there is no table {folder / name}; `table` and `join` take paths inside the folder, "
+            f"which has the tables {near}"
+        )
+    return found[0]
 
 
 _SUFFIXES = {".csv", ".tsv", ".tab", ".txt", ".xlsx", ".parquet", ".gz"}

@@ -1,6 +1,6 @@
 """Write a phantom dataset to disk in its owner's layout, to try a run that reads real files.
 
-``python -m medaudit.data.phantoms.owner_folder oasis data/oasis`` writes the table and the images
+``python -m medaudit.data.phantoms.export oasis data/oasis`` writes the table and the images
 that a run without a folder would draw; then set ``folder`` of the dataset to ``oasis``.
 """
 
