@@ -18,7 +18,9 @@ DATES = ("%Y-%m-%d", "%Y%m%d", "%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "
 _NUMBER = r"(\d+(?:[.,]\d+)?)"
 _UNIT = r"(?:\s*(y|m|w|d)[a-z]*\.?)?(?: old)?"
 _EXACT = re.compile(rf"{_NUMBER}{_UNIT}")
-_OPEN = re.compile(rf"(>=?|≥|over |above )?\s*{_NUMBER}{_UNIT}\s*(\+|and older|and over|or older|or more)?")
+_OPEN = re.compile(
+    rf"(>=?|≥|over |above )?\s*{_NUMBER}{_UNIT}\s*(\+|and older|and over|or older|or more)?"
+)
 _BAND = re.compile(rf"[\[(]?\s*{_NUMBER}\s*(?:-|–|to|_|,|/)\s*{_NUMBER}{_UNIT}\s*([\])])?")
 _BELOW = re.compile(rf"(?:<=?|≤|under |below )\s*{_NUMBER}{_UNIT}")
 
