@@ -88,7 +88,11 @@ def _complete(dataset: "Dataset") -> None:
     for name in OPTIONAL:
         if name in dataset and _is_empty(dataset[name].value):
             delattr(dataset, name)
-    tables = [item for item in dataset.get("VOILUTSequence") or [] if item.get("LUTData") and item.get("LUTDescriptor")]
+    tables = [
+        item
+        for item in dataset.get("VOILUTSequence") or []
+        if item.get("LUTData") and item.get("LUTDescriptor")
+    ]
     if "VOILUTSequence" in dataset:
         if tables:
             dataset.VOILUTSequence = tables
