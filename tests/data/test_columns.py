@@ -361,6 +361,21 @@ def test_groups_merge_bands_and_blank(tmp_path):
     assert found["a_bmi"].tolist() == ["low", "normal", "normal", "high", "high", "unknown"]
 
 
+def test_the_order_of_the_keys_does_not_matter(tmp_path):
+    """A job's settings come as JSON with sorted keys."""
+    rows = rows_of(6, race=["Black", "black, latin", "white", "x", "y", "z"], age=list("123456"))
+    race = {"zz": ["black*"], "rest": ["*"], "aa": ["black, l*"], "mm": ["white"]}
+    bands = {"z": 0, "a": 3, "m": 5}
+    for keys in (sorted, lambda names: sorted(names, reverse=True)):
+        groups = {
+            "race": {"column": "race", "levels": {k: race[k] for k in keys(race)}},
+            "age": {"column": "age", "bands": {k: bands[k] for k in keys(bands)}},
+        }
+        found = small(tmp_path, rows, groups=groups).frame
+        assert found["a_race"].tolist() == ["zz", "aa", "mm", "rest", "rest", "rest"]
+        assert found["a_age"].tolist() == ["z", "z", "a", "a", "m", "m"]
+
+
 def test_images_are_found_anywhere_by_the_end_of_their_paths(tmp_path):
     places = ["a/p1/view1.png", "a/p2/view1.png", "b/deep/only.jpg", "c/no_suffix.png"]
     for place in places:

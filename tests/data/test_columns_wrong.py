@@ -174,6 +174,11 @@ WRONG: dict[str, tuple[str, dict[str, Any], list[str]]] = {
         {"labels": {"y": {"column": ["y", "sex"]}}},
         ["`labels.y` has several columns", "rule"],
     ),
+    "a value in two levels": (
+        with_row(0, GOOD[0]),
+        {"groups": {"sex": {"column": "sex", "levels": {"female": ["F"], "other": ["f"]}}}},
+        ["`groups.sex.levels`", "'f' is in", "list it once"],
+    ),
     "a keyword that DICOM does not have": (
         with_row(0, GOOD[0]),
         {"table": "(dicom)", "dicom": {"tags": ["PatientSmell"]}},

@@ -64,7 +64,9 @@ def cut_bands(
         Text; missing where there is no band.
     """
     if isinstance(bands, Mapping):
-        names, limits = list(bands), [float(limit) for limit in bands.values()]
+        # a job's settings come with sorted keys: the limits give the order
+        names = sorted(bands, key=lambda name: bands[name])
+        limits = [float(bands[name]) for name in names]
         lowest = limits[0]
     else:
         names, limits = name_bands(bands, whole), [-np.inf, *map(float, bands)]

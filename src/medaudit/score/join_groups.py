@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from medaudit.adapt.predictions.columns import find_role
 from medaudit.adapt.predictions.shaping import as_text
 from medaudit.core.errors import MedauditError
 from medaudit.core.intersections import SEPARATOR
 from medaudit.data.group_levels import age_group, age_levels
+from medaudit.data.readers.roles import find_role
 from medaudit.data.readers.sheet import Sheet, as_numbers
 
 MOST_LEVELS = 20

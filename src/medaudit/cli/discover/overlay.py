@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from jinja2 import Environment, PackageLoader
 
 from medaudit.cli.discover.find_datasets import FoundDataset
@@ -38,8 +39,11 @@ def render(found: "Discovery", config: Config, output: Path) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["text"] = lambda value: json.dumps(str(value), ensure_ascii=False)
+    environment.filters["yaml"] = _as_yaml
     environment.filters["line"] = lambda value: " ".join(str(value).split())
     cohorts = [_cohort(one, found, config) for one in found.datasets]
+    if found.draft:
+        cohorts = [{"name": found.draft.name, "others": [], "changes": []}]
     return environment.get_template("medaudit.yaml").render(
         found=found,
         output=output,
@@ -49,6 +53,25 @@ def render(found: "Discovery", config: Config, output: Path) -> str:
         study=STUDY,
         methods=[name for name in config["methods"] if name != METHOD],
     )
+
+
+def _as_yaml(entry: dict[str, Any]) -> str:
+    """Return the lines of an entry, one key each where they fit, indented by four."""
+    lines = []
+    for key, value in entry.items():
+        if value and key in ("columns", "labels", "groups"):
+            lines += [f"{key}:", *(f"  {_flow(n)}: {_flow(part)}" for n, part in value.items())]
+        else:
+            lines.append(f"{key}: {_flow(value)}")
+    return "\n".join(f"    {line}" for line in lines)
+
+
+def _flow(value: Any) -> str:
+    """Return a value as YAML on one line."""
+    text = yaml.safe_dump(
+        value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000
+    )
+    return text.removesuffix("\n").removesuffix("\n...").strip()
 
 
 def _cohort(dataset: FoundDataset, found: "Discovery", config: Config) -> dict[str, Any]:

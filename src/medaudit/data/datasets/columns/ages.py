@@ -173,11 +173,11 @@ def _between(source: Source, spec: Mapping[str, Any]) -> np.ndarray:
     later = (study["month"] > birth["month"]) | (
         (study["month"] == birth["month"]) & (study["day"] >= birth["day"])
     )
-    return np.where(
-        np.isnan(birth["year"] + study["year"]),
-        np.nan,
-        study["year"] - birth["year"] - np.where(later, 0, 1),
-    )
+    age = study["year"] - birth["year"] - np.where(later, 0, 1)
+    # Of years, the birthday is taken to be on July 1; newborns seen before it are 0, not -1.
+    same_year = birth["year"] == study["year"]
+    age = np.where(same_year & birth["guessed"], np.maximum(age, 0), age)
+    return np.where(np.isnan(birth["year"] + study["year"]), np.nan, age)
 
 
 def _dates(source: Source, name: str, spec: Mapping[str, Any], key: str) -> dict[str, np.ndarray]:
@@ -186,14 +186,16 @@ def _dates(source: Source, name: str, spec: Mapping[str, Any], key: str) -> dict
     known = text.notna().to_numpy()
     if known.any() and text.dropna().str.fullmatch(r"[12]\d{3}(\.0)?").all():
         year = source.numbers(name, key)
-        return {"year": year, "month": np.full(len(year), 7), "day": np.full(len(year), 1)}
+        middle = {"month": np.full(len(year), 7), "day": np.full(len(year), 1)}
+        return {"year": year, **middle, "guessed": np.full(len(year), True)}
     dates = find_dates(source, name, text, spec.get("format"), key)
     wrong = dates.isna().to_numpy() & known
     if wrong.any():
         source.fail(
             name, wrong, "not a date", f"set `columns.age.format` (for {key}), e.g. %d.%m.%Y"
         )
-    return {part: getattr(dates.dt, part).to_numpy(float) for part in ("year", "month", "day")}
+    parts = {part: getattr(dates.dt, part).to_numpy(float) for part in ("year", "month", "day")}
+    return {**parts, "guessed": np.full(len(dates), False)}
 
 
 def find_dates(

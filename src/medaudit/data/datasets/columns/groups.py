@@ -72,7 +72,7 @@ def group(source: Source, name: str, spec: str | Mapping[str, Any], key: str) ->
 
 def _merge(source: Source, column: str, spec: Mapping[str, Any], key: str) -> pd.Series:
     text = Distinct(source.column(column, f"{key}.column"))
-    find = level_of(spec["levels"])
+    find = level_of(spec["levels"], key)
     rest = spec.get("rest", "error")
     other = text.where(lambda value: find(value) is None)
     if other.any() and rest == "error":

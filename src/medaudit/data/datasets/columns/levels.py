@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from medaudit.core.errors import MedauditError
+
 
 def plain(value: Any) -> str:
     """Return a value as it is compared: lower case, numbers without ``.0``, decimal points."""
@@ -77,14 +79,34 @@ def matches(text: pd.Series, listed: Sequence[Any]) -> np.ndarray:
     return Distinct(text).where(finder(listed))
 
 
-def level_of(levels: Mapping[str, Sequence[Any]]) -> Callable[[str], str | None]:
-    """Return a function that gives the first level that lists a value; None if none does."""
-    finders = {
-        name: finder(listed if isinstance(listed, list) else [listed])
-        for name, listed in levels.items()
-    }
+def level_of(levels: Mapping[str, Any], key: str) -> Callable[[str], str | None]:
+    """Return a function that gives the level that lists a value; None if none does.
+
+    A value that is listed as it is comes before patterns with ``*``, and a longer pattern before a
+    shorter one, so that the order of the levels does not matter.
+
+    Raises
+    ------
+    MedauditError
+        Two levels list the same value.
+    """
+    exact: dict[str, str] = {}
+    patterns: dict[str, str] = {}
+    for name, values in levels.items():
+        for word in (
+            w for v in (values if isinstance(values, list) else [values]) for w in words(v)
+        ):
+            place = patterns if "*" in word else exact
+            if place.setdefault(word, name) != name:
+                raise MedauditError(
+                    f"`{key}.levels`: {word!r} is in {place[word]} and in {name}; list it once"
+                )
+    ordered = sorted(patterns, key=lambda pattern: (-len(pattern), pattern))
 
     def found(value: str) -> str | None:
-        return next((name for name, contains in finders.items() if contains(value)), None)
+        text = plain(value)
+        if text in exact:
+            return exact[text]
+        return next((patterns[p] for p in ordered if fnmatchcase(text, p)), None)
 
     return found

@@ -165,7 +165,7 @@ def _join(
     source: Source, spec: Mapping[str, Any], settings: Mapping[str, Any], folder: Path, key: str
 ) -> None:
     """Add the columns of another table to the rows with the same key."""
-    keys = _keys(spec["on"])
+    keys = key_columns(spec["on"])
     sheet = _read(spec["table"], settings, folder, named_in({**settings, "folder": None}))
     other = Source(
         sheet.frame, [sheet], [np.arange(len(sheet.frame))], dict.fromkeys(sheet.frame, 0)
@@ -188,7 +188,8 @@ def _join(
         source.exclude(f"{reason}: its values are missing", int(absent.sum()))
 
 
-def _keys(on: str | list[str] | Mapping[str, str]) -> dict[str, str]:
+def key_columns(on: str | list[str] | Mapping[str, str]) -> dict[str, str]:
+    """Return the key of the rows, and of the joined table, of a join's ``on``."""
     return dict(on) if isinstance(on, Mapping) else {name: name for name in listed(on)}
 
 

@@ -172,7 +172,7 @@ def write_vindr_cxr(folder: Path, n: int, rng: np.random.Generator) -> None:
         folder / "annotations" / "image_labels_test.csv",
         {"image_id": image[test], **{name: truth[name][test] for name in VINDR}},
     )
-    ages = draw(rng, n, {"": 2, "058Y": 3, "031Y": 2, "000Y": 1, "Y": 1})
+    ages = draw(rng, n, {"": 2, "058Y": 3, "031Y": 2, "000Y": 1})
     sexes = draw(rng, n, {"F": 3, "M": 3, "O": 1, "": 1})
     for k, name in enumerate(image):
         place = folder / ("test" if test[k] else "train") / f"{name}.dicom"
