@@ -137,6 +137,31 @@ def test_paths_are_those_of_the_owner(name, load):
     assert load(name)["path"].str.fullmatch(forms.get(name, harvard)).all()
 
 
+@pytest.mark.parametrize("name", WRITERS)
+def test_shuffling_every_table_changes_no_row(name, tmp_path):
+    frames = []
+    for part in ("plain", "shuffled"):
+        folder = tmp_path / part
+        WRITERS[name](folder, 30, generator("shuffled", name))
+        for path in folder.rglob("*"):
+            if part == "shuffled" and path.name.endswith((".csv", ".csv.gz", ".tsv", ".json")):
+                shuffle(path)
+        entry = {**CONFIG["datasets"][name], "name": name, "folder": str(folder)}
+        frames.append(datasets.load(entry).frame.sort_values("image_id", ignore_index=True))
+    pd.testing.assert_frame_equal(*frames)
+
+
+def shuffle(path: Path) -> None:
+    if path.suffix == ".json":
+        lines = path.read_text().splitlines()
+        path.write_text("\n".join(lines[::-1]) + "\n")
+        return
+    how = {"sep": "\t" if path.suffix == ".tsv" else ",", "index": False}
+    table = pd.read_csv(path, dtype="str", sep=how["sep"], keep_default_na=False)
+    table = table.rename(columns=lambda name: "" if name.startswith("Unnamed") else name)
+    table.sample(frac=1, random_state=3).to_csv(path, **how)
+
+
 # ------------------------------------------------------------------ radiographs
 
 
