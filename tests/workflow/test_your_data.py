@@ -57,11 +57,9 @@ def test_png_and_dicom_with_three_tables(checkout, tmp_path):
     start = time.monotonic()
     medaudit(checkout, "init", str(tmp_path / "our hospital"))
     overlay = checkout.folder / "medaudit.yaml"
-    edit(overlay, "Consolidation: Consolidation?", "Consolidation: {column: Consolidation?, positive: [pos], negative: [neg]}")  # fmt: skip
+    edit(overlay, "Consolidation: 'Consolidation?'", "Consolidation: {column: 'Consolidation?', positive: [pos], negative: [neg]}")  # fmt: skip
     edit(overlay, "uncertain: ['-1']}", "uncertain: ['-1'], uncertain_as: zeros}")
-    edit(overlay, "      # dosis: {column: Dosis, quantiles: 4}\n", "")
-    edit(overlay, "      scanner: Scanner", "      scanner: Scanner\n      dose: {column: Dosis, quantiles: 3}")  # fmt: skip
-    edit(overlay, "insurance, scanner, age_group, file_format]", "insurance, scanner, dose, age_group, file_format]")  # fmt: skip
+    edit(overlay, "# dosis: {column: Dosis, quantiles: 4}", "dose: {column: Dosis, quantiles: 3}")
     edit(overlay, "age_threshold: 60", "age_bands: {young: 0, middle: 40, old: 65}")
     edit(
         overlay,

@@ -48,7 +48,7 @@ def run(options: dict) -> None:
         lines += [
             f"dataset {draft.name}: a draft from {draft.entry['table']}, {draft.images} pictures, "
             f"{draft.seen} of {draft.sampled} sampled ones are there; tasks "
-            f"{', '.join(draft.cohort['tasks'])}; groups {', '.join(draft.entry['attributes'])}"
+            f"{', '.join(draft.cohort['tasks'])}; groups {', '.join(draft.entry['groups'])}"
         ]
         lines += [f"to decide: {line}" for line in draft.unsure]
     lines += [f"model {one.name}: {one.weights} (recognised by {one.how})" for one in found.models]

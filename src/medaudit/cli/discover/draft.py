@@ -159,8 +159,13 @@ def _compose(
     if way.locate != "as_given":
         entry["locate"] = way.locate
     entry["labels"], entry["groups"] = roles.labels, roles.groups
-    entry["attributes"] = _attributes(roles)
     draft = Draft(name, entry, _cohort(name, roles), unsure=roles.unsure, others=roles.others)
+    if not _attributes(roles):
+        draft.unsure.append(
+            "groups: no column with groups of patients was found; name one, e.g. {site: NAME}"
+        )
+        entry["groups"] = {"group": roles.columns["patient"] or way.columns[0]}
+        draft.cohort["attributes"] = ["group"]
     if not roles.labels:
         draft.unsure.append(
             "labels: no column with yes and no, 1 and 0 or the like was found; name the one to "
@@ -193,7 +198,7 @@ def _add_dicom(roles: Roles, frame: pd.DataFrame) -> None:
 
 def _attributes(roles: Roles) -> list[str]:
     ages = ["age_group"] if "age" in roles.columns else []
-    return [*roles.groups, *ages] or ["official_split"]
+    return [*roles.groups, *ages]
 
 
 def _cohort(name: str, roles: Roles) -> dict[str, Any]:
@@ -231,8 +236,6 @@ def _try(draft: Draft) -> None:
         draft.unsure.append(f"it cannot be read yet: {error}")
         return
     draft.images = len(frame)
-    if "a_file_format" in frame:
-        draft.entry["attributes"].append("file_format")
     rows = np.unique(np.linspace(0, len(frame) - 1, min(200, len(frame))).astype(int))
     files = frame["path"].iloc[rows].str.partition("#")[0]
     folder = Path(draft.entry["folder"])

@@ -68,10 +68,11 @@ def _as_yaml(entry: dict[str, Any]) -> str:
 
 def _flow(value: Any) -> str:
     """Return a value as YAML on one line."""
+    # in a list: names such as "Ill?" are quoted there, and can be copied into a mapping
     text = yaml.safe_dump(
-        value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000
+        [value], default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000
     )
-    return text.removesuffix("\n").removesuffix("\n...").strip()
+    return text.strip()[1:-1]
 
 
 def _cohort(dataset: FoundDataset, found: "Discovery", config: Config) -> dict[str, Any]:
