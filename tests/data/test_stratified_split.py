@@ -1,15 +1,19 @@
 """Splits in which each label is as frequent in each group as in the whole dataset."""
 
+import json
 from itertools import product
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from medaudit.config import jobs
+from medaudit.config.validation import check
 from medaudit.core.errors import MedauditError
 from medaudit.data.cohort import patients, subjects
 from medaudit.data.cohort.stratified_split import draw_by_labels, split_by_labels
 from medaudit.data.group_counts import count_groups, note_one_class
+from shipped_config import SCHEMAS, shipped
 
 SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
 
@@ -121,3 +125,18 @@ def test_a_test_group_without_both_classes_is_named():
     frame.loc[women, "y_ill"] = np.arange(len(women)) % 2
     (note,) = note_one_class(count_groups(frame, [("sex",)], ["ill"]))
     assert "sex male (no negative of ill)" in note
+
+
+def cohort_settings(name: str, **changed) -> dict:
+    config = shipped()
+    config["cohorts"][name] = {**config["cohorts"][name], **changed}
+    return json.loads(jobs.settings(check(config, SCHEMAS), "cohort", cohort=name))
+
+
+def test_a_split_follows_the_attributes_of_the_dataset_not_those_that_are_audited():
+    plain = cohort_settings("oasis_age")
+    assert plain["stratify"] == ["sex", "age_group"]
+    assert cohort_settings("oasis_age", attributes=["sex", "age_group"]) == plain
+    assert cohort_settings("oasis_age", stratify=["sex"])["stratify"] == ["sex"]
+    with pytest.raises(MedauditError, match="stratify: 'race'"):
+        cohort_settings("oasis_age", stratify=["race"])

@@ -116,7 +116,8 @@ def _split(selection: Selection, settings: CohortSettings) -> None:
         )
     split = SPLITTERS[kind](selection.frame, settings)
     selection.frame = selection.frame.assign(split=split.astype("str"))
-    selection.details["split"] = settings["split"]
+    by = {"stratify": settings.get("stratify") or []} if kind == "shares" else {}
+    selection.details["split"] = {**settings["split"], **by}
 
 
 def _split_shares(frame: pd.DataFrame, settings: CohortSettings) -> pd.Series:
