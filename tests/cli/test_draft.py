@@ -125,6 +125,24 @@ def test_a_table_that_names_no_picture_is_said(config, tmp_path):
         discover(folder, config)
 
 
+def test_an_entry_of_the_catalogue_is_found_by_its_tables(config, tmp_path):
+    """The dataset's own entry, moved to another folder; a table of the same name is not it."""
+    folder = tmp_path / "our hospital"
+    write_hospital(folder, 40)
+    found, entry, frame = drafted(folder, config)
+    known = {**config, "datasets": {**config["datasets"], "theirs": {**entry, "folder": "x"}}}
+    known["cohorts"] = {**config["cohorts"], "theirs": {**found.draft.cohort, "dataset": "theirs"}}
+    again = discover(folder, known)
+    assert [(one.name, one.folder, one.images) for one in again.datasets] == [
+        ("theirs", folder, 40)
+    ]
+    assert again.draft is None and again.datasets[0].seen == 40
+    write_overlay(again, known, tmp_path / "o.yaml", lambda files: known)
+    assert "- theirs" in (tmp_path / "o.yaml").read_text()
+    (folder / "radiology_export.csv").write_text("a,b\n1,2\n")
+    assert discover(folder, known).datasets == []
+
+
 @pytest.fixture(scope="module")
 def hospital(tmp_path_factory, config) -> tuple[Path, dict]:
     folder = tmp_path_factory.mktemp("h") / "our hospital"
