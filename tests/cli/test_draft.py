@@ -9,7 +9,12 @@ import pandas as pd
 import pytest
 
 from hospital import write_csv, write_hospital
-from medaudit.cli.cohort_overview import PictureCheck, picture_problems, too_small
+from medaudit.cli.cohort_overview import (
+    PictureCheck,
+    check_pictures,
+    picture_problems,
+    too_small,
+)
 from medaudit.cli.discover import Discovery, discover, write_overlay
 from medaudit.cli.dry_run import read_config
 from medaudit.cli.rebuild import rebuild
@@ -168,6 +173,23 @@ def test_what_will_be_too_small_is_what_a_count_says(hospital, tmp_path):
                 expected.add(f"{attribute} {group}")
     said = {line.partition(" has ")[0] for line in too_small(config, card)}
     assert {one for one in said if " & " not in one} == expected and expected
+
+
+def test_pictures_of_a_cohort_are_looked_for_and_opened(hospital, config, tmp_path):
+    folder = tmp_path / "our hospital"
+    write_hospital(folder, 60)
+    output = tmp_path / "o.yaml"
+    write_overlay(discover(folder, config), config, output, read_config)
+    merged = read_config([output])
+    table, _ = rebuild(merged, "our_hospital", tmp_path / "built")
+    whole = check_pictures(merged, "our_hospital", table)
+    assert (whole.there, whole.broken, whole.opened) == (whole.looked_for, 0, 20)
+    paths = pd.read_parquet(table)["path"]
+    (folder / paths.iloc[5]).unlink()
+    (folder / paths.iloc[0]).write_bytes(b"no picture")
+    found = check_pictures(merged, "our_hospital", table)
+    assert (found.there, found.broken) == (whole.looked_for - 1, 1)
+    assert found.first_missing == paths.iloc[5] and found.first_broken.startswith(paths.iloc[0])
 
 
 def test_pictures_that_are_missing_or_broken_stop_the_check(tmp_path):

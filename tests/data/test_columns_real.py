@@ -73,6 +73,33 @@ def test_the_owners_table_of_chexpert_gives_the_counts_of_pandas():
     assert (found.frame["view"].isna() == raw["AP/PA"].isna().to_numpy()).all()
 
 
+def test_three_readers_of_vindr_with_any_number_of_boxes_vote_once_each():
+    folder = embedded_table(EMBEDDED).parent
+    name = "vinbigdata-train.csv.gz"
+    classes = ["Cardiomegaly", "Aortic enlargement", "Pleural effusion"]
+    found = datasets.load(
+        {
+            "name": "v",
+            "loader": "columns",
+            "folder": str(folder),
+            "table": name,
+            "columns": {"path": "{image_id}.dicom", "image": "image_id", "patient": None},
+            "labels": {
+                c: {"column": "class_name", "positive": [c], "negative": "rest"} for c in classes
+            },
+            "readers": {"rule": "majority", "by": "rad_id"},
+        }
+    ).frame
+    raw = pd.read_csv(folder / name)
+    assert len(found) == raw["image_id"].nunique() == 15_000
+    readers = raw.groupby("image_id")["rad_id"].nunique()
+    assert set(readers) == {3}
+    for name in classes:
+        seen = raw[raw["class_name"] == name].groupby("image_id")["rad_id"].nunique()
+        expected = seen.reindex(found["image_id"]).fillna(0) >= 2
+        assert np.array_equal(found[f"y_{name}"] == 1, expected) and expected.sum() > 500
+
+
 def test_the_headers_of_real_dicom_files_of_every_kind():
     """Those that pydicom carries for its own tests: damaged, empty, multi-frame, without pixels."""
     folder = Path(pydicom.data.__file__).parent / "test_files"
