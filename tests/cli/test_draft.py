@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hospital import write_csv, write_hospital
+from hospital import write_csv, write_dicom, write_hospital
 from medaudit.cli.cohort_overview import (
     PictureCheck,
     check_pictures,
@@ -119,6 +119,29 @@ def test_paths_of_another_machine_the_owners_split_and_uncertain_labels(config, 
     assert frame["y_Edema"].isna().sum() == 30
     assert set(frame["a_sex"]) == {"female", "male", "unknown"}
     assert any("30 of 60 pictures lack" in line for line in found.draft.unsure)
+
+
+def test_labels_in_a_table_and_patients_in_the_headers_as_vindr_has_them(config, tmp_path):
+    folder = tmp_path / "vindr"
+    rows = [{"image_id": f"{k:032x}", "Pneumonia": int(k % 4 == 0)} for k in range(40)]
+    write_csv(folder / "labels.csv", rows)
+    for k, row in enumerate(rows):
+        write_dicom(
+            folder / "train" / f"{row['image_id']}.dicom",
+            np.full((8, 8), k),
+            PatientSex="FMO"[k % 3],
+            PatientAge=f"{20 + k:03d}Y",
+            StationName=f"S{k % 2}",
+        )
+    _, entry, frame = drafted(folder, config)
+    template = "train/{image_id}.dicom"
+    assert [(join["table"], join["on"]) for join in entry["join"]] == [
+        ("(dicom)", {template: "File"})
+    ]
+    assert entry["columns"]["path"] == template and entry["columns"]["age"] == "PatientAge"
+    assert frame["age"].tolist() == [20.0 + k for k in range(40)]
+    assert frame["a_sex"].tolist() == [("female", "male", "unknown")[k % 3] for k in range(40)]
+    assert frame["y_Pneumonia"].tolist() == [float(k % 4 == 0) for k in range(40)]
 
 
 def test_a_table_that_names_no_picture_is_said(config, tmp_path):
