@@ -8,8 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hospital import write_csv, write_hospital
-from medaudit.cli.cohort_overview import PictureCheck, picture_problems, too_small
+from hospital import write_csv, write_dicom, write_hospital
+from medaudit.cli.cohort_overview import (
+    PictureCheck,
+    check_pictures,
+    picture_problems,
+    too_small,
+)
 from medaudit.cli.discover import Discovery, discover, write_overlay
 from medaudit.cli.dry_run import read_config
 from medaudit.cli.rebuild import rebuild
@@ -116,6 +121,29 @@ def test_paths_of_another_machine_the_owners_split_and_uncertain_labels(config, 
     assert any("30 of 60 pictures lack" in line for line in found.draft.unsure)
 
 
+def test_labels_in_a_table_and_patients_in_the_headers_as_vindr_has_them(config, tmp_path):
+    folder = tmp_path / "vindr"
+    rows = [{"image_id": f"{k:032x}", "Pneumonia": int(k % 4 == 0)} for k in range(40)]
+    write_csv(folder / "labels.csv", rows)
+    for k, row in enumerate(rows):
+        write_dicom(
+            folder / "train" / f"{row['image_id']}.dicom",
+            np.full((8, 8), k),
+            PatientSex="FMO"[k % 3],
+            PatientAge=f"{20 + k:03d}Y",
+            StationName=f"S{k % 2}",
+        )
+    _, entry, frame = drafted(folder, config)
+    template = "train/{image_id}.dicom"
+    assert [(join["table"], join["on"]) for join in entry["join"]] == [
+        ("(dicom)", {template: "File"})
+    ]
+    assert entry["columns"]["path"] == template and entry["columns"]["age"] == "PatientAge"
+    assert frame["age"].tolist() == [20.0 + k for k in range(40)]
+    assert frame["a_sex"].tolist() == [("female", "male", "unknown")[k % 3] for k in range(40)]
+    assert frame["y_Pneumonia"].tolist() == [float(k % 4 == 0) for k in range(40)]
+
+
 def test_a_table_that_names_no_picture_is_said(config, tmp_path):
     folder = tmp_path / "none"
     write_csv(folder / "t.csv", [{"a": k, "b": k % 2} for k in range(20)])
@@ -123,6 +151,24 @@ def test_a_table_that_names_no_picture_is_said(config, tmp_path):
         MedauditError, match=r"no column with the names of pictures.*docs/your-data"
     ):
         discover(folder, config)
+
+
+def test_an_entry_of_the_catalogue_is_found_by_its_tables(config, tmp_path):
+    """The dataset's own entry, moved to another folder; a table of the same name is not it."""
+    folder = tmp_path / "our hospital"
+    write_hospital(folder, 40)
+    found, entry, frame = drafted(folder, config)
+    known = {**config, "datasets": {**config["datasets"], "theirs": {**entry, "folder": "x"}}}
+    known["cohorts"] = {**config["cohorts"], "theirs": {**found.draft.cohort, "dataset": "theirs"}}
+    again = discover(folder, known)
+    assert [(one.name, one.folder, one.images) for one in again.datasets] == [
+        ("theirs", folder, 40)
+    ]
+    assert again.draft is None and again.datasets[0].seen == 40
+    write_overlay(again, known, tmp_path / "o.yaml", lambda files: known)
+    assert "- theirs" in (tmp_path / "o.yaml").read_text()
+    (folder / "radiology_export.csv").write_text("a,b\n1,2\n")
+    assert discover(folder, known).datasets == []
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +196,23 @@ def test_what_will_be_too_small_is_what_a_count_says(hospital, tmp_path):
                 expected.add(f"{attribute} {group}")
     said = {line.partition(" has ")[0] for line in too_small(config, card)}
     assert {one for one in said if " & " not in one} == expected and expected
+
+
+def test_pictures_of_a_cohort_are_looked_for_and_opened(hospital, config, tmp_path):
+    folder = tmp_path / "our hospital"
+    write_hospital(folder, 60)
+    output = tmp_path / "o.yaml"
+    write_overlay(discover(folder, config), config, output, read_config)
+    merged = read_config([output])
+    table, _ = rebuild(merged, "our_hospital", tmp_path / "built")
+    whole = check_pictures(merged, "our_hospital", table)
+    assert (whole.there, whole.broken, whole.opened) == (whole.looked_for, 0, 20)
+    paths = pd.read_parquet(table)["path"]
+    (folder / paths.iloc[5]).unlink()
+    (folder / paths.iloc[0]).write_bytes(b"no picture")
+    found = check_pictures(merged, "our_hospital", table)
+    assert (found.there, found.broken) == (whole.looked_for - 1, 1)
+    assert found.first_missing == paths.iloc[5] and found.first_broken.startswith(paths.iloc[0])
 
 
 def test_pictures_that_are_missing_or_broken_stop_the_check(tmp_path):

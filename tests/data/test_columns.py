@@ -254,6 +254,22 @@ def test_dates_whose_day_and_month_cannot_be_told_apart_are_refused(tmp_path):
     assert small(tmp_path, rows, columns=columns).frame["age"].tolist() == [30, 30]
 
 
+@pytest.mark.parametrize(
+    "born, seen",
+    [
+        ("19900402", "2020-04-01"),
+        ("02.04.1990", "2020/04/01"),
+        ("1990-04-02 00:00:00", "2020-04-01T23:59:59"),
+        ("1990-04-02", "20200401120000"),
+        ("1990/04/02", "20200401.0"),
+    ],
+)
+def test_dates_in_the_usual_forms_and_with_a_time_of_day(tmp_path, born, seen):
+    columns = {"path": "file", "patient": "patient", "age": {"birth": "b", "study": "s"}}
+    rows = rows_of(2, b=born, s=seen)
+    assert small(tmp_path, rows, columns=columns).frame["age"].tolist() == [29, 29]
+
+
 SEVERAL = {
     "first": "W",
     "last": "B",

@@ -80,6 +80,25 @@ def cut_bands(
     return found.where(values.notna() & (values >= lowest))
 
 
+def cut_quantiles(values: pd.Series, count: int) -> tuple[pd.Series, list[str]]:
+    """Cut numbers into `count` groups of about equal size; return them and their names in order.
+
+    Raises
+    ------
+    MedauditError
+        There are too few distinct numbers for so many groups.
+    """
+    numbers = values.to_numpy(float)
+    known = numbers[~np.isnan(numbers)]
+    cuts = np.quantile(known, np.arange(1, count) / count) if len(known) else np.empty(0)
+    limits = sorted({float(f"{cut:.6g}") for cut in cuts})
+    if len(limits) + 1 < count:
+        raise MedauditError(
+            f"{len(np.unique(known))} distinct numbers give no {count} groups of equal size"
+        )
+    return cut_bands(values, limits, whole=False), name_bands(limits, whole=False)
+
+
 def name_bands(limits: Sequence[float], whole: bool = True) -> list[str]:
     """Return the names of the bands between limits: ``<40``, ``40-59``, ``>=60``.
 

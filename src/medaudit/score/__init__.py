@@ -87,7 +87,7 @@ def score(
     *,
     columns: dict[str, str | list[str]] | None = None,
     attributes: list[str] | None = None,
-    age_threshold: float = 60,
+    age_threshold: float | list[float] = 60,
     scores: str = "auto",
     task_type: str = "auto",
     positive: str | None = None,
@@ -113,8 +113,8 @@ def score(
     attributes : list of str, optional
         Attributes to compare; intersections as ``sex & age_group``. Default: every column with
         2 to 20 levels.
-    age_threshold : float
-        Age in years at which ``age_group`` is cut.
+    age_threshold : float or list of float
+        Age in years at which ``age_group`` is cut, or several ages.
     scores : str
         ``auto``, ``probabilities`` or ``logits``.
     task_type : str

@@ -29,7 +29,7 @@ class Options(TypedDict):
     """What the user says about the files beyond the roles of columns."""
 
     attributes: list[str] | None
-    age_threshold: float
+    age_threshold: float | list[float]
     scores: str
     task_type: str
     positive: str | None

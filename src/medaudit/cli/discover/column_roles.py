@@ -26,7 +26,8 @@ AGE_NAMES = {"age", "alter", "edad", "idade"}
 BIRTH_NAMES = {"birth", "dob", "birthdate", "birthday", "geburtsdatum", "geburt"}
 STUDY_NAMES = {"study", "exam", "scan", "acquisition", "visit", "image", "imaging", "content"}
 VIEW_NAMES = {"view", "projection", "viewposition", "proj"}
-PATIENT_NAMES = {"patient", "mrn", "subject", "person", "patientid", "case"}
+PATIENT_NAMES = {"patient", "mrn", "subject", "person", "case", "participant"}
+ID_NAMES = {"id", "no", "nr", "num", "number", "code", "key", "uid", "mrn", "dicom"}
 GROUP_NAMES = (
     *("race", "ethnic", "ethnicity", "ethnicgroup", "skin", "insurance", "language", "marital"),
     *("site", "hospital", "institution", "center", "centre", "country", "region", "scanner"),
@@ -69,7 +70,8 @@ def find_roles(frame: pd.DataFrame, taken: Iterable[str], keys: Iterable[str]) -
     keys : iterable of str
         Columns by which tables were joined, which may be the patient.
     """
-    found, free = Roles(), [str(name) for name in frame.columns if name not in set(taken)]
+    found, hidden = Roles(), set(taken)
+    free = [str(n) for n in frame.columns if n not in hidden and frame[n].notna().any()]
     used: set[str] = {"(table)"}
     _find_patient(found, frame, [*dict.fromkeys([*keys, *free])], used)
     _find_age(found, frame, free, used)
@@ -95,8 +97,9 @@ def _levels(column: pd.Series) -> list[str]:
 
 
 def _find_patient(found: Roles, frame: pd.DataFrame, names: list[str], used: set[str]) -> None:
+    names = [name for name in names if frame[name].notna().all()]
     column = find_role(names, "patient", used)
-    named = [n for n in names if words_of(n) & PATIENT_NAMES and frame[n].nunique() > 1]
+    named = [n for n in names if _names_patient(n) and frame[n].nunique() > 1]
     repeated = [n for n in names if 0.1 < frame[n].nunique() / len(frame) < 0.95]
     column = column or next(iter(named), None)
     if column is None and repeated:
@@ -112,6 +115,12 @@ def _find_patient(found: Roles, frame: pd.DataFrame, names: list[str], used: set
     else:
         used.add(column)
     found.columns["patient"] = column
+
+
+def _names_patient(name: str) -> bool:
+    """Return whether a name is that of a patient's identifier: not PatientSex."""
+    parts = set(plain(name.rpartition(".")[2] or name).split("_"))
+    return bool(parts & PATIENT_NAMES) and bool(len(parts) == 1 or parts & ID_NAMES)
 
 
 def _find_age(found: Roles, frame: pd.DataFrame, names: list[str], used: set[str]) -> None:

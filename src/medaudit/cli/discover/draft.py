@@ -16,7 +16,7 @@ from medaudit.core.errors import MedauditError
 from medaudit.data import datasets
 from medaudit.data.datasets.columns.source import as_text
 from medaudit.data.datasets.columns.tables import DICOM, key_columns, open_source
-from medaudit.data.readers.dicom_headers import find_dicom, read_headers
+from medaudit.data.readers.dicom_headers import KEYWORDS, find_dicom, read_headers
 from medaudit.data.readers.sheet import read_sheet
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".xlsx", ".parquet", ".csv.gz", ".tsv.gz", ".txt")
@@ -83,7 +83,7 @@ def draft_dataset(root: Path, files: list[Path], config: Config) -> tuple[Draft 
         base = max(found, key=lambda table: (round(found[table].share, 2), len(tables[table])))
         way = found[base]
     elif tables and find_dicom(root):
-        base, way = DICOM, PathColumn("File", "as_given", ("File",), 1.0, 0)
+        base, way = DICOM, PathColumn("File", "as_given", ("File",), 1.0, 0, True)
         tables[DICOM] = read_headers(root, {"name": name}).frame
     else:
         return None, [*problems, *_explain(root, tables, len(pictures.paths))]
@@ -149,12 +149,10 @@ def _compose(
     entry: dict[str, Any] = {"loader": "columns", "folder": str(root.absolute()), "table": base}
     if joins:
         entry["join"] = joins
-    source = open_source({**entry, "name": name, "columns_to_read": names}, root)
-    keys = [key for join in joins for key in key_columns(join["on"])]
-    hidden = _DICOM_FACTS if base == DICOM else ()
-    roles = find_roles(source.frame, [*way.columns, *hidden], keys)
-    if base == DICOM:
-        _add_dicom(roles, source.frame)
+    roles = _roles(name, root, entry, way, names)
+    if base != DICOM and way.dicom and not ("sex" in roles.groups and "age" in roles.columns):
+        entry["join"] = [*joins, {"table": DICOM, "on": {way.template: "File"}}]
+        roles = _roles(name, root, entry, way, [*names, *KEYWORDS])
     entry["columns"] = {"path": way.template, **roles.columns}
     if way.locate != "as_given":
         entry["locate"] = way.locate
@@ -175,6 +173,21 @@ def _compose(
         draft.cohort["tasks"] = ["label"]
     _try(draft)
     return draft
+
+
+def _roles(
+    name: str, root: Path, entry: dict[str, Any], way: PathColumn, names: list[str]
+) -> Roles:
+    """Return the roles of an entry's columns; those of DICOM headers include the technique."""
+    source = open_source({**entry, "name": name, "columns_to_read": names}, root)
+    joins = entry.get("join", [])
+    keys = [key for join in joins for key in key_columns(join["on"]) if key in source.frame]
+    headers = DICOM in (entry["table"], *(join["table"] for join in joins))
+    hidden = _DICOM_FACTS if headers else ()
+    roles = find_roles(source.frame, [*way.columns, *hidden], keys)
+    if headers:
+        _add_dicom(roles, source.frame)
+    return roles
 
 
 _DICOM_FACTS = (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from jinja2 import Environment, PackageLoader
 
-from medaudit.cli.discover.find_datasets import FoundDataset
+from medaudit.cli.discover.find_datasets import COLUMNS, FoundDataset
 from medaudit.core.entry_types import CohortEntry, Config
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def _flow(value: Any) -> str:
 def _cohort(dataset: FoundDataset, found: "Discovery", config: Config) -> dict[str, Any]:
     """Return a dataset's first cohort, the changes it needs, and the names of its other cohorts."""
     same = {name for name, e in config["datasets"].items() if e["loader"] == dataset.loader}
+    same = {dataset.name} if dataset.loader == COLUMNS else same
     names = [name for name, e in config["cohorts"].items() if e["dataset"] in same]
     entry = config["cohorts"][names[0]]
     return {

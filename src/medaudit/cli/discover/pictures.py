@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from medaudit.data.readers.dicom_headers import DICOM_SUFFIXES
+
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".dicom", ".ima")
 SAMPLE = 200
 """Values of a column that are looked up, spread evenly over the table."""
@@ -42,6 +44,8 @@ class PathColumn:
         Share of the sampled rows that have a picture.
     rank : int
         0 for the plainest way; among equal shares, the plainest is taken.
+    dicom : bool
+        Whether all sampled rows have a DICOM file, at the path that the template makes.
     """
 
     template: str
@@ -49,6 +53,7 @@ class PathColumn:
     columns: tuple[str, ...]
     share: float
     rank: int
+    dicom: bool = False
 
 
 def index_pictures(root: Path) -> Pictures:
@@ -84,7 +89,8 @@ def _ways(name: str, texts: dict[str, pd.Series], pictures: Pictures) -> Iterato
     values = texts[name]
     if values.nunique() < min(5, len(values)):
         return
-    yield PathColumn(name, "as_given", (name,), _share(values, pictures.paths), 0)
+    share = _share(values, pictures.paths)
+    yield PathColumn(name, "as_given", (name,), share, 0, share == 1 and _are_dicom(values))
     file = values.str.rsplit("/", n=1).str[-1]
     for rank, index in ((2, pictures.names), (4, pictures.stems)):
         found = [index.get(value, []) for value in file if isinstance(value, str)]
@@ -94,6 +100,10 @@ def _ways(name: str, texts: dict[str, pd.Series], pictures: Pictures) -> Iterato
         yield from _in_one_folder(name, values, found, share, rank)
         yield from _in_named_folders(name, texts, found, pictures, rank)
         yield PathColumn(name, "anywhere", (name,), share, rank + 1)
+
+
+def _are_dicom(paths: pd.Series) -> bool:
+    return bool(paths.str.lower().str.endswith(tuple(DICOM_SUFFIXES)).all())
 
 
 def _share(values: pd.Series, known: set[str]) -> float:
@@ -108,10 +118,16 @@ def _in_one_folder(
         return
     folders = {path.rpartition("/")[0] for paths in found for path in paths}
     suffixes = {"." + path.rpartition(".")[2] for paths in found for path in paths}
+    suffixes_are_dicom = suffixes <= set(DICOM_SUFFIXES)
     if len(folders) == 1 and (rank == 2 or len(suffixes) == 1):
         folder, suffix = folders.pop(), "" if rank == 2 else suffixes.pop()
         yield PathColumn(
-            f"{folder}/{{{name}}}{suffix}".lstrip("/"), "as_given", (name,), share, rank
+            f"{folder}/{{{name}}}{suffix}".lstrip("/"),
+            "as_given",
+            (name,),
+            share,
+            rank,
+            share == 1 and suffixes_are_dicom,
         )
 
 
@@ -131,6 +147,6 @@ def _in_named_folders(
         for ending in endings:
             joined = folders.str.strip("/") + "/" + texts[name] + ending
             template = f"{{{other}}}/{{{name}}}{ending}"
-            yield PathColumn(
-                template, "as_given", (other, name), _share(joined, pictures.paths), rank - 1
-            )
+            share = _share(joined, pictures.paths)
+            dicom = share == 1 and _are_dicom(joined)
+            yield PathColumn(template, "as_given", (other, name), share, rank - 1, dicom)

@@ -14,7 +14,8 @@ from medaudit.data.datasets.columns.source import Source
 OLDEST = 120
 YEAR = 365.2425  # days
 UNITS = {"years": 1.0, "months": 1 / 12, "weeks": 7 / YEAR, "days": 1 / YEAR}
-DATES = ("%Y-%m-%d", "%Y%m%d", "%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y-%m-%d %H:%M:%S")
+DATES = ("%Y-%m-%d", "%Y%m%d", "%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y")
+_TIME = r"[T ]\d{1,2}:\d{2}.*$|\.0$|(?<=^\d{8})\d{4,}.*$"
 _NUMBER = r"(\d+(?:[.,]\d+)?)"
 _UNIT = r"(?:\s*(y|m|w|d)[a-z]*\.?)?(?: old)?"
 _EXACT = re.compile(rf"{_NUMBER}{_UNIT}")
@@ -204,7 +205,8 @@ def find_dates(
     """Return a column as dates, in the one format that reads the most values."""
     values = pd.Series(text.dropna().unique(), dtype="str")
     formats = (given,) if given else DATES
-    read = {form: pd.to_datetime(values, format=form, errors="coerce") for form in formats}
+    dates = values if given else values.str.replace(_TIME, "", regex=True)
+    read = {form: pd.to_datetime(dates, format=form, errors="coerce") for form in formats}
     best = max(read, key=lambda form: read[form].notna().sum())
     if best in ("%d/%m/%Y", "%m/%d/%Y"):
         both = read["%d/%m/%Y"].notna().sum() == read["%m/%d/%Y"].notna().sum()

@@ -9,7 +9,7 @@ import pandas as pd
 from medaudit.core.errors import MedauditError
 from medaudit.data.datasets.columns.levels import Distinct, level_of, plain
 from medaudit.data.datasets.columns.source import Source, listed
-from medaudit.data.group_levels import cut_bands, name_bands
+from medaudit.data.group_levels import cut_bands, cut_quantiles
 
 MOST_LEVELS = 100
 SPLITS = {
@@ -94,19 +94,17 @@ def _cut(
     values = pd.Series(numbers, index=source.frame.index)
     if "bands" in spec:
         return cut_bands(values, spec["bands"], whole=bool((values.dropna() % 1 == 0).all()))
-    count = spec["quantiles"]
-    cuts = np.unique(np.nanquantile(numbers, np.arange(1, count) / count))
-    if np.isnan(numbers).all() or len(cuts) + 1 < count:
+    try:
+        found, names = cut_quantiles(values, spec["quantiles"])
+    except MedauditError as error:
         raise MedauditError(
-            f"{source.sheets[0].where}: column {spec['column']!r} has too few distinct numbers for "
-            f"{count} quantiles; set fewer `quantiles`, or `bands`, of `{key}`"
-        )
-    limits = [float(f"{cut:.6g}") for cut in cuts]
+            f"{source.sheets[0].where}: column {spec['column']!r}: {error}; set fewer `quantiles`, or "
+            f"`bands`, of `{key}`"
+        ) from error
     source.notes.append(
-        f"The groups of {name} are quantiles of {spec['column']}: "
-        f"{', '.join(name_bands(limits, whole=False))}."
+        f"The groups of {name} are quantiles of {spec['column']}: {', '.join(names)}."
     )
-    return cut_bands(values, limits, whole=False)
+    return found
 
 
 def owner_split(source: Source, spec: str | Mapping[str, Any]) -> pd.Series:

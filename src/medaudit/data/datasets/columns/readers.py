@@ -33,7 +33,9 @@ def combine_rows(source: Source, frame: pd.DataFrame, spec: Mapping[str, Any]) -
     frame : pandas.DataFrame
         Manifest with one row per image and reader.
     spec : dict
-        ``rule``: ``any``, ``all`` or ``majority`` (see `labels.combine`).
+        ``rule``: ``any``, ``all`` or ``majority`` (see `labels.combine`) of the image's rows. With
+        ``by``, it counts readers: rows of one reader, such as several boxes, are first combined by
+        ``any``.
 
     Raises
     ------
@@ -41,6 +43,7 @@ def combine_rows(source: Source, frame: pd.DataFrame, spec: Mapping[str, Any]) -
         The rows of an image differ in another column, e.g. its patient or age.
     """
     code, images = pd.factorize(frame["image_id"])
+    vote, image_of_vote = _votes(source, code, spec)
     first = np.flatnonzero(~frame["image_id"].duplicated().to_numpy())
     labels = [name for name in frame.columns if name.startswith("y_")]
     for name in frame.columns.drop(labels):
@@ -48,13 +51,26 @@ def combine_rows(source: Source, frame: pd.DataFrame, spec: Mapping[str, Any]) -
     combined = frame.iloc[first].reset_index(drop=True)
     for name in labels:
         values = frame[name].to_numpy()
-        ones = np.bincount(code, values == 1, len(images))
-        zeros = np.bincount(code, values == 0, len(images))
+        count = len(image_of_vote)
+        found = [np.bincount(vote, values == value, count) for value in (1, 0)]
+        said = decide(found[0], found[1], "any")
+        ones, zeros = (np.bincount(image_of_vote, said == v, len(images)) for v in (1, 0))
         combined[name] = decide(ones, zeros, spec["rule"])
         ties = int(((ones == zeros) & (ones > 0)).sum()) if spec["rule"] == "majority" else 0
         source.exclude(f"readers are divided evenly on {name[2:]}: label set to missing", ties)
     source.take(first)
     return combined
+
+
+def _votes(
+    source: Source, code: np.ndarray, spec: Mapping[str, Any]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the vote that each row belongs to, and the image of each vote."""
+    if not spec.get("by"):
+        return np.arange(len(code)), code
+    reader = pd.factorize(source.column(spec["by"], "readers.by"), use_na_sentinel=False)[0]
+    pairs, vote = np.unique(np.stack([code, reader]), axis=1, return_inverse=True)
+    return vote.ravel(), pairs[0]
 
 
 def _check_same(source: Source, frame: pd.DataFrame, name: str, first: np.ndarray) -> None:
