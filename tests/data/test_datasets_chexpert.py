@@ -186,7 +186,9 @@ def test_wrong_demographics_are_refused(folder, demographics):
     with pytest.raises(MedauditError, match="there is no demographics file"):
         load(settings_of(folder, demographics="demo.xlsx"))
     demographics([("patient00001", "White", "x"), ("patient00001", "Black", "x")])
-    with pytest.raises(MedauditError, match="duplicate patient 'patient00001'"):
+    with pytest.raises(
+        MedauditError, match="duplicate values, e.g. 'patient00001' in 2 rows .line 2 and line 3"
+    ):
         load(settings_of(folder))
     demographics([("p1", "White", "x")])
     with pytest.raises(MedauditError, match="none of its patients"):

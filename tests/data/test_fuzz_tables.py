@@ -237,7 +237,7 @@ def test_wrong_sheets_of_races(tmp_path):
     race, _ = read_race(workbook(tmp_path / "a.xlsx", RACES), patients)
     assert race.tolist()[0] == "white" and race.isna().tolist() == [False, True]
     for rows, says in (
-        ([*RACES, RACES[1]], "duplicate patient"),
+        ([*RACES, RACES[1]], "'PATIENT' must be unique"),
         (RACES[:1], "no rows"),
         ([RACES[0], [None, "White", "x"]], "has no patient"),
         ([[]], "empty"),

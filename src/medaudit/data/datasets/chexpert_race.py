@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from medaudit.core.errors import MedauditError
 from medaudit.core.seeds import generator
-from medaudit.data.readers.owner_table import read_columns
+from medaudit.data.readers.owner_table import check_unique, read_columns
 
 SHARES = {"white": 0.78, "asian": 0.15, "black": 0.07}
 COLUMNS = ("PATIENT", "PRIMARY_RACE", "ETHNICITY")
@@ -83,11 +83,7 @@ def read_race(path: Path, patients: pd.Series) -> tuple[pd.Series, pd.Series]:
         The file cannot be read, a column is missing, a patient is duplicated, or none of the
         patients is in the file.
     """
-    table = _read(path)
-    if table["PATIENT"].duplicated().any():
-        duplicate = table.loc[table["PATIENT"].duplicated(), "PATIENT"].iloc[0]
-        raise MedauditError(f"{path}: duplicate patient {duplicate!r}; keep one row per patient")
-    table = table.set_index("PATIENT")
+    table = _read(path).set_index("PATIENT")
     if not patients.isin(table.index).any():
         raise MedauditError(
             f"{path}: none of its patients (e.g. {table.index[0]!r}) is in the image table (e.g. "
@@ -121,7 +117,9 @@ def _meanings(column: pd.Series, meanings: dict[str, str]) -> dict[str, str]:
 
 
 def _read(path: Path, columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
-    table = read_columns(path, dict.fromkeys(columns, pa.string())).to_pandas().astype("str")
+    read = read_columns(path, dict.fromkeys(columns, pa.string()))
+    check_unique(read, "PATIENT", path)
+    table = read.to_pandas().astype("str")
     if table["PATIENT"].isna().all():
         raise MedauditError(f"{path} has no patient in column PATIENT; give the owner's file")
     return table.dropna(subset=["PATIENT"])

@@ -144,9 +144,9 @@ def check_present(table: pa.Table, column: str, path: Path) -> None:
 
 
 def check_unique(table: pa.Table, column: str, path: Path) -> None:
-    """Raise a `MedauditError` if a column has duplicate values."""
+    """Raise a `MedauditError` if a column has duplicate values; blanks are not."""
     values = table[column].to_pandas()
-    duplicate = values.duplicated(keep=False)
+    duplicate = values.duplicated(keep=False) & values.notna()
     if duplicate.any():
         first = values[duplicate].iloc[0]
         rows = np.flatnonzero(values == first)
