@@ -262,6 +262,11 @@ def _is_number(values: list[str]) -> bool:
 
 
 def _limit_labels(found: Roles) -> None:
+    if len(found.labels) > 1:
+        found.unsure.append(
+            "labels: every column with yes and no, or with a list of words, was taken; remove those "
+            "that are no finding to predict, here and in `tasks` of the cohort"
+        )
     extra = list(found.labels)[MOST_LABELS:]
     if extra:
         found.unsure.append(
