@@ -57,6 +57,14 @@ def shuffle_lines(path: Path) -> None:
     path.write_text("\n".join([header, *lines, ""]), encoding="utf-8")
 
 
+def write_lists(folder: Path, names: list[str]) -> None:
+    """Write invented lists in the form of NIH's two: every fifth patient is tested."""
+    tested = [int(name[:8]) % 5 == 0 for name in names]
+    for file, part in (("train_val_list.txt", False), ("test_list.txt", True)):
+        chosen = [name for name, test in zip(names, tested, strict=True) if test is part]
+        (folder / file).write_text("\n".join(chosen))
+
+
 def tables_of(folder: Path) -> list[Path]:
     found = [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size]
     return [p for p in found if p.suffix in ("", ".csv", ".tab", ".xlsx")]
@@ -74,6 +82,8 @@ def folders(tmp_path_factory) -> dict[str, list[Path]]:
                 source, owner = EMBEDDED[name]
                 lines = gzip.decompress(embedded_table(source).read_bytes()).splitlines(True)
                 (folder / owner).write_bytes(b"".join(lines[: 1 + ROWS[name]]))
+                if name == "nih":
+                    write_lists(folder, [line.partition(b",")[0].decode() for line in lines[1:]])
             else:
                 drawn = import_module(f"medaudit.data.phantoms.tables.{name}")
                 drawn.write_table(folder, DRAWN[name], generator("row order", name))
