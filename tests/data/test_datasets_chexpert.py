@@ -8,6 +8,7 @@ from scipy.stats import chisquare
 from chexpert_tree import HEADER, ROWS, VALID, settings_of, touch, write_table
 from medaudit.core.errors import MedauditError
 from medaudit.data.datasets import load
+from medaudit.data.datasets.chexpert import FINDINGS
 
 # label: 1 / 0 / -1 / blank in the real train.csv
 REAL_CODES = {
@@ -185,7 +186,9 @@ def test_wrong_demographics_are_refused(folder, demographics):
     with pytest.raises(MedauditError, match="there is no demographics file"):
         load(settings_of(folder, demographics="demo.xlsx"))
     demographics([("patient00001", "White", "x"), ("patient00001", "Black", "x")])
-    with pytest.raises(MedauditError, match="duplicate patient 'patient00001'"):
+    with pytest.raises(
+        MedauditError, match="duplicate values, e.g. 'patient00001' in 2 rows .line 2 and line 3"
+    ):
         load(settings_of(folder))
     demographics([("p1", "White", "x")])
     with pytest.raises(MedauditError, match="none of its patients"):
@@ -194,7 +197,7 @@ def test_wrong_demographics_are_refused(folder, demographics):
     with pytest.raises(MedauditError, match=r"lacks the columns \['PRIMARY_RACE'\]"):
         load(settings_of(folder))
     (folder / "CHEXPERT DEMO.xlsx").write_text("no workbook")
-    with pytest.raises(MedauditError, match="cannot read"):
+    with pytest.raises(MedauditError, match="lacks the columns"):
         load(settings_of(folder))
 
 
@@ -226,3 +229,51 @@ def test_wrong_settings_are_refused(folder):
     assert len(load(settings_of(folder, table="CheXpert-v1.0/train.csv")).frame) == 4
     with pytest.raises(MedauditError, match="no other.csv"):
         load(settings_of(folder, table="other.csv"))
+
+
+@pytest.mark.parametrize(
+    "root", ["", "chexpert", "/data/CheXpert-v1.0-small", "CheXpert-v1.0 batch 2"]
+)
+def test_paths_may_have_any_folders_in_front(tmp_path, root):
+    write_table(tmp_path / "train.csv", ROWS, root or ".")
+    touch(tmp_path, ROWS)
+    frame = load(settings_of(tmp_path)).frame
+    assert list(frame["image_id"]) == [row[0] for row in ROWS]
+    assert all((tmp_path / path).is_file() for path in frame["path"])
+
+
+def test_a_table_of_another_name_is_read_alone(folder):
+    source = load(settings_of(folder, table="CheXpert-v1.0-small/valid.csv"))
+    assert list(source.frame["image_id"]) == [VALID[0][0]]
+    assert set(source.tables) == {"valid"}
+
+
+def test_the_test_set_that_radiologists_labelled(folder, demographics):
+    base = folder / "CheXpert-v1.0-small"
+    settings = settings_of(folder, expert_test=True)
+    with pytest.raises(MedauditError, match="no .*test_labels.csv; put the table"):
+        load(settings)
+    names = [
+        "test/patient64741/study1/view1_frontal.jpg",
+        "test/patient64742/study1/view1_lateral.jpg",
+    ]
+    labels = ",".join(FINDINGS[1:] + FINDINGS[:1])  # the owner has No Finding last
+    cells = ["0," * 13 + "1", "1," + "0," * 12 + "0"]
+    rows = [f"{name},{cell}" for name, cell in zip(names, cells, strict=True)]
+    (base / "test_labels.csv").write_text("\n".join([f"Path,{labels}", *rows, ""]))
+    touch(base, [(name,) for name in names])
+    unknown = load(settings).frame.tail(2)
+    assert unknown["a_sex"].isna().all() and unknown["age"].isna().all()
+    demographics([("patient64741", "White", "x"), ("patient00001", "Black", "x")])
+    path = folder / "CHEXPERT DEMO.xlsx"
+    demo = pd.read_excel(path).assign(GENDER=["Female", "Male"], AGE_AT_CXR=[47, 12])
+    demo.to_excel(path, index=False)
+    frame = load(settings).frame.set_index("image_id")
+    assert list(frame["a_official_split"]) == ["train"] * 4 + ["valid", "test", "test"]
+    first = frame.loc[names[0]]
+    assert (first["a_sex"], first["age"], first["a_race"]) == ("female", 47, "white")
+    assert (first["view"], frame.loc[names[1], "view"]) == ("frontal", "lateral")
+    assert (first["y_No Finding"], frame.loc[names[1], "y_Enlarged Cardiomediastinum"]) == (1, 1)
+    assert frame.loc[ROWS[0][0], "a_sex"] == "female"  # the image's own value, not the file's
+    assert (folder / first["path"]).is_file()
+    assert "a_official_split" not in load(settings_of(folder)).frame

@@ -137,6 +137,25 @@ def test_fitzpatrick17k_is_read_with_its_pictures_wherever_they_are(root, caplog
     assert any("near-duplicates" in note for note in source.notes)
 
 
+@pytest.mark.parametrize(
+    "name", ["fitzpatrick17k.csv", "SimThresh_T_A2_T_0.99_0.70_FC_T_KeepOne_0FST_F.csv"]
+)
+def test_the_cleaned_fitzpatrick17k_has_other_columns_and_a_split(root, name):
+    write_fitzpatrick(root / "fitz", "images")
+    path = root / "fitz" / "fitzpatrick17k.csv"
+    table = pd.read_csv(path, dtype="str").rename(columns={"fitzpatrick_scale": "fitzpatrick"})
+    table = table.drop(columns="fitzpatrick_centaur")
+    plain = datasets.load(FITZ).frame
+    table.to_csv(path, index=False)
+    pd.testing.assert_frame_equal(datasets.load(FITZ).frame, plain)
+    table.insert(0, "partition", ["train", "valid", "test", "train", "train"])
+    path.unlink()
+    table.to_csv(path.with_name(name), index=False)
+    source = datasets.load(FITZ)
+    assert source.frame["a_official_split"].tolist() == table["partition"].tolist()
+    assert any("removed near-duplicates" in note for note in source.notes)
+
+
 def plain_split(ids: list[str], seeds: tuple[int, int]) -> dict[str, str]:
     """MEDFAIR's 80/10/10 in plain words: shuffle, cut a fifth off, shuffle that, halve it."""
     order = [ids[k] for k in np.random.RandomState(seeds[0]).permutation(len(ids))]

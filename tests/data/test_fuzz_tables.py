@@ -99,33 +99,36 @@ AS_GOOD = {
     "quoted cells": lambda lines, _: text(
         lines[:1] + ['"' + r.replace(",", '","') + '"' for r in lines[1:]]
     ),
+    "semicolons": lambda lines, _: text(lines).replace(b",", b";"),
+    "tabs": lambda lines, _: text(lines).replace(b",", b"\t"),
+    "UTF-16": lambda lines, _: text(lines).decode().encode("utf-16"),
+    "old Mac line ends": lambda lines, _: text(lines).replace(b"\n", b"\r"),
+    "comma at the end of the header": lambda lines, _: text([f"{lines[0]},", *lines[1:]]),
+    "commas at the end of all lines": lambda lines, _: text([f"{line}," for line in lines]),
     "formula beside": lambda lines, _: beside(lines, "more", "=1+1"),
 }
 WRONG = {
     "empty": (lambda lines, _: b"", "empty|No columns"),
     "blank": (lambda lines, _: b"\n\n", "empty|No columns"),
     "header only": (lambda lines, _: text(lines[:1]), "no rows|'nothing'"),
-    "UTF-16": (lambda lines, _: text(lines).decode().encode("utf-16"), "UTF-8|utf-8"),
     "Latin-1": (
         lambda lines, sex: changed(lines, sex, "m#le").replace(b"#", b"\xe4"),
-        "(?i)utf-?8|invalid value",
+        "'mäle'.* line 2",
     ),
-    "old Mac line ends": (
-        lambda lines, _: text(lines).replace(b"\n", b"\r"),
-        "line endings|no.*OAS|nothing",
-    ),
-    "binary": (lambda lines, _: bytes(range(128, 256)) * 9, "UTF-8|utf-8"),
-    "semicolons": (lambda lines, _: text(lines).replace(b",", b";"), "lacks"),
+    "binary": (lambda lines, _: bytes(range(128, 256)) * 9, "lacks"),
     "web page": (lambda lines, _: b"<!DOCTYPE html><html>log in</html>", "lacks"),
-    "id twice": (lambda lines, _: text([*lines, lines[1]]), "duplicate"),
+    "id twice": (lambda lines, _: text([*lines, lines[1]]), "duplicate.*line 2 and line 4"),
     "id blank": (lambda lines, _: changed(lines, 0, ""), "blank|has|must be unique"),
-    "cells too many": (lambda lines, _: text([*lines, lines[1] + ",x,y"]), "(?i)expected"),
+    "cells too many": (
+        lambda lines, _: text([*lines, lines[1] + ",x,y"]),
+        r"line \d has \d+ fields",
+    ),
     "column twice": (
         lambda lines, sex: beside(lines, lines[0].split(",")[sex], "x"),
         "duplicate|has",
     ),
     "column lacking": (lambda lines, sex: without(lines, sex), "lacks"),
-    "unknown sex": (lambda lines, sex: changed(lines, sex, "<script>"), "<script>"),
+    "unknown sex": (lambda lines, sex: changed(lines, sex, "<script>"), "<script>.* line 2"),
     "long cell": (lambda lines, sex: changed(lines, sex, "x" * 1_000_000), "xxxx"),
 }
 BAD_AGES = ("999", "-1", "Y", "1e400", "inf", "-inf", "abc")
@@ -234,8 +237,9 @@ def test_wrong_sheets_of_races(tmp_path):
     race, _ = read_race(workbook(tmp_path / "a.xlsx", RACES), patients)
     assert race.tolist()[0] == "white" and race.isna().tolist() == [False, True]
     for rows, says in (
-        ([*RACES, RACES[1]], "duplicate patient"),
-        (RACES[:1], "has no patient"),
+        ([*RACES, RACES[1]], "'PATIENT' must be unique"),
+        (RACES[:1], "no rows"),
+        ([RACES[0], [None, "White", "x"]], "has no patient"),
         ([[]], "empty"),
         ([["a"], ["b"]], "lacks the columns"),
         ([[*RACES[0], "PATIENT"], *RACES[1:]], "duplicate columns"),

@@ -12,7 +12,7 @@ from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import COHORT, write_table
 from medaudit.data.datasets import load, phantom_module
 from medaudit.data.images import images, open_store
-from medaudit.data.phantoms.owner_folder import write_phantom
+from medaudit.data.phantoms.export import write_phantom
 
 OASIS = {"label": "cdr_gt_0", "slices": {"negative": 0.25, "positive": 0.25}}
 DATASETS = {
@@ -140,7 +140,7 @@ def test_the_owners_layout_holds_the_same_table_and_pictures(loader, tmp_path):
     (tmp_path / "b").mkdir()
     read = store_of(tmp_path / "a", files, source.frame, size)
     made = store_of(tmp_path / "b", drawn, direct.frame, size)
-    assert (read.card["phantom"], made.card["phantom"]) == (False, True)
+    assert (read.card["phantom"], made.card["phantom"]) == (True, True)  # the folder says so
     assert read.ids.tolist() == made.ids.tolist()
     if loader == "oasis":  # the reader finds a volume's brightest tissue for itself
         pairs = zip(read.images, made.images, strict=True)

@@ -116,6 +116,7 @@ def test_every_kind_has_its_words(catalogue, page):
         "ol3i": "OL3I",
         "oasis": "OASIS-1",
         "harvard_gf3300": "Harvard-GF3300",
+        "columns": "Your own tables",
     }
     for kind in kinds:
         shown = f"## {names[kind]}" if catalogue == "datasets" else f"`{kind}`"

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from hostile_files import truncations
-from medaudit.adapt.predictions import reading
-from medaudit.adapt.predictions.reading import read_sheet
 from medaudit.core.errors import MedauditError
+from medaudit.data.readers import sheet as reading
+from medaudit.data.readers.sheet import read_sheet
 from medaudit.score.assemble import assemble
 
 OPTIONS = dict.fromkeys(("attributes", "positive")) | {"age_threshold": 60}

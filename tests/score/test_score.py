@@ -109,6 +109,23 @@ def test_age_threshold():
     assert young == (whole()["age"] < 70).sum()
 
 
+def test_ages_in_bands_numbers_by_quarters_and_intersections_of_three():
+    frame = whole().assign(dose=np.linspace(0, 1, len(whole()))[::-1], site=["a", "b"] * 120)
+    wanted = ["dose", "sex & age_group & site"]
+    result = score(frame, age_threshold=[65, 40], attributes=wanted, **FAST)
+    rows = result.metrics[result.metrics["metric"] == "auc"].drop_duplicates(["attribute", "group"])
+    counts = rows.set_index(["attribute", "group"])["n"]
+    counts = counts.drop(index="all", level="group")
+    assert list(counts["dose"]) == [60] * 4
+    three = counts["sex & age_group & site"]
+    for group, n in three.items():
+        sex, band, site = group.split(" & ")
+        low, high = {"<40": (0, 40), "40-64": (40, 65), ">=65": (65, 200)}[band]
+        inside = (frame["age"] >= low) & (frame["age"] < high)
+        assert n == (inside & (frame["sex"] == sex) & (frame["site"] == site)).sum()
+    assert three.sum() == frame[["age", "sex"]].notna().all(axis=1).sum()
+
+
 def test_named_columns():
     odd = whole().rename(
         columns={"image_id": "a1", "patient_id": "a2", "label": "a3", "score": "a4"}
@@ -426,7 +443,7 @@ def test_groups_that_do_not_fit():
     with pytest.raises(MedauditError, match="no attribute"):
         score(whole(), attributes=["race"], **FAST)
     with pytest.raises(MedauditError, match="at most 20"):
-        score(whole().assign(place=range(240)), attributes=["place"], **FAST)
+        score(whole().assign(place=[f"p{k}" for k in range(240)]), attributes=["place"], **FAST)
 
 
 def test_one_value_small_groups_one_row_and_one_class_have_a_status():
@@ -454,7 +471,7 @@ def test_one_value_small_groups_one_row_and_one_class_have_a_status():
         ("p.parquet", b"PAR1 but not really", "cannot read"),
         ("p.csv", b"id,label,score\n1,0\n", "cannot read"),
         ("p.csv", b"id,label,label,score\n1,0,0,.5\n", r"duplicate columns \['label'\]"),
-        ("p.csv", b"\x00\x01\x02" * 100, "not text and not Parquet"),
+        ("p.csv", b"\x00\x01\x02" * 100, "not text, Excel"),
         ("p.csv", b"id,label,score\n", "no rows"),
     ],
 )

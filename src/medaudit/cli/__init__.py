@@ -106,7 +106,14 @@ def _add_score(commands: Commands) -> None:
 
 
 def _add_reading(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--age-threshold", type=float, default=60, metavar="YEARS")
+    group.add_argument(
+        "--age-threshold",
+        type=float,
+        nargs="+",
+        default=[60],
+        metavar="YEARS",
+        help="where age_group is cut (default: 60); several make bands",
+    )
     group.add_argument("--scores", choices=["auto", "probabilities", "logits"], default="auto")
     group.add_argument(
         "--task-type",

@@ -4,6 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from medaudit.cli.options import Commands, add_configuration, add_parser, make_console
@@ -53,15 +54,43 @@ def run(options: dict) -> None:
         for problem in missing:
             console.print(f"- {problem}", markup=False, soft_wrap=True)
         sys.exit("medaudit: add what is missing, then run medaudit check again")
-    jobs = planned_jobs(overlays)
+    with TemporaryDirectory() as folder:
+        problems = _show_cohorts(console, config, used["cohorts"], Path(folder))
+        jobs = planned_jobs(overlays)
+        if jobs:
+            with console.status("counting images"):
+                sizes = count_images(config, jobs, Path(folder))
+    if jobs:
+        _show_jobs(console, config, jobs, sizes)
+        _show_disk(console, config, jobs, sizes)
+    if problems:
+        raise MedauditError("the run would stop:", problems)
     if not jobs:
         console.print("Everything is there and finished: a run has nothing to do.")
         return
-    with console.status("counting images"):
-        sizes = count_images(config, jobs)
-    _show_jobs(console, config, jobs, sizes)
-    _show_disk(console, config, jobs, sizes)
     console.print("Everything that the run needs is there.")
+
+
+def _show_cohorts(
+    console: "Console", config: Config, cohorts: list[str], folder: Path
+) -> list[str]:
+    """Print the cohorts of real images, and return what would stop a run."""
+    from medaudit.cli.cohort_overview import check_pictures, picture_problems, show_cohort
+    from medaudit.cli.rebuild import rebuild
+    from medaudit.core.files import data_root
+
+    problems: list[str] = []
+    for name in cohorts:
+        place = config["datasets"][config["cohorts"][name]["dataset"]]["folder"]
+        if place is None:
+            continue
+        with console.status(f"reading the tables of cohort {name}"):
+            table, card = rebuild(config, name, folder)
+            pictures = check_pictures(config, name, table)
+        show_cohort(console, config, name, card, pictures)
+        on_error = config["cohorts"][name]["on_error"]
+        problems += picture_problems(name, pictures, data_root() / place, on_error)
+    return problems
 
 
 def find_missing(config: Config) -> list[str]:
@@ -77,23 +106,20 @@ def find_missing(config: Config) -> list[str]:
     return problems
 
 
-def count_images(config: Config, jobs: "list[Job]") -> dict[str, dict[str, int]]:
+def count_images(config: Config, jobs: "list[Job]", folder: Path) -> dict[str, dict[str, int]]:
     """Return the number of images by split of each cohort that the estimates need.
 
     The numbers are those of the cohort's card. A cohort that the run would build, or build again,
-    is built here in a temporary folder.
+    is built in `folder`, unless it is there.
     """
-    from tempfile import TemporaryDirectory
-
     from medaudit.cli.estimate import cohorts_of_jobs, sizes_in_card, stored_sizes
     from medaudit.cli.rebuild import rebuild
 
     stale = {names["cohort"] for rule, names in jobs if rule == "cohort"}
     sizes: dict[str, dict[str, int]] = {}
-    with TemporaryDirectory() as folder:
-        for name in cohorts_of_jobs(config, jobs):
-            stored = None if name in stale else stored_sizes(RESULTS, name)
-            sizes[name] = stored or sizes_in_card(rebuild(config, name, Path(folder))[1])
+    for name in cohorts_of_jobs(config, jobs):
+        stored = None if name in stale else stored_sizes(RESULTS, name)
+        sizes[name] = stored or sizes_in_card(rebuild(config, name, folder)[1])
     return sizes
 
 

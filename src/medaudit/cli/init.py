@@ -9,6 +9,7 @@ EXAMPLES = """\
   medaudit init /your/data --output config/mine.yaml
 
 Recognises datasets in the layout of their owners, and the weights that config/models.yaml names.
+For any other tables and pictures it drafts an entry (docs/your-data.md): check what it writes.
 """
 
 
@@ -43,6 +44,13 @@ def run(options: dict) -> None:
         f"{one.seen} of {one.sampled} sampled images are there"
         for one in found.datasets
     ]
+    if draft := found.draft:
+        lines += [
+            f"dataset {draft.name}: a draft from {draft.entry['table']}, {draft.images} pictures, "
+            f"{draft.seen} of {draft.sampled} sampled ones are there; tasks "
+            f"{', '.join(draft.cohort['tasks'])}; groups {', '.join(draft.entry['groups'])}"
+        ]
+        lines += [f"to decide: {line}" for line in draft.unsure]
     lines += [f"model {one.name}: {one.weights} (recognised by {one.how})" for one in found.models]
     lines += [f"not used: {problem}" for problem in found.problems]
     lines += [

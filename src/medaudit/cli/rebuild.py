@@ -22,7 +22,7 @@ def rebuild(config: Config, name: str, folder: Path) -> tuple[Path, CohortCard]:
     name : str
         The cohort's name.
     folder : Path
-        Manifests that are already in it are reused.
+        Manifests and cohorts that are already in it are reused.
 
     Returns
     -------
@@ -42,6 +42,9 @@ def rebuild(config: Config, name: str, folder: Path) -> tuple[Path, CohortCard]:
         settings = json.loads(jobs.settings(config, "manifest", dataset=dataset))
         build_manifest(settings, output=manifest, card=manifest_card)
     table, card = folder / "cohort" / f"{name}.parquet", folder / "cohort" / f"{name}.json"
+    groups = folder / "groups" / f"{name}.json"
+    if groups.exists():
+        return table, read_json(groups)
     build_cohort(
         json.loads(jobs.settings(config, "cohort", cohort=name)),
         manifest=manifest,
@@ -49,7 +52,6 @@ def rebuild(config: Config, name: str, folder: Path) -> tuple[Path, CohortCard]:
         output=table,
         card=card,
     )
-    groups = folder / "groups" / f"{name}.json"
     build_groups(
         json.loads(jobs.settings(config, "groups", cohort=name)),
         cohort=table,

@@ -67,6 +67,8 @@ def _check_cohort(
     for part in cohort["attributes"]:
         for attribute in [part] if isinstance(part, str) else part:
             yield from _check_name(f"{where}.attributes", attribute, offered)
+    for attribute in cohort.get("stratify") or []:
+        yield from _check_name(f"{where}.stratify", attribute, offered)
     yield from _check_split(where, cohort)
 
 

@@ -43,3 +43,14 @@ def pretraining_output(entry: ModelEntry) -> str:
     """Return the output of a pretraining that has a model's weights: the file or the snapshots."""
     place = SNAPSHOTS if entry.get("pretrained_epochs") else PRETRAINED
     return place.format(pretraining=entry["pretrained"])
+
+
+def offer_attributes(entry: dict[str, Any]) -> None:
+    """Fill in the attributes that a dataset of the loader `columns` offers, if it names none."""
+    if entry["loader"] == "columns" and "attributes" not in entry:
+        columns = entry["columns"]
+        ages = ["age_group"] if "age" in columns else []
+        split = ["official_split"] if "split" in columns else []
+        entry["attributes"] = list(
+            dict.fromkeys([*entry.get("groups", {}), *ages, *split, "file_format"])
+        )

@@ -91,14 +91,16 @@ def _manifest(config: Config, dataset: str) -> Settings:
     drawn = _only(entry.get("phantom") or {}, "rows", "seed")
     return {
         "name": dataset,
-        **_without(entry, "phantom", "attributes"),
+        **_without(entry, "phantom", "attributes", "licence", "source"),
         **({"phantom": drawn} if drawn else {}),
     }
 
 
 def _cohort(config: Config, cohort: str) -> Settings:
-    stored = ("image_size", "channels", "on_error")
-    return {"name": cohort, **_without(config["cohorts"][cohort], *stored, *_OF_GROUPS)}
+    entry = _without(config["cohorts"][cohort], "image_size", "channels", "on_error", *_OF_GROUPS)
+    if entry.get("stratify", "") is None:  # not its own: other groups to audit are no other split
+        entry["stratify"] = _dataset_of(config, cohort)["attributes"]
+    return {"name": cohort, **entry}
 
 
 def _groups(config: Config, cohort: str) -> Settings:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from medaudit.config.cross_checks import cross_check
-from medaudit.config.entries import merge
+from medaudit.config.entries import merge, offer_attributes
 from medaudit.config.schema import entry_kinds, read_schema, show, unknown, validate
 from medaudit.config.selection import pretrainings_of, selected, with_members
 from medaudit.config.yaml_file import find_unsafe_values, read_settings
@@ -73,6 +73,8 @@ def check(config: Mapping[str, Any], schemas: Path | dict[str, Path]) -> Config:
             checked[catalogue] = _resolve(checked[catalogue], catalogue, problems)
             problems += _check_catalogue(checked[catalogue], catalogue, schemas)
     if not problems:
+        for entry in checked["datasets"].values():
+            offer_attributes(entry)
         problems += cross_check(cast(Config, checked))
     if problems:
         raise MedauditError("the configuration is not valid:", problems)

@@ -1,10 +1,15 @@
 """Counts of images, patients and positives in every group of a cohort."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from medaudit.core.documents import GroupCount
 from medaudit.core.intersections import SEPARATOR
 from medaudit.data.group_levels import group_of
+
+SHOWN = 8
+"""Groups that a warning names."""
 
 
 def count_groups(
@@ -33,6 +38,47 @@ def count_groups(
 def count_missing(frame: pd.DataFrame, attributes: list[tuple[str, ...]]) -> dict[str, int]:
     """Return for each attribute the number of images that belong to none of its groups."""
     return {SEPARATOR.join(names): int(group_of(frame, names).isna().sum()) for names in attributes}
+
+
+def note_one_class(counts: Sequence[GroupCount]) -> list[str]:
+    """Return a warning that names the groups of the test split that lack a class of a task.
+
+    Parameters
+    ----------
+    counts : sequence of dict
+        From `count_groups`.
+
+    Returns
+    -------
+    list of str
+        One sentence; none if every group of every split has both classes of every task in the test
+        split.
+    """
+    groups = {(record["attribute"], record["group"]): None for record in counts}
+    test = {(r["attribute"], r["group"]): r for r in counts if r["split"] == "test"}
+    lacking = [
+        f"{attribute} {group} ({', '.join(lacks)})"
+        for attribute, group in groups
+        if (lacks := _lacks(test.get((attribute, group))))
+    ]
+    if not lacking:
+        return []
+    more = f", and {len(lacking) - SHOWN} more" if len(lacking) > SHOWN else ""
+    return [
+        "Groups that lack a class in the test split, so that AUC, sensitivity or specificity cannot "
+        f"be computed there: {'; '.join(lacking[:SHOWN])}{more}. Use another seed, a larger test "
+        "share, or fewer and larger groups (`levels`, `age_threshold`)."
+    ]
+
+
+def _lacks(record: GroupCount | None) -> list[str]:
+    """Return e.g. ``no positive of Edema``, one text per task that lacks a class."""
+    if record is None:
+        return ["no image"]
+    known, positive = record["known"], record["positive"]
+    found = {task: "positive" for task, n in positive.items() if n == 0}
+    found |= {task: "negative" for task, n in positive.items() if n and n == known[task]}
+    return [f"no {kind} of {task}" for task, kind in found.items()]
 
 
 def _count(

@@ -1,6 +1,6 @@
 """Groups of patients: age groups by a cohort's own rule, and intersections of attributes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ RULES = ("ge", "gt")
 
 
 def age_group(age: pd.Series, settings: Mapping[str, Any]) -> pd.Series:
-    """Split patients into a young and an old group; a missing age belongs to no group.
+    """Split patients into groups by age; a missing age belongs to no group.
 
     Parameters
     ----------
@@ -22,8 +22,11 @@ def age_group(age: pd.Series, settings: Mapping[str, Any]) -> pd.Series:
         Years.
     settings : dict
         ``age_threshold`` T in years and ``age_rule``: ``ge`` makes the groups ``<T`` and ``>=T``,
-        ``gt`` makes ``<=T`` and ``>T``.
+        ``gt`` makes ``<=T`` and ``>T``. ``age_bands`` makes any number of groups instead (see
+        `cut_bands`).
     """
+    if settings.get("age_bands"):
+        return cut_bands(age, settings["age_bands"])
     young, old = age_levels(settings)
     threshold = settings["age_threshold"]
     is_old = age >= threshold if settings["age_rule"] == "ge" else age > threshold
@@ -38,6 +41,75 @@ def age_levels(settings: Mapping[str, Any]) -> tuple[str, str]:
         raise MedauditError(f"age_rule is {rule!r}; known are {list(RULES)}")
     young, old = ("<", ">=") if rule == "ge" else ("<=", ">")
     return f"{young}{threshold:g}", f"{old}{threshold:g}"
+
+
+def cut_bands(
+    values: pd.Series, bands: Sequence[float] | Mapping[str, float], whole: bool = True
+) -> pd.Series:
+    """Cut numbers into bands, each with its lower limit and without its upper one.
+
+    Parameters
+    ----------
+    values : pandas.Series
+        Numbers; NaN is in no band.
+    bands : sequence or mapping
+        Limits between bands, which `name_bands` names; or ``{level: lowest value}``, where numbers
+        below the first level are in none.
+    whole : bool
+        Whether the numbers count something in whole units, such as years.
+
+    Returns
+    -------
+    pandas.Series
+        Text; missing where there is no band.
+    """
+    if isinstance(bands, Mapping):
+        # a job's settings come with sorted keys: the limits give the order
+        names = sorted(bands, key=lambda name: bands[name])
+        limits = [float(bands[name]) for name in names]
+        lowest = limits[0]
+    else:
+        names, limits = name_bands(bands, whole), [-np.inf, *map(float, bands)]
+        lowest = -np.inf
+    if any(low >= high for low, high in zip(limits, limits[1:], strict=False)):
+        raise MedauditError(f"bands must rise, but are {list(limits)}; sort them, each once")
+    place = np.searchsorted(limits, values.to_numpy(float), side="right") - 1
+    found = pd.Series(
+        np.array(names, dtype=object)[np.maximum(place, 0)], values.index, dtype="str"
+    )
+    return found.where(values.notna() & (values >= lowest))
+
+
+def cut_quantiles(values: pd.Series, count: int) -> tuple[pd.Series, list[str]]:
+    """Cut numbers into `count` groups of about equal size; return them and their names in order.
+
+    Raises
+    ------
+    MedauditError
+        There are too few distinct numbers for so many groups.
+    """
+    numbers = values.to_numpy(float)
+    known = numbers[~np.isnan(numbers)]
+    cuts = np.quantile(known, np.arange(1, count) / count) if len(known) else np.empty(0)
+    limits = sorted({float(f"{cut:.6g}") for cut in cuts})
+    if len(limits) + 1 < count:
+        raise MedauditError(
+            f"{len(np.unique(known))} distinct numbers give no {count} groups of equal size"
+        )
+    return cut_bands(values, limits, whole=False), name_bands(limits, whole=False)
+
+
+def name_bands(limits: Sequence[float], whole: bool = True) -> list[str]:
+    """Return the names of the bands between limits: ``<40``, ``40-59``, ``>=60``.
+
+    Where the numbers are not whole, the bands between are ``0.1 to <0.2``.
+    """
+    whole = whole and all(float(limit).is_integer() for limit in limits)
+    between = [
+        f"{low:g} to <{high:g}" if not whole else f"{low:g}" + f"-{high - 1:g}" * (high > low + 1)
+        for low, high in zip(limits, limits[1:], strict=False)
+    ]
+    return [f"<{limits[0]:g}", *between, f">={limits[-1]:g}"]
 
 
 def list_attributes(settings: Mapping[str, Any]) -> list[tuple[str, ...]]:

@@ -59,7 +59,7 @@ def describe(source: datasets.LoadedDataset, settings: datasets.DatasetSettings)
         "age": _span(frame["age"]),
         "exclusions": source.exclusions,
         "notes": source.notes,
-        "phantom": settings.get("folder") is None,
+        "phantom": datasets.what_is_drawn(settings) is not None,
     }
 
 

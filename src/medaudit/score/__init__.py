@@ -105,7 +105,7 @@ def score(
     columns: dict[str, str | list[str]] | None = None,
     attributes: list[str] | None = None,
     control: list[str] | None = None,
-    age_threshold: float = 60,
+    age_threshold: float | list[float] = 60,
     scores: str = "auto",
     task_type: str = "auto",
     positive: str | None = None,
@@ -135,8 +135,8 @@ def score(
     control : list of str, optional
         Attributes at whose equal values gaps are compared as well (`Result.conditional`), e.g.
         ``["age_group", "view"]``.
-    age_threshold : float
-        Age in years at which ``age_group`` is cut.
+    age_threshold : float or list of float
+        Age in years at which ``age_group`` is cut, or several ages.
     scores : str
         ``auto``, ``probabilities`` or ``logits``.
     task_type : str

@@ -10,7 +10,6 @@ import pandas as pd
 
 from medaudit.adapt.predictions.columns import OPTIONS, Columns, find_columns
 from medaudit.adapt.predictions.probabilities import as_probabilities
-from medaudit.adapt.predictions.reading import Sheet, read_sheet
 from medaudit.adapt.predictions.shaping import find_task_type, tidy
 from medaudit.core.documents import CohortCard
 from medaudit.core.errors import MedauditError
@@ -20,6 +19,7 @@ from medaudit.core.table_io import PREDICTIONS
 from medaudit.data.cohort.card import describe
 from medaudit.data.cohort.selection import Selection
 from medaudit.data.groups import describe_groups
+from medaudit.data.readers.sheet import Sheet, read_sheet
 from medaudit.score.join_groups import choose_attributes, join_groups
 
 _RUN = ["model", "method"]
@@ -30,7 +30,7 @@ class Options(TypedDict):
 
     attributes: list[str] | None
     control: list[str]
-    age_threshold: float
+    age_threshold: float | list[float]
     scores: str
     task_type: str
     positive: str | None

@@ -3,14 +3,15 @@
 import numpy as np
 import pandas as pd
 
-from medaudit.adapt.predictions.columns import find_role
-from medaudit.adapt.predictions.reading import Sheet, as_numbers
 from medaudit.adapt.predictions.shaping import as_text
 from medaudit.core.errors import MedauditError
 from medaudit.core.intersections import SEPARATOR
-from medaudit.data.group_levels import age_group, age_levels
+from medaudit.data.group_levels import cut_bands, cut_quantiles, name_bands
+from medaudit.data.readers.roles import find_role
+from medaudit.data.readers.sheet import Sheet, as_numbers
 
 MOST_LEVELS = 20
+QUANTILES = 4
 
 
 def join_groups(sheet: Sheet, base: pd.DataFrame, given: dict[str, list[str]]) -> pd.DataFrame:
@@ -101,7 +102,7 @@ def _some(values: pd.Series) -> str:
 def choose_attributes(
     frame: pd.DataFrame,
     wanted: tuple[list[str] | None, list[str]],
-    age_threshold: float,
+    age_limits: float | list[float],
     where: str,
     notes: list[str],
 ) -> tuple[pd.DataFrame, list[str | list[str]]]:
@@ -113,9 +114,11 @@ def choose_attributes(
         Candidate columns, one row per image.
     wanted : tuple of list of str
         Attributes, intersections written ``sex & age_group`` (None: every column with 2 to 20
-        levels; a note lists the others), and what gaps are controlled for, whose columns are kept.
-    age_threshold : float
-        Years: a column of ages becomes ``age_group`` with ``<60`` and ``>=60``.
+        levels; a note lists the others; a wanted column of more than 20 numbers is cut into
+        quarters), and what gaps are controlled for, whose columns are kept.
+    age_limits : float or list of float
+        Years: a column of ages becomes ``age_group`` with ``<60`` and ``>=60``, or with as many
+        bands as there are limits, and one more.
     where : str
         The file, for messages.
     notes : list of str
@@ -126,7 +129,7 @@ def choose_attributes(
     MedauditError
         A wanted attribute does not exist or has more than 20 levels, or no column is usable.
     """
-    age, candidates = _cut_ages(frame, age_threshold, where, notes)
+    age, candidates = _cut_ages(frame, age_limits, where, notes)
     attributes, control = wanted
     names = _parse(attributes) if attributes else _usable(candidates, notes)
     single = [n for name in names for n in ([name] if isinstance(name, str) else name)]
@@ -141,21 +144,21 @@ def choose_attributes(
             f"{where}: no column gives groups to compare (2 to {MOST_LEVELS} levels) among "
             f"{list(frame.columns)}; give a groups file (--groups) or name columns (--attributes)"
         )
-    columns = {f"a_{name}": _levels(candidates[name], name, where) for name in single}
+    columns = {f"a_{name}": _levels(candidates[name], name, where, notes) for name in single}
     return pd.DataFrame({"age": age, **columns}), names
 
 
 def _cut_ages(
-    frame: pd.DataFrame, age_threshold: float, where: str, notes: list[str]
+    frame: pd.DataFrame, age_limits: float | list[float], where: str, notes: list[str]
 ) -> tuple[pd.Series, pd.DataFrame]:
     """Return the ages, and the candidates with ``age_group`` instead of the column of ages."""
     column = find_role(list(frame.columns), "age", set())
     if column is None:
         return pd.Series(np.full(len(frame), np.nan)), frame
     age = _ages(frame[column], where)
-    cut = {"age_threshold": age_threshold, "age_rule": "ge"}
-    notes.append(f"{column} cut into age_group: {' and '.join(age_levels(cut))}")
-    return age, frame.drop(columns=column).assign(age_group=age_group(age, cut))
+    limits = sorted(age_limits) if isinstance(age_limits, list) else [age_limits]
+    notes.append(f"{column} cut into age_group: {' and '.join(name_bands(limits))}")
+    return age, frame.drop(columns=column).assign(age_group=cut_bands(age, limits))
 
 
 def _ages(column: pd.Series, where: str) -> pd.Series:
@@ -188,9 +191,17 @@ def _usable(candidates: pd.DataFrame, notes: list[str]) -> list[str | list[str]]
     return usable
 
 
-def _levels(column: pd.Series, name: str, where: str) -> pd.Series:
+def _levels(column: pd.Series, name: str, where: str, notes: list[str]) -> pd.Series:
     text = as_text(column).str.strip()
     if text.nunique() > MOST_LEVELS:
+        numbers = pd.to_numeric(text.str.replace(",", "."), errors="coerce")
+        if numbers.notna().equals(text.notna()) and numbers.nunique() > MOST_LEVELS:
+            try:
+                text, names = cut_quantiles(numbers, QUANTILES)
+            except MedauditError as error:
+                raise MedauditError(f"{where}: {name}: {error}; bin it first") from error
+            notes.append(f"{name} cut into {QUANTILES} groups of equal size: {', '.join(names)}")
+            return text.reset_index(drop=True)
         raise MedauditError(
             f"{where}: {name} has {text.nunique()} levels, e.g. {_some(text.dropna())}; an "
             f"attribute may have at most {MOST_LEVELS}: bin it first"

@@ -14,12 +14,12 @@ import pandas as pd
 
 from medaudit.adapt.predictions.columns import find_columns
 from medaudit.adapt.predictions.probabilities import as_probabilities
-from medaudit.adapt.predictions.reading import read_sheet
 from medaudit.adapt.predictions.shaping import tidy
 from medaudit.core.entry_types import ModelEntry
 from medaudit.core.errors import MedauditError
 from medaudit.core.files import data_root, sha256
 from medaudit.core.table_io import COHORT, PREDICTIONS, read_table, write_table
+from medaudit.data.readers.sheet import read_sheet
 
 log = logging.getLogger(__name__)
 

@@ -4,21 +4,8 @@ import re
 from dataclasses import dataclass, field
 
 from medaudit.core.errors import MedauditError
+from medaudit.data.readers.roles import find_role
 
-SYNONYMS = {
-    "id": "image_id image img_id image_index image_name filename file_name file image_path path "
-    "dicom_id sop_instance_uid sample_id study_id exam_id id uid",
-    "patient": "patient_id patient subject_id subject pid person_id mrn",
-    "split": "split set partition subset",
-    "label": "label y y_true true_label target truth ground_truth gt labels class",
-    "score": "score y_score prob probability y_prob y_proba proba pred_prob logit logits "
-    "prediction y_pred pred output risk",
-    "model": "model model_name algorithm classifier network",
-    "method": "method adaptation",
-    "task": "task finding disease pathology label_name condition class",
-    "seed": "seed run repeat",
-    "age": "age patient_age age_years age_at_study age_at_exam",
-}
 LABELS = "y_true|true_label|ground_truth|label|target|truth|true|gt|y"
 SCORES = "y_score|y_prob|y_proba|y_pred|pred_prob|probability|proba|prob|logits|logit|score|prediction|pred"
 OPTIONS = ("id", "patient", "split", "label", "score", "model", "method", "task", "seed")
@@ -51,18 +38,6 @@ class Columns:
         pairs = {column for pair in self.tasks.values() for column in pair}
         named = {*self.roles.values(), *pairs, *self.scores.values(), self.label}
         return {column for column in named if column is not None}
-
-
-def plain(name: str) -> str:
-    """Return a column name in lower case with single underscores."""
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
-    return re.sub(r"[\W_]+", "_", spaced).strip("_").casefold()
-
-
-def find_role(names: list[str], role: str, taken: set[str]) -> str | None:
-    """Return the column not yet taken with the best name for `role`, or None."""
-    known = {plain(name): name for name in reversed(names) if name not in taken}
-    return next((known[word] for word in SYNONYMS[role].split() if word in known), None)
 
 
 def find_columns(

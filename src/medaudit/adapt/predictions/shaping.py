@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from medaudit.adapt.predictions.columns import Columns
-from medaudit.adapt.predictions.reading import Sheet, as_numbers, has_decimal_commas
 from medaudit.core.errors import MedauditError
+from medaudit.data.readers.sheet import Sheet, as_numbers, has_decimal_commas
 
 POSITIVE = {"1", "1.0", "yes", "true", "positive", "pos", "present", "y", "t", "+"}
 NEGATIVE = {"0", "0.0", "no", "false", "negative", "neg", "absent", "n", "f", "-"}

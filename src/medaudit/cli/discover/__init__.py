@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from medaudit.cli.discover.draft import Draft, draft_dataset
 from medaudit.cli.discover.find_datasets import FoundDataset, find_datasets
 from medaudit.cli.discover.find_weights import FoundModel, find_models
 from medaudit.cli.discover.overlay import render
@@ -21,16 +22,21 @@ MANY = 20_000
 
 @dataclass(frozen=True)
 class Discovery:
-    """What was found below ``root``; ``problems`` are sentences on what cannot be used."""
+    """What was found below ``root``.
+
+    ``problems`` are sentences on what cannot be used, ``draft`` an entry for tables that no loader
+    knows.
+    """
 
     root: Path
     datasets: list[FoundDataset]
     models: list[FoundModel]
     problems: list[str]
+    draft: Draft | None = None
 
 
 def discover(root: Path, config: Config) -> Discovery:
-    """Search a folder for the catalogue's datasets and weights.
+    """Search a folder for the catalogue's datasets and weights, or draft an entry for its tables.
 
     Parameters
     ----------
@@ -50,13 +56,16 @@ def discover(root: Path, config: Config) -> Discovery:
     files = list_files(root)
     data, problems = find_datasets(config["datasets"], root, files)
     models, more = find_models(config["models"], files)
-    if not data and not models:
+    draft, left = (None, []) if data else draft_dataset(root, files, config)
+    problems = [*problems, *more, *left]
+    if not data and not models and draft is None:
         raise MedauditError(
-            f"found no dataset and no weights of the catalogue below {root}; known datasets: "
-            f"{', '.join(config['datasets'])}; config/models.yaml names the weights",
-            [*problems, *more],
+            f"found no dataset, no table that names pictures, and no weights of the catalogue below "
+            f"{root}; known datasets: {', '.join(config['datasets'])}; config/models.yaml names the "
+            "weights; docs/your-data.md says how to describe a table of your own",
+            problems,
         )
-    return Discovery(root, data, models, [*problems, *more])
+    return Discovery(root, data, models, problems, draft)
 
 
 def list_files(root: Path) -> list[Path]:

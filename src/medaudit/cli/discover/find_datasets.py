@@ -19,6 +19,9 @@ from medaudit.data import datasets
 SAMPLE = 200
 """Number of images whose files are looked for, spread evenly over the table."""
 
+COLUMNS = "columns"
+"""The loader of entries that describe their own tables."""
+
 LEVELS = 3
 """Number of folders that may be the dataset's folder: the table's own and those above it."""
 
@@ -59,7 +62,8 @@ def find_datasets(
     ----------
     catalogue : dict of str to dict
         Entries of datasets; of several with the same loader, the first is used. A loader lists the
-        file names of its owner's tables in ``TABLES``, as patterns.
+        file names of its owner's tables in ``TABLES``, as patterns; an entry of the loader
+        `columns` names its own, and each of these is tried.
     root : Path
         Folders above it are not tried.
     files : list of Path
@@ -72,14 +76,24 @@ def find_datasets(
         loader = entry["loader"]
         if loader in known:
             continue
-        known.add(loader)
-        module = importlib.import_module(f"medaudit.data.datasets.{loader}")
-        patterns = getattr(module, "TABLES", ())
-        tables = [path for path in files if any(fnmatch(path.name, kind) for kind in patterns)]
+        known |= {loader} - {COLUMNS}
+        tables = [
+            path for path in files if any(fnmatch(path.name, kind) for kind in _patterns(entry))
+        ]
         best, more = _best({**entry, "name": name}, root, tables)
         found += best
-        problems += more
+        # a table called labels.csv may be anybody's: that it is not this owner's is no news
+        problems += more if loader != COLUMNS or best else []
     return found, problems
+
+
+def _patterns(entry: DatasetEntry) -> tuple[str, ...]:
+    """Return the names of a dataset's own tables."""
+    if entry["loader"] == COLUMNS:
+        named = [entry.get("table"), *entry.get("tables", [])]
+        return tuple(Path(table).name for table in named if table)
+    module = importlib.import_module(f"medaudit.data.datasets.{entry['loader']}")
+    return getattr(module, "TABLES", ())
 
 
 def _best(
@@ -123,8 +137,10 @@ def _read_places(entry: dict[str, Any], root: Path, table: Path) -> tuple[list[F
 
 
 def _read(entry: dict[str, Any], folder: Path) -> FoundDataset:
+    place = {"folder": str(folder.absolute())}
+    searched = {} if entry["loader"] == COLUMNS else {"table": None}
     with _quiet():  # the loader would warn about each missing image; they are counted below
-        frame = datasets.load({**entry, "folder": str(folder.absolute()), "table": None}).frame
+        frame = datasets.load({**entry, **place, **searched}).frame
     sample = np.unique(np.linspace(0, len(frame) - 1, min(SAMPLE, len(frame))).astype(int))
     files = frame["path"].iloc[sample].str.partition("#")[0]
     return FoundDataset(

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from jinja2 import Environment, PackageLoader
 
-from medaudit.cli.discover.find_datasets import FoundDataset
+from medaudit.cli.discover.find_datasets import COLUMNS, FoundDataset
 from medaudit.core.entry_types import CohortEntry, Config
 
 if TYPE_CHECKING:
@@ -38,8 +39,11 @@ def render(found: "Discovery", config: Config, output: Path) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["text"] = lambda value: json.dumps(str(value), ensure_ascii=False)
+    environment.filters["yaml"] = _as_yaml
     environment.filters["line"] = lambda value: " ".join(str(value).split())
     cohorts = [_cohort(one, found, config) for one in found.datasets]
+    if found.draft:
+        cohorts = [{"name": found.draft.name, "others": [], "changes": []}]
     return environment.get_template("medaudit.yaml").render(
         found=found,
         output=output,
@@ -51,9 +55,30 @@ def render(found: "Discovery", config: Config, output: Path) -> str:
     )
 
 
+def _as_yaml(entry: dict[str, Any]) -> str:
+    """Return the lines of an entry, one key each where they fit, indented by four."""
+    lines = []
+    for key, value in entry.items():
+        if value and key in ("columns", "labels", "groups"):
+            lines += [f"{key}:", *(f"  {_flow(n)}: {_flow(part)}" for n, part in value.items())]
+        else:
+            lines.append(f"{key}: {_flow(value)}")
+    return "\n".join(f"    {line}" for line in lines)
+
+
+def _flow(value: Any) -> str:
+    """Return a value as YAML on one line."""
+    # in a list: names such as "Ill?" are quoted there, and can be copied into a mapping
+    text = yaml.safe_dump(
+        [value], default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000
+    )
+    return text.strip()[1:-1]
+
+
 def _cohort(dataset: FoundDataset, found: "Discovery", config: Config) -> dict[str, Any]:
     """Return a dataset's first cohort, the changes it needs, and the names of its other cohorts."""
     same = {name for name, e in config["datasets"].items() if e["loader"] == dataset.loader}
+    same = {dataset.name} if dataset.loader == COLUMNS else same
     names = [name for name, e in config["cohorts"].items() if e["dataset"] in same]
     entry = config["cohorts"][names[0]]
     return {

@@ -89,6 +89,16 @@ def _rows(
         }
         if "object" in _types(resolved):
             yield from _rows(resolved, definitions, f"{prefix}{name}.")
+            inner = resolved.get("additionalProperties")
+            yield from _inner_rows(inner, definitions, f"{prefix}{name}.NAME.")
+        if "array" in _types(resolved):
+            yield from _inner_rows(resolved.get("items"), definitions, f"{prefix}{name}[].")
+
+
+def _inner_rows(part: Any, definitions: dict[str, Any], prefix: str) -> Iterator[dict[str, str]]:
+    """Yield the keys of the mappings in a list, or in a mapping with names of any kind."""
+    if isinstance(part, dict) and "object" in _types(_resolve(part, definitions)):
+        yield from _rows(_resolve(part, definitions), definitions, prefix)
 
 
 def _resolve(part: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ class CohortEntrySplit(TypedDict, total=False):
     test_share: float
     seeds: list[int]
     attribute: str
+    val_share: float
 
 
 class CohortEntry(TypedDict, total=False):
@@ -45,6 +46,8 @@ class CohortEntry(TypedDict, total=False):
     enrich: list[str] | None
     enrich_training: bool
     images_per_task: int | None
+    stratify: list[str] | None
+    age_bands: dict[str, Any] | list[float] | None
     known: list[str]
     known_after_split: list[str]
     levels: dict[str, Any]

@@ -3,7 +3,7 @@
 ``python -m medaudit.cli.reference`` writes this file again after a change of the schema.
 """
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 
 class DatasetEntrySlices(TypedDict, total=False):
@@ -63,6 +63,86 @@ class DatasetEntryPhantom(TypedDict, total=False):
     planted: list[DatasetEntryPhantomPlanted]
 
 
+class DatasetEntryDicom(TypedDict, total=False):
+    """Keys of a dataset entry dicom."""
+
+    tags: list[str]
+
+
+class DatasetEntryJoin(TypedDict, total=False):
+    """Keys of a dataset entry join."""
+
+    table: str
+    on: dict[str, Any] | list[str] | str
+    several: str
+    order: str
+    required: bool
+
+
+class DatasetEntryKeep(TypedDict, total=False):
+    """Keys of a dataset entry keep."""
+
+    column: str
+    values: list[bool | float | str] | str
+    other_than: list[bool | float | str] | str
+    min: float
+    max: float
+    blank: bool
+
+
+class DatasetEntryColumnsAge(TypedDict, total=False):
+    """Keys of a dataset entry columns age."""
+
+    column: str
+    unit: str
+    birth: str
+    study: str
+    year: str
+    format: str
+    oldest: float
+    impossible: str
+
+
+class DatasetEntryColumnsView(TypedDict, total=False):
+    """Keys of a dataset entry columns view."""
+
+    column: str
+    levels: dict[str, Any]
+    rest: str
+    bands: dict[str, Any] | list[float]
+    quantiles: int
+    blank: str | None
+
+
+class DatasetEntryColumnsSplit(TypedDict, total=False):
+    """Keys of a dataset entry columns split."""
+
+    column: str
+    train: list[bool | float | str] | str
+    val: list[bool | float | str] | str
+    test: list[bool | float | str] | str
+    rest: str
+
+
+class DatasetEntryColumns(TypedDict, total=False):
+    """Keys of a dataset entry columns."""
+
+    path: str
+    image: str
+    patient: str | None
+    age: DatasetEntryColumnsAge | str
+    view: DatasetEntryColumnsView | str
+    split: DatasetEntryColumnsSplit | str
+
+
+class DatasetEntryReaders(TypedDict, total=False):
+    """Keys of a dataset entry readers."""
+
+    rule: str
+    by: str
+    only: list[bool | float | str] | str
+
+
 class DatasetEntry(TypedDict, total=False):
     """Keys of a dataset entry."""
 
@@ -72,6 +152,7 @@ class DatasetEntry(TypedDict, total=False):
     table: str | None
     phantom: DatasetEntryPhantom
     demographics: str | None
+    expert_test: bool
     race: str
     uncertain: str
     blank: str
@@ -79,3 +160,17 @@ class DatasetEntry(TypedDict, total=False):
     window: list[float]
     label: str
     slices: DatasetEntrySlices
+    tables: list[str]
+    dicom: DatasetEntryDicom
+    missing_values: list[bool | float | str]
+    unpivot: dict[str, Any]
+    join: list[DatasetEntryJoin]
+    keep: list[DatasetEntryKeep]
+    columns: DatasetEntryColumns
+    locate: str
+    readers: DatasetEntryReaders
+    labels: dict[str, Any]
+    groups: dict[str, Any]
+    notes: list[str]
+    licence: str
+    source: str

@@ -34,11 +34,11 @@ def cohort(
     settings : CohortSettings
         ``builder`` names a module ``medaudit.data.cohort.<builder>`` with ``build(frame, settings)
         -> Selection``, which documents its own keys. Used here: ``name``, ``builder``,
-        ``task_type``, ``tasks``, ``age_threshold``, ``age_rule``, ``seed``.
+        ``task_type``, ``tasks``, ``age_threshold``, ``age_rule``, ``age_bands``, ``seed``.
     manifest, manifest_card : Path
         Written by the stage `medaudit.data.manifest`.
     output : Path
-        Table `medaudit.core.table_io.COHORT`, in the manifest's order. It keeps all findings of the
+        Table `medaudit.core.table_io.COHORT`, sorted by ``image_id``. It keeps all findings of the
         manifest as ``y_`` columns; the ``tasks`` in the card are those to predict.
     card : Path
         JSON, see `medaudit.data.cohort.card.describe`.
@@ -49,8 +49,10 @@ def cohort(
         The builder or a task is unknown, the cohort cannot be filled, a patient is in two splits,
         or an image is listed more than once.
     """
-    frame = read_table(manifest, MANIFEST)
-    if settings.get("age_threshold") is not None:
+    # Every random draw below takes places in this order, so it must not be that of the owner's rows:
+    # releases of one table differ in it. The index keeps each image's row in the manifest.
+    frame = read_table(manifest, MANIFEST).sort_values("image_id")
+    if settings.get("age_threshold") is not None or settings.get("age_bands"):
         frame["a_age_group"] = age_group(frame["age"], settings)
     _check_names(frame, settings)
     selection = _builder(settings).build(frame, settings)

@@ -17,7 +17,7 @@ from medaudit.core.seeds import generator
 from medaudit.data.cohort.balance_race_sex import balance_race_sex
 from medaudit.data.cohort.patient_split import draw_patients, split_patients
 from medaudit.data.cohort.selection import CohortSettings, Selection
-from medaudit.data.readers.csv_table import read_columns, translate
+from medaudit.data.readers.owner_table import read_columns, translate
 
 RACES = ("white", "asian", "black")
 STRATA = ("race", "sex", "age_group")
@@ -31,7 +31,7 @@ def build(frame: pd.DataFrame, settings: CohortSettings) -> Selection:
     Parameters
     ----------
     frame : pandas.DataFrame
-        CheXpert's manifest, with the rows of ``train.csv`` in their order.
+        CheXpert's manifest; the index of an image of ``train.csv`` is its row there, from 0.
     settings : dict
         ``split_file`` : the published ``chexpert_split_2021_08_20.csv`` below the data root; null
         splits patients by the shares ``split``, stratified by race, sex and age group.
@@ -87,9 +87,8 @@ def _join_split(selection: Selection, path: Path) -> None:
             f"once; it goes from {rows.min()} to {rows.max()}, with {len(np.unique(rows))} distinct "
             f"of {len(rows)}: the file belongs to another train.csv"
         )
-    split = np.full(len(selection.frame), None, dtype=object)
-    split[rows] = translate(table, "split", _SPLITS, path)
-    selection.frame = selection.frame.assign(split=pd.Series(split, dtype="str"))
+    split = pd.Series(translate(table, "split", _SPLITS, path), rows, dtype="str")
+    selection.frame = selection.frame.assign(split=split.reindex(selection.frame.index))
     selection.tables["split"] = path
 
 

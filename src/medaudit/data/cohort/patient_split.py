@@ -4,6 +4,8 @@ All images of a patient must be in one split. A model that has seen other images
 training can recognise the patient, and its test results look better than they are.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from medaudit.core.errors import MedauditError
@@ -104,10 +106,7 @@ def split_patients(
     MedauditError
         The shares do not sum to 1.
     """
-    if abs(sum(shares.values()) - 1) > 1e-9:
-        raise MedauditError(
-            f"the shares of the splits, {shares}, sum to {sum(shares.values()):g}; they must sum to 1"
-        )
+    check_shares(shares)
     # Splits are spread evenly over the patients sorted by stratum, so that every stretch of this
     # order, hence every stratum, has the shares. Rounding per stratum would miss the overall
     # shares.
@@ -116,6 +115,15 @@ def split_patients(
     split = np.empty(len(strata), dtype=int)
     split[order] = _spread_evenly(np.array(list(shares.values())), len(strata))
     return np.array(list(shares))[split]
+
+
+def check_shares(shares: Mapping[str, float]) -> None:
+    """Raise a `MedauditError` if the shares of the splits do not sum to 1."""
+    if abs(sum(shares.values()) - 1) > 1e-9:
+        raise MedauditError(
+            f"the shares of the splits, {dict(shares)}, sum to {sum(shares.values()):g}; they must "
+            "sum to 1"
+        )
 
 
 def _spread_evenly(shares: np.ndarray, n: int) -> np.ndarray:

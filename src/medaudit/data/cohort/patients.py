@@ -7,8 +7,8 @@ import pandas as pd
 
 from medaudit.core.errors import MedauditError
 from medaudit.core.seeds import generator
-from medaudit.data.cohort.patient_split import split_patients
 from medaudit.data.cohort.selection import CohortSettings, Selection
+from medaudit.data.cohort.stratified_split import split_by_labels
 
 
 def build(frame: pd.DataFrame, settings: CohortSettings) -> Selection:
@@ -23,6 +23,7 @@ def build(frame: pd.DataFrame, settings: CohortSettings) -> Selection:
         ``images_per_task`` : number of images to draw for each task among those that are positive
         for it (an image drawn for one task does not count for another); null keeps all images.
         ``split`` : shares of the patients in ``train``, ``val`` and ``test``.
+        ``stratify`` : attributes; each split has its share of each label in each of their groups.
         ``seed`` : seed of the random draws.
 
     Returns
@@ -45,12 +46,11 @@ def build(frame: pd.DataFrame, settings: CohortSettings) -> Selection:
             f"{settings['images_per_task']} images were drawn for each of {len(settings['tasks'])} "
             "tasks: findings are not as frequent as in the dataset."
         )
-    patients = selection.frame["patient_id"].unique()
     rng = generator("cohort", "patients", "split", settings["seed"])
-    codes = np.zeros(len(patients), int)
     shares = cast(dict[str, float], settings["split"])
-    split = pd.Series(split_patients(codes, shares, rng), patients, dtype="str")
-    selection.frame = selection.frame.assign(split=selection.frame["patient_id"].map(split))
+    stratify = settings.get("stratify") or []
+    split = split_by_labels(selection.frame, settings["tasks"], stratify, shares, rng)
+    selection.frame = selection.frame.assign(split=split)
     return selection
 
 

@@ -7,13 +7,14 @@ import pandas as pd
 
 from medaudit.core.errors import MedauditError
 from medaudit.core.seeds import generator
-from medaudit.data.cohort.patient_split import draw_patients, split_patients
+from medaudit.data.cohort.patient_split import draw_patients
 from medaudit.data.cohort.selection import CohortSettings, Selection
+from medaudit.data.cohort.stratified_split import draw_by_labels, split_by_labels
 from medaudit.data.datasets import DETAIL
 
 UNKNOWN = "unknown"
 OFFICIAL = {
-    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("train", "training", "train_val"), "train"),
     **dict.fromkeys(("val", "valid", "validate", "validation"), "val"),
     "test": "test",
 }
@@ -35,11 +36,15 @@ def build(frame: pd.DataFrame, settings: CohortSettings) -> Selection:
         ``<name>_detail`` keeps the old ones.
         ``split`` : one of
 
-        - ``{kind: shares, train, val, test}``: subjects at random, by ``seed``;
+        - ``{kind: shares, train, val, test}``: subjects at random, by ``seed``, with the same share
+          of each label in each group of the attributes ``stratify``
+          (`medaudit.data.cohort.stratified_split`);
         - ``{kind: held_out, share, test_share, seeds}``: scikit-learn's ``train_test_split`` on the
           sorted subjects, twice: ``share`` is held out for validation and test (first seed),
           ``test_share`` of these is the test split (second seed);
-        - ``{kind: official, attribute}``: the owner's split, an attribute of the manifest.
+        - ``{kind: official, attribute}``: the owner's split, an attribute of the manifest. With
+          ``val_share``, that share of the owner's training subjects is the validation split, drawn
+          as by ``shares``: for an owner who has none.
 
         ``patients`` : number of subjects to draw, keeping the shares of the splits; null keeps all.
         ``enrich`` : attributes and tasks whose combinations are drawn in equal numbers, as far as
@@ -111,15 +116,14 @@ def _split(selection: Selection, settings: CohortSettings) -> None:
         )
     split = SPLITTERS[kind](selection.frame, settings)
     selection.frame = selection.frame.assign(split=split.astype("str"))
-    selection.details["split"] = settings["split"]
+    by = {"stratify": settings.get("stratify") or []} if kind == "shares" else {}
+    selection.details["split"] = {**settings["split"], **by}
 
 
 def _split_shares(frame: pd.DataFrame, settings: CohortSettings) -> pd.Series:
-    subjects = np.unique(frame["patient_id"])
     rng = generator("cohort", "subjects", "split", settings["seed"])
     shares = {name: settings["split"][name] for name in ("train", "val", "test")}
-    split = split_patients(np.zeros(len(subjects), int), shares, rng)
-    return frame["patient_id"].map(dict(zip(subjects, split, strict=True)))
+    return split_by_labels(frame, settings["tasks"], settings.get("stratify") or [], shares, rng)
 
 
 def _split_held_out(frame: pd.DataFrame, settings: CohortSettings) -> pd.Series:
@@ -140,8 +144,8 @@ def _split_official(frame: pd.DataFrame, settings: CohortSettings) -> pd.Series:
     name = settings["split"]["attribute"]
     if f"a_{name}" not in frame:
         raise MedauditError(
-            f"cohort {settings['name']}: the dataset has no official split {name!r}; use another "
-            "kind of split"
+            f"cohort {settings['name']}: the dataset has no official split {name!r}; put the "
+            "owner's file of it into the folder (docs/datasets.md), or use another kind of split"
         )
     found = frame[f"a_{name}"].str.lower()
     wrong = sorted(set(found.dropna()) - set(OFFICIAL)) or (
@@ -152,7 +156,19 @@ def _split_official(frame: pd.DataFrame, settings: CohortSettings) -> pd.Series:
             f"cohort {settings['name']}: the official split {name!r} has the unknown values "
             f"{wrong[:5]}; known: {sorted(OFFICIAL)}"
         )
-    return found.map(OFFICIAL)
+    split, share = found.map(OFFICIAL), settings["split"].get("val_share")
+    if share is None:
+        return split
+    if (split == "val").any():
+        raise MedauditError(
+            f"cohort {settings['name']}: the owner's split {name!r} has a validation part; remove "
+            "`val_share`"
+        )
+    rng = generator("cohort", "subjects", "validation", settings["seed"])
+    part = frame[split == "train"]
+    shares = {"train": 1 - share, "val": share}
+    drawn = split_by_labels(part, settings["tasks"], settings.get("stratify") or [], shares, rng)
+    return drawn.reindex(frame.index).fillna(split)
 
 
 SPLITTERS: dict[str, Callable[[pd.DataFrame, CohortSettings], pd.Series]] = {
@@ -164,14 +180,18 @@ SPLITTERS: dict[str, Callable[[pd.DataFrame, CohortSettings], pd.Series]] = {
 
 def _draw_subset(selection: Selection, settings: CohortSettings, patients: int) -> None:
     enrich = settings.get("enrich") or []
-    people = _subjects(selection.frame, settings["tasks"])
-    columns = [f"y_{n}" if n in settings["tasks"] else f"a_{n}" for n in enrich]
-    cells = people.groupby(columns).ngroup() if columns else pd.Series(0, people.index)
-    cells = cells.where(people[columns].notna().all(axis=1), -1)
     rng = generator("cohort", "subjects", "patients", settings["seed"])
-    split = people["split"].to_numpy(str)
-    drawn = draw_patients(split, cells.to_numpy(int), patients, rng)
-    rows = selection.frame["patient_id"].isin(people.index[drawn])
+    if enrich:
+        people = _subjects(selection.frame, settings["tasks"])
+        columns = [f"y_{n}" if n in settings["tasks"] else f"a_{n}" for n in enrich]
+        cells = people.groupby(columns).ngroup()
+        cells = cells.where(people[columns].notna().all(axis=1), -1)
+        split = people["split"].to_numpy(str)
+        drawn = draw_patients(split, cells.to_numpy(int), patients, rng)
+        rows = selection.frame["patient_id"].isin(people.index[drawn])
+    else:
+        attributes = settings.get("stratify") or []
+        rows = draw_by_labels(selection.frame, settings["tasks"], attributes, patients, rng)
     selection.keep(rows, f"not among the {patients} subjects drawn")
     selection.details["subset"] = {
         "patients": patients,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from medaudit.core.entry_types import DatasetEntry
 from medaudit.core.errors import MedauditError
 from medaudit.core.files import data_root
+from medaudit.core.table_io import read_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,8 +35,17 @@ It has ``render(rows, settings, size, threads)``.
 DETAIL = "_detail"
 """Suffix of the attribute that keeps the original levels, if a cohort merges levels."""
 
+DRAWN = "DRAWN_BY_MEDAUDIT.json"
+"""File in a folder that `medaudit.data.phantoms.export` wrote: what is planted in its images."""
+
+
+NOTE_OF_DRAWN = (
+    "The folder of this dataset was written by medaudit for trying: its tables and images are drawn "
+    "at random in the owner's layout. They are not patients."
+)
+
 TABLES = (
-    *("*.csv", "*.csv.gz", "*.tab", "*.xlsx", "CheXpert-v1.0*/*.csv"),
+    *(DRAWN, "*.csv", "*.csv.gz", "*.tab", "*.xlsx", "CheXpert-v1.0*/*.csv"),
     *("HAM10000_metadata", "*/HAM10000_metadata", "*/HAM10000_metadata.tab"),
     *("*/HAM10000_metadata.csv", "*/fitzpatrick17k.csv", "*/data_summary.csv"),
     *("ClinicalData/*.xlsx", "ClinicalData/*.csv"),
@@ -80,6 +90,8 @@ def load(settings: Mapping[str, Any]) -> LoadedDataset:
     """
     module = importlib.import_module(f"medaudit.data.datasets.{settings['loader']}")
     source: LoadedDataset = module.load(cast(DatasetSettings, settings))
+    if settings.get("folder") is not None and what_is_drawn(settings) is not None:
+        source.notes.insert(0, NOTE_OF_DRAWN)
     # Levels are drawn into figures and written into HTML and LaTeX, which control characters break.
     for column in source.frame.columns:
         if column.startswith("a_"):
@@ -124,15 +136,37 @@ def dataset_folder(settings: Mapping[str, Any]) -> Path | None:
     return folder
 
 
+def what_is_drawn(settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what is planted in a dataset whose images are drawn; None if they are the owner's.
+
+    They are drawn if there is no folder, or if `DRAWN` in the folder says so.
+    """
+    folder = dataset_folder(settings)
+    if folder is None:
+        return dict(settings.get("phantom") or {})
+    return read_json(folder / DRAWN) if (folder / DRAWN).is_file() else None
+
+
 def source_tables(settings: Mapping[str, Any]) -> list[Path]:
     """Return all tables of a dataset: in the owner's folder and named in the settings."""
     folder = dataset_folder(settings)
-    found = {path for kind in TABLES for path in folder.glob(kind)} if folder else set()
-    if folder and settings.get("table") and (folder / settings["table"]).is_file():
-        found.add(folder / settings["table"])
+    joined = [part["table"] for part in settings.get("join") or []]
+    table = settings.get("table")
+    named = [*([table] if table else []), *(settings.get("tables") or []), *joined]
+    patterns = () if settings["loader"] == "columns" else TABLES
+    found = {path for kind in patterns for path in folder.glob(kind)} if folder else set()
+    found |= {path for name in named if folder for path in named_files(folder, name)}
+    found |= {folder / DRAWN} if folder and (folder / DRAWN).is_file() else set()
     if settings.get("demographics") and (data_root() / settings["demographics"]).is_file():
         found.add(data_root() / settings["demographics"])
     return sorted(found)
+
+
+def named_files(folder: Path, name: str) -> list[Path]:
+    """Return the file of this name below a folder, or those of a pattern with ``*``."""
+    exact = folder / name
+    found = [exact] if exact.is_file() or "*" not in name else sorted(folder.glob(name))
+    return [path for path in found if path.is_file()]
 
 
 def embedded_table(name: str) -> Path:

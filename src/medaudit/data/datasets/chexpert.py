@@ -11,12 +11,18 @@ import pyarrow.compute as pc
 
 from medaudit.core.errors import MedauditError
 from medaudit.data.datasets import DatasetSettings, LoadedDataset, dataset_folder
-from medaudit.data.datasets.chexpert_files import find_demographics, find_tables, locate
-from medaudit.data.datasets.chexpert_race import draw_race, read_race
-from medaudit.data.readers.csv_table import (
+from medaudit.data.datasets.chexpert_files import (
+    EXPERT_TEST,
+    find_demographics,
+    find_tables,
+    locate,
+)
+from medaudit.data.datasets.chexpert_race import draw_race, fill_sex_and_age, read_race
+from medaudit.data.readers.owner_table import (
     check_ages,
     check_present,
     check_unique,
+    place,
     read_columns,
     translate,
 )
@@ -44,11 +50,11 @@ BLANK = {"zeros": 0.0, "ignore": np.nan}
 RACE = ("auto", "draw")
 _SEX = {"male": "male", "female": "female", "unknown": "unknown"}
 _TEXT = ("Path", "Sex", "Frontal/Lateral", "AP/PA")
-_PATH = r"^(?:CheXpert-v1\.0[^/]*/)?(?P<path>(?:train|valid|val|test)/(?P<patient>patient\d+)/.+)$"
+_PATH = r"^(?:.*/)?(?P<path>(?:train|valid|val|test)/(?P<patient>patient\d+)/.+)$"
 
 
 def load(settings: DatasetSettings) -> LoadedDataset:
-    """Read CheXpert's ``train.csv`` and, if it is next to it, ``valid.csv``.
+    """Read CheXpert's ``train.csv``, ``valid.csv`` if it is next to it, or another table alone.
 
     Parameters
     ----------
@@ -56,7 +62,11 @@ def load(settings: DatasetSettings) -> LoadedDataset:
         The catalogue entry.
 
         ``folder`` : the owner's folder or its parent; null for the embedded ``train.csv``.
-        ``table`` : the training table inside the folder; null finds ``train.csv``.
+        ``table`` : the table inside the folder; null finds ``train.csv``. One of another name, as
+        ``valid.csv``, is read alone.
+        ``expert_test`` : true also reads ``test_labels.csv``, which radiologists labelled, and
+        keeps the owner's split in ``a_official_split``. That table has neither sex nor age: they
+        are those of the demographics file.
         ``demographics`` : ``CHEXPERT DEMO.xlsx``, inside the folder or below the data root;
         null searches the folder for it.
         ``race`` : ``auto`` reads race from the demographics file; without this file, race is drawn
@@ -78,7 +88,8 @@ def load(settings: DatasetSettings) -> LoadedDataset:
         A file or column is missing, a code or path is unknown, or an image is duplicated.
     """
     folder = dataset_folder(settings)
-    tables = find_tables(folder, settings.get("table"))
+    expert_test = bool(settings.get("expert_test"))
+    tables = find_tables(folder, settings.get("table"), expert_test)
     parts = [_read(path, settings) for path in tables.values()]
     frame = pd.concat(parts, ignore_index=True)
     if folder is not None:
@@ -97,6 +108,10 @@ def load(settings: DatasetSettings) -> LoadedDataset:
     else:
         tables = {**tables, "demographics": demographics}
         frame["a_race"], frame["a_ethnicity"] = read_race(demographics, frame["patient_id"])
+        if expert_test:
+            frame = fill_sex_and_age(demographics, frame)
+    if expert_test:
+        frame["a_official_split"] = frame["image_id"].str.partition("/")[0]
     return LoadedDataset(frame, tables, [], notes)
 
 
@@ -109,7 +124,11 @@ def _notes(frame: pd.DataFrame) -> list[str]:
 
 def _read(path: Path, settings: DatasetSettings) -> pd.DataFrame:
     types = dict.fromkeys(_TEXT, pa.string()) | dict.fromkeys(("Age", *FINDINGS), pa.float64())
-    table = read_columns(path, types)
+    expert = path.name == EXPERT_TEST
+    kept = ("Path", *FINDINGS) if expert else tuple(types)
+    table = read_columns(path, {name: types[name] for name in kept})
+    if expert:
+        table = _complete(table)
     check_ages(table["Age"].to_numpy(), "Age", path)
     for column in ("Path", "Frontal/Lateral"):
         check_present(table, column, path)
@@ -130,12 +149,23 @@ def _read(path: Path, settings: DatasetSettings) -> pd.DataFrame:
     )
 
 
+def _complete(table: pa.Table) -> pa.Table:
+    """Add the columns that the table of the expert-labelled test set lacks; views are in its paths."""
+    blank = pa.nulls(table.num_rows, pa.string())
+    lateral = pc.match_substring(table["Path"], "lateral")
+    view = pc.if_else(lateral, "Lateral", "Frontal")
+    columns = {"Sex": blank, "AP/PA": pc.if_else(lateral, None, "frontal"), "Frontal/Lateral": view}
+    for name, column in columns.items():
+        table = table.append_column(name, column)
+    return table.append_column("Age", pa.nulls(table.num_rows, pa.float64()))
+
+
 def _split_paths(paths: pa.Array, source: Path) -> pa.StructArray:
     names = pc.extract_regex(paths, _PATH)
     if names.null_count:
         row = pc.index(pc.is_null(names), True).as_py()
         raise MedauditError(
-            f"{source}: column 'Path' has {paths[row].as_py()!r} in line {row + 2}; expected "
+            f"{source}: column 'Path' has {paths[row].as_py()!r} in {place(source, row)}; expected "
             "e.g. CheXpert-v1.0-small/train/patient00001/study1/view1_frontal.jpg"
         )
     return names
@@ -150,9 +180,9 @@ def _labels(table: pa.Table, path: Path, settings: DatasetSettings) -> dict[str,
         missing, unsure = np.isnan(codes), codes == -1
         wrong = ~(missing | unsure | (codes == 0) | (codes == 1))
         if wrong.any():
-            row = wrong.argmax()
+            row = int(wrong.argmax())
             raise MedauditError(
-                f"{path}: column {finding!r} has {codes[row]:g} in line {row + 2}; codes are 1, 0, -1 "
+                f"{path}: column {finding!r} has {codes[row]:g} in {place(path, row)}; codes are 1, 0, -1 "
                 "and blank"
             )
         labels[f"y_{finding}"] = np.where(missing, blank, np.where(unsure, uncertain, codes))

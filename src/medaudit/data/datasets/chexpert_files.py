@@ -10,12 +10,17 @@ from medaudit.core.files import data_root
 from medaudit.data.datasets import embedded_table
 
 EMBEDDED = "chexpert_train.csv.gz"
+EXPERT_TEST = "test_labels.csv"
 DEMOGRAPHICS = "CHEXPERT DEMO.xlsx"
 _log = logging.getLogger(__name__)
 
 
-def find_tables(folder: Path | None, name: str | None) -> dict[str, Path]:
-    """Return the training table and, if it is next to it, the validation table.
+def find_tables(
+    folder: Path | None, name: str | None, expert_test: bool = False
+) -> dict[str, Path]:
+    """Return the training table and those next to it that experts labelled, test if asked for.
+
+    A table of another name than ``train.csv`` that the entry names is read alone.
 
     Raises
     ------
@@ -32,8 +37,19 @@ def find_tables(folder: Path | None, name: str | None) -> dict[str, Path]:
             f"found {[str(path) for path in found] or f'no {wanted}'} in {folder} or one level below; "
             "set `table` of the dataset to the one to use"
         )
-    valid = found[0].with_name("valid.csv")
-    return {"train": found[0]} | ({"valid": valid} if valid.is_file() else {})
+    if found[0].name != "train.csv" and name:
+        return {found[0].stem: found[0]}
+    tables = {"train": found[0]}
+    if (valid := found[0].with_name("valid.csv")).is_file():
+        tables["valid"] = valid
+    if expert_test:
+        tables["test"] = found[0].with_name(EXPERT_TEST)
+        if not tables["test"].is_file():
+            raise MedauditError(
+                f"there is no {tables['test']}; put the table of the test set that radiologists "
+                "labelled there, or set `expert_test: false`"
+            )
+    return tables
 
 
 def find_demographics(folder: Path | None, name: str | None) -> Path | None:

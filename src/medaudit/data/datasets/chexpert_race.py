@@ -1,12 +1,14 @@
 """Race of CheXpert's patients: from the demographics file, or drawn at random without it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
 from medaudit.core.errors import MedauditError
 from medaudit.core.seeds import generator
-from medaudit.data.readers import excel_sheet
+from medaudit.data.readers.owner_table import check_unique, read_columns
 
 SHARES = {"white": 0.78, "asian": 0.15, "black": 0.07}
 COLUMNS = ("PATIENT", "PRIMARY_RACE", "ETHNICITY")
@@ -43,10 +45,11 @@ def draw_race(patients: pd.Series) -> tuple[pd.Series, str]:
     Returns
     -------
     tuple of pandas.Series and str
-        The race of each image's patient, which depends only on the order of the patients; and the
-        note that every output must repeat. Shares: Khan et al. (How Fair), section 4.1.
+        The race of each image's patient, which depends only on the set of patients, not on their
+        order; and the note that every output must repeat. Shares: Khan et al. (How Fair), section
+        4.1.
     """
-    codes, unique = pd.factorize(patients)
+    codes, unique = pd.factorize(patients, sort=True)
     drawn = generator("chexpert", "race").choice(list(SHARES), len(unique), p=list(SHARES.values()))
     shares = ", ".join(f"{race} {share:.0%}" for race, share in SHARES.items())
     note = (
@@ -80,11 +83,7 @@ def read_race(path: Path, patients: pd.Series) -> tuple[pd.Series, pd.Series]:
         The file cannot be read, a column is missing, a patient is duplicated, or none of the
         patients is in the file.
     """
-    table = _read(path)
-    if table["PATIENT"].duplicated().any():
-        duplicate = table.loc[table["PATIENT"].duplicated(), "PATIENT"].iloc[0]
-        raise MedauditError(f"{path}: duplicate patient {duplicate!r}; keep one row per patient")
-    table = table.set_index("PATIENT")
+    table = _read(path).set_index("PATIENT")
     if not patients.isin(table.index).any():
         raise MedauditError(
             f"{path}: none of its patients (e.g. {table.index[0]!r}) is in the image table (e.g. "
@@ -95,6 +94,21 @@ def read_race(path: Path, patients: pd.Series) -> tuple[pd.Series, pd.Series]:
     return patients.map(race).astype("str"), patients.map(ethnicity).astype("str")
 
 
+def fill_sex_and_age(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a manifest whose missing sexes and ages are those of ``CHEXPERT DEMO.xlsx``.
+
+    Ages there are one per patient (``AGE_AT_CXR``), so only patients with one study should need it.
+    """
+    table = _read(path, (*COLUMNS, "GENDER", "AGE_AT_CXR")).set_index("PATIENT")
+    sex = table["GENDER"].str.lower().where(table["GENDER"].str.lower().isin(("male", "female")))
+    age = pd.to_numeric(table["AGE_AT_CXR"], errors="coerce")
+    patients = frame["patient_id"]
+    return frame.assign(
+        a_sex=frame["a_sex"].fillna(patients.map(sex)).astype("str"),
+        age=frame["age"].fillna(patients.map(age)).astype(float),
+    )
+
+
 def _meanings(column: pd.Series, meanings: dict[str, str]) -> dict[str, str]:
     return {
         text: next((m for part, m in meanings.items() if part in text), text.strip().lower())
@@ -102,17 +116,10 @@ def _meanings(column: pd.Series, meanings: dict[str, str]) -> dict[str, str]:
     }
 
 
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        if path.suffix == ".xlsx":
-            table = excel_sheet.read_table(path)
-        else:
-            table = pd.read_csv(path, dtype="str", encoding="utf-8-sig")
-    except (OSError, ValueError, KeyError) as error:
-        raise MedauditError(f"cannot read {path}: {error}") from error
-    lacking = [column for column in COLUMNS if column not in table.columns]
-    if lacking:
-        raise MedauditError(f"{path} lacks the columns {lacking}; it has {list(table.columns)}")
+def _read(path: Path, columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
+    read = read_columns(path, dict.fromkeys(columns, pa.string()))
+    check_unique(read, "PATIENT", path)
+    table = read.to_pandas().astype("str")
     if table["PATIENT"].isna().all():
         raise MedauditError(f"{path} has no patient in column PATIENT; give the owner's file")
     return table.dropna(subset=["PATIENT"])

@@ -9,16 +9,21 @@ import pyarrow as pa
 from medaudit.data.datasets import DatasetSettings, LoadedDataset
 from medaudit.data.phantoms.tables.draw import load_or_draw
 from medaudit.data.phantoms.tables.fitzpatrick17k import write_table
-from medaudit.data.readers.csv_table import (
+from medaudit.data.readers.find_files import find_table, locate_images
+from medaudit.data.readers.owner_table import (
     check_present,
     check_unique,
+    pick_column,
     read_columns,
-    read_header,
     translate,
 )
-from medaudit.data.readers.find_files import find_table, locate_images
 
-TABLES = ("fitzpatrick17k.csv",)
+TABLES = ("fitzpatrick17k.csv", "SimThresh_*_KeepOne_*.csv")
+"""Names of the owner's table, and of Fitzpatrick17k-C (Abhishek et al., 2024), the cleaned one."""
+
+SCALES = ("fitzpatrick_scale", "fitzpatrick")
+"""Column of the skin type, as releases of the table call it."""
+
 PARTITIONS = {
     "malignant": "malignant tumour",
     "benign": "benign tumour",
@@ -44,7 +49,8 @@ def load(settings: DatasetSettings) -> LoadedDataset:
         One row per image in the order of the table; ``patient_id`` is the image itself, because the
         table does not identify patients. ``y_malignant`` is 1 for the partition ``malignant``;
         ``a_skin_type`` is the Fitzpatrick type, ``type 1`` to ``type 6``, or ``unknown`` for -1;
-        ``a_partition`` is the owner's partition in three.
+        ``a_partition`` is the owner's partition in three, and ``a_official_split`` the split of
+        Fitzpatrick17k-C.
 
     Raises
     ------
@@ -57,9 +63,9 @@ def load(settings: DatasetSettings) -> LoadedDataset:
 
 def _read(folder: Path, settings: DatasetSettings) -> LoadedDataset:
     path = find_table(folder, settings.get("table"), TABLES)
-    columns = ["md5hash", "fitzpatrick_scale", "three_partition_label"]
-    checked = [name for name in ("qc",) if name in read_header(path)]
-    table = read_columns(path, dict.fromkeys((*columns, *checked), pa.string()))
+    types = dict.fromkeys(("md5hash", "three_partition_label"), pa.string())
+    table = read_columns(path, types, optional=("qc", "partition", *SCALES))
+    scale = pick_column(table, SCALES, path)
     for column in ("md5hash", "three_partition_label"):
         check_present(table, column, path)
     check_unique(table, "md5hash", path)
@@ -73,12 +79,12 @@ def _read(folder: Path, settings: DatasetSettings) -> LoadedDataset:
             "age": np.nan,
             "view": pd.Series(pd.NA, index=names.index, dtype="str"),
             "y_malignant": (partition == PARTITIONS["malignant"]).to_numpy(float),
-            "a_skin_type": pd.Series(
-                translate(table, "fitzpatrick_scale", _SKIN, path), dtype="str"
-            ),
+            "a_skin_type": pd.Series(translate(table, scale, _SKIN, path), dtype="str"),
             "a_partition": partition,
         }
     )
+    if "partition" in table.column_names:
+        frame["a_official_split"] = table["partition"].to_pandas().astype("str")
     return LoadedDataset(frame, {"labels": path}, [], _notes(table))
 
 
@@ -86,6 +92,9 @@ def _notes(table: pa.Table) -> list[str]:
     notes = [
         "Fitzpatrick17k does not identify patients and has near-duplicates: images of the same person "
         "may be in two splits, which makes results look better than they are."
+        if "partition" not in table.column_names
+        else "Fitzpatrick17k-C does not identify patients: its authors removed near-duplicates, but "
+        "images of the same person may be in two splits."
     ]
     if "qc" in table.column_names:
         wrong = int(table["qc"].to_pandas().astype("str").str.contains("Wrongly").sum())

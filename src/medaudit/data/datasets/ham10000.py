@@ -10,15 +10,14 @@ from medaudit.core.errors import MedauditError
 from medaudit.data.datasets import DatasetSettings, LoadedDataset
 from medaudit.data.phantoms.tables.draw import load_or_draw
 from medaudit.data.phantoms.tables.ham10000 import write_table
-from medaudit.data.readers.csv_table import (
+from medaudit.data.readers.find_files import find_table, locate_images
+from medaudit.data.readers.owner_table import (
     check_ages,
     check_present,
     check_unique,
     read_columns,
-    read_header,
     translate,
 )
-from medaudit.data.readers.find_files import find_table, locate_images
 
 TABLES = ("HAM10000_metadata", "HAM10000_metadata.tab", "HAM10000_metadata.csv")
 MALIGNANT = ("akiec", "mel")
@@ -60,9 +59,7 @@ def load(settings: DatasetSettings) -> LoadedDataset:
 
 def _read(folder: Path, settings: DatasetSettings) -> LoadedDataset:
     path = find_table(folder, settings.get("table"), TABLES)
-    delimiter = "\t" if len(read_header(path, "\t")) > 1 else ","
-    types = dict.fromkeys(_TEXT, pa.string()) | {"age": pa.float64()}
-    table = read_columns(path, types, delimiter)
+    table = read_columns(path, dict.fromkeys(_TEXT, pa.string()) | {"age": pa.float64()})
     for column in ("lesion_id", "image_id", "dx"):
         check_present(table, column, path)
     check_unique(table, "image_id", path)
@@ -108,8 +105,8 @@ def _ages(table: pa.Table, path: Path) -> np.ndarray:
 
 
 def _places(folder: Path, names: pd.Series, settings: DatasetSettings) -> pd.Series:
-    part = np.where(np.arange(len(names)) < len(names) // 2, 1, 2)
-    owners = "HAM10000_images_part_" + pd.Series(part.astype(str)) + "/" + names + ".jpg"
+    part = np.where(names.rank() <= len(names) // 2, "1", "2")
+    owners = "HAM10000_images_part_" + pd.Series(part) + "/" + names + ".jpg"
     if settings.get("folder") is None:
         return owners
     return locate_images(folder, names, owners, (".jpg", ".jpeg"))

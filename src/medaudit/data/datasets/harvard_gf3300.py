@@ -9,15 +9,14 @@ from medaudit.core.errors import MedauditError
 from medaudit.data.datasets import DatasetSettings, LoadedDataset
 from medaudit.data.phantoms.tables.draw import load_or_draw
 from medaudit.data.phantoms.tables.harvard_gf3300 import write_table
-from medaudit.data.readers.csv_table import (
+from medaudit.data.readers.find_files import find_table
+from medaudit.data.readers.owner_table import (
     check_ages,
     check_present,
     check_unique,
     read_columns,
-    read_header,
     translate,
 )
-from medaudit.data.readers.find_files import find_table
 
 TABLES = ("data_summary.csv",)
 ARRAY = "rnflt"
@@ -63,11 +62,11 @@ def load(settings: DatasetSettings) -> LoadedDataset:
 
 def _read(folder: Path, settings: DatasetSettings) -> LoadedDataset:
     path = find_table(folder, settings.get("table"), TABLES)
-    further = {name: new for name, new in _FURTHER.items() if name in read_header(path)}
+    types = dict.fromkeys(_COLUMNS, pa.string()) | {"age": pa.float64()}
+    table = read_columns(path, types, optional=tuple(_FURTHER))
+    further = {name: new for name, new in _FURTHER.items() if name in table.column_names}
     if len(set(further.values())) < len(further):
         raise MedauditError(f"{path} has both 'ethnicity' and 'hispanic'; keep one")
-    types = dict.fromkeys((*_COLUMNS, *further), pa.string()) | {"age": pa.float64()}
-    table = read_columns(path, types)
     check_ages(table["age"].to_numpy(), "age", path)
     for column in ("filename", "use"):
         check_present(table, column, path)

@@ -13,16 +13,22 @@ from medaudit.core.errors import MedauditError
 from medaudit.data.datasets import DatasetSettings, LoadedDataset
 from medaudit.data.phantoms.tables.draw import load_or_draw
 from medaudit.data.phantoms.tables.oasis import write_table
-from medaudit.data.readers import excel_sheet
-from medaudit.data.readers.csv_table import check_ages, read_columns
 from medaudit.data.readers.find_files import find_table
 from medaudit.data.readers.image_containers import count_slices
 from medaudit.data.readers.limits import UnreadableImage
+from medaudit.data.readers.owner_table import (
+    check_ages,
+    check_present,
+    check_unique,
+    place,
+    read_columns,
+    translate,
+)
 
 TABLES = (
     "oasis_cross-sectional.csv",
     "oasis_cross-sectional.xlsx",
-    "oasis_cross-sectional-?*.xlsx",
+    "oasis_cross-sectional-[0-9a-f]*.xlsx",  # not -reliability-
 )
 VOLUME = re.compile(r"(OAS1_\d{4}_MR\d)_.*_t88_masked_gfc\.hdr")
 LABELS = {
@@ -31,7 +37,6 @@ LABELS = {
 }
 PLANE = "coronal"
 _SEX = {"m": "male", "f": "female"}
-_COLUMNS = ("ID", "M/F", "Age", "CDR")
 _GRADES = (0, 0.5, 1, 2, 3)
 
 
@@ -95,50 +100,29 @@ def _label(settings: DatasetSettings) -> tuple:
 
 
 def _read_table(path: Path) -> pd.DataFrame:
-    if path.suffix == ".csv":
-        table = read_columns(path, dict.fromkeys(_COLUMNS, pa.string())).to_pandas().astype("str")
-    else:
-        table = excel_sheet.read_table(path)
-    lacking = [column for column in _COLUMNS if column not in table]
-    if lacking:
-        raise MedauditError(f"{path} lacks the columns {lacking}; it has {list(table.columns)}")
-    wrong = table.loc[~table["ID"].fillna("").str.fullmatch(r"OAS1_\d{4}_MR\d"), "ID"]
-    if len(wrong) or table.empty:
+    number = pa.float64()
+    types = {"ID": pa.string(), "M/F": pa.string(), "Age": number, "CDR": number}
+    table = read_columns(path, types)
+    check_present(table, "ID", path)
+    check_unique(table, "ID", path)
+    check_ages(table["Age"].to_numpy(), "Age", path)
+    frame = table.to_pandas().astype({"ID": "str"})
+    _refuse(frame["ID"], ~frame["ID"].str.fullmatch(r"OAS1_\d{4}_MR\d"), "OAS1_0001_MR1", path)
+    _refuse(frame["CDR"], frame["CDR"].notna() & ~frame["CDR"].isin(_GRADES), f"{_GRADES}", path)
+    return frame.assign(**{"M/F": pd.Series(translate(table, "M/F", _SEX, path), dtype="str")})
+
+
+def _show(value: object) -> str:
+    return repr(f"{value:g}" if isinstance(value, float) else str(value)[:60])
+
+
+def _refuse(column: pd.Series, wrong: pd.Series, expected: str, path: Path) -> None:
+    if wrong.any():
+        row = int(wrong.to_numpy().argmax())
         raise MedauditError(
-            f"{path}: column 'ID' has {wrong.iloc[0] if len(wrong) else 'nothing'!r} in line "
-            f"{wrong.index[0] + 2 if len(wrong) else 2}; expected e.g. OAS1_0001_MR1"
+            f"{path}: column {column.name!r} has {_show(column[row])} in {place(path, row)}; "
+            f"expected e.g. {expected}"
         )
-    if table["ID"].duplicated().any():
-        duplicate = table.loc[table["ID"].duplicated(), "ID"].iloc[0]
-        raise MedauditError(f"{path}: duplicate session {duplicate}; keep one row per session")
-    age = _numbers(table["Age"], path)
-    check_ages(age.to_numpy(float), "Age", path)
-    return table.assign(
-        Age=age,
-        CDR=_numbers(table["CDR"], path),
-        **{"M/F": _sexes(table["M/F"], path)},
-    )
-
-
-def _numbers(column: pd.Series, path: Path) -> pd.Series:
-    numbers = pd.to_numeric(column, errors="coerce")
-    wrong = column[numbers.isna() & column.notna()]
-    if column.name == "CDR":
-        wrong = pd.concat([wrong, column[numbers.notna() & ~numbers.isin(_GRADES)]])
-    if len(wrong):
-        raise MedauditError(
-            f"{path}: column {column.name!r} has {wrong.iloc[0][:60]!r} in line {wrong.index[0] + 2}; "
-            + (f"known grades: {_GRADES}" if column.name == "CDR" else "give a number")
-        )
-    return numbers
-
-
-def _sexes(column: pd.Series, path: Path) -> pd.Series:
-    codes = column.str.strip().str.lower()
-    wrong = codes[codes.notna() & ~codes.isin(_SEX)]
-    if len(wrong):
-        raise MedauditError(f"{path}: column 'M/F' has {wrong.iloc[0][:60]!r}; use M and F")
-    return codes.map(_SEX).astype("str")
 
 
 def _select(table: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[dict]]:
@@ -155,11 +139,11 @@ def _select(table: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[dict]]:
 
 def _locate(folder: Path, sessions: pd.Series) -> pd.Series:
     volumes: dict[str, str] = {}
-    for place, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder):
         folders.sort()
         for name in sorted(files):
             if found := VOLUME.fullmatch(name):
-                where = Path(place).relative_to(folder) / name
+                where = Path(parent).relative_to(folder) / name
                 volumes.setdefault(found[1], where.as_posix())
     missing = sessions[~sessions.isin(volumes)]
     if len(missing):

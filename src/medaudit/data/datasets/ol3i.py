@@ -8,14 +8,14 @@ import pyarrow as pa
 from medaudit.data.datasets import DatasetSettings, LoadedDataset
 from medaudit.data.phantoms.tables.draw import load_or_draw
 from medaudit.data.phantoms.tables.ol3i import write_table
-from medaudit.data.readers.csv_table import (
+from medaudit.data.readers.find_files import find_table
+from medaudit.data.readers.owner_table import (
     check_ages,
     check_present,
     check_unique,
     read_columns,
     translate,
 )
-from medaudit.data.readers.find_files import find_table
 
 SLICES = "l3_slices.h5"
 TABLES = ("clinical_data.csv", "ol3i_metadata.csv")

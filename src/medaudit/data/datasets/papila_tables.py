@@ -7,8 +7,8 @@ import pandas as pd
 import pyarrow as pa
 
 from medaudit.core.errors import MedauditError
-from medaudit.data.readers.csv_table import read_columns
 from medaudit.data.readers.excel_sheet import read_cells
+from medaudit.data.readers.owner_table import check_unique, read_columns
 
 EYES = {"OD": "patient_data_od", "OS": "patient_data_os"}
 PLACES = ("ClinicalData", "*/ClinicalData", ".")
@@ -52,7 +52,9 @@ def read_rows(path: Path) -> pd.DataFrame:
     """
     if path.suffix == ".csv":
         types = {name: pa.string() if name == "ID" else pa.float64() for name in COLUMNS}
-        table = read_columns(path, types).to_pandas()
+        columns = read_columns(path, types)
+        check_unique(columns, "ID", path)
+        table = columns.to_pandas()
         wrong = [name for name in table["ID"] if not _ID.fullmatch(str(name))]
         if wrong:
             raise MedauditError(f"{path}: column 'ID' has {wrong[:5]}; expected e.g. #002")

@@ -21,7 +21,7 @@ from medaudit.core.table_io import (
     write_table,
 )
 from medaudit.data.cohort_hash import hash_test
-from medaudit.data.group_counts import count_groups, count_missing
+from medaudit.data.group_counts import count_groups, count_missing, note_one_class
 from medaudit.data.group_levels import check_attributes, list_attributes
 from medaudit.data.groups.weights import weight_columns
 
@@ -44,8 +44,9 @@ def groups(
         ``w_<attribute>_<task>``.
     card : Path
         JSON: the cohort's card, with ``attributes``, ``counts`` and ``missing`` of the attributes
-        to audit, ``weights`` (see `weights.weight_columns`) and ``test_sha256`` of the test split
-        with its groups and weights.
+        to audit, ``weights`` (see `weights.weight_columns`), ``test_sha256`` of the test split
+        with its groups and weights, and in ``notes`` a warning of groups that lack a class in the
+        test split.
 
     Raises
     ------
@@ -61,7 +62,9 @@ def groups(
     write_table(table, output, GROUPS)
     audited = describe_groups(join_groups(frame, table), settings)
     weighted = {} if details is None else {"weights": details}
-    write_json({**read_json(cohort_card), **audited, **weighted}, card)
+    whole = read_json(cohort_card)
+    notes = [*whole["notes"], *note_one_class(audited["counts"])]
+    write_json({**whole, **audited, **weighted, "notes": notes}, card)
 
 
 def describe_groups(frame: pd.DataFrame, settings: Mapping[str, Any]) -> CohortCard:

@@ -26,7 +26,7 @@ from medaudit.core.table_io import (
     write_json,
     write_table,
 )
-from medaudit.data.datasets import phantom_module
+from medaudit.data.datasets import phantom_module, what_is_drawn
 from medaudit.data.image_store import Store, open_store
 from medaudit.data.images.pixel_sources import (
     DecodedChunk,
@@ -253,15 +253,14 @@ def _write_pixels(
 
 def _card(rows: pd.DataFrame, index: pd.DataFrame, settings: ImagesSettings, digest: str) -> dict:
     counts = index["status"].value_counts()
-    phantom = _is_phantom(settings)
-    drawn = settings["dataset"].get("phantom") or {}
+    drawn = what_is_drawn(settings["dataset"])
     return {
         "cohort": settings["cohort"],
         "image_size": settings["image_size"],
         "channels": settings.get("channels", 1),
         "resize": "squash to a square, area average",
-        "phantom": phantom,
-        **{key: drawn.get(key, []) if phantom else [] for key in ("planted", "marks")},
+        "phantom": drawn is not None,
+        **{key: (drawn or {}).get(key, []) for key in ("planted", "marks")},
         "counts": {status: int(counts.get(status, 0)) for status in ("ok", "missing", "broken")},
         "errors": _list_errors(rows, index),
         "sha256": digest,

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
 PREAMBLE = 128
 DEFLATED = b"1.2.840.10008.1.2.1.99"  # transfer syntax
+OPTIONAL = (
+    *("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", "VOILUTFunction"),
+    *("PixelPaddingValue", "PixelPaddingRangeLimit", "NumberOfFrames", "ModalityLUTSequence"),
+)
+"""Elements that count as absent where they are empty."""
 _BLOCK = 1 << 20
 
 
@@ -28,7 +33,10 @@ def decode_dicom(data: bytes) -> np.ndarray:
     The steps are those of the standard (PS3.3 C.11): modality transformation (rescale slope and
     intercept, or lookup table), then the first VOI window or VOI lookup table. Without a VOI
     transformation, 8-bit pixels stay as they are and deeper ones are stretched from their lowest to
-    their highest value. MONOCHROME1 (white is the lowest value) is inverted at the end.
+    their highest value. MONOCHROME1 (white is the lowest value) is inverted at the end. Pixels that
+    only pad the image (PixelPaddingValue) are black and take no part in the stretching. An element
+    that is there and empty counts as absent, as viewers treat it. Files without meta information
+    are read by the encoding that their first elements show.
 
     Parameters
     ----------
@@ -52,6 +60,7 @@ def decode_dicom(data: bytes) -> np.ndarray:
     if DEFLATED in data:
         raise ValueError("the DICOM data set is deflated; save it with another transfer syntax")
     dataset = dcmread(io.BytesIO(data), force=True)
+    _complete(dataset)
     if "PixelData" not in dataset:
         raise ValueError("the DICOM file has no pixel data")
     # Sizes are checked before decoding, first those of the data set, then those of the frame
@@ -68,8 +77,70 @@ def decode_dicom(data: bytes) -> np.ndarray:
         return _to_bytes(apply_color_lut(pixels, dataset) / 65535.0)
     if pixels.ndim == 3:
         return pixels if pixels.dtype == np.uint8 else _by_level(pixels, _stretched)
-    shown = _by_level(pixels, lambda levels: _show(levels, dataset))
-    return 255 - shown if kind == "MONOCHROME1" else shown
+    return _by_level(pixels, lambda levels: _show_without_padding(levels, dataset))
+
+
+def _complete(dataset: "Dataset") -> None:
+    """Remove empty elements, which stop pydicom, and name the encoding of a file without meta."""
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    for name in OPTIONAL:
+        if name in dataset and _is_empty(dataset[name].value):
+            delattr(dataset, name)
+    tables = [
+        item
+        for item in dataset.get("VOILUTSequence") or []
+        if item.get("LUTData") and item.get("LUTDescriptor")
+    ]
+    if "VOILUTSequence" in dataset:
+        if tables:
+            dataset.VOILUTSequence = tables
+        else:
+            del dataset.VOILUTSequence
+    if ("RescaleSlope" in dataset) != ("RescaleIntercept" in dataset):
+        for name, value in (("RescaleSlope", 1), ("RescaleIntercept", 0)):
+            if name not in dataset:
+                setattr(dataset, name, value)
+    if not getattr(dataset, "file_meta", None) or "TransferSyntaxUID" not in dataset.file_meta:
+        implicit, little = dataset.original_encoding
+        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        meta = getattr(dataset, "file_meta", None) or FileMetaDataset()
+        meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+        dataset.file_meta = meta
+
+
+def _is_empty(value: Any) -> bool:
+    many = hasattr(value, "__len__") and not isinstance(value, str)
+    return value in (None, "") or (many and all(one in (None, "") for one in value))
+
+
+def _show_without_padding(levels: np.ndarray, dataset: "Dataset") -> np.ndarray:
+    """Return the grey levels of stored values; those of padding are black."""
+    shown = np.zeros(levels.shape, np.uint8)
+    image = ~_is_padding(levels, dataset)
+    if not image.any():  # then the value is one of the image's own
+        image = np.ones(levels.shape, bool)
+    grey = _show(levels[image], dataset)
+    shown[image] = 255 - grey if dataset.PhotometricInterpretation == "MONOCHROME1" else grey
+    return shown
+
+
+def _is_padding(levels: np.ndarray, dataset: "Dataset") -> np.ndarray:
+    first = dataset.get("PixelPaddingValue")
+    if first is None:
+        return np.zeros(levels.shape, bool)
+    last = dataset.get("PixelPaddingRangeLimit")
+    ends = [_stored(value, levels.dtype) for value in (first, first if last is None else last)]
+    return (levels >= min(ends)) & (levels <= max(ends))
+
+
+def _stored(value: Any, dtype: np.dtype) -> int:
+    """Return an element's number as the pixels have it: some writers mix up the signs."""
+    number = int.from_bytes(value, "little") if isinstance(value, bytes) else int(value)
+    bits = 8 * dtype.itemsize
+    signed = number - (1 << bits) if number >= 1 << (bits - 1) else number
+    return signed if dtype.kind == "i" else number % (1 << bits)
 
 
 def _by_level(pixels: np.ndarray, tone: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

@@ -1,7 +1,8 @@
-"""Write a phantom dataset to disk in its owner's layout, to try a run that reads real files.
+"""Write a drawn dataset to disk in its owner's layout, to try a run that reads real files.
 
-``python -m medaudit.data.phantoms.owner_folder oasis data/oasis`` writes the table and the images
-that a run without a folder would draw; then set ``folder`` of the dataset to ``oasis``.
+``python -m medaudit.data.phantoms.export oasis data/oasis`` writes the table and the images
+that a run without a folder would draw; then set ``folder`` of the dataset to ``oasis``. A file in the
+folder says that it is drawn, and what is planted: every output of a run on it repeats that.
 """
 
 import argparse
@@ -15,9 +16,11 @@ import simplejpeg
 import yaml
 
 from medaudit.core.seeds import generator
-from medaudit.core.table_io import atomic
+from medaudit.core.table_io import atomic, write_json
 from medaudit.data import datasets
 from medaudit.data.datasets import harvard_gf3300, ol3i
+from medaudit.data.phantoms.export_files import EMBEDDED, write_layout, write_radiographs
+from medaudit.data.phantoms.layouts import WRITERS as LAYOUTS
 from medaudit.data.phantoms.tables.oasis import SIDE, SLICES, make_header
 
 SHAPES = {"ham10000": (600, 450), "fitzpatrick17k": (500, 400), "papila": (644, 484)}
@@ -28,6 +31,7 @@ SIDES = {"ol3i": 512, "oasis": SIDE, "harvard_gf3300": 200}
 
 QUALITY = 95
 BRIGHT = 3000  # voxel value of the brightest tissue in a volume
+PATIENTS = 200  # of a layout, and rows of a radiographs' table
 PART = 256  # images in memory at the same time
 
 
@@ -37,8 +41,8 @@ def write_phantom(settings: dict, folder: Path, image_size: int) -> pd.DataFrame
     Parameters
     ----------
     settings : dict
-        Catalogue entry of a dataset whose table is synthetic; ``phantom`` has the number of rows,
-        the seed and the planted rules.
+        Catalogue entry of a dataset and its ``name``; ``phantom`` has the number of rows, the seed
+        and the planted rules.
     folder : Path
         Folder to write; it is made if it does not exist.
     image_size : int
@@ -52,6 +56,13 @@ def write_phantom(settings: dict, folder: Path, image_size: int) -> pd.DataFrame
     """
     folder.mkdir(parents=True, exist_ok=True)
     loader, phantom = settings["loader"], settings.get("phantom") or {}
+    # First, so that nothing in the folder is ever without it.
+    planted = {key: phantom.get(key, []) for key in ("planted", "marks")}
+    write_json(planted, folder / datasets.DRAWN)
+    if loader == "columns":
+        return write_layout(settings, folder, phantom.get("rows") or PATIENTS, image_size)
+    if loader in EMBEDDED:
+        return write_radiographs(settings, folder, phantom.get("rows") or PATIENTS, image_size)
     drawn = importlib.import_module(f"medaudit.data.phantoms.tables.{loader}")
     rng = generator("phantom", "table", loader, phantom.get("seed", 0))
     drawn.write_table(folder, phantom.get("rows"), rng)
@@ -134,20 +145,22 @@ WRITERS = {
 def main() -> None:
     """Write the dataset named on the command line."""
     parser = argparse.ArgumentParser(
-        description="Write a phantom dataset to disk in its owner's layout."
+        description="Write a drawn dataset to disk in its owner's layout."
     )
-    parser.add_argument("dataset", choices=WRITERS)
+    parser.add_argument("dataset", choices=[*WRITERS, *EMBEDDED, *LAYOUTS])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--catalogue", type=Path, default=Path("config/datasets.yaml"))
     parser.add_argument(
-        "--rows", type=int, help="rows of the table (default: as many as the owner's)"
+        "--rows",
+        type=int,
+        help="rows of the table, or patients (default: as many as the owner's, or 200)",
     )
     parser.add_argument("--size", type=int, help="side of the images in pixels")
     given = parser.parse_args()
     entry = yaml.safe_load(given.catalogue.read_text(encoding="utf-8"))["datasets"][given.dataset]
-    phantom = {**entry["phantom"], **({"rows": given.rows} if given.rows else {})}
+    phantom = {**entry.get("phantom", {}), **({"rows": given.rows} if given.rows else {})}
     size = given.size or SIDES.get(given.dataset, 384)
-    write_phantom({**entry, "phantom": phantom}, given.folder, size)
+    write_phantom({**entry, "name": given.dataset, "phantom": phantom}, given.folder, size)
 
 
 if __name__ == "__main__":
