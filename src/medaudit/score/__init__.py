@@ -9,7 +9,7 @@ May import: `medaudit.core`, `medaudit.data`, `medaudit.metrics`, `medaudit.adap
      `medaudit.audit`, `medaudit.report`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,6 @@ from medaudit.audit.dialects import score_dialects
 from medaudit.audit.dialects.rankings import rank_measures
 from medaudit.audit.dialects.same_quantity import quote_audit
 from medaudit.audit.disparity import find_gaps
-from medaudit.audit.lint import check_cohort, check_predictions
 from medaudit.audit.lint.problems import Finding, as_json, fail_on_errors
 from medaudit.audit.sensitivity import ask
 from medaudit.core.audit_tables import CONDITIONAL
@@ -37,6 +36,7 @@ from medaudit.metrics.group_audit import audit
 from medaudit.report.equivalence import judged_rows
 from medaudit.score.assemble import Study, assemble
 from medaudit.score.margins import check_margins
+from medaudit.score.protocol_lint import lint_study
 
 METRICS = (
     "auc",
@@ -286,19 +286,3 @@ def _settings(study: Study, model: str, method: str, evaluation: Evaluation) -> 
         "strata": study.declared,
         "evaluation": evaluation,
     }
-
-
-def lint_study(study: Study, evaluation: Evaluation) -> list[Finding]:
-    """Return the findings of the protocol lint on the cohort and on each model's predictions."""
-    found = check_cohort(study.cohort, study.attributes, evaluation["minimum"], study.tasks)
-    if not study.has_patients:
-        message = (
-            "no column identifies patients, so each image counts as a patient; intervals are too "
-            "narrow if patients have several images. Name the column with --patient"
-        )
-        found.append(Finding("no_patients", "warning", message, len(study.cohort), "patient"))
-    for (model, method), rows in study.predictions.items():
-        prefix = f"{model} / {method}: " if len(study.predictions) > 1 else ""
-        for one in check_predictions(rows, study.cohort, study.task_type, evaluation["threshold"]):
-            found.append(replace(one, where=f"{prefix}{one.where}"))
-    return found
