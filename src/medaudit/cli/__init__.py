@@ -16,7 +16,7 @@ from pathlib import Path
 from medaudit.cli import check, crate, init, plan, split
 from medaudit.cli.options import Commands
 from medaudit.core.entry_types.evaluation import EvaluationThreshold
-from medaudit.core.errors import MedauditError
+from medaudit.core.errors import MedauditError, exit_with
 
 SCORE = """\
 Audits the predictions of one or several models by group of patients: metrics with intervals, gaps
@@ -39,8 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         run(options)
     except MedauditError as error:
-        print(f"medaudit: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        raise exit_with(f"medaudit: {error}", error) from None
     except (
         BrokenPipeError
     ):  # `medaudit ... | head`: without this Python complains once more at exit

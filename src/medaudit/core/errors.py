@@ -1,5 +1,6 @@
 """The errors that are shown to a user without a traceback."""
 
+import sys
 from collections.abc import Iterable
 
 LONGEST = 20_000
@@ -30,6 +31,14 @@ class MedauditError(Exception):
         text = super().__str__()[:LONGEST]
         # Messages quote file contents: escaped, those cannot control a terminal or forge log lines.
         return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
+def exit_with(text: str, error: MedauditError) -> SystemExit:
+    """Return the exit that shows `text` and ends the process with the error's code."""
+    if error.exit_code == 1:
+        return SystemExit(text)
+    print(text, file=sys.stderr)
+    return SystemExit(error.exit_code)
 
 
 class GateFailure(MedauditError):

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from medaudit.core.errors import MedauditError
+from medaudit.core.errors import MedauditError, exit_with
 from medaudit.core.result_records import recorded
 from medaudit.core.run_locks import hold_job_lock
 
@@ -31,8 +31,7 @@ def run(function: Callable[..., None], arguments: list[str] | None = None) -> No
         with recorded(settings, code, options):
             function(settings, **options)
     except MedauditError as error:
-        print(f"medaudit {_stage_of(function)}: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        raise exit_with(f"medaudit {_stage_of(function)}: {error}", error) from None
 
 
 def _stage_of(function: Callable[..., None]) -> str:

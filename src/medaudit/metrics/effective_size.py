@@ -7,7 +7,7 @@ coverage in simulations.
 """
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 PSEUDO = 1.0
 """Errors of the prior: how much a group's own variance is shrunk to that of all groups."""
@@ -64,8 +64,8 @@ def t_reach(level: float, patients: np.ndarray, clustered: np.ndarray) -> np.nda
     The normal quantile where images are independent; Student's, with one degree of freedom less
     than effective patients, where the variance had to be estimated from patients.
     """
-    freedom = np.where(clustered, np.maximum(patients - 1, 1), np.inf)
-    return stdtrit(freedom, (1 + level) / 2)
+    student = stdtrit(np.maximum(patients - 1, 1), (1 + level) / 2)
+    return np.where(clustered, student, ndtri((1 + level) / 2))
 
 
 def shrink_size(

@@ -193,7 +193,7 @@ def _spread_patients(metrics: GroupMetrics, found: ObservedSizes) -> None:
     found.patients[:, -1] = found.patients[:, :-1].min(axis=1)
     found.clustered[:, -1] = found.clustered[:, :-1].any(axis=1)
     if metrics.tasks[-1] == MEAN:
-        found.patients[:, :, -1] = found.patients[:, :, :-1].min(axis=2)
+        found.patients[:, :, -1] = np.fmin.reduce(found.patients[:, :, :-1], axis=2)
         found.clustered[:, :, -1] = found.clustered[:, :, :-1].any(axis=2)
 
 
