@@ -32,7 +32,7 @@ from medaudit.plan.study import Plan, Question
 from medaudit.plan.worse import worsen
 from truths import Truth, truth_of
 
-GAPS = ["max_min", "worst_rest"]
+GAPS = ["max_min"]
 DRAWS, PERMUTATIONS = 200, 399
 ALPHA = 0.05
 PILOT = 40

@@ -27,7 +27,9 @@ DECIDED = "calibration, decided"
 """Strata of the predictive values: those of `CALIBRATION`, cut at the decision."""
 MOVABLE = 0.8
 """Share of each group's patients that must be able to exchange their group."""
-BAND, BANDS = 20, 50
+MOVABLE_AT_EQUAL_SCORES = 0.5
+"""The same for `CALIBRATION`: patients with scores that no other group has cannot be compared."""
+BAND, BANDS = 20, 12
 """Least units of a stratum of scores, and most strata."""
 
 
@@ -157,19 +159,28 @@ class Movable:
         counts = METRICS[metric].counts
         rows = [row for row, name in enumerate(("n_pos", "n_neg")) if name in counts] or [2]
         patients, movable = (a[rows][:, groups] for a in (self.patients, self.movable))
-        enough = bool((movable >= MOVABLE * patients).all() and (patients > 0).all())
+        calibration = METRICS[metric].null == CALIBRATION
+        least = MOVABLE_AT_EQUAL_SCORES if calibration else MOVABLE
+        enough = bool((movable >= least * patients).all() and (patients > 0).all())
         return int(self.movable[2, groups].sum()), int(self.patients[2, groups].sum()), enough
 
 
 def count_movable(
-    stratum: np.ndarray, units: Units, positive: np.ndarray, negative: np.ndarray, groups: int
+    stratum: np.ndarray,
+    taking: np.ndarray,
+    units: Units,
+    positive: np.ndarray,
+    negative: np.ndarray,
+    groups: int,
 ) -> Movable:
     """Count who can exchange groups: units whose stratum holds another group as well.
 
     Parameters
     ----------
     stratum : ndarray of int, shape (units,)
-        -1: takes no part.
+        -1: cannot be exchanged.
+    taking : ndarray of bool, shape (units,)
+        Whether a unit has images in the test.
     units : Units
         Of one attribute.
     positive, negative : ndarray of bool, shape (units,)
@@ -177,10 +188,10 @@ def count_movable(
     groups : int
         Number of groups.
     """
-    taking = stratum >= 0
+    placed = stratum >= 0
     cells = np.zeros((stratum.max(initial=0) + 1, groups), bool)
-    cells[stratum[taking], units.group[taking]] = True
-    mixed = taking & (cells.sum(axis=1) > 1)[stratum]
+    cells[stratum[placed], units.group[placed]] = True
+    mixed = placed & (cells.sum(axis=1) > 1)[stratum]
     found = np.zeros((2, 3, groups), int)
     for row, own in enumerate((positive, negative, taking)):
         for place, kept in enumerate((taking & own, mixed & own)):

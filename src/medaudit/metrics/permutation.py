@@ -26,7 +26,15 @@ from medaudit.metrics.group_metrics import (
     task_columns,
 )
 from medaudit.metrics.influence import UnitSums, sizes
-from medaudit.metrics.nulls import Movable, Units, count_movable, find_strata, find_units, strata_of
+from medaudit.metrics.nulls import (
+    CALIBRATION,
+    Movable,
+    Units,
+    count_movable,
+    find_strata,
+    find_units,
+    strata_of,
+)
 from medaudit.metrics.resampling import cut_blocks, permute_groups, run_blocks
 from medaudit.metrics.sample import Sample
 from medaudit.metrics.sizes import PooledDesign
@@ -168,9 +176,15 @@ class _Task:
 
     def movable(self, kind: str) -> Movable:
         """Count who can exchange groups."""
-        cells = self.sums[0, self.index].by_cell
+        sums = self.sums[0, self.index]
+        stratum = self.strata[kind]
+        if kind.startswith(CALIBRATION) and not np.allclose(sums.scores.factor, 1):
+            # Equal scores with other weights do not weigh the same: nobody can be exchanged.
+            stratum = np.full(stratum.shape, -1)
+        cells = sums.by_cell
         negative, positive = cells[:, :2].sum(axis=1) > 0, cells[:, 2:].sum(axis=1) > 0
-        return count_movable(self.strata[kind], self.units, positive, negative, self.groups)
+        taking = self.strata[kind] >= 0
+        return count_movable(stratum, taking, self.units, positive, negative, self.groups)
 
     def fill(
         self,

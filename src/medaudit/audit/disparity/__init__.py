@@ -183,11 +183,16 @@ class _Run:
             own.design,
         )
         cells = _Cells(metrics, own, rest, rest_limits, permuted, self.sample.multiclass)
-        return [
+        several = len(self.sample.seeds) > 1
+        seeds = range(len(metrics.seeds)) if several else [len(metrics.seeds) - 1]
+        rows = [
             row
-            for s, m in np.ndindex(len(metrics.seeds), len(metrics.metrics))
+            for s in seeds
+            for m in range(len(metrics.metrics))
             for row in gap_rows(cells.of(s, m), self.evaluation)
         ]
+        # The mean over one seed is that seed.
+        return rows if several else [{**row, "seed": metrics.seeds[0]} for row in rows] + rows
 
     def _measure_rest(self, attribute: Attribute) -> tuple[GroupMetrics, list[GroupBlock]]:
         """Measure, for each group, all other groups together, with the same draws of patients."""
