@@ -210,7 +210,7 @@ def test_training_lowers_the_loss_and_is_the_same_each_time(data):
     runner = TrialRunner(fscl(epochs=8), **data)
     trainer = runner.begin({"mask": "full", "learning_rate": 3e-3})
     material = TrialData(runner.images, runner.splits, lambda logits: 0.0)
-    losses = [step.loss for step in train_steps(trainer, material, 0, runner.processes)]
+    losses = [step.loss.item() for step in train_steps(trainer, material, 0, runner.processes)]
     assert np.mean(losses[-6:]) < np.mean(losses[:6]) - 1
     first, second = (train(TrialRunner(fscl(views=None), **data)) for _ in range(2))
     assert np.array_equal(first, second)

@@ -9,7 +9,7 @@ import torch
 from medaudit.models.pretrain.algorithm import Batch
 from medaudit.models.pretrain.clip import LARGEST_SCALE, ImageTextContrast
 from medaudit.models.pretrain.encoder import position_table
-from medaudit.models.pretrain.gradient_accumulation import accumulate_gradients
+from medaudit.models.pretrain.gradient_accumulation import GradientAccumulation
 from medaudit.models.pretrain.mae import MaskedAutoencoder
 from medaudit.models.pretrain.moco_v3 import MomentumContrast
 from medaudit.models.pretrain.settings import read_settings
@@ -315,7 +315,7 @@ def test_micro_batches_give_the_gradient_of_the_whole_batch(algorithm):
                 *(t.split(sizes) for t in (whole.views, whole.positions, whole.draws)), strict=True
             )
         ]
-        loss = accumulate_gradients(model, parts, lambda part: part)
+        loss = GradientAccumulation(model, lambda part: part).add(parts).item()
         named = model.named_parameters()
         return loss, {name: p.grad for name, p in named if p.grad is not None}
 

@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import pytest
+import torch
 from timm.data import auto_augment
 
 from medaudit.adapt.finetune.inputs import load_training_images
@@ -63,6 +64,8 @@ def test_grey_images_get_what_their_colour_copies_get():
 
 class Plain:
     """An encoder that shows what it is given."""
+
+    device = torch.device("cpu")
 
     class input:
         mean = (0.5,)

@@ -83,7 +83,7 @@ wildcard_constraints:
     method=alternatives(METHODS),
     study=alternatives(config["studies"]),
     pretraining=alternatives(config["pretrainings"]),
-    seed=r"\d+",
+    seed=r"\d+(-\d+)?",
     worker=r"\d+",
 
 

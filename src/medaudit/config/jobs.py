@@ -13,7 +13,13 @@ from medaudit.config.entries import method_entry, model_entry
 from medaudit.config.grids import grids_of, names_of
 from medaudit.config.model_facts import model_facts, pretraining_data
 from medaudit.config.requests import modules_of
-from medaudit.config.runs import extra_search_workers, method_fits, runs, runs_needing
+from medaudit.config.runs import (
+    extra_search_workers,
+    method_fits,
+    runs,
+    runs_needing,
+    seed_jobs,
+)
 from medaudit.config.selection import with_members
 from medaudit.config.stages import MODULES
 from medaudit.core.code_version import code_version
@@ -27,6 +33,7 @@ __all__ = [
     "method_fits",
     "runs",
     "runs_needing",
+    "seed_jobs",
     "settings",
 ]
 
@@ -157,7 +164,7 @@ def _searched(config: Config, cohort: str, model: str, method: str, **_: str) ->
 
 
 def _search(config: Config, worker: str, **names: str) -> Settings:
-    entry = _without(_searched(config, **names), "group_curves")
+    entry = _without(_searched(config, **names), "group_curves", "together", "compile")
     return {**_finetune(config, **names), "entry": entry}
 
 

@@ -5,9 +5,11 @@ of a step are a function of (seed, step). A resumed run, on any number of proces
 data.
 """
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import is_dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -16,8 +18,11 @@ import torch
 from medaudit.core.seeds import generator
 
 Result = TypeVar("Result")
+CPU = torch.device("cpu")
 AHEAD = 3
 """Smallest number of batches to read ahead while the model trains; one per thread if more."""
+LAUNCHED = 3
+"""Largest number of batches whose computation waits on the GPU."""
 
 
 class ImageRows:
@@ -60,14 +65,81 @@ def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
     return generator("order", seed, epoch).permutation(count)
 
 
-def read_ahead(jobs: Iterable[Callable[[], Result]], workers: int = 2) -> Iterator[Result]:
-    """Run `jobs` in threads ahead of the consumer, and yield their results in order."""
+def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return a tensor on a device; to a GPU it is copied from pinned memory, without waiting."""
+    if device.type != "cuda" or tensor.is_cuda:
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def read_ahead(
+    jobs: Iterable[Callable[[], Result]], workers: int = 2, device: torch.device = CPU
+) -> Iterator[Result]:
+    """Run `jobs` in threads ahead of the consumer, and yield their results in order.
+
+    On a GPU, each thread has a CUDA stream of its own, so that what a job does there (copies,
+    random views, resizing) overlaps with the training step. The consumer's stream waits for the
+    job's; the processor does not.
+
+    Parameters
+    ----------
+    jobs : iterable of callable
+        Each returns a tensor, or a sequence or dataclass of tensors.
+    workers : int
+        Number of threads.
+    device : torch.device
+        The device that jobs use, if it is a GPU.
+    """
     ahead = max(AHEAD, workers)
+    lanes = _Lanes(device) if device.type == "cuda" else None
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque = deque()
         for job in jobs:
-            waiting.append(pool.submit(job))
+            waiting.append(pool.submit(lanes.run, job) if lanes else pool.submit(job))
             if len(waiting) > ahead:
-                yield waiting.popleft().result()
+                result = waiting.popleft().result()
+                yield lanes.receive(*result) if lanes else result
         while waiting:
-            yield waiting.popleft().result()
+            result = waiting.popleft().result()
+            yield lanes.receive(*result) if lanes else result
+
+
+class _Lanes(threading.local):
+    """One CUDA stream for each thread that prepares batches."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.stream = torch.cuda.Stream(device)
+        self.taken: deque = deque()
+
+    def run(self, job: Callable[[], Result]) -> tuple[Result, torch.cuda.Event]:
+        """Run a job on this thread's stream; return its result and the event of its end."""
+        with torch.cuda.stream(self.stream):
+            result = job()
+            return result, self.stream.record_event()
+
+    def receive(self, result: Result, ready: torch.cuda.Event) -> Result:
+        """Return a result for use on the consumer's stream."""
+        consumer = torch.cuda.current_stream(self.device)
+        consumer.wait_event(ready)
+        for tensor in tensors_of(result):
+            # The allocator must not hand this memory to the thread's stream while it is in use here.
+            tensor.record_stream(consumer)
+        # Launching is faster than computing. Without a limit, batches would fill the GPU's memory.
+        self.taken.append(consumer.record_event())
+        if len(self.taken) > LAUNCHED:
+            self.taken.popleft().synchronize()
+        return result
+
+
+def tensors_of(value: object) -> Iterator[torch.Tensor]:
+    """Yield the tensors on a GPU in a tensor, sequence or dataclass."""
+    if isinstance(value, torch.Tensor):
+        if value.is_cuda:
+            yield value
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from tensors_of(part)
+    elif is_dataclass(value):
+        for part in vars(value).values():
+            yield from tensors_of(part)

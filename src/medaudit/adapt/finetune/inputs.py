@@ -16,6 +16,7 @@ from medaudit.core.table_io import COHORT, read_table
 from medaudit.metrics.attributes import read_attributes
 from medaudit.models.torch_encoder import TorchEncoder
 from medaudit.training.augmentation import Augmentation, apply_views, draw_views
+from medaudit.training.batches import to_device
 from medaudit.training.randaugment import RandAugment, apply_operations, draw_operations
 
 
@@ -133,20 +134,24 @@ def load_training_images(
     # number of processes.
     rng = generator("views", *key)
     matrices = draw_views(rng, len(rows), pixels.shape[1], Augmentation(**ranges))
-    views = cut_views(images, matrices[part])
+    views = cut_views(images, matrices[part], encoder.device)
     if policy:
         operations = draw_operations(rng, len(rows), RandAugment(**policy))
         views = apply_operations(views, operations[part], fill_of(encoder, images.ndim == 3))
     return encoder.prepare(views)
 
 
-def cut_views(images: np.ndarray, matrices: np.ndarray) -> np.ndarray:
-    """Return views (`medaudit.training.augmentation.draw_views`) of uint8 images, as uint8."""
+def cut_views(images: np.ndarray, matrices: np.ndarray, device: torch.device) -> np.ndarray:
+    """Return views (`medaudit.training.augmentation.draw_views`) of uint8 images, as uint8.
+
+    They are resampled on the device and come back for RandAugment, which works on the processor.
+    """
     grey = images.ndim == 3
     channels = torch.from_numpy(images if grey else np.moveaxis(images, 3, 1))
     channels = channels[:, None] if grey else channels
-    views = apply_views(channels, torch.from_numpy(matrices), images.shape[1])
-    views = (views * 255).round().to(torch.uint8).numpy()
+    maps = to_device(torch.from_numpy(matrices), device)
+    views = apply_views(to_device(channels, device), maps, images.shape[1])
+    views = (views * 255).round().to(torch.uint8).cpu().numpy()
     return views[:, 0] if grey else np.moveaxis(views, 1, 3)
 
 

@@ -35,4 +35,5 @@ def make_optimizer(network: Network, entry: TrainingEntry) -> torch.optim.Optimi
         groups.append({"params": above, "weight_decay": decay})
     groups = [group for group in groups if group["params"]]
     betas = tuple(entry.get("betas", (0.9, 0.999)))
-    return torch.optim.AdamW(groups, lr=0.0, betas=betas)
+    # fused: one pass over each parameter instead of about ten.
+    return torch.optim.AdamW(groups, lr=0.0, betas=betas, fused=True)

@@ -107,6 +107,8 @@ class MethodEntry(TypedDict, total=False):
     learning_rate_per: int | None
     class_weights: str | None
     augmentation: MethodEntryAugmentation | None
+    together: int
+    compile: bool
     by_model: dict[str, Any] | None
     training: str
     fairprune: MethodEntryFairprune

@@ -90,6 +90,8 @@ class Settings:
     micro_batch : int or None
         Largest number of images that one process encodes at once; it changes the memory needed
         and, except for rounding, not the loss. None: all images of the process.
+    compile : bool
+        torch.compile for the blocks of the network.
     base_lr, min_lr : float
         The peak rate is ``base_lr * batch_size / 256``; the schedule ends at `min_lr`.
     schedule : str
@@ -121,6 +123,7 @@ class Settings:
     warmup_epochs: int = 40
     batch_size: int = 4096
     micro_batch: int | None = None
+    compile: bool = False
     base_lr: float = 1.5e-4
     min_lr: float = 0.0
     schedule: str = "cosine"

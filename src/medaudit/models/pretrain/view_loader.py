@@ -11,13 +11,13 @@ from medaudit.core.seeds import generator
 from medaudit.models.pretrain.algorithm import Algorithm, Batch
 from medaudit.models.pretrain.settings import Settings
 from medaudit.training.augmentation import apply_views, draw_views
-from medaudit.training.batches import ImageRows, epoch_order, read_ahead
+from medaudit.training.batches import ImageRows, epoch_order, read_ahead, to_device
 from medaudit.training.distributed import Processes
 
 
 @dataclass(frozen=True)
 class RawBatch:
-    """Images of a micro-batch, and the random numbers of their augmentation."""
+    """Images of a micro-batch on the device, and the random numbers of their augmentation."""
 
     images: torch.Tensor
     matrices: torch.Tensor
@@ -59,7 +59,7 @@ class ViewLoader:
         pieces = -(-size // micro)
         jobs = (job for step in range(first, last) for job in self._jobs(step, micro))
         parts: list[RawBatch] = []
-        for raw in read_ahead(jobs):
+        for raw in read_ahead(jobs, device=self.processes.device):
             parts.append(raw)
             if len(parts) == pieces:
                 yield parts
@@ -67,12 +67,10 @@ class ViewLoader:
 
     def augment(self, raw: RawBatch) -> Batch:
         """Return the views of the images, cropped and normalised on the device."""
-        device, side = self.processes.device, self.settings.input.size
-        images = raw.images.to(device, non_blocking=True)
-        matrices = raw.matrices.to(device, non_blocking=True)
-        views = [apply_views(images, matrices[:, view], side) for view in range(self.views)]
+        side = self.settings.input.size
+        views = [apply_views(raw.images, raw.matrices[:, view], side) for view in range(self.views)]
         pixels = (torch.stack(views, dim=1) - self.mean) / self.std
-        return Batch(pixels, raw.positions.to(device), raw.draws.to(device))
+        return Batch(pixels, raw.positions, raw.draws)
 
     def _jobs(self, step: int, micro: int) -> Iterator[Callable[[], RawBatch]]:
         """Yield functions that read the micro-batches of a step.
@@ -96,12 +94,10 @@ class ViewLoader:
             yield partial(self._read, *piece)
 
     def _read(self, positions: np.ndarray, matrices: np.ndarray, draws: np.ndarray) -> RawBatch:
-        images = self.images.take(positions)
-        if self.processes.device.type == "cuda":
-            images = images.pin_memory()
-        return RawBatch(
-            images, *(torch.from_numpy(array) for array in (matrices, positions, draws))
-        )
+        device = self.processes.device
+        images = to_device(self.images.take(positions), device)
+        views = to_device(torch.from_numpy(matrices), device)
+        return RawBatch(images, views, torch.from_numpy(positions), torch.from_numpy(draws))
 
     def _epoch_order(self, epoch: int) -> np.ndarray:
         if self.order is None or self.order[0] != epoch:

@@ -41,6 +41,7 @@ from medaudit.adapt.targets import CONSTANT
 from medaudit.core.errors import MedauditError
 from medaudit.core.seeds import derive_seed
 from medaudit.training.distributed import Processes
+from medaudit.training.precision import precision
 
 BATCH = 128
 """Images per forward pass when features for the classifier are computed."""
@@ -88,6 +89,10 @@ class Trainer(BaseTrainer):
             optimizer.add_param_group({"params": chosen, "weight_decay": decayed})
         return optimizer
 
+    def trained_module(self) -> nn.Module:
+        """Return encoder and projection; the head takes no part in the loss."""
+        return Projected(self.network, self.projection)
+
     def state(self) -> dict:
         """Return the state of a checkpoint, with the projection."""
         return {**super().state(), "projection": self.projection.state_dict()}
@@ -114,14 +119,14 @@ class Trainer(BaseTrainer):
         names = np.unique(train.groups[train.groups != ""])
         group = train.groups[chosen[part]]
         codes = np.where(group == "", -1, np.searchsorted(names, group))
-        return (*views, torch.from_numpy(train.y[chosen[part]]), torch.from_numpy(codes))
+        return self.on_device(*views, train.y[chosen[part]], codes)
 
     def loss(self, batch: Batch, level: int) -> torch.Tensor:
         """Return the contrastive loss of a batch, averaged over tasks."""
         first, second, y, groups = batch
         x = torch.cat([first, second])
-        with torch.autocast(x.device.type, torch.bfloat16, x.device.type == "cuda"):
-            z = self.projection(self.network.features(x, level))
+        with precision(x.device)[1]():
+            z = self.parallel(x, level)
         z = normalize(z.float(), dim=1)
         classes = y.argmax(dim=1)[:, None] if self.multiclass else y
         tau, groups = self.entry["fscl"]["temperature"], groups.repeat(2)
@@ -150,9 +155,22 @@ class Trainer(BaseTrainer):
             key = (self.seed, "classifier", start)
             x = loader.training_batch(chunk, np.arange(len(chunk)), key, 0)
             x = x.to(self.network.device)
-            with torch.autocast(x.device.type, torch.bfloat16, x.device.type == "cuda"):
+            with precision(x.device)[1]():
                 parts.append(self.network.features(x, loader.level).double().cpu())
         return torch.cat(parts).numpy()
+
+
+class Projected(nn.Module):
+    """The encoder with the projection above it, as one module."""
+
+    def __init__(self, network: Network, projection: nn.Module) -> None:
+        super().__init__()
+        self.tower, self.projection = network.tower, projection
+        self.features = network.features
+
+    def forward(self, x: torch.Tensor, level: int) -> torch.Tensor:
+        """Return z [n, length], not normalised."""
+        return self.projection(self.features(x, level))
 
 
 def contrast(
