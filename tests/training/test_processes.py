@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -105,3 +107,41 @@ def test_a_profile_sets_the_number_and_it_is_no_setting(tmp_path):
         commands[count] = lines[0].strip()
     assert "--threads 1 --processes 1 " in commands["1"]
     assert commands["2"] == commands["1"].replace("--processes 1", "--processes 2")
+
+
+def test_a_signal_to_one_process_stops_all_after_the_same_step(data, tmp_path):
+    """The processes agree rarely; here at least every half second, as checkpoints are due then."""
+    entry = {"epochs": 4000, "learning_rates": [1e-4]}
+    output = tmp_path / "0.parquet"
+    command = [sys.executable, "-m", "medaudit.adapt.finetune", "--settings"]
+    command += [json.dumps(settings(entry)), "--cohort", str(data["cohort"])]
+    command += ["--images", str(data["images"]), "--output", str(output)]
+    common = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "OMP_NUM_THREADS": "1"}
+    common |= {"MASTER_PORT": str(free_port()), "MEDAUDIT_CHECKPOINT_SECONDS": "0.5"}
+    running = [
+        subprocess.Popen(
+            command,
+            env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    try:
+        partial = output.with_name("0.parquet.partial")
+        while not list(partial.glob("step_*.pt")) and running[0].poll() is None:
+            time.sleep(0.05)
+        running[1].send_signal(signal.SIGTERM)
+        logs = [process.communicate(timeout=120)[1] for process in running]
+    finally:
+        for process in running:
+            process.kill()
+    assert [process.returncode for process in running] == [75, 75], logs
+    steps = [int(path.stem[5:]) for path in partial.glob("step_*.pt")]
+    assert f"SIGTERM: checkpoint of step {max(steps)} written" in logs[0]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return probe.getsockname()[1]

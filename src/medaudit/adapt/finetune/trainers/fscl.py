@@ -194,43 +194,42 @@ def contrast(
     torch.Tensor
         Scalar of either sign; 0 if no anchor has both a positive and a negative.
     """
+    # Masks instead of selections: the number of selected rows would have to come from the GPU, and
+    # the processor would wait for it in every step.
     known = torch.isfinite(labels) & (groups >= 0)
-    z, labels, groups = z[known], labels[known], groups[known]
+    both = known[:, None] & known
     similar = z @ z.T / temperature
     alike, together = labels[:, None] == labels, groups[:, None] == groups
-    positive = alike & ~torch.eye(len(z), dtype=torch.bool, device=z.device)
-    negative = ~alike & together
+    positive = both & alike & ~torch.eye(len(z), dtype=torch.bool, device=z.device)
+    negative = both & ~alike & together
     usable = positive.any(dim=1) & negative.any(dim=1)
-    if not usable.any():
-        return z.sum() * 0.0  # a zero with a gradient, so that backward works
-    pushed = similar[usable].masked_fill(~negative[usable], -torch.inf).logsumexp(dim=1)
-    pulled = (similar[usable] * even_weights(positive[usable], groups)).sum(dim=1)
-    cells = torch.stack([labels[usable].double(), groups[usable].double()], dim=1)
-    cells = torch.unique(cells, dim=0, return_inverse=True)[1]
-    everybody = torch.ones(1, len(cells), dtype=torch.bool, device=z.device)
-    return ((pushed - pulled) * even_weights(everybody, cells)[0]).sum()
+    # A row without negatives would be minus infinity, with a gradient of NaN even at weight 0.
+    pushed = similar.masked_fill(~negative & usable[:, None], -torch.inf).logsumexp(dim=1)
+    pulled = (similar * even_weights(positive, together)).sum(dim=1)
+    return ((pushed - pulled) * even_weights(usable[None], alike & together)[0]).sum()
 
 
-def even_weights(chosen: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
+def even_weights(chosen: torch.Tensor, together: torch.Tensor) -> torch.Tensor:
     """Return weights that turn a sum into the mean over groups of the means within groups.
 
     Parameters
     ----------
     chosen : torch.Tensor
-        bool [n, m]: which of m items each of n means is over, at least one in each row.
-    groups : torch.Tensor
-        [m], group of each item as a whole number.
+        bool [n, m]: which of m items each of n means is over.
+    together : torch.Tensor
+        bool [m, m]: which items are in the same group.
 
     Returns
     -------
     torch.Tensor
-        float32 [n, m]; each row sums to 1, and is 0 where not `chosen`.
+        float32 [n, m]; each row sums to 1, or to 0 if nothing is chosen, and is 0 where not `chosen`.
     """
-    codes = torch.unique(groups, return_inverse=True)[1]
-    members = torch.nn.functional.one_hot(codes).float()
-    counts = chosen.float() @ members
-    present = (counts > 0).sum(dim=1, keepdim=True)
-    return chosen / (counts[:, codes].clamp(min=1) * present)
+    chosen = chosen.float()
+    # Entry i, k: how many items that mean i is over are in the group of item k.
+    counts = (chosen @ together.float()).clamp(min=1)
+    # Each of the c chosen items of a group adds 1 / c: the sum is the number of groups.
+    groups = (chosen / counts).sum(dim=1, keepdim=True).round().clamp(min=1)
+    return chosen / (counts * groups)
 
 
 def fit_classifier(
