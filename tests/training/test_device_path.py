@@ -195,6 +195,21 @@ def test_compiled_or_not_gradients_and_names_are_the_same(backend):
     assert list(model.state_dict()) == names
 
 
+def test_each_rate_of_drop_path_is_compiled():
+    variants = [0]
+
+    def count(graph, inputs):
+        variants[0] += 1
+        return graph.forward
+
+    arguments = {**SMALL, "depth": 12, "drop_path_rate": 0.2}
+    model = timm.create_model("vit_tiny_patch16_224", num_classes=2, **arguments)
+    torch._dynamo.reset()
+    compile_blocks(model, count)
+    model.train()(torch.randn(2, 3, 32, 32)).sum().backward()
+    assert variants[0] == 12
+
+
 def test_older_cards_compute_in_float16_with_a_scaler(monkeypatch):
     native = [True]
     monkeypatch.setattr(

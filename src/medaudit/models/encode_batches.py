@@ -15,6 +15,8 @@ from medaudit.training.batches import read_ahead
 
 LARGEST = 512
 """Largest batch on a GPU; larger ones are not faster."""
+LARGEST_PINNED = 2e9
+"""Bytes of embeddings up to which they are copied to pinned memory."""
 
 
 def encode_batches(
@@ -53,8 +55,9 @@ def encode_batches(
         features = encoder.features(batch)
         if vectors is None:
             shape = (len(rows), features.shape[1])
-            # Pinned memory: only then does a copy from a GPU not wait.
-            vectors = torch.empty(shape, dtype=torch.float32, pin_memory=gpu)
+            # A copy from a GPU does not wait only if its target is pinned memory, which is scarce.
+            pinned = gpu and 4 * shape[0] * shape[1] <= LARGEST_PINNED
+            vectors = torch.empty(shape, dtype=torch.float32, pin_memory=pinned)
         if part is parts[-1]:
             vectors[part].copy_(features)  # on the same stream as all others: they are complete
         else:

@@ -12,9 +12,9 @@ def compile_blocks(network: nn.Module, backend: str | Callable = "inductor") -> 
     """Compile the repeated blocks of a network in place; return how many there are.
 
     Blocks are compiled one by one: blocks of the same kind share their code, so that compiling
-    takes as long for twelve blocks as for one. Names in the state dictionary stay the same. A block
-    that cannot be compiled (no compiler on this machine, an operation that torch does not know)
-    runs as it is, after a warning by torch.
+    takes as long for twelve blocks as for one, unless each has a rate of drop path of its own.
+    Names in the state dictionary stay the same. A block that cannot be compiled (no compiler on this
+    machine, an operation that torch does not know) runs as it is, after a warning by torch.
 
     Parameters
     ----------
@@ -27,6 +27,10 @@ def compile_blocks(network: nn.Module, backend: str | Callable = "inductor") -> 
 
     torch._dynamo.config.suppress_errors = True
     blocks = list(repeated_blocks(network))
+    # torch gives up after 8 variants of a function. There may be one for each block, because rates of
+    # drop path are constants of the compiled code, in training and in evaluation.
+    limit = torch._dynamo.config.recompile_limit
+    torch._dynamo.config.recompile_limit = max(limit, 3 * len(blocks))
     for block in blocks:
         block.compile(backend=backend)
     log.info("torch.compile: %d blocks", len(blocks))
