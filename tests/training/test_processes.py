@@ -145,3 +145,20 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         return probe.getsockname()[1]
+
+
+@pytest.mark.workflow
+@pytest.mark.xdist_group("workflow")
+def test_seeds_that_train_together_are_one_job(tmp_path):
+    checkout = Checkout.copy(tmp_path / "a checkout")
+    overlay = checkout.folder / "together.yaml"
+    overlay.write_text("methods: {full: {seeds: 3, together: 4}}\n")
+    target = "results/predictions/nih_6x200_small/vit_random/full.parquet"
+    done = checkout.snakemake("-n", "-p", target, "--configfile", str(overlay))
+    assert done.returncode == 0, done.stdout[-3000:]
+    lines = done.stdout.splitlines()
+    jobs = [line for line in lines if "python -m medaudit.adapt.finetune" in line]
+    named = sorted(line.split("/full/")[1].split(".parquet")[0] for line in jobs)
+    assert named == ["0-1", "2"]
+    merge = next(line for line in lines if "python -m medaudit.adapt.merge_seeds" in line)
+    assert "full/0-1.parquet" in merge and "full/2.parquet" in merge
