@@ -5,6 +5,7 @@ from pathlib import Path
 
 from medaudit.config import jobs
 from medaudit.config.entries import pretraining_output
+from medaudit.config.runs import seed_jobs
 from medaudit.config.selection import pretrainings_of, selected
 from medaudit.config.validation import (
     CATALOGUES,

@@ -51,7 +51,7 @@ def best_trial_of(wildcards):
 def seeds_of(wildcards):
     """The predictions of a fine-tuning: one file for each seed, or each range of seeds."""
     return expand(
-        rules.finetune.output, **wildcards, seed=jobs.seed_jobs(config, **wildcards)
+        rules.finetune.output, **wildcards, seed=seed_jobs(config, **wildcards)
     )
 
 

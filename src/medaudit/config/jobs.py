@@ -13,13 +13,7 @@ from medaudit.config.entries import method_entry, model_entry
 from medaudit.config.grids import grids_of, names_of
 from medaudit.config.model_facts import model_facts, pretraining_data
 from medaudit.config.requests import modules_of
-from medaudit.config.runs import (
-    extra_search_workers,
-    method_fits,
-    runs,
-    runs_needing,
-    seed_jobs,
-)
+from medaudit.config.runs import extra_search_workers, method_fits, runs, runs_needing
 from medaudit.config.selection import with_members
 from medaudit.config.stages import MODULES
 from medaudit.core.code_version import code_version
@@ -33,7 +27,6 @@ __all__ = [
     "method_fits",
     "runs",
     "runs_needing",
-    "seed_jobs",
     "settings",
 ]
 
