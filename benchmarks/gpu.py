@@ -16,6 +16,7 @@ The last line is ``ratio=<the smallest ratio>``. ``--tiny`` runs a small network
 """
 
 import argparse
+import gc
 import json
 import math
 import os
@@ -147,12 +148,11 @@ def main() -> None:
 
 def set_up(options: argparse.Namespace, folder: Path) -> Bench:
     """Write noise as images with random labels, and measure the matrix product."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    gpu = device.type == "cuda"
+    gpu = torch.cuda.is_available()
+    device = torch.device("cuda", torch.cuda.current_device()) if gpu else torch.device("cpu")
     if not gpu and not options.tiny:
         raise SystemExit("benchmarks/gpu.py: no GPU was found; --tiny runs on a CPU")
     if gpu:
-        torch.cuda.set_device(device)
         torch.backends.cuda.matmul.allow_tf32 = True  # for the plain loops' float32 parts too
     roomy = gpu and torch.cuda.get_device_properties(0).total_memory > 40e9
     tiny = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": DEPTH, "num_heads": 2}
@@ -237,6 +237,14 @@ def rate(step: Callable[[], object], images: int, seconds: float, device: torch.
     return count * images / timed(count)
 
 
+def forget(device: torch.device) -> None:
+    """Free what earlier workloads left, and begin to measure the peak of the memory."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def wait_for(device: torch.device) -> None:
     """Wait until the device has done everything."""
     if device.type == "cuda":
@@ -257,9 +265,7 @@ def compare(
     """
     images, device = bench.batch, bench.device
     gpu = device.type == "cuda"
-    if gpu:
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
+    forget(device)
     fresh = rate(lambda: step(next(ours)), images, bench.seconds, device)
     memory = torch.cuda.max_memory_allocated() / 1e9 if gpu else None
     batch = next(ours)
@@ -462,6 +468,7 @@ def embed(bench: Bench) -> Row:
     encoder = build({**model_entry(bench), "name": "m"})
     pixels = np.load(bench.folder / "images" / "images.npy", mmap_mode="r")
     rows = np.tile(np.arange(bench.images), 1 if bench.device.type == "cpu" else 4)
+    forget(bench.device)
     encode(encoder, pixels, rows[: bench.batch])
     begun = time.perf_counter()
     encode(encoder, pixels, rows)

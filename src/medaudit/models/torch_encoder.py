@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import interpolate
 
 from medaudit.models.interface import ImageInput
-from medaudit.training.batches import to_device
+from medaudit.training.batches import CPU, to_device
 
 
 class TorchEncoder:
@@ -25,8 +25,10 @@ class TorchEncoder:
     uses_torch = True
 
     def __init__(self, module: torch.nn.Module, image_input: ImageInput, description: dict) -> None:
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        layout = torch.channels_last if self.device.type == "cuda" else torch.preserve_format
+        gpu = torch.cuda.is_available()
+        # With its number: "cuda" alone would be GPU 0 in the threads of every process.
+        self.device = torch.device("cuda", torch.cuda.current_device()) if gpu else CPU
+        layout = torch.channels_last if gpu else torch.preserve_format
         self.module = module.eval().to(self.device, memory_format=layout)
         self.input = image_input
         self.description = description
