@@ -119,18 +119,20 @@ def test_learning_rate_warms_up_and_follows_a_cosine():
 
 def test_layer_decay_is_a_power_of_the_layers_above():
     model = timm.create_model(
-        "vit_tiny_patch16_224", img_size=32, embed_dim=12, depth=3, num_heads=2, num_classes=2
+        "vit_tiny_patch16_224", img_size=32, embed_dim=12, depth=3, num_heads=2, num_classes=0
     )
     groups = parameter_groups(model, 0.05, layer_decay=0.5)
     scale = {id(p): group["lr_scale"] for group in groups for p in group["params"]}
     decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
-    expected = {"cls_token": 4, "patch_embed": 4, "pos_embed": 4, "head": 0}
+    expected = {"cls_token": 4, "patch_embed": 4, "pos_embed": 4, "norm": 0}
     expected |= {f"blocks.{i}.": 3 - i for i in range(3)}
+    exempt = ("cls_token", "pos_embed")
     for name, parameter in model.named_parameters():
         for start, power in expected.items():
             if name.startswith(start):
                 assert scale[id(parameter)] == pytest.approx(0.5**power), name
-        assert decay[id(parameter)] == (0.05 if parameter.ndim > 1 else 0), name
+        plain = parameter.ndim == 1 or name in exempt
+        assert decay[id(parameter)] == (0 if plain else 0.05), name
     optimizer = torch.optim.SGD(groups, lr=1)
     set_learning_rate(optimizer, 0.2)
     assert {round(group["lr"] / group["lr_scale"], 6) for group in optimizer.param_groups} == {0.2}
