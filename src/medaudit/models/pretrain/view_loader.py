@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -14,12 +15,15 @@ from medaudit.training.augmentation import apply_views, draw_views
 from medaudit.training.batches import ImageRows, epoch_order, read_ahead
 from medaudit.training.distributed import Processes
 
+Tensors: TypeAlias = torch.Tensor | list[torch.Tensor]
+"""Images of one size as one tensor, or a tensor for each image."""
+
 
 @dataclass(frozen=True)
 class RawBatch:
     """Images of a micro-batch, and the random numbers of their augmentation."""
 
-    images: torch.Tensor
+    images: Tensors
     matrices: torch.Tensor
     positions: torch.Tensor
     draws: torch.Tensor
@@ -68,9 +72,8 @@ class ViewLoader:
     def augment(self, raw: RawBatch) -> Batch:
         """Return the views of the images, cropped and normalised on the device."""
         device, side = self.processes.device, self.settings.input.size
-        images = raw.images.to(device, non_blocking=True)
-        matrices = raw.matrices.to(device, non_blocking=True)
-        views = [apply_views(images, matrices[:, view], side) for view in range(self.views)]
+        images = _each(raw.images, lambda part: part.to(device, non_blocking=True))
+        views = [apply_views(images, raw.matrices[:, view], side) for view in range(self.views)]
         pixels = (torch.stack(views, dim=1) - self.mean) / self.std
         return Batch(pixels, raw.positions.to(device), raw.draws.to(device))
 
@@ -85,8 +88,8 @@ class ViewLoader:
         start = number * settings.batch_size
         positions = self._epoch_order(epoch)[start : start + settings.batch_size]
         rng = generator("step", settings.seed, step)
-        side, count = self.images.side, settings.batch_size * self.views
-        matrices = draw_views(rng, count, side, settings.augmentation)
+        sizes = np.repeat(self.images.sizes(positions), self.views, axis=0)
+        matrices = draw_views(rng, len(sizes), sizes, settings.augmentation)
         matrices = matrices.reshape(settings.batch_size, self.views, 2, 3)
         draws = rng.random((settings.batch_size, self.draws), dtype=np.float32)
         mine = self.processes.share(settings.batch_size)
@@ -98,7 +101,7 @@ class ViewLoader:
     def _read(self, positions: np.ndarray, matrices: np.ndarray, draws: np.ndarray) -> RawBatch:
         images = self.images.take(positions)
         if self.processes.device.type == "cuda":
-            images = images.pin_memory()
+            images = _each(images, torch.Tensor.pin_memory)
         return RawBatch(
             images, *(torch.from_numpy(array) for array in (matrices, positions, draws))
         )
@@ -107,3 +110,7 @@ class ViewLoader:
         if self.order is None or self.order[0] != epoch:
             self.order = epoch, epoch_order(len(self.images), self.settings.seed, epoch)
         return self.order[1]
+
+
+def _each(images: Tensors, change: Callable[[torch.Tensor], torch.Tensor]) -> Tensors:
+    return [change(image) for image in images] if isinstance(images, list) else change(images)
