@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from torch.nn.functional import interpolate
 
 from medaudit.adapt.finetune_settings import FinetuneSettings, TrainingEntry
 from medaudit.adapt.targets import check_splits, targets
@@ -162,16 +163,26 @@ def cut_views(images: Images, matrices: np.ndarray, side: int, square: str) -> n
     side : int
         Side of the views in pixels.
     square : str
-        ``pad``: the frame of a view is the image in a black square; else the image. (Coordinates
-        are relative, so that a view of a stretched square is a view of the image.)
+        The frame from which views are cut: ``crop``: the image; ``pad``: the image in a black
+        square; ``stretch``: the image stretched to a square.
     """
     frames = [torch.from_numpy(np.ascontiguousarray(image)) for image in images]
     channels = [image[None] if image.ndim == 2 else image.permute(2, 0, 1) for image in frames]
-    if square == "pad":
-        channels = [pad_to_square(image) for image in channels]
+    if square != "crop":
+        make_square = pad_to_square if square == "pad" else stretch_to_square
+        channels = [make_square(image) for image in channels]
     views = apply_views(channels, torch.from_numpy(matrices), side)
     views = (views * 255).round().to(torch.uint8).numpy()
     return views[:, 0] if views.shape[1] == 1 else np.moveaxis(views, 1, 3)
+
+
+def stretch_to_square(image: torch.Tensor) -> torch.Tensor:
+    """Return a uint8 image [channels, h, w] with its shorter side enlarged to the longer one."""
+    side = max(image.shape[1:])
+    if min(image.shape[1:]) == side:
+        return image
+    square = interpolate(image[None].float(), (side, side), mode="bicubic", antialias=True)
+    return square[0].round().clamp(0, 255).to(torch.uint8)
 
 
 def fill_of(encoder: TorchEncoder, grey: bool) -> list[int]:
