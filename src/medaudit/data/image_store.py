@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, overload
 
 import numpy as np
 import pandas as pd
@@ -37,8 +37,14 @@ class MixedImages:
     def __len__(self) -> int:
         return len(self.sizes)
 
-    def __getitem__(self, rows: np.ndarray | slice) -> list[np.ndarray]:
+    @overload
+    def __getitem__(self, rows: int) -> np.ndarray: ...
+    @overload
+    def __getitem__(self, rows: np.ndarray | slice) -> list[np.ndarray]: ...
+    def __getitem__(self, rows: int | np.ndarray | slice) -> np.ndarray | list[np.ndarray]:
         """Return these images: uint8 ``[h, w]`` or ``[h, w, 3]`` each."""
+        if isinstance(rows, int | np.integer):
+            return self._read(rows)
         return [self._read(row) for row in np.arange(len(self))[rows].tolist()]
 
     def _read(self, row: int) -> np.ndarray:
