@@ -4,7 +4,6 @@ Images keep their aspect ratio: their shorter side has the cohort's ``image_size
 """
 
 import hashlib
-import importlib.metadata
 import json
 import logging
 import shutil
@@ -31,6 +30,12 @@ from medaudit.core.table_io import (
 )
 from medaudit.data.datasets import phantom_module
 from medaudit.data.image_store import Store, open_store
+from medaudit.data.images.card import (
+    decoder_versions,
+    describe_store,
+    list_errors,
+    stored_sizes,
+)
 from medaudit.data.images.pixel_sources import (
     DecodedChunk,
     describe_files,
@@ -43,9 +48,7 @@ __all__ = ["Store", "images", "open_store"]
 
 log = logging.getLogger(__name__)
 CHUNK_BYTES = 1 << 24
-SHOWN = 20
 STAMP = "fingerprint.json"
-DECODERS = ("h5py", "nibabel", "numpy", "opencv-python-headless", "pillow", "pydicom", "simplejpeg")
 
 
 class ImagesSettings(TypedDict, total=False):
@@ -97,7 +100,7 @@ def images(settings: ImagesSettings, *, cohort: Path, output: Path, threads: int
     _check_errors(rows, index, settings)
     digest = _write_pixels(partial, len(parts), index, settings, output / "images.npy")
     write_table(index, output / "index.parquet", IMAGES)
-    write_json(_card(rows, index, settings, digest), output / "card.json")
+    write_json(describe_store(rows, index, settings, digest), output / "card.json")
     _discard(partial)
 
 
@@ -122,10 +125,6 @@ def _is_phantom(settings: ImagesSettings) -> bool:
     return settings["dataset"].get("folder") is None
 
 
-def _versions() -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in DECODERS}
-
-
 def _fingerprint(settings: ImagesSettings, cohort: Path) -> str:
     """Hash everything that the pixels depend on, so that no outdated chunk is used again."""
     relevant = {key: value for key, value in settings.items() if key != "on_error"}
@@ -136,7 +135,7 @@ def _fingerprint(settings: ImagesSettings, cohort: Path) -> str:
         else f"datasets.{dataset['loader']}"
     )
     code = code_version("data.images", f"data.{source}")
-    text = json.dumps([relevant, sha256(cohort), code, _versions()], sort_keys=True)
+    text = json.dumps([relevant, sha256(cohort), code, decoder_versions()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -209,19 +208,13 @@ def _make_index(rows: pd.DataFrame, parts: list[dict]) -> pd.DataFrame:
     )
 
 
-def _list_errors(rows: pd.DataFrame, index: pd.DataFrame) -> list[dict]:
-    bad = (index["status"] != "ok").to_numpy()
-    listed = index[bad].assign(path=rows["path"].to_numpy()[bad]).head(SHOWN)
-    return listed[["image_id", "path", "status", "error"]].to_dict("records")
-
-
 def _check_errors(rows: pd.DataFrame, index: pd.DataFrame, settings: ImagesSettings) -> None:
     bad = int((index["status"] != "ok").sum())
     none_left = bad == len(index)
     if bad == 0 and not none_left:
         return
     if none_left or settings.get("on_error", "fail") == "fail":
-        shown = [f"{e['path']}: {e['error']}" for e in _list_errors(rows, index)[:5]]
+        shown = [f"{e['path']}: {e['error']}" for e in list_errors(rows, index)[:5]]
         advice = (
             "check the dataset's folder, or replace the files"
             if none_left
@@ -247,7 +240,7 @@ def _write_pixels(
     header = {
         "descr": "|u1",
         "fortran_order": False,
-        "shape": _stored_shape(_sizes(index), settings.get("channels", 1)),
+        "shape": _stored_shape(stored_sizes(index), settings.get("channels", 1)),
     }
     # Written, not memory-mapped: on a full disk, a mapped page kills the process without a message.
     with atomic(path) as temporary, temporary.open("wb") as stream:
@@ -259,45 +252,9 @@ def _write_pixels(
     return digest.hexdigest()
 
 
-def _sizes(index: pd.DataFrame) -> np.ndarray:
-    """Return height and width of the images that could be decoded: [n, 2]."""
-    return index.loc[index["status"] == "ok", ["stored_height", "stored_width"]].to_numpy()
-
-
 def _stored_shape(sizes: np.ndarray, channels: int) -> tuple[int, ...]:
     """Return the shape of the array of all images; with several sizes it is flat."""
     if (sizes != sizes[0]).any():
         return (int(sizes.prod(axis=1).sum()) * channels,)
     shape = (len(sizes), *sizes[0].tolist())
     return shape if channels == 1 else (*shape, channels)
-
-
-def _describe_sizes(sizes: np.ndarray) -> dict:
-    """Return how many images have which size (width x height), the most frequent first."""
-    found, counts = np.unique(sizes[:, ::-1], axis=0, return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    shown = {f"{found[k, 0]} x {found[k, 1]}": int(counts[k]) for k in order[:SHOWN]}
-    return {
-        "number": len(found),
-        "images": shown,
-        "square": int((sizes[:, 0] == sizes[:, 1]).sum()),
-    }
-
-
-def _card(rows: pd.DataFrame, index: pd.DataFrame, settings: ImagesSettings, digest: str) -> dict:
-    counts = index["status"].value_counts()
-    phantom = _is_phantom(settings)
-    drawn = settings["dataset"].get("phantom") or {}
-    return {
-        "cohort": settings["cohort"],
-        "image_size": settings["image_size"],
-        "channels": settings.get("channels", 1),
-        "resize": "shorter side, by area average; aspect ratio kept, whole frame, no padding",
-        "sizes": _describe_sizes(_sizes(index)),
-        "phantom": phantom,
-        **{key: drawn.get(key, []) if phantom else [] for key in ("planted", "marks")},
-        "counts": {status: int(counts.get(status, 0)) for status in ("ok", "missing", "broken")},
-        "errors": _list_errors(rows, index),
-        "sha256": digest,
-        "decoders": _versions(),
-    }

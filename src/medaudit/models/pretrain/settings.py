@@ -163,6 +163,11 @@ def read_settings(settings: Mapping[str, Any]) -> Settings:
         )
     values = {**DEFAULTS[algorithm], **settings}
     if settings.get("optimizer") == "lars":
+        if algorithm != "moco_v3":
+            raise MedauditError(
+                f"pretraining {settings.get('name', '?')}: optimizer lars is for the ResNets of "
+                f"moco_v3, not for {algorithm}; use adamw"
+            )
         values = {**values, **LARS, **settings}
         values["options"] = {**LARS_OPTIONS, **(settings.get("options") or {})}
     values["input"] = {**vars(IMAGENET), **(settings.get("input") or {})}
@@ -200,11 +205,6 @@ def _check(settings: Settings) -> None:
         raise MedauditError(f"{where}: schedule is {settings.schedule!r}; use cosine or constant")
     if settings.optimizer not in ("adamw", "lars"):
         raise MedauditError(f"{where}: optimizer is {settings.optimizer!r}; use adamw or lars")
-    if settings.optimizer == "lars" and settings.algorithm != "moco_v3":
-        raise MedauditError(
-            f"{where}: optimizer lars is for the ResNets of moco_v3, not for {settings.algorithm}; "
-            "use adamw"
-        )
     if not 0 <= settings.warmup_epochs < settings.epochs:
         raise MedauditError(
             f"{where}: warmup_epochs is {settings.warmup_epochs}; it must be less than the "
