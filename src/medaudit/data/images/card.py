@@ -33,7 +33,7 @@ def describe_store(
         "cohort": settings["cohort"],
         "image_size": settings["image_size"],
         "channels": settings.get("channels", 1),
-        "resize": "shorter side, by area average; aspect ratio kept, whole frame, no padding",
+        "resize": "aspect ratio kept, area average, whole frame without padding",
         "sizes": describe_sizes(stored_sizes(index)),
         "phantom": phantom,
         **{key: drawn.get(key, []) if phantom else [] for key in ("planted", "marks")},
