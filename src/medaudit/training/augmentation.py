@@ -99,20 +99,44 @@ def apply_views(
         float32 [n, channels, side, side] in [0, 1], on the device of the images.
     """
     maps = matrices.cpu()
-    turned = (maps[:, [0, 1], [1, 0]] != 0).any(dim=1).tolist()
     # Lengths of the crop along the image's axes, as fractions of it, and the corner.
-    length = maps[:, :, :2].norm(dim=2).tolist()
-    start = ((maps[:, :, 2] - maps[:, :, :2].norm(dim=2) + 1) / 2).tolist()
+    length = maps[:, :, :2].norm(dim=2)
+    start = ((maps[:, :, 2] - length + 1) / 2).tolist()
+    turned = (maps[:, [0, 1], [1, 0]] != 0).any(dim=1).tolist()
     mirrored = (maps[:, 0, 0] < 0).tolist()
-    device = images[0].device if len(images) else torch.device("cpu")
-    grids = affine_grid(maps.to(device, non_blocking=True), [len(maps), 1, side, side], False)
-    views = [
-        _turn(image, grids[k], length[k], side)
-        if turned[k]
-        else _crop(image, start[k], length[k], side, mirrored[k])
-        for k, image in enumerate(images)
-    ]
-    return torch.cat(views).div_(255).clamp_(0, 1)
+    own = _sizes(images)
+    # The size at which a crop has no more pixels than its view.
+    size = torch.minimum((side / length.flip(1)).round().clamp(min=1).long(), own).tolist()
+    shrinks = (torch.tensor(size) != own).any(dim=1).tolist() if len(size) else []
+    views: dict[int, torch.Tensor] = {}
+    together: dict[tuple, list[int]] = {}
+    for k, part in enumerate(length.tolist()):
+        if turned[k]:
+            # Rotated views of images that need not shrink are computed together, below.
+            together.setdefault((*size[k], k if shrinks[k] else None), []).append(k)
+        else:
+            views[k] = _crop(images[k], start[k], part, side, mirrored[k])
+    for (height, width, _), places in together.items():
+        pixels = _resize(_stack(images, places), (height, width))
+        found = _turn(pixels, maps[places], side)
+        if len(places) == len(maps):
+            return found.div_(255).clamp_(0, 1)
+        views |= dict(zip(places, found.split(1), strict=True))
+    return torch.cat([views[k] for k in range(len(maps))]).div_(255).clamp_(0, 1)
+
+
+def _sizes(images: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return the height and width of each image: int64 [n, 2]."""
+    if isinstance(images, torch.Tensor):
+        return torch.tensor(images.shape[2:]).expand(len(images), 2)
+    return torch.tensor([image.shape[1:] for image in images]).reshape(len(images), 2)
+
+
+def _stack(images: torch.Tensor | Sequence[torch.Tensor], places: list[int]) -> torch.Tensor:
+    """Return images of one size as one tensor of floating-point numbers."""
+    if isinstance(images, torch.Tensor):
+        return (images if len(places) == len(images) else images[places]).float()
+    return torch.stack([images[k] for k in places]).float()
 
 
 def _crop(
@@ -127,20 +151,15 @@ def _crop(
     return view.flip(3) if mirrored else view
 
 
-def _turn(image: torch.Tensor, grid: torch.Tensor, length: list[float], side: int) -> torch.Tensor:
-    """Return a rotated view: [1, channels, side, side] from 0 to 255."""
-    # `grid` has coordinates from -1 to 1, so that shrinking the image does not change it.
-    size = [
-        min(pixels, max(1, round(side / part)))
-        for pixels, part in ((image.shape[1], length[1]), (image.shape[2], length[0]))
-    ]
-    pixels = _resize(image[None].float(), tuple(size))
-    return grid_sample(
-        pixels, grid[None], mode="bicubic", padding_mode="border", align_corners=False
-    )
+def _turn(pixels: torch.Tensor, maps: torch.Tensor, side: int) -> torch.Tensor:
+    """Return rotated views of images of one size: [n, channels, side, side] from 0 to 255."""
+    # Coordinates are from -1 to 1, so that shrinking an image does not change its map.
+    maps = maps.to(pixels.device, non_blocking=True)
+    grid = affine_grid(maps, [len(maps), 1, side, side], align_corners=False)
+    return grid_sample(pixels, grid, mode="bicubic", padding_mode="border", align_corners=False)
 
 
-def _resize(pixels: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:
+def _resize(pixels: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     if pixels.shape[2:] == size:
         return pixels
     return interpolate(pixels, size, mode="bicubic", antialias=True)
