@@ -69,9 +69,11 @@ class Plain:
 
     class input:
         mean = (0.5,)
+        size = 32
+        square = "crop"
 
-    def prepare(self, images):
-        return images
+    def prepare_views(self, views):
+        return views
 
 
 def test_what_an_image_gets_does_not_depend_on_the_part_or_on_global_generators():

@@ -158,6 +158,7 @@ def _read_task(sample: Sample, attribute: Attribute, units: Units, t: int, bins:
                 decision=column.decision,
                 factor=np.divide(weights, mean, out=np.zeros_like(mean), where=mean > 0),
                 bins=bins,
+                own_range=sample.own_range,
             )
     stream = "classes" if sample.multiclass else sample.tasks[t]
     return _Task(scores, find_patterns(sample, units, t), stream, table)

@@ -39,6 +39,9 @@ class Sample:
         Importance weights; NaN: outside that test set. Without an entry, all weights are 1.
     stream : str
         Name of the test images (`name_images`): all runs tested on them share their draws.
+    own_range : bool
+        Whether calibration bins lie on each group's own range of scores
+        (`medaudit.metrics.sorted_scores.SortedScores`); only dialects ask for it.
     """
 
     tasks: tuple[str, ...]
@@ -54,6 +57,7 @@ class Sample:
     attributes: list[Attribute]
     weights: dict[tuple[str, str], np.ndarray]
     stream: str
+    own_range: bool = False
 
     @property
     def multiclass(self) -> bool:

@@ -13,7 +13,7 @@ from medaudit.core.embeddings import write_embeddings
 from medaudit.core.entry_types import ModelEntry
 from medaudit.core.errors import MedauditError
 from medaudit.core.stage import run
-from medaudit.data.image_store import open_store, usable_images
+from medaudit.data.image_store import StoredImages, open_store, usable_images
 from medaudit.models.interface import Encoder
 from medaudit.models.kinds import build
 
@@ -76,7 +76,7 @@ def embed(
     )
 
 
-def encode(encoder: Encoder, pixels: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def encode(encoder: Encoder, pixels: StoredImages, rows: np.ndarray) -> np.ndarray:
     """Return the embeddings, float32 ``[len(rows), d]``, of these rows of the store's `pixels`."""
     if not len(rows):
         raise MedauditError(
@@ -93,7 +93,7 @@ def encode(encoder: Encoder, pixels: np.ndarray, rows: np.ndarray) -> np.ndarray
 
 
 def batches(
-    encoder: Encoder, pixels: np.ndarray, rows: np.ndarray
+    encoder: Encoder, pixels: StoredImages, rows: np.ndarray
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Encode batch after batch, see `medaudit.models.encode_batches.encode_batches`."""
     if encoder.uses_torch:

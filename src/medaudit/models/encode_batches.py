@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from medaudit.data.image_store import StoredImages, sizes_of
 from medaudit.models.torch_encoder import TorchEncoder
 from medaudit.training.batches import read_ahead
 
@@ -20,7 +21,7 @@ LARGEST_PINNED = 2e9
 
 
 def encode_batches(
-    encoder: TorchEncoder, pixels: np.ndarray, rows: np.ndarray, size: int
+    encoder: TorchEncoder, pixels: StoredImages, rows: np.ndarray, size: int
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield which of `rows` were encoded, and the array that has their embeddings.
 
@@ -28,8 +29,8 @@ def encode_batches(
     ----------
     encoder : TorchEncoder
         The frozen model.
-    pixels : numpy.ndarray
-        The image store, uint8.
+    pixels : StoredImages
+        The images of the store, uint8.
     rows : numpy.ndarray
         Rows of the store, at least one.
     size : int
@@ -47,7 +48,8 @@ def encode_batches(
     device = encoder.device
     gpu = device.type == "cuda"
     if gpu:
-        size = choose_batch(partial(fits, encoder, pixels[rows[:1]]))
+        largest = rows[sizes_of(pixels, rows).prod(axis=1).argmax()]
+        size = choose_batch(partial(fits, encoder, pixels[int(largest)]))
     parts = [slice(start, start + size) for start in range(0, len(rows), size)]
     jobs = (partial(_prepare, encoder, pixels, rows[part]) for part in parts)
     vectors = None
@@ -77,9 +79,9 @@ def choose_batch(fit: Callable[[int], bool]) -> int:
 
 
 def fits(encoder: TorchEncoder, image: np.ndarray, count: int) -> bool:
-    """Return whether `count` copies of an image ``[1, h, w, ...]`` fit the memory at once."""
+    """Return whether `count` copies of an image ``[h, w, ...]`` fit the memory at once."""
     try:
-        encoder.features(encoder.prepare(np.repeat(image, count, axis=0)))
+        encoder.features(encoder.prepare(np.repeat(image[None], count, axis=0)))
         torch.cuda.synchronize(encoder.device)
     except torch.OutOfMemoryError:
         return False
@@ -88,7 +90,7 @@ def fits(encoder: TorchEncoder, image: np.ndarray, count: int) -> bool:
     return True
 
 
-def _prepare(encoder: TorchEncoder, pixels: np.ndarray, rows: np.ndarray) -> torch.Tensor:
+def _prepare(encoder: TorchEncoder, pixels: StoredImages, rows: np.ndarray) -> torch.Tensor:
     return encoder.prepare(pixels[rows])
 
 

@@ -216,7 +216,8 @@ class FrozenBlocksCache:
         for rows in self.rows.values():
             digest.update(rows.tobytes())
             for part in _chunks(rows):
-                digest.update(np.ascontiguousarray(self.images.pixels[part]).data)
+                for image in self.images.pixels[part]:
+                    digest.update(np.ascontiguousarray(image).data)
         return digest.hexdigest()[:16]
 
 

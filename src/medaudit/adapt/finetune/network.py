@@ -18,6 +18,9 @@ from medaudit.models.torch_encoder import TorchEncoder
 from medaudit.training.batches import read_ahead, to_device
 from medaudit.training.precision import precision
 
+HEAD_STD = 0.01
+"""Standard deviation of a new head's weights, as in MAE's linear probe (``main_linprobe.py``)."""
+
 BATCH = 128
 """Images per forward pass of `predict_logits`."""
 
@@ -32,7 +35,8 @@ class Network(nn.Module):
     outputs : int
         Number of tasks.
     entry : dict
-        The method's entry; see `medaudit.adapt.finetune.tuning.apply_tuning`.
+        The method's entry; see `medaudit.adapt.finetune.tuning.apply_tuning`. ``head_std``: the
+        standard deviation of the head's initial weights, by default `HEAD_STD`.
 
     Attributes
     ----------
@@ -49,7 +53,7 @@ class Network(nn.Module):
         self.chain = cut_into_blocks(self.tower)
         self.initial: dict[str, torch.Tensor] | None = None
         self.head = nn.Linear(self._dimension(), outputs)
-        nn.init.trunc_normal_(self.head.weight, std=0.01)
+        nn.init.trunc_normal_(self.head.weight, std=entry.get("head_std", HEAD_STD))
         nn.init.zeros_(self.head.bias)
         self.to(encoder.device)
         self.eval()

@@ -103,6 +103,7 @@ class MethodEntry(TypedDict, total=False):
     warmup_epochs: float
     schedule: str
     layer_decay: float | None
+    head_std: float
     drop_path: float
     learning_rate_per: int | None
     class_weights: str | None

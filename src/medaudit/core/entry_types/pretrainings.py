@@ -64,6 +64,7 @@ class PretrainingEntry(TypedDict, total=False):
     base_lr: float
     min_lr: float
     schedule: str
+    optimizer: str
     weight_decay: float
     betas: list[float]
     augmentation: PretrainingEntryAugmentation

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field
 
 import torch
+from timm.optim import Lars
 
 from medaudit.core.errors import MedauditError
 from medaudit.core.seeds import derive_seed
@@ -19,6 +20,7 @@ from medaudit.training.preemption import PreemptionSignal
 from medaudit.training.progress import Progress
 from medaudit.training.schedule import learning_rate, parameter_groups, set_learning_rate
 
+LARS_MOMENTUM = 0.9
 FINAL_SHARE = 0.05  # of the epochs: the weights with the lowest loss among these are kept
 
 
@@ -189,11 +191,19 @@ def is_final(epoch: int, count: int) -> bool:
     return count - max(1, round(FINAL_SHARE * count)) < epoch <= count
 
 
-def _optimizer(settings: Settings, algorithm: Algorithm) -> torch.optim.AdamW:
+def _optimizer(settings: Settings, algorithm: Algorithm) -> torch.optim.Optimizer:
     if algorithm.decay_all():
         groups = [p for p in algorithm.parameters() if p.requires_grad]
     else:
         groups = parameter_groups(algorithm, settings.weight_decay)
+    if settings.optimizer == "lars":
+        # Groups without weight decay (biases and norms) have no trust ratio either, as in MoCo v3.
+        return Lars(
+            groups,
+            lr=settings.peak_lr,
+            momentum=LARS_MOMENTUM,
+            weight_decay=settings.weight_decay,
+        )
     return torch.optim.AdamW(
         groups,
         lr=settings.peak_lr,

@@ -17,9 +17,9 @@ from medaudit.training.distributed import Processes
 
 @dataclass(frozen=True)
 class RawBatch:
-    """Images of a micro-batch on the device, and the random numbers of their augmentation."""
+    """Images of a micro-batch on the device; on the CPU, the random numbers of their augmentation."""
 
-    images: torch.Tensor
+    images: torch.Tensor | list[torch.Tensor]
     matrices: torch.Tensor
     positions: torch.Tensor
     draws: torch.Tensor
@@ -83,8 +83,8 @@ class ViewLoader:
         start = number * settings.batch_size
         positions = self._epoch_order(epoch)[start : start + settings.batch_size]
         rng = generator("step", settings.seed, step)
-        side, count = self.images.side, settings.batch_size * self.views
-        matrices = draw_views(rng, count, side, settings.augmentation)
+        sizes = np.repeat(self.images.sizes(positions), self.views, axis=0)
+        matrices = draw_views(rng, len(sizes), sizes, settings.augmentation)
         matrices = matrices.reshape(settings.batch_size, self.views, 2, 3)
         draws = rng.random((settings.batch_size, self.draws), dtype=np.float32)
         mine = self.processes.share(settings.batch_size)
@@ -94,10 +94,10 @@ class ViewLoader:
             yield partial(self._read, *piece)
 
     def _read(self, positions: np.ndarray, matrices: np.ndarray, draws: np.ndarray) -> RawBatch:
-        device = self.processes.device
-        images = to_device(self.images.take(positions), device)
-        views = to_device(torch.from_numpy(matrices), device)
-        return RawBatch(images, views, torch.from_numpy(positions), torch.from_numpy(draws))
+        images = to_device(self.images.take(positions), self.processes.device)
+        return RawBatch(
+            images, *(torch.from_numpy(array) for array in (matrices, positions, draws))
+        )
 
     def _epoch_order(self, epoch: int) -> np.ndarray:
         if self.order is None or self.order[0] != epoch:
