@@ -156,7 +156,8 @@ def test_every_tuned_parameter_is_optimised_once(layers):
             network.tower.blocks[0].attn.qkv.weight,
             network.tower.blocks[1].mlp.fc1.weight,
         )
-        assert scales[id(first)] == pytest.approx(0.5 * scales[id(last)])
+        assert scales[id(last)] == pytest.approx(0.5)
+        assert scales[id(first)] == pytest.approx(0.25)
 
 
 def plain_terms(logits, y, row, task):
@@ -272,3 +273,11 @@ def test_killed_five_times_at_any_moment_is_bit_identical(data, tmp_path):
         assert running.wait() == -9, "it ended before it was killed: more epochs are needed"
     subprocess.run([*command, str(killed)], check=True, env=often, capture_output=True)
     assert killed.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize("given, expected", [({}, 0.01), ({"head_std": 2e-5}, 2e-5)])
+def test_the_new_head_starts_at_the_methods_scale(given, expected):
+    many = {**settings(given), "tasks": [f"task_{i}" for i in range(400)]}
+    head = build_network(many, 1, torch.device("cpu")).head
+    assert head.weight.std().item() == pytest.approx(expected, rel=0.03)
+    assert not head.bias.any()

@@ -439,3 +439,61 @@ def test_fairtunes_decisions_are_by_the_largest_score(tmp_path):
             assert found.loc[f"{name} ({which})", "value"] == pytest.approx(value, rel=1e-5)
             assert found.loc[f"{name} ({which})", "low"] <= value
         assert len(set(found.loc[[f"{name} (argmax)", f"{name} (fairlearn)"], "value"])) == 2
+
+
+def cut_ece(score: pd.Series, y: pd.Series, bins: int = 10) -> float:
+    """The ECE of MEDFAIR's and FairMedFM's code, restated: ``pandas.cut`` over the scores' range."""
+    frame = pd.DataFrame({"p": score, "y": y, "bin": pd.cut(score, bins, labels=False)})
+    means = frame.groupby("bin").agg(p=("p", "mean"), y=("y", "mean"), n=("p", "size"))
+    return float(np.average(np.abs(means["p"] - means["y"]), weights=means["n"]))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_medfair_and_fairmedfm_bin_scores_over_each_groups_range(tmp_path, seed):
+    cohort, predictions = data(seed=seed)
+    given = settings("binary")
+    given["evaluation"] = {**EVALUATION, "null": {"draws": 20}}
+    paths = run_files(tmp_path / "run", cohort, predictions)
+    dialects(given, **paths)
+    found = read_table(paths["output"], DIALECTS)
+    found = found[found["seed"].eq("mean") & found["attribute"].eq("race")]
+    found = found.set_index(["dialect", "measure"])
+    eces = [
+        cut_ece(predictions["score"][own], predictions["y"][own])
+        for own in ((cohort["a_race"] == g).to_numpy() for g in "xyz")
+    ]
+    for key in (("MEDFAIR", "ECE gap"), ("FairMedFM", "ece-gap")):
+        assert found.loc[key, "value"] == pytest.approx(np.ptp(eces), rel=1e-5)
+        assert found.loc[key, "status"] == "ok"
+        assert 0 < found.loc[key, "p_value"] <= 1
+    textbook = found.loc[("textbook", "ECE delta"), "value"]
+    assert textbook != pytest.approx(np.ptp(eces), abs=1e-3)
+
+
+def test_fairmedfm_decides_only_above_the_threshold(tmp_path):
+    """Its threshold is one of the scores: with few different ones, ``>`` and ``>=`` differ."""
+    cohort, predictions = data()
+    predictions["score"] = predictions["score"].round(1)
+    given = settings("binary")
+    rule = {"rule": "fixed", "value": 0.4}
+    given["evaluation"] = {**EVALUATION, "threshold": rule, "null": {"draws": 20}}
+    paths = run_files(tmp_path / "run", cohort, predictions)
+    dialects(given, **paths)
+    found = read_table(paths["output"], DIALECTS)
+    found = found[found["seed"].eq("mean") & found["attribute"].eq("race")]
+    found = found[found["dialect"] == "FairMedFM"].set_index("measure")["value"]
+    y, race = predictions["y"] == 1, cohort["a_race"]
+
+    def stated(decision: pd.Series) -> tuple[float, float]:
+        tpr = [decision[(race == g) & y].mean() for g in "xyz"]
+        tnr = [(~decision[(race == g) & ~y]).mean() for g in "xyz"]
+        return 1 - (np.ptp(tpr) + np.ptp(tnr)) / 2, np.ptp(tpr)
+
+    for ending, decision in (
+        ("", predictions["score"] >= 0.4),
+        (" (score > threshold)", predictions["score"] > 0.4),
+    ):
+        eod, eo = stated(decision)
+        assert found[f"eod{ending}"] == pytest.approx(eod, rel=1e-5)
+        assert found[f"eo{ending}"] == pytest.approx(eo, rel=1e-5)
+    assert found["eod"] != found["eod (score > threshold)"]

@@ -90,7 +90,8 @@ def check_store(tmp_path: Path, count: int, seed: int) -> Counter:
     counts = {status: int((index["status"] == status).sum()) for status in card["counts"]}
     assert card["counts"] == counts and sum(counts.values()) == len(index)
     kept = open_store(tmp_path / "out").images[-len(good) :]
-    np.testing.assert_array_equal(kept, open_store(tmp_path / "good").images)
+    for one, other in zip(kept, open_store(tmp_path / "good").images, strict=True):
+        np.testing.assert_array_equal(one, other)
     return Counter(index["status"])
 
 
@@ -109,12 +110,12 @@ def cut_everywhere(folder: Path, step: int) -> tuple[int, int]:
     counts = Counter()
     for name, row in save_pictures(folder).items():
         content = (folder / name).read_bytes()
-        whole = read_files(pd.DataFrame({"path": [row]}), settings_of(folder), 1).pixels[0]
+        whole = read_files(pd.DataFrame({"path": [row]}), settings_of(folder), 1).images[0]
         for end in range(0, len(content), step):
             (folder / name).write_bytes(content[:end])
             part = read_files(pd.DataFrame({"path": [row]}), settings_of(folder), 1)
             if part.status == ["ok"]:
-                np.testing.assert_array_equal(part.pixels[0], whole)
+                np.testing.assert_array_equal(part.images[0], whole)
             counts[part.status[0]] += 1
     return counts["broken"], counts["ok"]
 
@@ -200,4 +201,4 @@ def test_a_wrong_suffix_does_not_matter_and_an_oriented_one_is_not_turned(tmp_pa
         cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION,
     )
     found = decode_file(tmp_path / "a.dcm.txt", SIZE).astype(int)
-    assert np.abs(found - resize_image(plain, SIZE)).max() <= 1
+    assert np.abs(found - resize_image(plain, SIZE)).max() <= 2

@@ -23,9 +23,19 @@ from medaudit.data.readers.decode import UnreadableImage, decode_file, resize_im
 SIZE = 32
 
 
+def overlap(old: int, new: int) -> np.ndarray:
+    """Weights ``[new, old]``: the share of each new pixel that each old one covers."""
+    edges = np.arange(new + 1) * old / new
+    low, high = edges[:-1, None], edges[1:, None]
+    pixel = np.arange(old)
+    return np.clip(np.minimum(high, pixel + 1) - np.maximum(low, pixel), 0, None) * new / old
+
+
 def expect(picture: np.ndarray, size: int = SIZE) -> np.ndarray:
-    """Pillow's area average: the oracle."""
-    return np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BOX))
+    """The area average with the aspect ratio kept, as two products of matrices: the oracle."""
+    height, width = (round(length * size / min(picture.shape[:2])) for length in picture.shape[:2])
+    rows, columns = overlap(picture.shape[0], height), overlap(picture.shape[1], width)
+    return np.round(np.einsum("yh,hw...,xw->yx...", rows, picture.astype(float), columns))
 
 
 def assert_close(got: np.ndarray, wanted: np.ndarray, most: int = 2) -> None:
@@ -88,9 +98,9 @@ def test_colour_is_kept_in_three_channels(folder):
     for name in ("a.png", "a.jpg", "a.webp"):
         Image.fromarray(colour).save(folder / name, quality=100, lossless=True)
         got = decode_file(folder / name, SIZE, 3)
-        assert got.shape == (SIZE, SIZE, 3)
+        assert got.shape == (SIZE, 43, 3)
         wanted = np.asarray(Image.open(folder / name).convert("RGB"))
-        assert_close(got, expect(wanted), 3)
+        assert_close(got, expect(wanted), 4)
 
 
 def test_grey_is_repeated_in_three_channels(folder):
@@ -110,29 +120,31 @@ def test_one_pixel(folder):
     assert (decode_file(folder / "a.png", SIZE) == 77).all()
 
 
-def overlap(old: int, new: int) -> np.ndarray:
-    """Weights ``[new, old]``: the share of each new pixel that each old one covers."""
-    edges = np.arange(new + 1) * old / new
-    low, high = edges[:-1, None], edges[1:, None]
-    pixel = np.arange(old)
-    return np.clip(np.minimum(high, pixel + 1) - np.maximum(low, pixel), 0, None) * new / old
-
-
-@pytest.mark.parametrize("shape", [(96, 128), (100, 70), (33, 31), (1000, 40)])
-def test_resize_averages_areas_exactly_and_stays_near_pillow(shape):
+@pytest.mark.parametrize("shape", [(96, 128), (100, 70), (33, 31), (1000, 80), (390, 320)])
+def test_resize_averages_areas_exactly_and_keeps_the_aspect_ratio(shape):
     picture = make_picture(*shape)
-    got = resize_image(picture, 24).astype(float)
-    exact = overlap(shape[0], 24) @ picture @ overlap(shape[1], 24).T
-    assert np.abs(got - exact).max() <= 0.501
-    pillow = Image.fromarray(picture).resize((24, 24), Image.Resampling.BOX)
-    assert np.abs(got - np.asarray(pillow)).mean() < 2  # its borders are rounder
+    got = resize_image(picture, 24)
+    assert min(got.shape) == 24
+    assert max(got.shape) == round(24 * max(shape) / min(shape))
+    assert (got.shape[0] > got.shape[1]) == (shape[0] > shape[1])
+    assert np.abs(got - expect(picture, 24)).max() <= 1
+    pillow = Image.fromarray(picture).resize(got.shape[::-1], Image.Resampling.BOX)
+    assert np.abs(got.astype(float) - np.asarray(pillow)).mean() < 2  # its borders are rounder
 
 
 def test_resize_does_not_alias():
     stripes = np.tile(np.array([0, 255], np.uint8), (256, 128))
     assert np.abs(resize_image(stripes, 32).astype(int) - 127.5).max() <= 1
-    narrow = resize_image(stripes[:8], 32)  # shrinks one side and enlarges the other
-    assert np.abs(narrow.astype(int) - 127.5).max() <= 1
+
+
+def test_a_small_image_is_enlarged_by_its_shorter_side():
+    assert resize_image(make_picture(20, 30), 40).shape == (40, 60)
+
+
+def test_an_image_like_a_line_is_refused():
+    assert resize_image(make_picture(10, 160), 16).shape == (16, 256)
+    with pytest.raises(UnreadableImage, match="161 x 10 pixels.*crop"):
+        resize_image(make_picture(10, 161), 16)
 
 
 # ------------------------------------------------------------------ DICOM

@@ -180,6 +180,17 @@ def test_bit_gives_its_owners_features(root):
     assert encoder.spec()["left_out"] == ["head.fc.bias", "head.fc.weight"]
 
 
+def test_bit_with_small_kernels_needs_its_owners_epsilon(root):
+    """Kernels of standard deviation 0.001: timm's own 1e-8 would be off by a percent."""
+    weights = official.bit_weights(5)
+    kernels = {name: value for name, value in weights.items() if "standardized" in name}
+    small = {name: value * (1e-3 / value.std()) for name, value in kernels.items()}
+    small = {name: value.astype(np.float32) for name, value in small.items()}
+    npz(root, weights | small)
+    expected = official.bit_features(weights | small, normalised(pictures(64), *HALF))
+    agree(build(BIT).encode_images(pictures(64)), expected)
+
+
 @pytest.mark.parametrize(("named", "shards", "size"), [(True, 1, 64), (False, 2, 65)])
 def test_remedis_gives_the_same_features_from_a_saved_model(root, named, shards, size):
     weights = official.bit_weights(6)

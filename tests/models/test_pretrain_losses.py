@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from medaudit.core.errors import MedauditError
 from medaudit.models.pretrain.algorithm import Batch
 from medaudit.models.pretrain.clip import LARGEST_SCALE, ImageTextContrast
 from medaudit.models.pretrain.encoder import position_table
-from medaudit.models.pretrain.gradient_accumulation import accumulate_gradients
+from medaudit.models.pretrain.gradient_accumulation import GradientAccumulation
+from medaudit.models.pretrain.loop import _optimizer
 from medaudit.models.pretrain.mae import MaskedAutoencoder
 from medaudit.models.pretrain.moco_v3 import MomentumContrast
 from medaudit.models.pretrain.settings import read_settings
@@ -315,7 +317,7 @@ def test_micro_batches_give_the_gradient_of_the_whole_batch(algorithm):
                 *(t.split(sizes) for t in (whole.views, whole.positions, whole.draws)), strict=True
             )
         ]
-        loss = accumulate_gradients(model, parts, lambda part: part)
+        loss = GradientAccumulation(model, lambda part: part).add(parts).item()
         named = model.named_parameters()
         return loss, {name: p.grad for name, p in named if p.grad is not None}
 
@@ -326,3 +328,53 @@ def test_micro_batches_give_the_gradient_of_the_whole_batch(algorithm):
     assert max(g.abs().max() for g in expected.values()) > 1e-3
     for name, gradient in expected.items():
         torch.testing.assert_close(pieces[name], gradient, rtol=1e-3, atol=1e-5, msg=name)
+
+
+def plain_lars(parameters, gradients, buffers, rate, decay):
+    """One step of MoCo v3's LARS: no decay and no trust ratio for biases and norms."""
+    for k, (parameter, gradient) in enumerate(zip(parameters, gradients, strict=True)):
+        update = gradient.clone()
+        if parameter.ndim > 1:
+            update += decay * parameter
+            size, length = parameter.norm(), update.norm()
+            update *= 0.001 * size / length if size > 0 and length > 0 else 1.0
+        buffers[k] = 0.9 * buffers[k] + update
+        parameter -= rate * buffers[k]
+
+
+def test_resnets_of_moco_v3_can_be_trained_by_its_lars():
+    settings = read_settings(tiny_settings("moco_v3", optimizer="lars", base_lr=0.3, **RESNET))
+    torch.manual_seed(0)
+    model = MomentumContrast(settings)
+    optimizer = _optimizer(settings, model)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    copies = [p.detach().clone() for p in trained]
+    buffers = [torch.zeros_like(p) for p in trained]
+    for step in range(4):
+        generator = torch.Generator().manual_seed(step)
+        for parameter in trained:
+            parameter.grad = torch.randn(parameter.shape, generator=generator) * 0.1
+        gradients = [p.grad.clone() for p in trained]
+        optimizer.step()
+        plain_lars(copies, gradients, buffers, settings.peak_lr, settings.weight_decay)
+    for parameter, copy in zip(trained, copies, strict=True):
+        # timm's trust ratio has the sum of the two norms below the line, not the norm of the sum.
+        torch.testing.assert_close(parameter.detach(), copy, rtol=1e-5, atol=1e-6)
+
+
+def test_lars_brings_the_official_settings_of_resnets():
+    settings = read_settings({**tiny_settings("moco_v3", **RESNET), "optimizer": "lars"})
+    given = tiny_settings("moco_v3", **RESNET)
+    bare = {key: given[key] for key in ("name", "algorithm", "architecture", "arguments")}
+    official = read_settings({**bare, "optimizer": "lars"})
+    assert (official.base_lr, official.weight_decay, official.warmup_epochs) == (0.6, 1e-6, 10)
+    assert official.options.temperature == 1.0
+    assert settings.base_lr == given["base_lr"]
+    assert read_settings(bare).options.temperature == 0.2
+
+
+@pytest.mark.parametrize("algorithm", ["mae", "moco_v3"])
+def test_lars_is_refused_where_its_authors_use_adamw(algorithm):
+    with pytest.raises(MedauditError, match="lars is for"):
+        kind = {"mae": MaskedAutoencoder, "moco_v3": MomentumContrast}[algorithm]
+        kind(read_settings(tiny_settings(algorithm, optimizer="lars")))

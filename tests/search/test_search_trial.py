@@ -78,10 +78,16 @@ def plain_loop(runner: TrialRunner, data: dict, mask: str, rate: float) -> np.nd
     y = torch.tensor(frame["y_sick"].to_numpy(), dtype=torch.float32)[:, None]
     rows = {name: np.flatnonzero(frame["split"] == name) for name in ("train", "val")}
     x = network.encoder.prepare(pixels)
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    decayed = [{"params": [p for p in parameters if p.ndim > 1], "weight_decay": 0.01}]
+    kinds: dict[bool, list] = {True: [], False: []}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            token = name.endswith(("cls_token", "pos_embed"))
+            kinds[parameter.ndim > 1 and not token].append(parameter)
     optimizer = torch.optim.AdamW(
-        [*decayed, {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0}]
+        [
+            {"params": kinds[True], "weight_decay": 0.01},
+            {"params": kinds[False], "weight_decay": 0.0},
+        ]
     )
     found, steps = [], -(-TRAIN // 16)
     for epoch in range(3):

@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import pytest
+import torch
 from timm.data import auto_augment
 
 from medaudit.adapt.finetune.inputs import load_training_images
@@ -64,11 +65,15 @@ def test_grey_images_get_what_their_colour_copies_get():
 class Plain:
     """An encoder that shows what it is given."""
 
+    device = torch.device("cpu")
+
     class input:
         mean = (0.5,)
+        size = 32
+        square = "crop"
 
-    def prepare(self, images):
-        return images
+    def prepare_views(self, views):
+        return views
 
 
 def test_what_an_image_gets_does_not_depend_on_the_part_or_on_global_generators():

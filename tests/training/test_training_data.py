@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 import timm
 import torch
-from torchvision.transforms import RandomResizedCrop
+from PIL import Image
+from sklearn.datasets import load_sample_image
+from torchvision.transforms import InterpolationMode, RandomResizedCrop
+from torchvision.transforms.functional import hflip, resized_crop
 
+from medaudit.data.image_store import MixedImages
 from medaudit.training.augmentation import Augmentation, apply_views, draw_views
 from medaudit.training.batches import ImageRows, epoch_order, read_ahead
 from medaudit.training.schedule import learning_rate, parameter_groups, set_learning_rate
@@ -119,18 +123,92 @@ def test_learning_rate_warms_up_and_follows_a_cosine():
 
 def test_layer_decay_is_a_power_of_the_layers_above():
     model = timm.create_model(
-        "vit_tiny_patch16_224", img_size=32, embed_dim=12, depth=3, num_heads=2, num_classes=2
+        "vit_tiny_patch16_224", img_size=32, embed_dim=12, depth=3, num_heads=2, num_classes=0
     )
     groups = parameter_groups(model, 0.05, layer_decay=0.5)
     scale = {id(p): group["lr_scale"] for group in groups for p in group["params"]}
     decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
-    expected = {"cls_token": 4, "patch_embed": 4, "pos_embed": 4, "head": 0}
+    expected = {"cls_token": 4, "patch_embed": 4, "pos_embed": 4, "norm": 0}
     expected |= {f"blocks.{i}.": 3 - i for i in range(3)}
+    exempt = ("cls_token", "pos_embed")
     for name, parameter in model.named_parameters():
         for start, power in expected.items():
             if name.startswith(start):
                 assert scale[id(parameter)] == pytest.approx(0.5**power), name
-        assert decay[id(parameter)] == (0.05 if parameter.ndim > 1 else 0), name
+        plain = parameter.ndim == 1 or name in exempt
+        assert decay[id(parameter)] == (0 if plain else 0.05), name
     optimizer = torch.optim.SGD(groups, lr=1)
     set_learning_rate(optimizer, 0.2)
     assert {round(group["lr"] / group["lr_scale"], 6) for group in optimizer.param_groups} == {0.2}
+
+
+PICTURE = Image.fromarray(load_sample_image("china.jpg")).convert("L").resize((390, 320))
+
+
+def as_tensor(picture):
+    return torch.from_numpy(np.array(picture))[None]
+
+
+@pytest.mark.parametrize("side", [64, 224])
+@pytest.mark.parametrize("size", [(512, 512), (384, 256), (256, 256), (390, 320)])
+def test_an_upright_view_is_torchvisions_antialiased_crop(size, side):
+    picture = PICTURE.resize(size)
+    sizes = np.array([picture.size[::-1]] * 6)
+    kind = Augmentation(scale=(0.3, 1.0), rotation=0.0)
+    matrices = draw_views(np.random.default_rng(2), 6, sizes, kind)
+    views = 255 * apply_views([as_tensor(picture)] * 6, torch.from_numpy(matrices), side)
+    for view, matrix in zip(views[:, 0].numpy(), matrices, strict=True):
+        width, height = abs(matrix[0, 0]) * size[0], matrix[1, 1] * size[1]
+        left = (matrix[0, 2] + 1) / 2 * size[0] - width / 2
+        top = (matrix[1, 2] + 1) / 2 * size[1] - height / 2
+        box = [round(float(value)) for value in (top, left, height, width)]
+        assert np.allclose(box, (top, left, height, width), atol=1e-3)
+        crop = resized_crop(picture, *box, [side, side], InterpolationMode.BICUBIC)
+        expected = np.asarray(hflip(crop) if matrix[0, 0] < 0 else crop).astype(float)
+        assert np.abs(view - expected).max() <= 3  # Pillow rounds between the two directions
+        assert np.abs(view - expected).mean() < 0.35
+
+
+def test_a_rotated_view_has_no_aliases():
+    """Stripes of one pixel, shrunk by four, are an even grey whatever the angle."""
+    stripes = torch.from_numpy(np.tile(np.array([0, 255], np.uint8), (256, 128)))[None]
+    matrices = draw(8, side=256, rotation=10, seed=1)
+    assert (matrices[:, 0, 1] != 0).all()
+    views = 255 * apply_views([stripes] * 8, torch.from_numpy(matrices), 64)
+    assert (views[..., 16:48, 16:48] - 127.5).abs().max() < 8
+
+
+def test_the_crops_of_pictures_that_are_not_square_are_torchvisions():
+    wide = np.array([[320, 390]] * 4000)
+    kind = Augmentation(scale=(0.6, 1.0), ratio=(0.9, 1.1), flip=0.0, rotation=0.0)
+    matrix = draw_views(np.random.default_rng(0), 4000, wide, kind).astype(float)
+    ours = np.stack([matrix[:, 1, 1] * 320, matrix[:, 0, 0] * 390], axis=1)
+    torch.manual_seed(0)
+    oracle = [
+        RandomResizedCrop.get_params(torch.empty(1, 320, 390), (0.6, 1.0), (0.9, 1.1))
+        for _ in range(4000)
+    ]
+    theirs = np.array(oracle, float)[:, 2:]
+    np.testing.assert_allclose(ours.mean(axis=0), theirs.mean(axis=0), rtol=0.01)
+    np.testing.assert_allclose(ours.std(axis=0), theirs.std(axis=0), rtol=0.1)
+
+
+@pytest.mark.parametrize("size, expected", [((100, 400), (100, 133)), ((400, 100), (133, 100))])
+def test_if_no_crop_fits_the_largest_central_one_is_taken(size, expected):
+    kind = Augmentation(scale=(1.0, 1.0), flip=0.0, rotation=0.0)
+    matrix = draw_views(np.random.default_rng(0), 1, np.array([size]), kind)[0]
+    found = (round(float(matrix[1, 1]) * size[0]), round(float(matrix[0, 0]) * size[1]))
+    oracle = RandomResizedCrop.get_params(torch.empty(1, *size), (1.0, 1.0), kind.ratio)
+    assert found == expected == tuple(oracle[2:])
+    assert np.abs(matrix[:, 2]).max() < 0.01
+
+
+def test_rows_of_several_sizes_come_one_by_one():
+    flat = np.arange(2 * 3 + 4 * 2, dtype=np.uint8)
+    mixed = MixedImages(flat, np.array([[2, 3], [4, 2]]), 1)
+    square = np.full((2, 4, 4), 9, np.uint8)
+    images = ImageRows([mixed, square], [np.array([1, 0]), np.array([1])])
+    taken = images.take(np.array([2, 0, 1]))
+    assert [tuple(image.shape) for image in taken] == [(1, 4, 4), (1, 4, 2), (1, 2, 3)]
+    assert images.sizes(np.array([2, 0, 1])).tolist() == [[4, 4], [4, 2], [2, 3]]
+    assert taken[1].flatten().tolist() == list(range(6, 14))

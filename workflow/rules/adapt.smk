@@ -1,5 +1,5 @@
 # INPUTS  results/cohort, results/images, results/embed; results/best_trial of searched methods
-# OUTPUTS results/predictions/{cohort}/{model}/{method}; results/finetune: one file per seed
+# OUTPUTS results/predictions/{cohort}/{model}/{method}; results/finetune: one file per job (a seed, or a range of seeds)
 
 
 rule probe:

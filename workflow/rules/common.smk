@@ -7,6 +7,7 @@ from medaudit.config import jobs
 from medaudit.config.declared import gated
 from medaudit.config.entries import pretraining_output
 from medaudit.config.failed_gates import exit_if_failed
+from medaudit.config.runs import seed_jobs
 from medaudit.config.selection import pretrainings_of, selected
 from medaudit.config.validation import (
     CATALOGUES,
@@ -85,7 +86,7 @@ wildcard_constraints:
     method=alternatives(METHODS),
     study=alternatives(config["studies"]),
     pretraining=alternatives(config["pretrainings"]),
-    seed=r"\d+",
+    seed=r"\d+(-\d+)?",
     worker=r"\d+",
 
 

@@ -49,9 +49,10 @@ def best_trial_of(wildcards):
 
 
 def seeds_of(wildcards):
-    """The predictions of each seed of a fine-tuning."""
-    seeds = range(METHODS[wildcards.method]["seeds"])
-    return expand(rules.finetune.output, **wildcards, seed=seeds)
+    """The predictions of a fine-tuning: one file for each seed, or each range of seeds."""
+    return expand(
+        rules.finetune.output, **wildcards, seed=seed_jobs(config, **wildcards)
+    )
 
 
 def members_of(wildcards):

@@ -27,7 +27,7 @@ class FinetuneSettings(TypedDict):
     cohort: str
     model: str
     method: str
-    seed: NotRequired[int]
+    seed: NotRequired[int | str]
     model_entry: ModelEntry
     entry: TrainingEntry
     tasks: list[str]

@@ -154,7 +154,7 @@ def _searched(config: Config, cohort: str, model: str, method: str, **_: str) ->
 
 
 def _search(config: Config, worker: str, **names: str) -> Settings:
-    entry = _without(_searched(config, **names), "group_curves")
+    entry = _without(_searched(config, **names), "group_curves", "together", "compile")
     return {**_finetune(config, **names), "entry": entry}
 
 

@@ -4,6 +4,7 @@ from medaudit.config.entries import method_entry
 from medaudit.config.grids import VIEW, grids_of
 from medaudit.config.requests import stages_of
 from medaudit.core.entry_types import Config
+from medaudit.core.seeds import seed_ranges
 from medaudit.models.capabilities import KINDS
 
 Run = dict[str, str]
@@ -41,6 +42,17 @@ def extra_search_workers(config: Config) -> list[Run]:
                 numbers = range(1, entry["workers"])
                 found += [{**run, "model": model, "worker": str(number)} for number in numbers]
     return list({tuple(worker.values()): worker for worker in found}.values())
+
+
+def seed_jobs(config: Config, cohort: str, model: str, method: str) -> list[str]:
+    """Return the jobs that fine-tune a model by a method: seeds, or ranges of seeds as ``0-2``.
+
+    All learning rates of a seed are trained by one job. With ``together``, a job has as many seeds
+    as trainings may advance together.
+    """
+    entry = method_entry(config, method, model, cohort)
+    rates = len(entry.get("learning_rates", [0]))
+    return seed_ranges(entry["seeds"], max(1, entry.get("together", 1) // rates))
 
 
 def method_fits(config: Config, model: str, method: str) -> bool:

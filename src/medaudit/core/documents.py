@@ -65,6 +65,7 @@ class ImageStoreCard(TypedDict, total=False):
     image_size: int
     channels: int
     resize: str
+    sizes: dict[str, Any]
     phantom: bool
     planted: list[dict[str, Any]]
     counts: dict[str, int]

@@ -32,3 +32,22 @@ def derive_seed(*parts: object) -> int:
 def generator(*parts: object) -> np.random.Generator:
     """Return a NumPy generator seeded by `derive_seed`."""
     return np.random.default_rng(derive_seed(*parts))
+
+
+def seed_ranges(seeds: int, per_job: int) -> list[str]:
+    """Return the names of the jobs that share the seeds 0 to ``seeds - 1``: at most `per_job` each.
+
+    Examples
+    --------
+    >>> seed_ranges(3, 1), seed_ranges(5, 2)
+    (['0', '1', '2'], ['0-1', '2-3', '4'])
+    """
+    starts = range(0, seeds, per_job)
+    ends = [min(start + per_job, seeds) - 1 for start in starts]
+    return [f"{a}-{b}" if b > a else f"{a}" for a, b in zip(starts, ends, strict=True)]
+
+
+def seeds_of(name: str | int) -> list[int]:
+    """Return the seeds of a job of `seed_ranges`, e.g. 2, 3 of ``2-3``."""
+    first, _, last = str(name).partition("-")
+    return list(range(int(first), int(last or first) + 1))

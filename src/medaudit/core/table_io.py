@@ -79,6 +79,7 @@ IMAGES = Table(
     "image index",
     {"image_id": TEXT, "row": WHOLE, "status": TEXT, "error": TEXT},
     key=("image_id",),
+    prefixes={"stored_": WHOLE},  # height and width in pixels, where images differ in size
     required=("row", "status"),
     statuses=ImageStatus,
 )

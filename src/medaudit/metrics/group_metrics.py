@@ -94,6 +94,7 @@ def sort_scores(
             decision=column.decision,
             factor=importance_weights(sample, attribute, column.task),
             bins=bins,
+            own_range=sample.own_range,
         )
         for column in task_columns(sample)
     }

@@ -171,6 +171,7 @@ class _Task:
                     decision=column.decision,
                     factor=factor,
                     bins=bins,
+                    own_range=self.sample.own_range,
                 )
         return scores
 

@@ -64,6 +64,9 @@ class Sample:
         Name of the test images (`name_images`): all runs tested on them share their draws.
     validation : Validation, optional
         What chose the thresholds; None where the largest score decides.
+    own_range : bool
+        Whether calibration bins lie on each group's own range of scores
+        (`medaudit.metrics.sorted_scores.SortedScores`); only dialects ask for it.
     """
 
     tasks: tuple[str, ...]
@@ -80,6 +83,7 @@ class Sample:
     weights: dict[tuple[str, str], np.ndarray]
     stream: str
     validation: Validation | None = None
+    own_range: bool = False
 
     @property
     def multiclass(self) -> bool:

@@ -32,7 +32,11 @@ class SortedScores:
     factor : ndarray of float, shape (n,)
         Importance weights, above 0.
     bins : int
-        Number of calibration bins, fixed and of equal width on [0, 1].
+        Number of calibration bins of equal width.
+    own_range : bool
+        Whether the bins lie between the lowest and the highest score of each group, as in the
+        code of MEDFAIR and FairMedFM (``pandas.cut``), instead of on [0, 1]. Replicates keep the
+        bins of the images themselves.
     """
 
     unit: np.ndarray
@@ -43,6 +47,7 @@ class SortedScores:
     decision: np.ndarray | None
     factor: np.ndarray
     bins: int
+    own_range: bool = False
 
     @cached_property
     def images(self) -> Images:
@@ -100,6 +105,7 @@ def sort_images(
     decision: np.ndarray | None,
     factor: np.ndarray,
     bins: int,
+    own_range: bool = False,
 ) -> SortedScores:
     """Sort images by score; those with a negative group or no weight are left out.
 
@@ -116,6 +122,7 @@ def sort_images(
         decision=None if decision is None else decision[order].astype(bool),
         factor=factor[order].astype(float),
         bins=bins,
+        own_range=own_range,
     )
 
 
@@ -163,9 +170,24 @@ def _absolute(scores: SortedScores) -> Summands:
 
 
 def _bins(scores: SortedScores) -> Summands:
-    place = np.minimum((scores.score * scores.bins).astype(np.int64), scores.bins - 1)
+    if scores.own_range:
+        place = _place_in_own_range(scores)
+    else:
+        place = np.minimum((scores.score * scores.bins).astype(np.int64), scores.bins - 1)
     columns = [scores.factor, scores.factor * scores.score, scores.factor * scores.positive]
     return place, scores.bins, columns + ([scores.factor**2] if scores.weighted else [])
+
+
+def _place_in_own_range(scores: SortedScores) -> np.ndarray:
+    """Return each image's bin as ``pandas.cut`` gives it: closed on the right, the first on both."""
+    place = np.zeros(scores.score.size, np.int64)
+    for g in range(scores.n_groups):
+        own = scores.group == g
+        if own.any():
+            values = scores.score[own]  # ascending
+            edges = np.linspace(values[0], values[-1], scores.bins + 1)
+            place[own] = np.clip(edges.searchsorted(values, side="left") - 1, 0, scores.bins - 1)
+    return place
 
 
 def _calibration(scores: SortedScores) -> Summands:

@@ -2,8 +2,9 @@
 
 import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict, cast
 
 import numpy as np
 from tqdm import tqdm
@@ -12,11 +13,15 @@ from medaudit.core.embeddings import write_embeddings
 from medaudit.core.entry_types import ModelEntry
 from medaudit.core.errors import MedauditError
 from medaudit.core.stage import run
-from medaudit.data.image_store import open_store, usable_images
+from medaudit.data.image_store import StoredImages, open_store, usable_images
 from medaudit.models.interface import Encoder
 from medaudit.models.kinds import build
 
+if TYPE_CHECKING:
+    from medaudit.models.torch_encoder import TorchEncoder
+
 BATCH = 128
+"""Images per batch on a CPU."""
 
 log = logging.getLogger(__name__)
 
@@ -71,22 +76,39 @@ def embed(
     )
 
 
-def encode(encoder: Encoder, pixels: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def encode(encoder: Encoder, pixels: StoredImages, rows: np.ndarray) -> np.ndarray:
     """Return the embeddings, float32 ``[len(rows), d]``, of these rows of the store's `pixels`."""
-    started = time.perf_counter()
-    vectors = None
-    for start in tqdm(range(0, len(rows), BATCH), desc="embed", unit="batch", disable=None):
-        batch = encoder.encode_images(pixels[rows[start : start + BATCH]])
-        if vectors is None:
-            vectors = np.empty((len(rows), batch.shape[1]), np.float32)
-        vectors[start : start + len(batch)] = batch
-    if vectors is None:
+    if not len(rows):
         raise MedauditError(
             "embed: the image store has no readable image of this cohort; see its index.parquet"
         )
+    started, vectors = time.perf_counter(), np.empty((0, 0), np.float32)
+    with tqdm(total=len(rows), desc="embed", unit="img", disable=None) as bar:
+        for part, found in batches(encoder, pixels, rows):
+            vectors = found
+            bar.update(len(rows[part]))
     seconds = time.perf_counter() - started
     log.info("%d images in %.1f s: %.0f images/s", len(rows), seconds, len(rows) / seconds)
     return vectors
+
+
+def batches(
+    encoder: Encoder, pixels: StoredImages, rows: np.ndarray
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Encode batch after batch, see `medaudit.models.encode_batches.encode_batches`."""
+    if encoder.uses_torch:
+        from medaudit.models.encode_batches import encode_batches
+
+        yield from encode_batches(cast("TorchEncoder", encoder), pixels, rows, BATCH)
+        return
+    vectors = None
+    for start in range(0, len(rows), BATCH):
+        part = slice(start, start + BATCH)
+        found = encoder.encode_images(pixels[rows[part]])
+        if vectors is None:
+            vectors = np.empty((len(rows), found.shape[1]), np.float32)
+        vectors[part] = found
+        yield part, vectors
 
 
 def check_finite(ids: np.ndarray, vectors: np.ndarray, model: str) -> None:

@@ -3,11 +3,12 @@
 A kind of model is a module ``medaudit.models.kinds.<kind>`` with ``build(settings) -> Encoder``,
 where `settings` is the model's catalogue entry; `medaudit.models.weights.files` finds its files.
 The encoder does its own preprocessing: it gets uint8 pixels as the image store keeps them, grey
-``[b, h, w]`` or colour ``[b, h, w, 3]`` of any size, and resizes and normalises them itself.
+``[b, h, w]`` or colour ``[b, h, w, 3]`` of any size, or a list of images of different sizes, and
+crops, pads or stretches, resizes and normalises them itself.
 
 An encoder made of torch (`medaudit.models.torch_encoder`) also has ``module`` (its
-``torch.nn.Module``), ``input`` (an `ImageInput`) and ``prepare(images) -> Tensor``, which
-fine-tuning reuses. Vision-language models add ``encode_texts``.
+``torch.nn.Module``), ``input`` (an `ImageInput`), and ``prepare(images) -> Tensor`` and
+``prepare_views(views) -> Tensor``, which fine-tuning reuses. Vision-language models add ``encode_texts``.
 """
 
 from collections.abc import Mapping
@@ -18,8 +19,10 @@ import numpy as np
 
 from medaudit.core.entry_types import ModelEntry
 from medaudit.core.errors import MedauditError
+from medaudit.data.image_store import Images
 
 INTERPOLATIONS = ("bicubic", "bilinear")
+SQUARES = ("crop", "pad", "stretch")
 
 
 class ModelSettings(ModelEntry, total=False):
@@ -36,8 +39,8 @@ class Encoder(Protocol):
     uses_torch: bool
     """Whether it computes with torch, whose threads a job then limits."""
 
-    def encode_images(self, images: np.ndarray) -> np.ndarray:
-        """Return float32 ``[b, d]`` for uint8 ``[b, h, w]`` or ``[b, h, w, 3]``."""
+    def encode_images(self, images: Images) -> np.ndarray:
+        """Return float32 ``[b, d]`` for uint8 ``[b, h, w]`` or ``[b, h, w, 3]``, or a list."""
 
     def spec(self) -> dict:
         """Return what the embeddings depend on, as JSON: weights, preprocessing, versions."""
@@ -58,6 +61,12 @@ class ImageInput:
         the mean over the channels of colour images.
     interpolation : str
         ``bicubic`` or ``bilinear``, always antialiased.
+    square : str
+        What happens to an image that is not square: ``crop`` (resized by its shorter side, then
+        the middle), ``pad`` (with black to a square) or ``stretch``.
+    resize : int or None
+        Length to which the image is resized before its middle `size` is cropped, e.g. 256 for 224,
+        as in the evaluation of ImageNet models; None: `size`, the whole image.
     """
 
     size: int
@@ -65,6 +74,8 @@ class ImageInput:
     std: tuple[float, ...]
     channels: int = 3
     interpolation: str = "bicubic"
+    square: str = "crop"
+    resize: int | None = None
 
     def __post_init__(self) -> None:
         if self.channels not in (1, 3) or {len(self.mean), len(self.std)} != {self.channels}:
@@ -77,10 +88,23 @@ class ImageInput:
                 f"model input: interpolation is {self.interpolation!r}; use one of {INTERPOLATIONS}"
             )
 
+        if self.square not in SQUARES:
+            raise MedauditError(f"model input: square is {self.square!r}; use one of {SQUARES}")
+        if self.resize is not None and self.resize < self.size:
+            raise MedauditError(
+                f"model input: resize is {self.resize}, less than size {self.size}, which is cropped "
+                "from it; give a larger number, or null"
+            )
+
+    @property
+    def resized(self) -> int:
+        """Length to which images are resized before `size` is cropped."""
+        return self.resize or self.size
+
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> "ImageInput":
-        """Return the ``input`` of a catalogue entry, checked."""
-        given = {**settings["input"]}
+    def from_settings(cls, settings: Mapping[str, Any], **defaults: object) -> "ImageInput":
+        """Return the ``input`` of a catalogue entry, checked; `defaults` are of the kind of model."""
+        given = {**defaults, **settings["input"]}
         return cls(**{**given, "mean": tuple(given["mean"]), "std": tuple(given["std"])})
 
     def spec(self) -> dict:

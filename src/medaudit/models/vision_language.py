@@ -81,7 +81,7 @@ class VisionLanguageEncoder(TorchEncoder):
     tokenize : callable
         Maps a list of strings to the inputs of the text tower, a tuple of tensors.
     image_input : ImageInput
-        Preprocessing once the image is square.
+        Its preprocessing.
     description : dict
         Further contents of `spec`.
     logit_scale, logit_bias : float
@@ -92,9 +92,6 @@ class VisionLanguageEncoder(TorchEncoder):
     texts_at_once : int or None
         Texts per pass of the text tower; None passes all together, for a model in which the
         embedding of a text depends on the others.
-    square : str
-        ``crop`` (the middle), ``pad`` (with black) or ``stretch``: what the owner's code does to
-        images that are not square.
     """
 
     def __init__(
@@ -107,18 +104,12 @@ class VisionLanguageEncoder(TorchEncoder):
         logit_scale: float,
         logit_bias: float = 0.0,
         link: str = "softmax",
-        square: str = "crop",
         texts_at_once: int | None = 64,
     ) -> None:
         super().__init__(towers.image, image_input, description)
         self.text, self.tokenize = towers.text.eval(), tokenize
         self.logit_scale, self.logit_bias, self.link = logit_scale, logit_bias, link
-        self.square = square
         self.texts_at_once = texts_at_once
-
-    def prepare(self, images: np.ndarray) -> torch.Tensor:
-        """Return pixels as the model expects them, float32 ``[b, 3, size, size]``."""
-        return super().prepare(make_square(images, self.square))
 
     @torch.inference_mode()
     def encode_texts(self, texts: list[str]) -> np.ndarray:
@@ -137,24 +128,10 @@ class VisionLanguageEncoder(TorchEncoder):
     def spec(self) -> dict:
         """Return weights, preprocessing, scoring, device and versions as JSON."""
         scoring = {"scale": self.logit_scale, "bias": self.logit_bias, "link": self.link}
-        return {**super().spec(), "square": self.square, "scoring": scoring}
+        return {**super().spec(), "scoring": scoring}
 
 
 E = TypeVar("E", bound=VisionLanguageEncoder)
-
-
-def make_square(images: np.ndarray, how: str) -> np.ndarray:
-    """Make ``[b, h, w, ...]`` square: ``crop`` the middle, ``pad`` with zeros, or ``stretch`` (later)."""
-    height, width = images.shape[1:3]
-    if height == width or how == "stretch":
-        return images
-    if how == "crop":
-        side = min(height, width)
-        top, left = (height - side) // 2, (width - side) // 2
-        return images[:, top : top + side, left : left + side]
-    missing = [max(height, width) - length for length in (height, width)]
-    sides = [(0, 0), *((gap // 2, gap - gap // 2) for gap in missing)]
-    return np.pad(images, [*sides, (0, 0)][: images.ndim])
 
 
 def open_weights(settings: ModelSettings) -> tuple[dict[str, torch.Tensor], Path, dict]:

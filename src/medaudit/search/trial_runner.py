@@ -72,7 +72,8 @@ class TrialRunner:
         self.splits = {"train": train, "val": splits["val"]}
         names = (settings["cohort"], settings["model"], settings["method"])
         self.seed = derive_seed("finetune", *names, settings.get("seed", 0))
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        gpu = torch.cuda.is_available()
+        device = torch.device("cuda", torch.cuda.current_device()) if gpu else torch.device("cpu")
         self.processes = Processes(0, 1, device)
         self.network = self._build()
         self.images = ImageLoader(store.images, self.network.encoder, self.entry)

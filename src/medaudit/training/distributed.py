@@ -1,10 +1,17 @@
 """Training on several processes started by torchrun or srun: one GPU each (nccl), or CPUs (gloo).
 
-Gradients are averaged explicitly, once per optimizer step. DistributedDataParallel would average
-them in every backward pass, but gradient accumulation and contrastive losses over the whole batch
-(`medaudit.models.pretrain.gradient_accumulation`) need several backward passes before the gradient is complete.
+Gradients are averaged by torch's DistributedDataParallel during the backward pass (`in_parallel`).
+Three things are done by hand, because torch does not do them:
+
+- `average_gradients`, for a contrastive loss over several micro-batches
+  (`medaudit.models.pretrain.gradient_accumulation`): heads and encoder get their gradients in
+  different backward passes, and DistributedDataParallel expects all of them in one.
+- `average_buffers`, once per validation: DistributedDataParallel would copy the running statistics
+  of rank 0 in every step, and ignore those of the other processes.
+- `GlobalBatchNorm`: torch's SyncBatchNorm has no CPU version.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -16,6 +23,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch.distributed.nn.functional import all_reduce
+from torch.nn.parallel import DistributedDataParallel
 
 from medaudit.training.launch import set_torch_env_from_slurm
 from medaudit.training.preemption import EXIT_PREEMPTED, requeue_and_exit
@@ -56,11 +64,40 @@ def join_processes() -> Iterator[Processes]:
     if world == 1:
         yield Processes(0, 1, device)
         return
-    dist.init_process_group("nccl" if gpu else "gloo")
+    dist.init_process_group("nccl" if gpu and not shares_gpu() else "gloo")
     try:
         yield Processes(dist.get_rank(), world, device)
     finally:
         dist.destroy_process_group()
+
+
+def shares_gpu() -> bool:
+    """Return whether torchrun started more processes on this machine than it has GPUs.
+
+    nccl refuses two processes on one GPU; gloo then averages through the processor's memory.
+    """
+    return int(os.environ.get("LOCAL_WORLD_SIZE", 1)) > torch.cuda.device_count()
+
+
+def in_parallel(module: torch.nn.Module, *, unused: bool = False) -> torch.nn.Module:
+    """Return a module whose backward pass averages gradients over processes, if there are several.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        On its device. Buffers are not synchronised.
+    unused : bool
+        Some parameters may get no gradient, but the same ones in every step. Do not combine it with
+        gradient accumulation.
+    """
+    if world_size() == 1:
+        return module
+    # A module may have been wrapped before, for another learning rate. That wrapper's hooks are
+    # gone only once it has been deleted, and wrappers are part of reference cycles.
+    gc.collect()
+    return DistributedDataParallel(
+        module, broadcast_buffers=False, gradient_as_bucket_view=True, static_graph=unused
+    )
 
 
 def world_size() -> int:
@@ -119,15 +156,6 @@ def average(value: float, device: torch.device) -> float:
     return total.item() / world_size()
 
 
-def any_process(flag: bool, device: torch.device) -> bool:
-    """Return whether `flag` is set in any process."""
-    if world_size() == 1:
-        return flag
-    seen = torch.tensor(int(flag), device=device)
-    dist.all_reduce(seen, dist.ReduceOp.MAX)
-    return bool(seen.item())
-
-
 def exit_all_processes(saved: str, processes: Processes) -> NoReturn:
     """Exit from all processes after SIGTERM: rank 0 requeues the SLURM job, the others wait.
 
@@ -138,7 +166,8 @@ def exit_all_processes(saved: str, processes: Processes) -> NoReturn:
         if processes.rank == 0:
             requeue_and_exit(saved)
     finally:
-        any_process(True, processes.device)
+        if processes.world > 1:
+            dist.barrier()
     sys.exit(EXIT_PREEMPTED)
 
 

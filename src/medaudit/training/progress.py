@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from typing import SupportsFloat
 
 from tqdm import tqdm
 
@@ -40,14 +41,23 @@ class Progress:
             disable=hidden,
         )
 
-    def update(self, epoch: float, loss: float) -> None:
-        """Count one step."""
+    def update(self, epoch: float, loss: SupportsFloat) -> None:
+        """Count one step.
+
+        Parameters
+        ----------
+        epoch : float
+            Epochs done, with fractions.
+        loss : float or torch.Tensor
+            Loss of this process's part of the batch. It is read only for a line of the log: reading
+            a tensor makes the processor wait for the GPU.
+        """
         self.done += 1
         self.bar.update(self.images)
         now = time.monotonic()
         if self.shown and (now - self.line >= LINE_SECONDS or self.done == self.steps):
             self.line = now
-            log.info("%s: epoch %.1f, loss %.4f, %s", self.name, epoch, loss, self.pace())
+            log.info("%s: epoch %.1f, loss %.4f, %s", self.name, epoch, float(loss), self.pace())
 
     def pace(self) -> str:
         """Return speed and remaining time, e.g. ``312 images/s, 0:45 left``."""

@@ -1,8 +1,8 @@
 """Stage `finetune`: adapt a model's own weights; one job per seed trains all learning rates.
 
-The learning rates of the grid are trained one after the other. Learning rate and epoch are selected
-on the validation split. A job that is killed resumes from its last checkpoint and ends with the
-same bytes.
+The trainings of a job run one after the other; with ``together``, several seeds and learning rates
+advance in turn (`medaudit.adapt.finetune.grid`). Learning rate and epoch are selected on the
+validation split. A job that is killed resumes from its last checkpoint and ends with the same bytes.
 """
 
 import json
@@ -16,25 +16,25 @@ import pandas as pd
 import torch
 
 from medaudit.adapt.finetune.frozen_blocks_cache import open_cache
+from medaudit.adapt.finetune.grid import Grid
 from medaudit.adapt.finetune.group_curves import group_auc_measure
 from medaudit.adapt.finetune.inputs import Split, read_splits
 from medaudit.adapt.finetune.loader import ImageLoader
 from medaudit.adapt.finetune.network import Network, build_network
 from medaudit.adapt.finetune.refit_point import objective_criterion, settings_at_point
 from medaudit.adapt.finetune.trainer import find_criterion, predict_on_all_processes
-from medaudit.adapt.finetune.training_loop import GridState, train_trial
-from medaudit.adapt.finetune.trial import Trial, TrialData, TrialKey
+from medaudit.adapt.finetune.trial import Trial, TrialData
 from medaudit.adapt.finetune_settings import FinetuneSettings
 from medaudit.adapt.logits import ranked_probabilities
 from medaudit.adapt.targets import predictions
 from medaudit.core.code_version import code_version
 from medaudit.core.errors import MedauditError
-from medaudit.core.seeds import derive_seed
+from medaudit.core.seeds import derive_seed, seeds_of
 from medaudit.core.table_io import PREDICTIONS, write_table
 from medaudit.data.image_store import Store, open_store, usable_images
 from medaudit.training.checkpoints import Checkpoints
-from medaudit.training.distributed import Processes, join_processes
-from medaudit.training.preemption import PreemptionSignal, catch_sigterm
+from medaudit.training.distributed import join_processes
+from medaudit.training.preemption import catch_sigterm
 
 
 def finetune(
@@ -46,18 +46,19 @@ def finetune(
     point: Path | None = None,
     threads: int = 1,
 ) -> None:
-    """Fine-tune one model with one method and one seed; predict the validation and test splits.
+    """Fine-tune one model with one method; predict the validation and test splits.
 
     Parameters
     ----------
     settings : dict
-        ``cohort``, ``model``, ``method`` (names), ``seed`` (index), ``model_entry`` and ``entry``
-        (entries of model and method in the catalogue), ``tasks``, ``task_type``.
+        ``cohort``, ``model``, ``method`` (names), ``seed`` (index, or a range such as ``0-2``),
+        ``model_entry`` and ``entry`` (entries of model and method in the catalogue), ``tasks``,
+        ``task_type``.
     cohort, images : Path
         The cohort's table and its image store.
     output : Path
-        Table of `medaudit.core.table_io.PREDICTIONS` for this seed; its footer contains the
-        selected learning rate and epoch, and the validation curves. Until the job has ended,
+        Table of `medaudit.core.table_io.PREDICTIONS` for these seeds; its footer contains the
+        selected learning rate and epoch of each, and the validation curves. Until the job has ended,
         checkpoints are in ``<output>.partial`` and outputs of frozen blocks in ``<output>.prefix``.
     point : Path or None
         For a method of kind search, the result of `best_trial`: ``{"point": {"mask": ...,
@@ -77,27 +78,35 @@ def finetune(
     ids = usable_images(cohort, store)
     splits, frame = read_splits(cohort, ids, store.rows(ids), settings)
     names = (settings["cohort"], settings["model"], settings["method"])
-    seed = derive_seed("finetune", *names, settings["seed"])
+    seeds = {index: derive_seed("finetune", *names, index) for index in seeds_of(settings["seed"])}
     partial, prefix = (output.with_name(f"{output.name}.{end}") for end in ("partial", "prefix"))
     checkpoints = Checkpoints(partial, fingerprint(settings, ids))
     with join_processes() as processes, catch_sigterm() as preemption:
-        network = build_network(settings, seed, processes.device)
+        networks = {
+            seed: build_network(settings, seed, processes.device) for seed in seeds.values()
+        }
+        network = networks[next(iter(networks))]
         loader = ImageLoader(store.images, network.encoder, settings["entry"])
         data = gather_data(settings, network, loader, splits, frame, prefix)
-        trials = train_grid(network, settings, data, seed, checkpoints, processes, preemption)
-        best = choose(trials, settings)
-        network.load_tuned(trials[best].state)
+        grid = Grid(networks, settings, data, checkpoints, processes, preemption)
+        trials = grid.train()
+        best = {seed: choose(trials[seed], settings) for seed in networks}
         kept = splits["val"] | splits["test"]
-        # From pixels through the whole network: the cache lacks the test images.
-        logits = predict_on_all_processes(network, loader, kept.rows)
+        logits = []
+        for seed, tuned in networks.items():
+            tuned.load_tuned(trials[seed][best[seed]].state)
+            # From pixels through the whole network: the cache lacks the test images.
+            logits.append(predict_on_all_processes(tuned, loader, kept.rows))
         if processes.rank == 0:
-            scores = ranked_probabilities(logits, settings["task_type"] == "multiclass")
-            table = predictions(frame.iloc[kept.positions], scores[None], settings["tasks"])
+            multiclass = settings["task_type"] == "multiclass"
+            scores = np.stack([ranked_probabilities(x, multiclass) for x in logits])
+            table = predictions(frame.iloc[kept.positions], scores, settings["tasks"])
+            found = [(str(index), trials[seed], best[seed]) for index, seed in seeds.items()]
             write_table(
-                table.assign(seed=int(settings["seed"])),
+                table.assign(seed=np.array(list(seeds))[table["seed"]]),
                 output,
                 PREDICTIONS,
-                **footer(settings, trials, best, network, store),
+                **footer(settings, found, network, store),
             )
             checkpoints.discard()
             shutil.rmtree(prefix, ignore_errors=True)
@@ -131,30 +140,6 @@ def criterion_of(
     return find_criterion(settings["entry"]["select"], val.y, multiclass)
 
 
-def train_grid(
-    network: Network,
-    settings: FinetuneSettings,
-    data: TrialData,
-    seed: int,
-    checkpoints: Checkpoints,
-    processes: Processes,
-    preemption: PreemptionSignal,
-) -> list[Trial]:
-    """Train all learning rates from the same initial weights; resume from the last checkpoint."""
-    state = checkpoints.load(network.device) or {"finished": [], "running": None}
-    trials = [Trial.from_state(part) for part in state["finished"]]
-    running = state["running"]
-    for rate in sorted(settings["entry"]["learning_rates"])[len(trials) :]:
-        grid = GridState(checkpoints, [trial.to_state() for trial in trials], running)
-        key = TrialKey(rate, seed)
-        trials.append(train_trial(network, settings, data, key, grid, processes, preemption))
-        running = None
-        if processes.rank == 0:
-            done = [trial.to_state() for trial in trials]
-            checkpoints.save(10**9 * len(trials), {"finished": done, "running": None})
-    return trials
-
-
 def choose(trials: list[Trial], settings: FinetuneSettings) -> int:
     """Return the position of the trial with the lowest criterion; the smaller rate if equal."""
     values = [trial.criterion for trial in trials]
@@ -176,9 +161,24 @@ def fingerprint(settings: FinetuneSettings, ids: np.ndarray) -> str:
 
 
 def footer(
-    settings: FinetuneSettings, trials: list[Trial], best: int, network: Network, store: Store
+    settings: FinetuneSettings,
+    found: list[tuple[str, list[Trial], int]],
+    network: Network,
+    store: Store,
 ) -> dict[str, Any]:
-    """Return the footer of the predictions: model, phantom, selected trial and all curves."""
+    """Return the footer of the predictions: model, phantom, selected trials and all curves.
+
+    Parameters
+    ----------
+    settings : dict
+        Settings of the stage.
+    found : list of tuple
+        For each seed its index, its trials by learning rate, and which of them was selected.
+    network : Network
+        Describes the model.
+    store : Store
+        Its card says whether the images are phantoms.
+    """
     return {
         "cohort": settings["cohort"],
         "model": settings["model"],
@@ -188,8 +188,10 @@ def footer(
         "runs": {
             "select": settings["entry"]["select"],
             "point": settings.get("point"),
-            "chosen": [{"seed": settings["seed"], **trials[best].summary()}],
-            "trials": [trial.summary() for trial in trials],
+            "chosen": [{"seed": seed, **trials[best].summary()} for seed, trials, best in found],
+            "trials": [
+                {**trial.summary(), "seed": seed} for seed, trials, _ in found for trial in trials
+            ],
         },
         "notes": [],
     }

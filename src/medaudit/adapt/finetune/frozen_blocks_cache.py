@@ -31,6 +31,7 @@ from medaudit.adapt.finetune.loader import ImageLoader, Loader
 from medaudit.adapt.finetune.network import Network
 from medaudit.core.entry_types.methods import MethodEntryCache
 from medaudit.core.table_io import atomic
+from medaudit.training.precision import precision
 
 BATCH = 128
 """Images per forward pass while a level is stored."""
@@ -157,8 +158,7 @@ class FrozenBlocksCache:
     def _advance(self, values: torch.Tensor, start: int, stop: int) -> torch.Tensor:
         """Return the values of level `stop` from those of level `start`."""
         self.network.eval()
-        gpu = self.network.device.type == "cuda"
-        with torch.autocast(self.network.device.type, torch.bfloat16, gpu):
+        with precision(self.network.device)[1]():
             return self.chain.run(values.to(self.network.device), start, stop)
 
     def _open(self, level: int) -> np.ndarray | None:
@@ -216,7 +216,8 @@ class FrozenBlocksCache:
         for rows in self.rows.values():
             digest.update(rows.tobytes())
             for part in _chunks(rows):
-                digest.update(np.ascontiguousarray(self.images.pixels[part]).data)
+                for image in self.images.pixels[part]:
+                    digest.update(np.ascontiguousarray(image).data)
         return digest.hexdigest()[:16]
 
 

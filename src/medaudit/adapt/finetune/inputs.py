@@ -7,15 +7,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from torch.nn.functional import interpolate
 
 from medaudit.adapt.finetune_settings import FinetuneSettings, TrainingEntry
 from medaudit.adapt.targets import check_splits, targets
 from medaudit.core.entry_types.methods import MethodEntryObjective
 from medaudit.core.seeds import generator
 from medaudit.core.table_io import COHORT, read_table
+from medaudit.data.image_store import Images, StoredImages, sizes_of
 from medaudit.metrics.attributes import read_attributes
-from medaudit.models.torch_encoder import TorchEncoder
+from medaudit.models.torch_encoder import TorchEncoder, pad_to_square
 from medaudit.training.augmentation import Augmentation, apply_views, draw_views
+from medaudit.training.batches import CPU, channels_first, to_device
 from medaudit.training.randaugment import RandAugment, apply_operations, draw_operations
 
 
@@ -95,7 +98,7 @@ def read_groups(
 
 
 def load_training_images(
-    pixels: np.ndarray,
+    pixels: StoredImages,
     rows: np.ndarray,
     encoder: TorchEncoder,
     entry: TrainingEntry,
@@ -104,17 +107,19 @@ def load_training_images(
 ) -> torch.Tensor:
     """Return training images, augmented as the method says and preprocessed for the model.
 
-    Random views are resampled to the size of the stored images, so that the model's own
-    preprocessing is the same for training and for prediction. RandAugment comes after the views.
+    A random view is cut from the image as the model's owner frames it: from the whole picture
+    (``input.square: crop``), from the padded, or from the stretched one. It has the model's input
+    size and is not cropped again, as with the owners' ``RandomResizedCrop``. RandAugment comes
+    after the views.
 
     Parameters
     ----------
-    pixels : numpy.ndarray
-        The image store, uint8.
+    pixels : StoredImages
+        The images of the store, uint8.
     rows : numpy.ndarray
         Rows of the image store in the whole batch.
     encoder : TorchEncoder
-        Its `prepare` is the model's preprocessing.
+        Its `prepare` and `prepare_views` are the model's preprocessing.
     entry : dict
         The method's entry; with ``augmentation: null`` images are not augmented.
     key : tuple
@@ -132,22 +137,61 @@ def load_training_images(
     # Draw for the whole batch, then take a part: the views of an image must not depend on the
     # number of processes.
     rng = generator("views", *key)
-    matrices = draw_views(rng, len(rows), pixels.shape[1], Augmentation(**ranges))
-    views = cut_views(images, matrices[part])
+    square = encoder.input.square
+    sizes = frame_sizes(sizes_of(pixels, rows), square)
+    matrices = draw_views(rng, len(rows), sizes, Augmentation(**ranges))
+    views = cut_views(images, matrices[part], encoder.input.size, square, encoder.device)
     if policy:
         operations = draw_operations(rng, len(rows), RandAugment(**policy))
-        views = apply_operations(views, operations[part], fill_of(encoder, images.ndim == 3))
-    return encoder.prepare(views)
+        views = apply_operations(views, operations[part], fill_of(encoder, views.ndim == 3))
+    return encoder.prepare_views(views)
 
 
-def cut_views(images: np.ndarray, matrices: np.ndarray) -> np.ndarray:
-    """Return views (`medaudit.training.augmentation.draw_views`) of uint8 images, as uint8."""
-    grey = images.ndim == 3
-    channels = torch.from_numpy(images if grey else np.moveaxis(images, 3, 1))
-    channels = channels[:, None] if grey else channels
-    views = apply_views(channels, torch.from_numpy(matrices), images.shape[1])
-    views = (views * 255).round().to(torch.uint8).numpy()
-    return views[:, 0] if grey else np.moveaxis(views, 1, 3)
+def frame_sizes(sizes: np.ndarray, square: str) -> np.ndarray:
+    """Return height and width of the frames from which views are cut, [n, 2]; see `cut_views`."""
+    return sizes if square == "crop" else np.repeat(sizes.max(axis=1, keepdims=True), 2, axis=1)
+
+
+def cut_views(
+    images: Images, matrices: np.ndarray, side: int, square: str, device: torch.device = CPU
+) -> np.ndarray:
+    """Return views (`medaudit.training.augmentation.draw_views`) of uint8 images, as uint8.
+
+    They are resampled on the device and come back for RandAugment, which works on the processor.
+
+    Parameters
+    ----------
+    images : numpy.ndarray or list of numpy.ndarray
+        ``[h, w]`` or ``[h, w, 3]`` each.
+    matrices : numpy.ndarray
+        float32 [n, 2, 3].
+    side : int
+        Side of the views in pixels.
+    square : str
+        The frame from which views are cut: ``crop``: the image; ``pad``: the image in a black
+        square; ``stretch``: the image stretched to a square.
+    device : torch.device
+        Where views are computed.
+    """
+    frames = to_device(channels_first(images), device)
+    if square != "crop":
+        make_square = pad_to_square if square == "pad" else stretch_to_square
+        if isinstance(frames, torch.Tensor):
+            frames = make_square(frames)
+        else:
+            frames = [make_square(image[None])[0] for image in frames]
+    views = apply_views(frames, torch.from_numpy(matrices), side)
+    views = (views * 255).round().to(torch.uint8).cpu().numpy()
+    return views[:, 0] if views.shape[1] == 1 else np.moveaxis(views, 1, 3)
+
+
+def stretch_to_square(images: torch.Tensor) -> torch.Tensor:
+    """Return uint8 images [n, channels, h, w] with their shorter side enlarged to the longer one."""
+    side = max(images.shape[2:])
+    if min(images.shape[2:]) == side:
+        return images
+    square = interpolate(images.float(), (side, side), mode="bicubic", antialias=True)
+    return square.round().clamp(0, 255).to(torch.uint8)
 
 
 def fill_of(encoder: TorchEncoder, grey: bool) -> list[int]:

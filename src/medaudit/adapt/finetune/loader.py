@@ -7,6 +7,7 @@ import torch
 
 from medaudit.adapt.finetune.inputs import load_training_images
 from medaudit.adapt.finetune_settings import TrainingEntry
+from medaudit.data.image_store import StoredImages
 from medaudit.models.torch_encoder import TorchEncoder
 
 
@@ -45,8 +46,8 @@ class ImageLoader:
 
     Parameters
     ----------
-    pixels : numpy.ndarray
-        The image store, uint8.
+    pixels : StoredImages
+        The images of the store, uint8.
     encoder : TorchEncoder
         Its `prepare` is the model's preprocessing.
     entry : dict
@@ -56,7 +57,7 @@ class ImageLoader:
 
     level = 0
 
-    def __init__(self, pixels: np.ndarray, encoder: TorchEncoder, entry: TrainingEntry) -> None:
+    def __init__(self, pixels: StoredImages, encoder: TorchEncoder, entry: TrainingEntry) -> None:
         self.pixels, self.encoder, self.entry = pixels, encoder, entry
 
     @property

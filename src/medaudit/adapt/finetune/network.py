@@ -1,5 +1,8 @@
 """The network that is fine-tuned: a model's image tower and a new linear head."""
 
+import copy
+from functools import partial
+
 import numpy as np
 import torch
 from torch import nn
@@ -12,6 +15,11 @@ from medaudit.core.errors import MedauditError
 from medaudit.models.interface import ImageInput
 from medaudit.models.kinds import build
 from medaudit.models.torch_encoder import TorchEncoder
+from medaudit.training.batches import read_ahead, to_device
+from medaudit.training.precision import precision
+
+HEAD_STD = 0.01
+"""Standard deviation of a new head's weights, as in MAE's linear probe (``main_linprobe.py``)."""
 
 BATCH = 128
 """Images per forward pass of `predict_logits`."""
@@ -27,7 +35,8 @@ class Network(nn.Module):
     outputs : int
         Number of tasks.
     entry : dict
-        The method's entry; see `medaudit.adapt.finetune.tuning.apply_tuning`.
+        The method's entry; see `medaudit.adapt.finetune.tuning.apply_tuning`. ``head_std``: the
+        standard deviation of the head's initial weights, by default `HEAD_STD`.
 
     Attributes
     ----------
@@ -44,7 +53,7 @@ class Network(nn.Module):
         self.chain = cut_into_blocks(self.tower)
         self.initial: dict[str, torch.Tensor] | None = None
         self.head = nn.Linear(self._dimension(), outputs)
-        nn.init.trunc_normal_(self.head.weight, std=0.01)
+        nn.init.trunc_normal_(self.head.weight, std=entry.get("head_std", HEAD_STD))
         nn.init.zeros_(self.head.bias)
         self.to(encoder.device)
         self.eval()
@@ -75,7 +84,8 @@ class Network(nn.Module):
     def features(self, x: torch.Tensor, start: int = 0) -> torch.Tensor:
         """Return the features [b, d], the input of the head; see `forward`."""
         if start == 0:
-            return self.tower(x)
+            # On a GPU, weights are channels-last (`TorchEncoder`): convolutions need pixels alike.
+            return self.tower(x.contiguous(memory_format=torch.channels_last) if x.is_cuda else x)
         assert self.chain is not None  # outputs of blocks exist only for towers that are a chain
         return self.chain.run(x, start)
 
@@ -129,6 +139,17 @@ class Network(nn.Module):
             raise RuntimeError("no initial weights were kept: call keep_initial first")
         self.load_tuned(self.initial)
 
+    def twin(self) -> "Network":
+        """Return a network with copies of all weights that are tuned; it shares the frozen ones."""
+        frozen = [p for p in self.parameters() if not p.requires_grad]
+        shared = [*frozen, self.encoder, *([self.initial] if self.initial else [])]
+        # The chain refers to this network's blocks, also from inside functions, which are not copied.
+        chain, self.chain = self.chain, None
+        twin = copy.deepcopy(self, {id(part): part for part in shared})
+        self.chain = chain
+        twin.chain = cut_into_blocks(twin.tower)
+        return twin
+
     def spec(self) -> dict:
         """Return model, preprocessing and the number of tuned parameters as JSON."""
         counts = {"parameters": sum(p.numel() for p in self.parameters())}
@@ -170,9 +191,16 @@ def _drop_path(settings: FinetuneSettings) -> dict[str, float]:
 def predict_logits(network: Network, loader: Loader, rows: np.ndarray) -> np.ndarray:
     """Return float32 logits [len(rows), outputs] of images without augmentation."""
     network.eval()
+    device = network.device
+    autocast = precision(device)[1]
+    chunks = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+    jobs = (partial(_plain_batch, loader, chunk, device) for chunk in chunks)
     parts = []
-    for start in range(0, len(rows), BATCH):
-        batch = loader.plain_batch(rows[start : start + BATCH]).to(network.device)
-        with torch.autocast(network.device.type, torch.bfloat16, network.device.type == "cuda"):
-            parts.append(network(batch, loader.level).float().cpu())
-    return torch.cat(parts).numpy()
+    for batch in read_ahead(jobs, device=device):
+        with autocast():
+            parts.append(network(batch, loader.level).float())
+    return torch.cat(parts).cpu().numpy()
+
+
+def _plain_batch(loader: Loader, rows: np.ndarray, device: torch.device) -> torch.Tensor:
+    return to_device(loader.plain_batch(rows), device)

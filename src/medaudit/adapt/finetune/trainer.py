@@ -17,16 +17,16 @@ from medaudit.adapt.finetune_settings import TrainingEntry
 from medaudit.adapt.logits import loss as whole_loss
 from medaudit.adapt.logits import mean_auc
 from medaudit.core.seeds import derive_seed
-from medaudit.training.batches import epoch_order
-from medaudit.training.checkpoints import Checkpoints
+from medaudit.training.batches import epoch_order, to_device
 from medaudit.training.distributed import (
     Processes,
     average_buffers,
-    average_gradients,
     gather_arrays,
+    in_parallel,
     process_rank,
     world_size,
 )
+from medaudit.training.precision import gradient_scaler, precision
 from medaudit.training.schedule import learning_rate, set_learning_rate
 
 Batch = tuple[torch.Tensor, ...]
@@ -53,7 +53,8 @@ class Trainer:
     """
 
     optimizer: torch.optim.Optimizer
-    """Made by `start` or `restore`, after the initial weights are loaded."""
+    parallel: torch.nn.Module
+    """Both are made by `start` or `restore`, after the initial weights are loaded."""
 
     def __init__(
         self, network: Network, entry: TrainingEntry, multiclass: bool, key: TrialKey
@@ -61,7 +62,8 @@ class Trainer:
         self.network, self.entry, self.multiclass = network, entry, multiclass
         self.rate, self.seed = key
         self.trial = Trial(self.rate)
-        # The trainers of a grid share the network: only the first one sees its initial weights.
+        self.scaler = gradient_scaler(network.device)
+        # Trainers share networks one after the other: only the first sees the initial weights.
         if network.initial is None:
             network.keep_initial()
         self._weights: np.ndarray | None = None
@@ -69,32 +71,36 @@ class Trainer:
     def start(self) -> int:
         """Start from the initial weights; return 0, the number of steps done."""
         self.network.restore_initial()
-        self.optimizer = self.make_optimizer()
+        self._prepare()
         return 0
+
+    def _prepare(self) -> None:
+        self.optimizer = self.make_optimizer()
+        self.parallel = in_parallel(self.trained_module(), unused=True)
 
     def make_optimizer(self) -> torch.optim.Optimizer:
         """Return an optimizer over all parameters that are trained."""
         return make_optimizer(self.network, self.entry)
 
+    def trained_module(self) -> torch.nn.Module:
+        """Return the module whose forward pass `loss` calls; its gradients are averaged."""
+        return self.network
+
     def restore(self, state: dict) -> int:
         """Resume from the state of a checkpoint; return the number of steps done."""
         self.network.load_tuned(state["network"])
-        self.optimizer = self.make_optimizer()
+        self._prepare()
         self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
         self.trial = Trial.from_state(state["trial"])
         return state["step"]
-
-    def save(self, step: int, checkpoints: Checkpoints, finished: list[dict]) -> None:
-        """Write a checkpoint after `step` steps, together with the states of finished trials."""
-        running = {**self.state(), "step": step}
-        # Checkpoints are ordered by number: a later trial must sort after all steps of earlier ones.
-        checkpoints.save(10**9 * len(finished) + step, {"finished": finished, "running": running})
 
     def state(self) -> dict:
         """Return the state that `restore` resumes from."""
         return {
             "network": self.network.tuned(),
             "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
             "trial": self.trial.to_state(),
         }
 
@@ -131,7 +137,11 @@ class Trainer:
             # to take part in the averaging of gradients: it gets an image of weight 0.
             part, weights = np.arange(1), np.zeros_like(weights)
         x = loader.training_batch(train.rows[chosen], part, (self.seed, step), epoch)
-        return x, torch.from_numpy(y[part]), torch.from_numpy(weights[part])
+        return self.on_device(x, y[part], weights[part])
+
+    def on_device(self, *parts: torch.Tensor | np.ndarray) -> Batch:
+        """Return the parts of a batch as tensors on the network's device."""
+        return tuple(to_device(torch.as_tensor(part), self.network.device) for part in parts)
 
     def choose(
         self, count: int, step: int, processes: Processes
@@ -168,13 +178,13 @@ class Trainer:
             self._weights = class_weights(y, self.multiclass, self.entry.get("class_weights"))
         return self._weights
 
-    def update(self, batch: Batch, step: int, images: int, level: int = 0) -> float:
-        """Take one step; return the loss of this process's part of the batch.
+    def update(self, batch: Batch, step: int, images: int, level: int = 0) -> torch.Tensor:
+        """Take one step; return the loss of this process's part of the batch, detached.
 
         Parameters
         ----------
         batch : tuple of torch.Tensor
-            A batch of `batches`.
+            A batch of `batches`, on the device.
         step : int
             Number of steps done before.
         images : int
@@ -183,7 +193,6 @@ class Trainer:
             Level at which the batch enters the network, see
             `medaudit.adapt.finetune.loader.Loader`.
         """
-        batch = tuple(part.to(self.network.device) for part in batch)
         if not self.network.training:
             self.network.train()
         rate = learning_rate(
@@ -198,16 +207,16 @@ class Trainer:
         torch.manual_seed(derive_seed("step", self.seed, step, process_rank()))
         value = self.loss(batch, level)
         self.optimizer.zero_grad(set_to_none=True)
-        value.backward()
-        average_gradients([p for group in self.optimizer.param_groups for p in group["params"]])
-        self.optimizer.step()
-        return value.item()
+        self.scaler.scale(value).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return value.detach()
 
     def loss(self, batch: Batch, level: int) -> torch.Tensor:
         """Return the loss of this process's part of a batch, times the number of processes."""
         x, y, weights = batch
-        with torch.autocast(x.device.type, torch.bfloat16, x.device.type == "cuda"):
-            logits = self.network(x, level)
+        with precision(x.device)[1]():
+            logits = self.parallel(x, level)
         # The parts' losses add up to that of the batch (`target_weights`), but gradients are
         # averaged over processes; the factor turns their mean into the sum.
         return batch_loss(logits.float(), y, weights, self.multiclass) * world_size()

@@ -14,11 +14,21 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from medaudit.audit.dialects.catalogue import ARGMAX_METRICS, METRICS_NEEDED
+from medaudit.audit.dialects.catalogue import (
+    ARGMAX_MEASURES,
+    ARGMAX_METRICS,
+    METRICS_NEEDED,
+    OWN_RANGE_BINS,
+    OWN_RANGE_MEASURES,
+    STRICT_MEASURES,
+    STRICT_METRICS,
+    Measure,
+)
 from medaudit.audit.dialects.cube import Cube
 from medaudit.audit.dialects.dialect_rows import average_seeds, summarise
-from medaudit.audit.dialects.measures import argmax_measures, group_measures, overall_measures
+from medaudit.audit.dialects.measures import group_measures, measures_of, overall_measures
 from medaudit.core.audit_tables import DIALECTS
+from medaudit.core.entry_types import Evaluation
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import PREDICTIONS, read_audited, read_table, write_array, write_table
 from medaudit.metrics.audit_settings import AuditSettings, check_evaluation
@@ -64,11 +74,26 @@ def dialects(
     sample = read_sample(read_table(predictions, PREDICTIONS), table, settings)
     found = [_measure(sample, settings, METRICS_NEEDED, group_measures, threads)]
     if not sample.multiclass:  # there, the largest score decides anyway
-        by_argmax = replace(sample, decision=(sample.score >= 0.5).astype(float))
-        found.append(_measure(by_argmax, settings, ARGMAX_METRICS, argmax_measures, threads))
+        for own, given, metrics, chosen in _own_rules(sample, settings):
+            found.append(_measure(own, given, metrics, measures_of(chosen), threads))
     scored = pd.concat([frame for frame, _ in found], ignore_index=True)
     write_table(scored, output, DIALECTS)
     write_array(np.concatenate([drawn for _, drawn in found]), replicates)
+
+
+def _own_rules(
+    sample: Sample, settings: AuditSettings
+) -> Iterator[tuple[Sample, AuditSettings, Sequence[str], Sequence[Measure]]]:
+    """Yield the sample as single papers decide or bin it, with metrics and measures."""
+    by_argmax = replace(sample, decision=(sample.score >= 0.5).astype(float))
+    yield by_argmax, settings, ARGMAX_METRICS, ARGMAX_MEASURES
+    assert sample.threshold is not None  # only a multi-class sample has none
+    threshold = sample.threshold[:, None, :]
+    above = np.where(np.isnan(threshold), np.nan, sample.score > threshold)
+    yield replace(sample, decision=above), settings, STRICT_METRICS, STRICT_MEASURES
+    evaluation: Evaluation = {**settings["evaluation"], "ece_bins": OWN_RANGE_BINS}
+    binned: AuditSettings = {**settings, "evaluation": evaluation}
+    yield replace(sample, own_range=True), binned, ["ece"], OWN_RANGE_MEASURES
 
 
 def _measure(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from medaudit.metrics import fairness_definitions as definitions
 
 CLIP_NIH, HOW_FAIR, FAIRTUNE = "CLIP on NIH 6x200", "How fair", "FairTune"
-TEXTBOOK = "textbook"
+MEDFAIR, FAIRMEDFM, TEXTBOOK = "MEDFAIR", "FairMedFM", "textbook"
 ALL_TYPES = ("binary", "multilabel", "multiclass")
 TWO_CLASSES = ("binary", "multilabel")
 
@@ -67,9 +67,9 @@ MEASURES = (
     Measure(TEXTBOOK, "F1 delta", ("f1",), definitions.spread, average="before"),
     Measure(TEXTBOOK, "EqOdds", _RATES, definitions.equalized_odds_difference),
     Measure(TEXTBOOK, "ECE delta", ("ece",), definitions.spread, average="whole"),
-    Measure("MEDFAIR", "EqOdds score", _RATES, definitions.equalized_odds_score, "higher"),
-    Measure("FairMedFM", "eod", _RATES, definitions.equalized_odds_score, "higher"),
-    Measure("FairMedFM", "eo", ("tpr",), definitions.spread),
+    Measure(MEDFAIR, "EqOdds score", _RATES, definitions.equalized_odds_score, "higher"),
+    Measure(FAIRMEDFM, "eod", _RATES, definitions.equalized_odds_score, "higher"),
+    Measure(FAIRMEDFM, "eo", ("tpr",), definitions.spread),
     Measure("FairCLIP", "ES-AUC", ("auc",), definitions.equity_scaled, "higher", overall=True),
     Measure("FairDisCo", "PQD", ("accuracy",), definitions.disparity_ratio, "higher", "whole"),
     Measure(
@@ -118,6 +118,23 @@ ARGMAX_MEASURES = tuple(
 is 0.5 where a task has two answers. In multi-class tasks all decisions are made so."""
 
 ARGMAX_METRICS = tuple(dict.fromkeys(need for one in ARGMAX_MEASURES for need in one.needs))
+
+STRICT_MEASURES = tuple(
+    replace(measure, name=f"{measure.name} (score > threshold)")
+    for measure in MEASURES
+    if measure.dialect == FAIRMEDFM
+)
+"""Measures of FairMedFM with its code's decisions: a score must exceed the threshold, although the
+threshold is one of the scores and its F1 counts that score as decided 1."""
+STRICT_METRICS = tuple(dict.fromkeys(need for one in STRICT_MEASURES for need in one.needs))
+
+OWN_RANGE_BINS = 10
+OWN_RANGE_MEASURES = (
+    Measure(MEDFAIR, "ECE gap", ("ece",), definitions.spread),
+    Measure(FAIRMEDFM, "ece-gap", ("ece",), definitions.spread),
+)
+"""Calibration as in the code of MEDFAIR and FairMedFM: `OWN_RANGE_BINS` bins between the lowest and
+the highest score of each group, so that the groups' bins differ."""
 
 F1_DELTA, VAR_F1 = "F1 delta", "Var_F1"
 METRICS_NEEDED = (

@@ -4,12 +4,11 @@ A record holds what identifies its row, ``n_estimable``, ``status``, whether noi
 measure away from its fair end (``noisy``), and ``values``: the value, its replicates, its null.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from medaudit.audit.dialects.catalogue import (
-    ARGMAX_MEASURES,
     CLIP_NIH,
     F1_DELTA,
     MEASURES,
@@ -31,10 +30,9 @@ def group_measures(cube: Cube, task_type: str) -> Iterator[dict]:
         yield from _crossed(cube, names)
 
 
-def argmax_measures(cube: Cube, task_type: str) -> Iterator[dict]:
-    """Yield the measures of groups that FairTune computes with its own decisions."""
-    for measure in ARGMAX_MEASURES:
-        yield _measured(cube, measure)
+def measures_of(chosen: Iterable[Measure]) -> Callable[[Cube, str], Iterator[dict]]:
+    """Return a function that yields these measures, of groups whose decisions are a paper's own."""
+    return lambda cube, task_type: (_measured(cube, measure) for measure in chosen)
 
 
 def overall_measures(cube: Cube, task_type: str) -> Iterator[dict]:

@@ -14,6 +14,7 @@ from medaudit.audit.lint.problems import Finding, as_json, fail_on_errors
 from medaudit.core.entry_types import Evaluation, ModelEntry
 from medaudit.core.entry_types.evaluation import EvaluationMinimum, EvaluationThreshold
 from medaudit.core.table_io import IMAGES, PREDICTIONS, read_audited, read_table, write_json
+from medaudit.data.image_store import read_images
 
 MINIMUM: EvaluationMinimum = {"n": 10, "n_pos": 3, "n_neg": 3}
 THRESHOLD: EvaluationThreshold = {"rule": "fixed", "value": 0.5}
@@ -94,11 +95,11 @@ def check_images(folder: Path, cohort: pd.DataFrame) -> list[Finding]:
     """Find near-duplicate images across the splits in an image store (`medaudit.data.images`)."""
     from medaudit.audit.lint.near_duplicates import near_duplicates
 
-    index = read_table(folder / "index.parquet", IMAGES)
-    index = index[index["status"] == "ok"].merge(cohort[["image_id", "split"]], on="image_id")
-    store = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+    pixels = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+    index, images = read_images(folder, pixels, read_table(folder / "index.parquet", IMAGES))
+    index = index.merge(cohort[["image_id", "split"]], on="image_id")
     columns = (index[name].to_numpy() for name in ("row", "image_id", "split"))
-    return near_duplicates(store, *columns)
+    return near_duplicates(images, *columns)
 
 
 def check_overlap(models: Mapping[str, ModelEntry], dataset: str | None) -> list[Finding]:

@@ -5,20 +5,21 @@ from PIL import Image
 from scipy.fft import dct
 
 from medaudit.audit.lint.problems import Finding, examples
+from medaudit.data.image_store import Images, StoredImages
 
 SIDE, KEPT = 32, 8
 BLOCK = 4096
 MOST_PAIRS = 100_000
 
 
-def perceptual_hashes(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def perceptual_hashes(images: StoredImages, rows: np.ndarray) -> np.ndarray:
     """Return the 64-bit pHash of each image, as `imagehash.phash` computes it.
 
     Parameters
     ----------
-    images : numpy.ndarray
+    images : StoredImages
         uint8, ``[n, height, width]``, ``[n, height, width, channels]`` or
-        ``[n, channels, height, width]`` (1 or 3 channels).
+        ``[n, channels, height, width]`` (1 or 3 channels), or images of several sizes.
     rows : numpy.ndarray
         The rows to hash.
 
@@ -37,7 +38,7 @@ def perceptual_hashes(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return hashes
 
 
-def thumbnails(images: np.ndarray) -> np.ndarray:
+def thumbnails(images: Images) -> np.ndarray:
     """Return each image in greyscale at 32 x 32, uint8."""
     size = (SIDE, SIDE)
     grey = (Image.fromarray(_plane(image)).convert("L") for image in images)
@@ -71,7 +72,7 @@ def close_pairs(left: np.ndarray, right: np.ndarray, distance: int) -> np.ndarra
 
 
 def near_duplicates(
-    images: np.ndarray,
+    images: StoredImages,
     rows: np.ndarray,
     ids: np.ndarray,
     splits: np.ndarray,
@@ -83,7 +84,7 @@ def near_duplicates(
 
     Parameters
     ----------
-    images : numpy.ndarray
+    images : StoredImages
         The store, see `perceptual_hashes`; may be memory-mapped.
     rows, ids, splits : numpy.ndarray
         Row in the store, image id and split of each image.
@@ -135,7 +136,7 @@ def _compare(images, pairs: np.ndarray, grey_levels: float) -> tuple[np.ndarray,
         left, right = images[pairs[part, 0]], images[pairs[part, 1]]
         difference = thumbnails(left).astype(float) - thumbnails(right)
         alike[part] = np.abs(difference).mean(axis=(1, 2)) <= grey_levels
-        equal[part] = (left == right).reshape(len(left), -1).all(axis=1)
+        equal[part] = [np.array_equal(a, b) for a, b in zip(left, right, strict=True)]
     return alike, equal
 
 

@@ -93,7 +93,8 @@ def _changes(
 ) -> list[dict[str, Any]]:
     changes: list[dict[str, Any]] = []
     inputs = [config["models"][model.name].get("input") for model in found.models]
-    sides = [given.get("size", 224) if given else 224 for given in inputs]
+    sides = [max(given.get("size", 224), given.get("resize") or 0) for given in inputs if given]
+    sides += [224] if None in inputs else []
     if sides and max(sides) > entry["image_size"]:
         why = f"side of the stored images in pixels; the models found read {max(sides)}"
         changes.append({"key": "image_size", "value": max(SIDE, *sides), "why": why})

@@ -5,6 +5,7 @@ from typing import Any
 
 from medaudit.config.entries import method_entry
 from medaudit.core.entry_types import Config, PretrainingEntry
+from medaudit.core.seeds import seeds_of
 
 LONG = ("images", "embed", "pretrain", "finetune", "search")
 """Rules whose time is proportional to the number of images they process."""
@@ -64,7 +65,8 @@ def images_seen(
     if rule == "search":
         whole = int(train * (entry.get("subset") or 1)) * entry["epochs"] * entry["trials"]
         return whole if names["worker"] == "0" else 0
-    return train * entry["epochs"] * len(entry.get("learning_rates", [0]))
+    trainings = len(entry.get("learning_rates", [0])) * len(seeds_of(names["seed"]))
+    return train * entry["epochs"] * trainings
 
 
 def _pretraining(entry: PretrainingEntry, sizes: dict[str, dict[str, int]]) -> int:

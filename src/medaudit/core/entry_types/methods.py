@@ -103,10 +103,13 @@ class MethodEntry(TypedDict, total=False):
     warmup_epochs: float
     schedule: str
     layer_decay: float | None
+    head_std: float
     drop_path: float
     learning_rate_per: int | None
     class_weights: str | None
     augmentation: MethodEntryAugmentation | None
+    together: int
+    compile: bool
     by_model: dict[str, Any] | None
     training: str
     fairprune: MethodEntryFairprune

@@ -14,6 +14,8 @@ class ModelEntryInput(TypedDict, total=False):
     mean: list[float]
     std: list[float]
     interpolation: str
+    square: str
+    resize: int | None
 
 
 class ModelEntryPretraining(TypedDict, total=False):

@@ -60,9 +60,11 @@ class PretrainingEntry(TypedDict, total=False):
     warmup_epochs: int
     batch_size: int
     micro_batch: int | None
+    compile: bool
     base_lr: float
     min_lr: float
     schedule: str
+    optimizer: str
     weight_decay: float
     betas: list[float]
     augmentation: PretrainingEntryAugmentation

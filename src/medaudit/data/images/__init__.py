@@ -1,7 +1,9 @@
-"""Stage `images`: decodes every image of a cohort once, resized, into one memory-mapped array."""
+"""Stage `images`: decodes every image of a cohort once, resized, into one memory-mapped array.
+
+Images keep their aspect ratio: their shorter side has the cohort's ``image_size``.
+"""
 
 import hashlib
-import importlib.metadata
 import json
 import logging
 import shutil
@@ -28,11 +30,16 @@ from medaudit.core.table_io import (
 )
 from medaudit.data.datasets import phantom_module, what_is_drawn
 from medaudit.data.image_store import Store, open_store
+from medaudit.data.images.card import (
+    decoder_versions,
+    describe_store,
+    list_errors,
+    stored_sizes,
+)
 from medaudit.data.images.pixel_sources import (
     DecodedChunk,
     describe_files,
     draw_phantoms,
-    image_shape,
     read_files,
 )
 from medaudit.data.readers.image_containers import split_address
@@ -41,9 +48,7 @@ __all__ = ["Store", "images", "open_store"]
 
 log = logging.getLogger(__name__)
 CHUNK_BYTES = 1 << 24
-SHOWN = 20
 STAMP = "fingerprint.json"
-DECODERS = ("h5py", "nibabel", "numpy", "opencv-python-headless", "pillow", "pydicom", "simplejpeg")
 
 
 class ImagesSettings(TypedDict, total=False):
@@ -63,14 +68,16 @@ def images(settings: ImagesSettings, *, cohort: Path, output: Path, threads: int
     ----------
     settings : dict
         ``cohort`` (name), ``dataset`` (its catalogue entry; without a ``folder``, phantom images
-        are drawn), ``image_size`` (side of the stored images in pixels), ``channels`` (1, the
-        default, or 3) and ``on_error``: ``fail`` (default) or ``exclude``.
+        are drawn), ``image_size`` (shorter side of the stored images in pixels), ``channels`` (1,
+        the default, or 3) and ``on_error``: ``fail`` (default) or ``exclude``.
     cohort : Path
         The cohort's table.
     output : Path
-        The folder for ``images.npy`` (uint8 ``[n, size, size]`` or ``[n, size, size, 3]``, only
-        images that could be decoded), ``index.parquet`` (`medaudit.core.table_io.IMAGES`: the
-        cohort's rows in their order, ``row`` -1 where the status is not ``ok``) and ``card.json``.
+        The folder for ``images.npy`` (only images that could be decoded: uint8 ``[n, h, w]`` or
+        ``[n, h, w, 3]`` if all have one size, else ``[bytes]``, one image after the other),
+        ``index.parquet`` (`medaudit.core.table_io.IMAGES`: the cohort's rows in their order,
+        ``stored_height`` and ``stored_width`` in pixels; ``row`` -1 and size 0 where the status is
+        not ``ok``) and ``card.json``.
     threads : int
         Number of images decoded at the same time.
 
@@ -93,7 +100,7 @@ def images(settings: ImagesSettings, *, cohort: Path, output: Path, threads: int
     _check_errors(rows, index, settings)
     digest = _write_pixels(partial, len(parts), index, settings, output / "images.npy")
     write_table(index, output / "index.parquet", IMAGES)
-    write_json(_card(rows, index, settings, digest), output / "card.json")
+    write_json(describe_store(rows, index, settings, digest), output / "card.json")
     _discard(partial)
 
 
@@ -118,10 +125,6 @@ def _is_phantom(settings: ImagesSettings) -> bool:
     return settings["dataset"].get("folder") is None
 
 
-def _versions() -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in DECODERS}
-
-
 def _fingerprint(settings: ImagesSettings, cohort: Path) -> str:
     """Hash everything that the pixels depend on, so that no outdated chunk is used again."""
     relevant = {key: value for key, value in settings.items() if key != "on_error"}
@@ -132,7 +135,7 @@ def _fingerprint(settings: ImagesSettings, cohort: Path) -> str:
         else f"datasets.{dataset['loader']}"
     )
     code = code_version("data.images", f"data.{source}")
-    text = json.dumps([relevant, sha256(cohort), code, _versions()], sort_keys=True)
+    text = json.dumps([relevant, sha256(cohort), code, decoder_versions()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -152,7 +155,8 @@ def _discard(partial: Path) -> None:
 
 def _chunks(rows: pd.DataFrame, settings: ImagesSettings) -> Iterator[pd.DataFrame]:
     """Split the rows into chunks, if possible between files, so that no file is opened twice."""
-    step = int(np.clip(CHUNK_BYTES // np.prod(image_shape(settings)), 16, 512))
+    each = settings["image_size"] ** 2 * settings.get("channels", 1)
+    step = int(np.clip(CHUNK_BYTES // each, 16, 512))
     files = np.array([split_address(path)[0] for path in rows["path"]], dtype=object)
     changes = np.flatnonzero(files[1:] != files[:-1]) + 1
     start = 0
@@ -178,8 +182,11 @@ def _finish_chunk(
             return done
     work = draw_phantoms if _is_phantom(settings) else read_files
     chunk: DecodedChunk = work(rows, settings, threads)
-    write_array(chunk.pixels, _chunk_path(partial, number))
-    done = {"files": files, "status": chunk.status, "errors": chunk.errors}
+    sizes = [[0, 0] if image is None else list(image.shape[:2]) for image in chunk.images]
+    decoded = [image.ravel() for image in chunk.images if image is not None]
+    flat = np.concatenate([np.empty(0, np.uint8), *decoded])
+    write_array(flat, _chunk_path(partial, number))
+    done = {"files": files, "sizes": sizes, "status": chunk.status, "errors": chunk.errors}
     write_json(done, note)  # after the pixels: it declares them complete
     log.info("chunk %d: %d images", number, len(rows))
     return done
@@ -188,20 +195,17 @@ def _finish_chunk(
 def _make_index(rows: pd.DataFrame, parts: list[dict]) -> pd.DataFrame:
     status = np.array([one for part in parts for one in part["status"]], dtype=object)
     ok = status == "ok"
+    sizes = np.array([size for part in parts for size in part["sizes"]], np.int64).reshape(-1, 2)
     return pd.DataFrame(
         {
             "image_id": rows["image_id"].to_numpy(),
             "row": np.where(ok, np.cumsum(ok) - 1, -1),
             "status": status,
             "error": [one for part in parts for one in part["errors"]],
+            "stored_height": sizes[:, 0],
+            "stored_width": sizes[:, 1],
         }
     )
-
-
-def _list_errors(rows: pd.DataFrame, index: pd.DataFrame) -> list[dict]:
-    bad = (index["status"] != "ok").to_numpy()
-    listed = index[bad].assign(path=rows["path"].to_numpy()[bad]).head(SHOWN)
-    return listed[["image_id", "path", "status", "error"]].to_dict("records")
 
 
 def _check_errors(rows: pd.DataFrame, index: pd.DataFrame, settings: ImagesSettings) -> None:
@@ -210,7 +214,7 @@ def _check_errors(rows: pd.DataFrame, index: pd.DataFrame, settings: ImagesSetti
     if bad == 0 and not none_left:
         return
     if none_left or settings.get("on_error", "fail") == "fail":
-        shown = [f"{e['path']}: {e['error']}" for e in _list_errors(rows, index)[:5]]
+        shown = [f"{e['path']}: {e['error']}" for e in list_errors(rows, index)[:5]]
         advice = (
             "check the dataset's folder, or replace the files"
             if none_left
@@ -232,37 +236,25 @@ def _write_pixels(
     partial: Path, chunks: int, index: pd.DataFrame, settings: ImagesSettings, path: Path
 ) -> str:
     """Copy the decoded images of all chunks into one array; return the SHA-256 of its pixels."""
-    ok = (index["status"] == "ok").to_numpy()
-    digest, start = hashlib.sha256(), 0
+    digest = hashlib.sha256()
     header = {
         "descr": "|u1",
         "fortran_order": False,
-        "shape": (int(ok.sum()), *image_shape(settings)),
+        "shape": _stored_shape(stored_sizes(index), settings.get("channels", 1)),
     }
     # Written, not memory-mapped: on a full disk, a mapped page kills the process without a message.
     with atomic(path) as temporary, temporary.open("wb") as stream:
         np.lib.format.write_array_header_1_0(stream, header)
         for number in range(chunks):
-            pixels = np.load(_chunk_path(partial, number), allow_pickle=False)
-            kept = pixels[ok[start : start + len(pixels)]].tobytes()
-            stream.write(kept)
-            digest.update(kept)
-            start += len(pixels)
+            pixels = np.load(_chunk_path(partial, number), allow_pickle=False).tobytes()
+            stream.write(pixels)
+            digest.update(pixels)
     return digest.hexdigest()
 
 
-def _card(rows: pd.DataFrame, index: pd.DataFrame, settings: ImagesSettings, digest: str) -> dict:
-    counts = index["status"].value_counts()
-    drawn = what_is_drawn(settings["dataset"])
-    return {
-        "cohort": settings["cohort"],
-        "image_size": settings["image_size"],
-        "channels": settings.get("channels", 1),
-        "resize": "squash to a square, area average",
-        "phantom": drawn is not None,
-        **{key: (drawn or {}).get(key, []) for key in ("planted", "marks")},
-        "counts": {status: int(counts.get(status, 0)) for status in ("ok", "missing", "broken")},
-        "errors": _list_errors(rows, index),
-        "sha256": digest,
-        "decoders": _versions(),
-    }
+def _stored_shape(sizes: np.ndarray, channels: int) -> tuple[int, ...]:
+    """Return the shape of the array of all images; with several sizes it is flat."""
+    if (sizes != sizes[0]).any():
+        return (int(sizes.prod(axis=1).sum()) * channels,)
+    shape = (len(sizes), *sizes[0].tolist())
+    return shape if channels == 1 else (*shape, channels)

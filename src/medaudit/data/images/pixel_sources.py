@@ -34,9 +34,9 @@ Wanted = list[tuple[int, str | None]]
 
 @dataclass(frozen=True)
 class DecodedChunk:
-    """Pixels ``[n, ...]`` of some rows; zeros where the status is not ``ok``."""
+    """Images of some rows, uint8 ``[h, w]`` or ``[h, w, 3]``; None where the status is not ``ok``."""
 
-    pixels: np.ndarray
+    images: list[np.ndarray | None]
     status: list[str]
     errors: list[str | None]
 
@@ -51,7 +51,7 @@ def read_files(rows: pd.DataFrame, settings: Mapping[str, Any], threads: int) ->
     folder, locate = _locator(settings["dataset"])
     status = ["ok"] * len(rows)
     errors: list[str | None] = [None] * len(rows)
-    pixels = np.zeros((len(rows), *image_shape(settings)), np.uint8)
+    images: list[np.ndarray | None] = [None] * len(rows)
 
     def read(task: tuple[str, Wanted]) -> None:
         file, wanted = task
@@ -59,13 +59,13 @@ def read_files(rows: pd.DataFrame, settings: Mapping[str, Any], threads: int) ->
         found = _read_one(partial(locate, folder), file, members, settings)
         for (row, _), one in zip(wanted, found, strict=True):
             if isinstance(one, np.ndarray):
-                pixels[row] = one
+                images[row] = one
             else:
                 status[row], errors[row] = one
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(read, _group_files(rows["path"])))
-    return DecodedChunk(pixels, status, errors)
+    return DecodedChunk(images, status, errors)
 
 
 def _group_files(paths: pd.Series) -> list[tuple[str, Wanted]]:
@@ -91,13 +91,7 @@ def draw_phantoms(rows: pd.DataFrame, settings: Mapping[str, Any], threads: int)
         pixels = np.repeat(pixels[..., None], 3, axis=3)
     elif channels == 1 and pixels.ndim == 4:
         pixels = np.stack([cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in pixels])
-    return DecodedChunk(pixels, ["ok"] * len(rows), [None] * len(rows))
-
-
-def image_shape(settings: Mapping[str, Any]) -> tuple[int, ...]:
-    """Return the shape of one stored image."""
-    size = settings["image_size"]
-    return (size, size) if settings.get("channels", 1) == 1 else (size, size, 3)
+    return DecodedChunk(list(pixels), ["ok"] * len(rows), [None] * len(rows))
 
 
 def describe_files(rows: pd.DataFrame, settings: Mapping[str, Any]) -> list[list[int] | None]:

@@ -1,8 +1,9 @@
-"""Decode an image file and resize it to a small uint8 square.
+"""Decode an image file and resize it, with its aspect ratio, to a small uint8 array.
 
-The content decides about the format, not the file's name. Images are squashed to a square, as in
-the papers, each side independently; shrinking averages areas (antialiased). Colour becomes grey by
-ITU-R 601 luma; transparency is dropped; EXIF orientation is not applied.
+The content decides about the format, not the file's name. The shorter side gets the wanted length,
+and nothing is cropped or padded: each model does that as its owner does. Shrinking averages areas
+(antialiased). Colour becomes grey by ITU-R 601 luma; transparency is dropped; EXIF orientation is
+not applied.
 """
 
 import io
@@ -21,33 +22,36 @@ from medaudit.data.readers.limits import MAX_BYTES, UnreadableImage, check_regul
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
 OTHER_FORMATS = ("TIFF", "BMP", "GIF", "WEBP", "JPEG", "PNG")
+MAX_RATIO = 16
+"""Largest ratio of an image's sides."""
 _COPIES = 4  # of an image in memory while Pillow decodes and converts it
 _SAMPLES = {0: 1, 2: 3, 3: 4, 4: 2, 6: 4}  # per pixel, by PNG's colour type
 _TO_8_BITS = ((np.arange(1 << 16, dtype=np.uint32) + 128) // 257).astype(np.uint8)
 
 
 def decode_file(path: Path, size: int, channels: int = 1) -> np.ndarray:
-    """Read an image file and resize it to a square.
+    """Read an image file and resize its shorter side.
 
     Parameters
     ----------
     path : Path
         PNG, JPEG, DICOM, TIFF, BMP, GIF or WebP file with one frame.
     size : int
-        Side of the result in pixels.
+        Shorter side of the result in pixels.
     channels : {1, 3}
         1: grey; 3: red, green, blue (a grey image is repeated).
 
     Returns
     -------
     numpy.ndarray
-        uint8 ``[size, size]`` or ``[size, size, 3]``. 16-bit pixels are divided by 257, which maps
+        uint8 ``[height, width]`` or ``[height, width, 3]``. 16-bit pixels are divided by 257, which maps
         the full range to the full range; DICOM as in `medaudit.data.readers.dicom.decode_dicom`.
 
     Raises
     ------
     UnreadableImage
-        The file is empty, truncated, not an image, animated, or too large to be decoded safely.
+        The file is empty, truncated, not an image, animated, too large to be decoded safely, or
+        more than `MAX_RATIO` times as long as wide (or the reverse).
     FileNotFoundError
         There is no such file.
     """
@@ -59,16 +63,28 @@ def decode_file(path: Path, size: int, channels: int = 1) -> np.ndarray:
 
 
 def resize_image(image: np.ndarray, size: int) -> np.ndarray:
-    """Squash a uint8 image to `size` x `size`: area average to shrink, bilinear to enlarge."""
-    # OpenCV's area average is nearest neighbour when it enlarges, so an image that is shrunk along
-    # one side and enlarged along the other takes two steps.
+    """Resize the shorter side of a uint8 image to `size` pixels: area average, or bilinear.
+
+    The aspect ratio is kept, to the nearest pixel of the longer side.
+
+    Raises
+    ------
+    UnreadableImage
+        One side is more than `MAX_RATIO` times the other.
+    """
     height, width = image.shape[:2]
-    smaller = (min(width, size), min(height, size))
-    if smaller != (width, height):
-        image = cv2.resize(image, smaller, interpolation=cv2.INTER_AREA)
-    if smaller != (size, size):
-        image = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
-    return image
+    shorter, longer = sorted((height, width))
+    if longer > MAX_RATIO * shorter:
+        raise UnreadableImage(
+            f"the image is {width} x {height} pixels; one side may be at most {MAX_RATIO} times the "
+            "other: crop it"
+        )
+    if shorter == size:
+        return image
+    # Half up, in whole numbers: rounding of floats could differ between machines.
+    wanted = [(2 * side * size + shorter) // (2 * shorter) for side in (width, height)]
+    method = cv2.INTER_AREA if shorter > size else cv2.INTER_LINEAR
+    return cv2.resize(image, wanted, interpolation=method)
 
 
 def _decode(data: bytes, suffix: str, size: int, channels: int) -> np.ndarray:

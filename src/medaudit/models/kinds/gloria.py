@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from medaudit.core.errors import MedauditError
+from medaudit.data.image_store import Images
 from medaudit.models.bert_text import CLINICAL_VOCABULARY, UNUSED, BertText, WordPieces
 from medaudit.models.interface import ImageInput, ModelSettings
 from medaudit.models.vision_language import (
@@ -21,7 +22,6 @@ from medaudit.models.vision_language import (
     Towers,
     VisionLanguageEncoder,
     load_towers,
-    make_square,
     open_weights,
     rename_keys,
     with_golden_check,
@@ -54,13 +54,13 @@ class GloriaTower(ImageTower):
 class GloriaEncoder(VisionLanguageEncoder):
     """GLoRIA with the owner's preprocessing, which uses OpenCV's resizing."""
 
-    def prepare(self, images: np.ndarray) -> torch.Tensor:
+    def prepare(self, images: Images) -> torch.Tensor:
         """Resize the longest side to 256 (area average), pad to a square, crop the middle 224."""
         longest, crop = self.input.size * RESIZE // CROP, self.input.size
-        resized = np.stack([_resize_longest(image, longest) for image in images])
         start = (longest - crop) // 2
-        cropped = make_square(resized, "pad")[:, start : start + crop, start : start + crop]
-        return super().prepare(cropped)
+        part = slice(start, start + crop)
+        square = [_pad_to(_resize_longest(image, longest), longest) for image in images]
+        return super().prepare(np.stack(square)[:, part, part])
 
 
 def build(settings: ModelSettings) -> GloriaEncoder:
@@ -88,10 +88,9 @@ def build(settings: ModelSettings) -> GloriaEncoder:
     encoder = GloriaEncoder(
         towers,
         WordPieces(settings, text["vocab_size"], TOKENS, clean_report),
-        ImageInput.from_settings(settings),
+        ImageInput.from_settings(settings, square="pad"),
         description,
         logit_scale=TEMPERATURE,
-        square="pad",
     )
     return with_golden_check(encoder, settings)
 
@@ -128,6 +127,12 @@ def clean_report(text: str) -> str:
             "reword it"
         )
     return cleaned
+
+
+def _pad_to(image: np.ndarray, side: int) -> np.ndarray:
+    """Return a grey image in the middle of a black square."""
+    gaps = [(gap // 2, gap - gap // 2) for gap in (side - length for length in image.shape)]
+    return np.pad(image, gaps)
 
 
 def _resize_longest(image: np.ndarray, longest: int) -> np.ndarray:

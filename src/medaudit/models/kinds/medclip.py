@@ -66,10 +66,9 @@ def build(settings: ModelSettings) -> VisionLanguageEncoder:
     encoder = VisionLanguageEncoder(
         towers,
         WordPieces(settings, text["vocab_size"], TOKENS),
-        ImageInput.from_settings(settings),
+        ImageInput.from_settings(settings, square="pad"),
         {**description, "image_tower": kind, "text_pooling": pooling},
         logit_scale=towers.logit_scale.clamp(0, LARGEST_LOG_SCALE).exp().item(),
-        square="pad",
         texts_at_once=1 if pooling == "alone" else None,
     )
     return with_golden_check(encoder, settings)

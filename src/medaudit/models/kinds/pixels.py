@@ -6,6 +6,7 @@ The result of a probe on it is due to the pixels and the labels, not to any pret
 import numpy as np
 
 from medaudit.core.seeds import generator
+from medaudit.data.image_store import Images, by_size
 from medaudit.models.interface import ModelSettings
 
 SIDE = 32
@@ -31,8 +32,13 @@ class Pixels:
         weights = generator("pixels", dimension).standard_normal((SIDE * SIDE, dimension))
         self.weights = (weights / SIDE).astype(np.float32)
 
-    def encode_images(self, images: np.ndarray) -> np.ndarray:
+    def encode_images(self, images: Images) -> np.ndarray:
         """Return float32 ``[b, dimension]``; a uniform image gives zeros."""
+        if isinstance(images, list):
+            vectors = np.empty((len(images), self.weights.shape[1]), np.float32)
+            for positions, part in by_size(images):
+                vectors[positions] = self.encode_images(part)
+            return vectors
         grey = images.mean(axis=-1) if images.ndim == 4 else images
         rows, columns = (area_weights(length) for length in grey.shape[1:])
         small = (rows @ grey.astype(np.float32) @ columns.T).reshape(len(grey), -1)

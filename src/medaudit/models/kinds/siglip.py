@@ -124,12 +124,11 @@ def build(settings: ModelSettings) -> VisionLanguageEncoder:
     encoder = VisionLanguageEncoder(
         towers,
         SentencePieces(settings, text.model.config.max_position_embeddings),
-        ImageInput.from_settings(settings),
+        ImageInput.from_settings(settings, square="stretch"),
         description,
         logit_scale=towers.logit_scale.exp().item(),
         logit_bias=towers.logit_bias.item(),
         link="sigmoid",
-        square="stretch",
     )
     return with_golden_check(encoder, settings)
 

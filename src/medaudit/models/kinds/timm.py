@@ -7,6 +7,7 @@ import torch
 
 from medaudit.core.errors import MedauditError
 from medaudit.core.seeds import derive_seed
+from medaudit.models.architectures import create_architecture
 from medaudit.models.interface import ImageInput, ModelSettings
 from medaudit.models.torch_encoder import TorchEncoder
 from medaudit.models.weights.checkpoint_layouts import to_timm
@@ -66,10 +67,8 @@ def create_module(settings: ModelSettings, image_input: ImageInput) -> torch.nn.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(weights_seed(settings))
         try:
-            module = timm.create_model(
+            module = create_architecture(
                 name,
-                pretrained=False,
-                num_classes=0,
                 in_chans=image_input.channels,
                 global_pool=settings["pooling"],
                 **arguments,

@@ -25,6 +25,7 @@ from medaudit.models.pretrain.training_images import TrainingImages, gather_trai
 from medaudit.models.pretrain.view_loader import ViewLoader
 from medaudit.models.weights.offline import forbid_downloads
 from medaudit.training.checkpoints import Checkpoints
+from medaudit.training.compilation import compile_blocks
 from medaudit.training.distributed import Processes, join_processes
 from medaudit.training.preemption import catch_sigterm
 
@@ -89,8 +90,12 @@ def prepare(settings: Settings, sources: TrainingImages, processes: Processes) -
     """Build model, data loader and optimizer; the initial weights depend only on the seed."""
     forbid_downloads()
     torch.manual_seed(derive_seed("initial weights", settings.seed))
-    algorithm = _build(settings, sources).to(processes.device).train()
+    gpu = processes.device.type == "cuda"
+    layout = torch.channels_last if gpu else torch.preserve_format  # faster convolutions
+    algorithm = _build(settings, sources).to(processes.device, memory_format=layout).train()
     _check_pieces(settings, algorithm, processes)
+    if settings.compile:
+        compile_blocks(algorithm)
     loader = ViewLoader(settings, sources.images, processes, algorithm)
     return Training(settings, algorithm, loader, processes)
 
@@ -134,8 +139,9 @@ def _check_pieces(settings: Settings, algorithm: Algorithm, processes: Processes
 
 def _fingerprint(settings: PretrainSettings, sources: TrainingImages) -> str:
     """Hash everything the result depends on, so that no checkpoint of another run is continued."""
-    # Micro-batches and processes change no result: a job may be continued on another machine.
-    kept = {key: value for key, value in settings.items() if key != "micro_batch"}
+    # Micro-batches, compilation and processes change a result only by rounding: a job may be
+    # continued on another machine.
+    kept = {k: value for k, value in settings.items() if k not in ("micro_batch", "compile")}
     parts = [kept, sources.described, code_version("models.pretrain")]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -12,11 +12,11 @@ class Batch:
     Parameters
     ----------
     views : torch.Tensor
-        float32 [b, views, channels, size, size], normalised.
+        float32 [b, views, channels, size, size], normalised, on the device.
     positions : torch.Tensor
-        int64 [b], positions of the images in the training set.
+        int64 [b], positions of the images in the training set, on the CPU.
     draws : torch.Tensor
-        float32 [b, k], random numbers of this step, uniform in [0, 1).
+        float32 [b, k], random numbers of this step, uniform in [0, 1), on the CPU.
     """
 
     views: torch.Tensor

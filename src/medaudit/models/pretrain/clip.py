@@ -15,6 +15,7 @@ from open_clip.tokenizer import SimpleTokenizer
 from medaudit.core.errors import MedauditError
 from medaudit.models.pretrain.algorithm import Algorithm, Batch
 from medaudit.models.pretrain.settings import Settings
+from medaudit.training.batches import to_device
 from medaudit.training.distributed import process_rank, world_size
 
 LARGEST_SCALE = math.log(100)
@@ -32,7 +33,6 @@ class ImageTextContrast(Algorithm):
     """
 
     tokens: torch.Tensor
-    captions_of: torch.Tensor
 
     draws = 1
 
@@ -43,17 +43,18 @@ class ImageTextContrast(Algorithm):
         texts, index = np.unique(np.array(captions), return_inverse=True)
         tokenize = SimpleTokenizer(context_length=config["text_cfg"]["context_length"])
         tokens = tokenize(texts.tolist())
-        captions_of = torch.from_numpy(index.reshape(len(captions), -1))
         self.register_buffer("tokens", tokens, persistent=False)
-        self.register_buffer("captions_of", captions_of, persistent=False)
+        self.captions_of = torch.from_numpy(index.reshape(len(captions), -1))
 
     def encode(self, batch: Batch) -> torch.Tensor:
         """Return normalised embeddings of image and caption: [b, 2, dimension]."""
-        # Many images share a caption: each distinct text is encoded once.
-        templates = self.captions_of.shape[1]
+        # Many images share a caption: each distinct text is encoded once. They are found on the CPU;
+        # on a GPU the processor would have to wait for their number.
+        templates, device = self.captions_of.shape[1], batch.views.device
         template = (batch.draws[:, 0] * templates).long().clamp(max=templates - 1)
         texts, place = self.captions_of[batch.positions, template].unique(return_inverse=True)
-        text = self.model.encode_text(self.tokens[texts], normalize=True)[place]
+        tokens = self.tokens[to_device(texts, device)]
+        text = self.model.encode_text(tokens, normalize=True)[to_device(place, device)]
         image = self.model.encode_image(batch.views[:, 0], normalize=True)
         return torch.stack([image.float(), text.float()], dim=1)
 

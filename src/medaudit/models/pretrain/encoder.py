@@ -6,13 +6,13 @@ ResNets can only be pretrained by MoCo v3.
 import math
 
 import numpy as np
-import timm
 import torch
 from timm.models.resnet import ResNet
 from timm.models.resnetv2 import ResNetV2
 from timm.models.vision_transformer import VisionTransformer
 
 from medaudit.core.errors import MedauditError
+from medaudit.models.architectures import create_architecture
 from medaudit.models.pretrain.settings import Settings
 
 TEMPERATURE = 10_000.0
@@ -26,10 +26,15 @@ def build_encoder(settings: Settings) -> torch.nn.Module:
     MedauditError
         The architecture is not a plain ViT with a class token (nor a ResNet, for ``moco_v3``).
     """
-    arguments = {**settings.arguments, "in_chans": settings.input.channels, "num_classes": 0}
-    encoder = timm.create_model(settings.architecture, pretrained=False, **arguments)
+    arguments = {**settings.arguments, "in_chans": settings.input.channels}
+    encoder = create_architecture(settings.architecture, **arguments)
     if settings.algorithm == "moco_v3" and is_resnet(encoder):
         return encoder
+    if settings.optimizer == "lars":
+        raise MedauditError(
+            f"pretraining {settings.name}: optimizer lars is for ResNets; {settings.architecture} is "
+            "trained with adamw"
+        )
     plain = isinstance(encoder, VisionTransformer) and isinstance(encoder.norm, torch.nn.LayerNorm)
     if not plain or encoder.num_prefix_tokens != 1 or encoder.no_embed_class:
         raise MedauditError(

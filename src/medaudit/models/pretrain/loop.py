@@ -1,30 +1,26 @@
 """The training loop: resumable after any step; any number of processes gives the same loss."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 
 import torch
+from timm.optim import Lars
 
 from medaudit.core.errors import MedauditError
 from medaudit.core.seeds import derive_seed
 from medaudit.models.pretrain.algorithm import Algorithm
-from medaudit.models.pretrain.gradient_accumulation import accumulate_gradients
+from medaudit.models.pretrain.gradient_accumulation import GradientAccumulation
 from medaudit.models.pretrain.settings import Settings
 from medaudit.models.pretrain.view_loader import ViewLoader
 from medaudit.training.checkpoints import Checkpoints
-from medaudit.training.distributed import (
-    Processes,
-    any_process,
-    average,
-    average_gradients,
-    exit_all_processes,
-)
+from medaudit.training.distributed import Processes, average, exit_all_processes
+from medaudit.training.interruption import Interruption
+from medaudit.training.precision import gradient_scaler, precision
 from medaudit.training.preemption import PreemptionSignal
 from medaudit.training.progress import Progress
 from medaudit.training.schedule import learning_rate, parameter_groups, set_learning_rate
 
+LARS_MOMENTUM = 0.9
 FINAL_SHARE = 0.05  # of the epochs: the weights with the lowest loss among these are kept
 
 
@@ -37,7 +33,7 @@ class Trace:
     step : int
         Completed optimizer steps.
     loss_sum : float
-        Sum of the losses in the current epoch.
+        Sum of the losses in the current epoch, mean over processes; up to date in a checkpoint.
     curve : list of dict
         Per completed epoch ``epoch``, ``loss`` (mean over its steps) and ``learning_rate`` (at its
         end).
@@ -72,13 +68,15 @@ class Training:
     ) -> None:
         self.settings, self.algorithm = settings, algorithm
         self.loader, self.processes = loader, processes
-        self.parameters = [p for p in algorithm.parameters() if p.requires_grad]
         self.optimizer = _optimizer(settings, algorithm)
-        self.precision, self.autocast = precision(processes.device)
-        self.scaler = torch.amp.GradScaler(
-            processes.device.type, enabled=self.precision == "float16"
+        self.precision, autocast = precision(processes.device)
+        self.scaler = gradient_scaler(processes.device)
+        self.gradients = GradientAccumulation(
+            algorithm, loader.augment, autocast, self.scaler.scale
         )
         self.trace = Trace()
+        # The sum stays on the GPU: reading the loss of a step would make the processor wait for it.
+        self.loss_sum = torch.zeros((), dtype=torch.float64, device=processes.device)
 
     @property
     def steps(self) -> int:
@@ -100,15 +98,18 @@ class Training:
         shown = self.processes.rank == 0
         size, done = self.settings.batch_size, self.trace.step
         progress = Progress(self.settings.name, self.steps, done, size, shown)
+        interruption = Interruption(self.processes, stop, checkpoints)
         for parts in self.loader.steps(done, self.steps):
             loss = self.step(parts)
             progress.update(self.trace.step / self.loader.steps_per_epoch, loss)
-            # Only some processes may have received SIGTERM; all must leave at the same step.
-            asked = any_process(stop.received, self.processes.device)
-            if shown and self.trace.step < self.steps and (asked or checkpoints.due()):
-                checkpoints.save(self.trace.step, self.state())
-            if asked and self.trace.step < self.steps:
-                exit_all_processes(f"checkpoint of step {self.trace.step} written", self.processes)
+            stopping, due = interruption.decide()
+            if due and self.trace.step < self.steps:
+                self._read_losses()
+                if shown:
+                    checkpoints.save(self.trace.step, self.state())
+                if stopping:
+                    saved = f"checkpoint of step {self.trace.step} written"
+                    exit_all_processes(saved, self.processes)
         progress.close()
 
     def state(self) -> dict:
@@ -128,9 +129,10 @@ class Training:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         self.trace = Trace(**state["trace"])
+        self.loss_sum.fill_(self.trace.loss_sum)
 
-    def step(self, parts: list) -> float:
-        """Make one optimizer step from this process's micro-batches; return the mean loss.
+    def step(self, parts: list) -> torch.Tensor:
+        """Make one optimizer step from this process's micro-batches; return their mean loss.
 
         Random numbers inside the model (dropout, stochastic depth) are seeded by the step, so that
         a resumed run draws the same ones.
@@ -148,29 +150,27 @@ class Training:
         set_learning_rate(self.optimizer, rate)
         torch.manual_seed(derive_seed("step", settings.seed, trace.step, self.processes.rank))
         self.algorithm.begin_step(done / settings.epochs)
-        loss = accumulate_gradients(
-            self.algorithm, parts, self.loader.augment, self.autocast, self.scaler.scale
-        )
-        loss = self._check(average(loss, self.processes.device))
-        average_gradients(self.parameters)
+        loss = self.gradients.add(parts)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         self.algorithm.end_step()
         trace.step += 1
-        trace.loss_sum += loss
+        self.loss_sum += loss
         if trace.step % self.loader.steps_per_epoch == 0:
+            self._read_losses()
             self._end_epoch(rate)
         return loss
 
-    def _check(self, loss: float) -> float:
-        if math.isfinite(loss):
-            return loss
-        raise MedauditError(
-            f"pretraining {self.settings.name}: the loss is {loss} at step {self.trace.step} of "
-            f"{self.steps}; lower base_lr ({self.settings.base_lr}) or raise warmup_epochs "
-            f"({self.settings.warmup_epochs})"
-        )
+    def _read_losses(self) -> None:
+        """Average the sum of losses over processes; raise if it is not finite."""
+        self.trace.loss_sum = average(self.loss_sum.item(), self.processes.device)
+        if not math.isfinite(self.trace.loss_sum):
+            raise MedauditError(
+                f"pretraining {self.settings.name}: the loss became {self.trace.loss_sum} by step "
+                f"{self.trace.step} of {self.steps}; lower base_lr ({self.settings.base_lr}) or "
+                f"raise warmup_epochs ({self.settings.warmup_epochs})"
+            )
 
     def _end_epoch(self, rate: float) -> None:
         trace = self.trace
@@ -178,6 +178,7 @@ class Training:
         loss = trace.loss_sum / self.loader.steps_per_epoch
         trace.curve.append({"epoch": epoch, "loss": loss, "learning_rate": rate})
         trace.loss_sum = 0.0
+        self.loss_sum.zero_()
         for count in (self.settings.epochs, *self.settings.snapshots):
             best = trace.kept.get(str(count), {"loss": math.inf})
             if is_final(epoch, count) and loss < best["loss"]:
@@ -190,19 +191,19 @@ def is_final(epoch: int, count: int) -> bool:
     return count - max(1, round(FINAL_SHARE * count)) < epoch <= count
 
 
-def precision(device: torch.device) -> tuple[str, Callable]:
-    """Return the number type of the forward pass and its autocast context: mixed only on a GPU."""
-    if device.type != "cuda":
-        return "float32", partial(torch.autocast, device.type, enabled=False)
-    kind = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return str(kind).removeprefix("torch."), partial(torch.autocast, device.type, dtype=kind)
-
-
-def _optimizer(settings: Settings, algorithm: Algorithm) -> torch.optim.AdamW:
+def _optimizer(settings: Settings, algorithm: Algorithm) -> torch.optim.Optimizer:
     if algorithm.decay_all():
         groups = [p for p in algorithm.parameters() if p.requires_grad]
     else:
         groups = parameter_groups(algorithm, settings.weight_decay)
+    if settings.optimizer == "lars":
+        # Groups without weight decay (biases and norms) have no trust ratio either, as in MoCo v3.
+        return Lars(
+            groups,
+            lr=settings.peak_lr,
+            momentum=LARS_MOMENTUM,
+            weight_decay=settings.weight_decay,
+        )
     return torch.optim.AdamW(
         groups,
         lr=settings.peak_lr,

@@ -15,6 +15,7 @@ from medaudit.models.pretrain.encoder import (
     position_table,
 )
 from medaudit.models.pretrain.settings import Mae, Settings
+from medaudit.training.batches import to_device
 
 
 class MaskedAutoencoder(Algorithm):
@@ -56,7 +57,7 @@ class MaskedAutoencoder(Algorithm):
         images = batch.views[:, 0]
         # Sorting uniform numbers gives a random order of the patches; the first are kept. As in
         # the official code, so that any set of patches is equally likely.
-        order = batch.draws.argsort(dim=1)
+        order = to_device(batch.draws, images.device).argsort(dim=1)
         predicted = self.decode(self.encode_kept(images, order[:, : self.kept]), order)
         error = (predicted.float() - self.pixels(images)).square().mean(dim=-1)
         return error.gather(1, order[:, self.kept :]).mean(dim=1)

@@ -64,8 +64,8 @@ class MomentumContrast(Algorithm):
         share = 0.5 * (1 + math.cos(math.pi * done)) * (1 - self.momentum)
         pairs = (self.slow_encoder, self.encoder), (self.slow_projector, self.projector)
         for slow, fast in pairs:
-            for target, source in zip(slow.parameters(), fast.parameters(), strict=True):
-                target.lerp_(source, share)
+            # One kernel for all tensors: a launch for each would take longer than the update.
+            torch._foreach_lerp_(list(slow.parameters()), list(fast.parameters()), share)
 
     def encode(self, batch: Batch) -> torch.Tensor:
         """Return features of both views: [b, 2, width]."""

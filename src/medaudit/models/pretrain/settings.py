@@ -62,6 +62,9 @@ DEFAULTS = {
     "moco_v3": {"base_lr": 1.5e-4, "weight_decay": 0.1, "betas": (0.9, 0.999)},
     "clip": {"base_lr": 5e-4 * 256 / 32768, "weight_decay": 0.2, "betas": (0.9, 0.98)},
 }
+LARS = {"base_lr": 0.6, "weight_decay": 1e-6, "warmup_epochs": 10}
+"""Defaults of ``main_moco.py`` for ResNets, which MoCo v3 trains with LARS (and `LARS_OPTIONS`)."""
+LARS_OPTIONS = {"temperature": 1.0}
 
 
 @dataclass(frozen=True)
@@ -90,12 +93,17 @@ class Settings:
     micro_batch : int or None
         Largest number of images that one process encodes at once; it changes the memory needed
         and, except for rounding, not the loss. None: all images of the process.
+    compile : bool
+        torch.compile for the blocks of the network.
     base_lr, min_lr : float
         The peak rate is ``base_lr * batch_size / 256``; the schedule ends at `min_lr`.
     schedule : str
         ``cosine`` or ``constant``, after the warm-up.
+    optimizer : str
+        ``adamw``, or ``lars`` as MoCo v3 trains ResNets (only for these): momentum .9, trust
+        coefficient .001.
     weight_decay, betas
-        Parameters of AdamW.
+        Parameters of the optimizer; ``betas`` only of AdamW.
     augmentation : Augmentation
         Ranges of the random views.
     seed : int
@@ -121,9 +129,11 @@ class Settings:
     warmup_epochs: int = 40
     batch_size: int = 4096
     micro_batch: int | None = None
+    compile: bool = False
     base_lr: float = 1.5e-4
     min_lr: float = 0.0
     schedule: str = "cosine"
+    optimizer: str = "adamw"
     weight_decay: float = 0.05
     betas: tuple[float, float] = (0.9, 0.95)
     augmentation: Augmentation = Augmentation()
@@ -155,6 +165,14 @@ def read_settings(settings: Mapping[str, Any]) -> Settings:
             f"{list(OPTIONS)}"
         )
     values = {**DEFAULTS[algorithm], **settings}
+    if settings.get("optimizer") == "lars":
+        if algorithm != "moco_v3":
+            raise MedauditError(
+                f"pretraining {settings.get('name', '?')}: optimizer lars is for the ResNets of "
+                f"moco_v3, not for {algorithm}; use adamw"
+            )
+        values = {**values, **LARS, **settings}
+        values["options"] = {**LARS_OPTIONS, **(settings.get("options") or {})}
     values["input"] = {**vars(IMAGENET), **(settings.get("input") or {})}
     parts: dict[str, type] = {
         "input": ImageInput,
@@ -188,6 +206,8 @@ def _check(settings: Settings) -> None:
         raise MedauditError(f"{where}: fraction is {settings.fraction}; give a number in (0, 1]")
     if settings.schedule not in ("cosine", "constant"):
         raise MedauditError(f"{where}: schedule is {settings.schedule!r}; use cosine or constant")
+    if settings.optimizer not in ("adamw", "lars"):
+        raise MedauditError(f"{where}: optimizer is {settings.optimizer!r}; use adamw or lars")
     if not 0 <= settings.warmup_epochs < settings.epochs:
         raise MedauditError(
             f"{where}: warmup_epochs is {settings.warmup_epochs}; it must be less than the "

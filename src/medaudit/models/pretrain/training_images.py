@@ -11,7 +11,7 @@ from medaudit.core.errors import MedauditError
 from medaudit.core.files import sha256
 from medaudit.core.seeds import generator
 from medaudit.core.table_io import COHORT, read_table
-from medaudit.data.image_store import Store, open_store
+from medaudit.data.image_store import MixedImages, Store, StoredImages, open_store
 from medaudit.data.phantoms.procedural import render
 from medaudit.models.pretrain.captions import describe_findings
 from medaudit.models.pretrain.settings import Procedural, Settings
@@ -56,8 +56,8 @@ def gather_training_images(
     Raises
     ------
     MedauditError
-        The lists differ in length, fewer images than a batch are left, stores differ in image size
-        or channels, or ``clip`` is to be trained on images without findings.
+        The lists differ in length, fewer images than a batch are left, stores differ in channels,
+        or ``clip`` is to be trained on images without findings.
     """
     if len(images) != len(cohorts):
         raise MedauditError(
@@ -67,7 +67,7 @@ def gather_training_images(
     frames = [read_table(path, COHORT) for path in cohorts]
     held_out = _held_out(frames, audited) if settings.exclude_audited else set()
     chosen = pd.DataFrame(columns=["patient_id", "image_id"])
-    arrays: list[np.ndarray] = []
+    arrays: list[StoredImages] = []
     rows: list[np.ndarray] = []
     findings: list[str] = []
     described: list[dict] = []
@@ -153,7 +153,7 @@ def _draw(settings: Settings, procedural: Procedural) -> np.ndarray:
     return render(count, settings.input.size, procedural.seed)
 
 
-def _check(settings: Settings, arrays: list[np.ndarray], rows: list[np.ndarray]) -> None:
+def _check(settings: Settings, arrays: list[StoredImages], rows: list[np.ndarray]) -> None:
     where = f"pretraining {settings.name}"
     count = sum(len(part) for part in rows)
     if count < settings.batch_size:
@@ -161,12 +161,16 @@ def _check(settings: Settings, arrays: list[np.ndarray], rows: list[np.ndarray])
             f"{where}: {count} training images are fewer than the batch_size "
             f"{settings.batch_size}; lower it, or give more images"
         )
-    shapes = sorted({array.shape[1:] for array in arrays})
-    if len(shapes) > 1:
+    channels = sorted({_channels(array) for array in arrays})
+    if len(channels) > 1:
         raise MedauditError(
-            f"{where}: the image stores differ in size or channels ({shapes}); set the same "
-            "image_size and channels for their cohorts"
+            f"{where}: the image stores have different numbers of channels ({channels}); set the "
+            "same `channels` for their cohorts"
         )
-    if settings.input.channels == 1 and len(shapes[0]) == 3:
+    if settings.input.channels == 1 and channels != [1]:
         raise MedauditError(f"{where}: the images have colour, but input.channels is 1; set 3")
-    log.info("%s: %d images of shape %s", where, count, shapes[0])
+    log.info("%s: %d images", where, count)
+
+
+def _channels(images: StoredImages) -> int:
+    return images.channels if isinstance(images, MixedImages) else (1, 3)[images.ndim - 3]

@@ -11,15 +11,15 @@ from medaudit.core.seeds import generator
 from medaudit.models.pretrain.algorithm import Algorithm, Batch
 from medaudit.models.pretrain.settings import Settings
 from medaudit.training.augmentation import apply_views, draw_views
-from medaudit.training.batches import ImageRows, epoch_order, read_ahead
+from medaudit.training.batches import ImageRows, epoch_order, read_ahead, to_device
 from medaudit.training.distributed import Processes
 
 
 @dataclass(frozen=True)
 class RawBatch:
-    """Images of a micro-batch, and the random numbers of their augmentation."""
+    """Images of a micro-batch on the device; on the CPU, the random numbers of their augmentation."""
 
-    images: torch.Tensor
+    images: torch.Tensor | list[torch.Tensor]
     matrices: torch.Tensor
     positions: torch.Tensor
     draws: torch.Tensor
@@ -59,7 +59,7 @@ class ViewLoader:
         pieces = -(-size // micro)
         jobs = (job for step in range(first, last) for job in self._jobs(step, micro))
         parts: list[RawBatch] = []
-        for raw in read_ahead(jobs):
+        for raw in read_ahead(jobs, device=self.processes.device):
             parts.append(raw)
             if len(parts) == pieces:
                 yield parts
@@ -67,12 +67,10 @@ class ViewLoader:
 
     def augment(self, raw: RawBatch) -> Batch:
         """Return the views of the images, cropped and normalised on the device."""
-        device, side = self.processes.device, self.settings.input.size
-        images = raw.images.to(device, non_blocking=True)
-        matrices = raw.matrices.to(device, non_blocking=True)
-        views = [apply_views(images, matrices[:, view], side) for view in range(self.views)]
+        side = self.settings.input.size
+        views = [apply_views(raw.images, raw.matrices[:, view], side) for view in range(self.views)]
         pixels = (torch.stack(views, dim=1) - self.mean) / self.std
-        return Batch(pixels, raw.positions.to(device), raw.draws.to(device))
+        return Batch(pixels, raw.positions, raw.draws)
 
     def _jobs(self, step: int, micro: int) -> Iterator[Callable[[], RawBatch]]:
         """Yield functions that read the micro-batches of a step.
@@ -85,8 +83,8 @@ class ViewLoader:
         start = number * settings.batch_size
         positions = self._epoch_order(epoch)[start : start + settings.batch_size]
         rng = generator("step", settings.seed, step)
-        side, count = self.images.side, settings.batch_size * self.views
-        matrices = draw_views(rng, count, side, settings.augmentation)
+        sizes = np.repeat(self.images.sizes(positions), self.views, axis=0)
+        matrices = draw_views(rng, len(sizes), sizes, settings.augmentation)
         matrices = matrices.reshape(settings.batch_size, self.views, 2, 3)
         draws = rng.random((settings.batch_size, self.draws), dtype=np.float32)
         mine = self.processes.share(settings.batch_size)
@@ -96,9 +94,7 @@ class ViewLoader:
             yield partial(self._read, *piece)
 
     def _read(self, positions: np.ndarray, matrices: np.ndarray, draws: np.ndarray) -> RawBatch:
-        images = self.images.take(positions)
-        if self.processes.device.type == "cuda":
-            images = images.pin_memory()
+        images = to_device(self.images.take(positions), self.processes.device)
         return RawBatch(
             images, *(torch.from_numpy(array) for array in (matrices, positions, draws))
         )

@@ -4,13 +4,13 @@ import io
 from pathlib import Path
 from typing import TypedDict
 
-import numpy as np
 import pandas as pd
 
 from medaudit.core.documents import CohortCard
 from medaudit.core.seeds import generator
 from medaudit.core.table_io import COHORT, read_json, read_table
 from medaudit.data.cohort_hash import hash_ids
+from medaudit.data.image_store import Images
 from medaudit.report.page.packing import data_uri
 from medaudit.report.wording import terms
 
@@ -91,7 +91,7 @@ def _strips(card: CohortCard, frame: pd.DataFrame, folder: Path) -> list[Strip]:
     return strips
 
 
-def _jpeg(pictures: np.ndarray) -> str:
+def _jpeg(pictures: Images) -> str:
     """Return pictures side by side as a ``data:`` address."""
     from PIL import Image
 

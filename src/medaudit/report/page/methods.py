@@ -13,6 +13,7 @@ PACKAGES = (
 IN_TEMPLATE = (
     *("kind", "head", "tune", "seeds", "select", "by_model", "lora", "group_curves", "workers"),
     *("objective", "space", "sampler", "training", "cache", "format", "fscl", "fairprune"),
+    *("together", "compile"),
 )
 """Settings of a method that the template writes itself, or that change no result."""
 

@@ -65,7 +65,7 @@ class Trainer(BaseTrainer):
         self._restore_unpruned()
         return super().state()
 
-    def update(self, batch: Batch, step: int, images: int, level: int = 0) -> float:
+    def update(self, batch: Batch, step: int, images: int, level: int = 0) -> torch.Tensor:
         """Take one step from the unpruned weights."""
         self._restore_unpruned()
         return super().update(batch, step, images, level)

@@ -41,6 +41,7 @@ from medaudit.adapt.targets import CONSTANT
 from medaudit.core.errors import MedauditError
 from medaudit.core.seeds import derive_seed
 from medaudit.training.distributed import Processes
+from medaudit.training.precision import precision
 
 BATCH = 128
 """Images per forward pass when features for the classifier are computed."""
@@ -88,6 +89,10 @@ class Trainer(BaseTrainer):
             optimizer.add_param_group({"params": chosen, "weight_decay": decayed})
         return optimizer
 
+    def trained_module(self) -> nn.Module:
+        """Return encoder and projection; the head takes no part in the loss."""
+        return Projected(self.network, self.projection)
+
     def state(self) -> dict:
         """Return the state of a checkpoint, with the projection."""
         return {**super().state(), "projection": self.projection.state_dict()}
@@ -114,14 +119,14 @@ class Trainer(BaseTrainer):
         names = np.unique(train.groups[train.groups != ""])
         group = train.groups[chosen[part]]
         codes = np.where(group == "", -1, np.searchsorted(names, group))
-        return (*views, torch.from_numpy(train.y[chosen[part]]), torch.from_numpy(codes))
+        return self.on_device(*views, train.y[chosen[part]], codes)
 
     def loss(self, batch: Batch, level: int) -> torch.Tensor:
         """Return the contrastive loss of a batch, averaged over tasks."""
         first, second, y, groups = batch
         x = torch.cat([first, second])
-        with torch.autocast(x.device.type, torch.bfloat16, x.device.type == "cuda"):
-            z = self.projection(self.network.features(x, level))
+        with precision(x.device)[1]():
+            z = self.parallel(x, level)
         z = normalize(z.float(), dim=1)
         classes = y.argmax(dim=1)[:, None] if self.multiclass else y
         tau, groups = self.entry["fscl"]["temperature"], groups.repeat(2)
@@ -150,9 +155,22 @@ class Trainer(BaseTrainer):
             key = (self.seed, "classifier", start)
             x = loader.training_batch(chunk, np.arange(len(chunk)), key, 0)
             x = x.to(self.network.device)
-            with torch.autocast(x.device.type, torch.bfloat16, x.device.type == "cuda"):
+            with precision(x.device)[1]():
                 parts.append(self.network.features(x, loader.level).double().cpu())
         return torch.cat(parts).numpy()
+
+
+class Projected(nn.Module):
+    """The encoder with the projection above it, as one module."""
+
+    def __init__(self, network: Network, projection: nn.Module) -> None:
+        super().__init__()
+        self.tower, self.projection = network.tower, projection
+        self.features = network.features
+
+    def forward(self, x: torch.Tensor, level: int) -> torch.Tensor:
+        """Return z [n, length], not normalised."""
+        return self.projection(self.features(x, level))
 
 
 def contrast(
@@ -176,43 +194,42 @@ def contrast(
     torch.Tensor
         Scalar of either sign; 0 if no anchor has both a positive and a negative.
     """
+    # Masks instead of selections: the number of selected rows would have to come from the GPU, and
+    # the processor would wait for it in every step.
     known = torch.isfinite(labels) & (groups >= 0)
-    z, labels, groups = z[known], labels[known], groups[known]
+    both = known[:, None] & known
     similar = z @ z.T / temperature
     alike, together = labels[:, None] == labels, groups[:, None] == groups
-    positive = alike & ~torch.eye(len(z), dtype=torch.bool, device=z.device)
-    negative = ~alike & together
+    positive = both & alike & ~torch.eye(len(z), dtype=torch.bool, device=z.device)
+    negative = both & ~alike & together
     usable = positive.any(dim=1) & negative.any(dim=1)
-    if not usable.any():
-        return z.sum() * 0.0  # a zero with a gradient, so that backward works
-    pushed = similar[usable].masked_fill(~negative[usable], -torch.inf).logsumexp(dim=1)
-    pulled = (similar[usable] * even_weights(positive[usable], groups)).sum(dim=1)
-    cells = torch.stack([labels[usable].double(), groups[usable].double()], dim=1)
-    cells = torch.unique(cells, dim=0, return_inverse=True)[1]
-    everybody = torch.ones(1, len(cells), dtype=torch.bool, device=z.device)
-    return ((pushed - pulled) * even_weights(everybody, cells)[0]).sum()
+    # A row without negatives would be minus infinity, with a gradient of NaN even at weight 0.
+    pushed = similar.masked_fill(~negative & usable[:, None], -torch.inf).logsumexp(dim=1)
+    pulled = (similar * even_weights(positive, together)).sum(dim=1)
+    return ((pushed - pulled) * even_weights(usable[None], alike & together)[0]).sum()
 
 
-def even_weights(chosen: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
+def even_weights(chosen: torch.Tensor, together: torch.Tensor) -> torch.Tensor:
     """Return weights that turn a sum into the mean over groups of the means within groups.
 
     Parameters
     ----------
     chosen : torch.Tensor
-        bool [n, m]: which of m items each of n means is over, at least one in each row.
-    groups : torch.Tensor
-        [m], group of each item as a whole number.
+        bool [n, m]: which of m items each of n means is over.
+    together : torch.Tensor
+        bool [m, m]: which items are in the same group.
 
     Returns
     -------
     torch.Tensor
-        float32 [n, m]; each row sums to 1, and is 0 where not `chosen`.
+        float32 [n, m]; each row sums to 1, or to 0 if nothing is chosen, and is 0 where not `chosen`.
     """
-    codes = torch.unique(groups, return_inverse=True)[1]
-    members = torch.nn.functional.one_hot(codes).float()
-    counts = chosen.float() @ members
-    present = (counts > 0).sum(dim=1, keepdim=True)
-    return chosen / (counts[:, codes].clamp(min=1) * present)
+    chosen = chosen.float()
+    # Entry i, k: how many items that mean i is over are in the group of item k.
+    counts = (chosen @ together.float()).clamp(min=1)
+    # Each of the c chosen items of a group adds 1 / c: the sum is the number of groups.
+    groups = (chosen / counts).sum(dim=1, keepdim=True).round().clamp(min=1)
+    return chosen / (counts * groups)
 
 
 def fit_classifier(
