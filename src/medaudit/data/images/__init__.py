@@ -28,7 +28,7 @@ from medaudit.core.table_io import (
     write_json,
     write_table,
 )
-from medaudit.data.datasets import phantom_module, what_is_drawn
+from medaudit.data.datasets import phantom_module
 from medaudit.data.image_store import Store, open_store
 from medaudit.data.images.card import (
     decoder_versions,
