@@ -112,7 +112,7 @@ def _invert(bins: _Bins, level: float, debiased: bool) -> tuple[float, float, fl
     # Half the tail: true errors need not have the shape that the sample's noise gave them.
     high = _cross(true, -np.minimum.accumulate(below), -tail / 2)
     centre = _cross(true, np.maximum.accumulate(above), 0.5)
-    high = max(high, own)
+    high = max(high, float(own))
     return low, min(max(centre, low), high), high
 
 

@@ -130,7 +130,9 @@ def _score_strata(
     mean = np.bincount(place, logit(score).mean(axis=0), minlength=size) / images
     taking = np.bincount(place, minlength=size) > 0
     bands = int(np.clip(taking.sum() // BAND, 1, BANDS))
-    edges = np.quantile(mean[taking], np.arange(1, bands) / bands) if taking.any() else []
+    if not taking.any():
+        return np.zeros(size, np.int64)
+    edges = np.quantile(mean[taking], np.arange(1, bands) / bands)
     return np.searchsorted(edges, mean, side="right")
 
 
@@ -195,6 +197,5 @@ def count_movable(
     found = np.zeros((2, 3, groups), int)
     for row, own in enumerate((positive, negative, taking)):
         for place, kept in enumerate((taking & own, mixed & own)):
-            pairs = np.unique(np.stack([units.patient[kept], units.group[kept]]), axis=1)
-            found[place, row] = np.bincount(pairs[1].astype(int), minlength=groups)
+            found[place, row] = np.bincount(units.group[kept], minlength=groups)
     return Movable(*found)

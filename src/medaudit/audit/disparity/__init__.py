@@ -150,6 +150,10 @@ def _keep_nulls(frame: pd.DataFrame, nulls: list[np.ndarray | None], draws: int)
     return null
 
 
+REST_DRAWS = 200
+"""Replicates of rests at most: they only give variances, and the dependence between tasks."""
+
+
 class _Run:
     """The gaps of one run, attribute by attribute."""
 
@@ -212,7 +216,7 @@ class _Run:
                 found = rest_values(scores, others, names, weights)
                 target[:, s, t, places] = np.moveaxis(found, 0, 1)
 
-        draws = self.evaluation["bootstrap"]["draws"]
+        draws = min(self.evaluation["bootstrap"]["draws"], REST_DRAWS)
         draw_replicates([metrics], [compute], sample, draws, self.threads)
         return metrics, blocks
 

@@ -100,7 +100,7 @@ def _gap_row(gap: str, cell: Cell, level: float) -> GapRow:
     row["worst"] = kept.groups[int(badness.argmax())]
     row["best"] = None if gap == "worst_rest" else kept.groups[int(badness.argmin())]
     null = row["draws"] if row["draws"] is not None else np.empty(0)
-    return GapRow(row, null, measure(gap, cell.metric, _recentre(kept)))
+    return GapRow(row, null, measure(gap, cell.metric, _recentre(kept, gap == "worst_rest")))
 
 
 def _bound_and_test(row: dict, gap: str, cell: Cell, level: float) -> None:
@@ -183,13 +183,14 @@ def _rescale(gap: str, value: float, cell: Cell, assessed: Assessed) -> tuple[np
     return fairest[gap] + slope * assessed.null, fairest[gap] + slope * assessed.limit
 
 
-def _recentre(cell: Cell) -> Parts:
-    """Return the replicates as they would be if all groups were alike."""
+def _recentre(cell: Cell, rests: bool) -> Parts:
+    """Return the replicates as they would be if all groups were alike; of rests there are fewer."""
     level, value, drawn = cell.value.group.mean(), cell.value, cell.drawn
+    width = drawn.rest.shape[1] if rests else drawn.group.shape[1]
     return Parts(
-        drawn.group - value.group[:, None] + level,
+        drawn.group[:, :width] - value.group[:, None] + level,
         drawn.rest - value.rest[:, None] + level,
-        drawn.whole - value.whole + level,
+        drawn.whole[:width] - value.whole + level,
     )
 
 
