@@ -150,7 +150,7 @@ def _keep_nulls(frame: pd.DataFrame, nulls: list[np.ndarray | None], draws: int)
     return null
 
 
-REST_DRAWS = 200
+REST_DRAWS = 400
 """Replicates of rests at most: they only give variances, and the dependence between tasks."""
 
 
