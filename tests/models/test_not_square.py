@@ -5,6 +5,7 @@ The oracle is torchvision's transforms on Pillow images, as the owners write the
 """
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,14 +16,20 @@ from torchvision import transforms as T
 from torchvision.transforms import functional as F
 
 from image_files import write_cohort
-from medaudit.adapt.finetune.inputs import cut_views, frame_sizes
+from medaudit.adapt.finetune.inputs import cut_views, frame_sizes, load_training_images
 from medaudit.core.table_io import read_json
 from medaudit.data.image_store import MixedImages, open_store, sizes_of
 from medaudit.data.images import images
+from medaudit.models.encode_batches import fits
 from medaudit.models.interface import ImageInput
 from medaudit.models.kinds.pixels import Pixels
+from medaudit.models.pretrain.settings import read_settings
+from medaudit.models.pretrain.view_loader import ViewLoader
 from medaudit.models.torch_encoder import TorchEncoder, prepare_images
 from medaudit.training.augmentation import Augmentation, draw_views
+from medaudit.training.batches import ImageRows
+from medaudit.training.distributed import Processes
+from tiny_pretraining import tiny_settings
 
 SIZE, STORED = 224, 256
 LEVELS = ImageInput(SIZE, (0.0,) * 3, (1 / 255,) * 3)  # values are grey levels
@@ -136,14 +143,74 @@ def test_training_views_are_cut_from_the_owners_frame(store, square):
         assert difference.max() <= 4
 
 
+class Mean(torch.nn.Module):
+    """The mean of each channel."""
+
+    def forward(self, pixels):
+        return pixels.mean(dim=(2, 3))
+
+
+@pytest.mark.parametrize("square", ["crop", "stretch", "pad"])
+def test_the_views_of_a_share_are_those_of_the_batch(store, square):
+    """The wide, tall and square picture; one size alone takes the path of an array."""
+    opened, _ = store
+    encoder = TorchEncoder(Mean(), replace(LEVELS, square=square), {})
+    entry = {
+        "augmentation": {"scale": [0.3, 0.6], "rotation": 5.0, "randaugment": {"magnitude": 2}}
+    }
+
+    def load(part, images=opened.images, rows=(0, 1, 2)):
+        return load_training_images(images, np.array(rows), encoder, entry, (1, 2), part)
+
+    whole = load(slice(None))
+    parts = [load(np.array(part)) for part in ([0], [1, 2])]
+    assert torch.equal(whole, torch.cat(parts))
+    array = np.stack([opened.images[0]] * 2)
+    views = load(slice(None), array, (0, 1))
+    copies = load(slice(None), opened.images, (0, 0))
+    torch.testing.assert_close(views, copies)
+
+
+def test_the_batches_of_a_pretraining_do_not_depend_on_processes(store):
+    opened, _ = store
+    images = ImageRows([opened.images], [np.tile(np.arange(3), 4)])
+    settings = read_settings(tiny_settings(batch_size=4, micro_batch=1))
+    views = SimpleNamespace(views=2, draws=3)
+
+    def load(rank, world):
+        cpu = torch.device("cpu")
+        loader = ViewLoader(settings, images, Processes(rank, world, cpu), views)
+        return [[loader.augment(raw) for raw in parts] for parts in loader.steps(1, 4)]
+
+    one, first, second = load(0, 1), load(0, 2), load(1, 2)
+    assert len(one) == 3
+    for whole, *shares in zip(one, first, second, strict=True):
+        assert len(whole) == 4
+        for batch, other in zip(whole, [*shares[0], *shares[1]], strict=True):
+            assert torch.equal(batch.views, other.views)
+            assert torch.equal(batch.positions, other.positions)
+            assert torch.equal(batch.draws, other.draws)
+
+
+def test_the_choice_of_a_batch_tries_copies_of_one_picture(store, monkeypatch):
+    opened, _ = store
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
+    encoder, tried = TorchEncoder(Mean(), LEVELS, {}), []
+
+    def features(pixels):
+        tried.append(len(pixels))
+        if len(pixels) > 4:
+            raise torch.OutOfMemoryError
+        return encoder.module(pixels)
+
+    monkeypatch.setattr(encoder, "features", features)
+    assert [fits(encoder, opened.images[1], count) for count in (8, 4)] == [False, True]
+    assert tried == [8, 4]
+
+
 def test_a_view_is_not_cropped_again():
     """Owners train on RandomResizedCrop(224) and test on Resize(256) and CenterCrop(224)."""
-
-    class Module(torch.nn.Module):
-        def forward(self, pixels):
-            return pixels.mean(dim=(2, 3))
-
-    encoder = TorchEncoder(Module(), replace(LEVELS, resize=STORED), {})
+    encoder = TorchEncoder(Mean(), replace(LEVELS, resize=STORED), {})
     view = np.random.default_rng(0).integers(0, 256, (1, SIZE, SIZE), dtype=np.uint8)
     shown = encoder.prepare_views(view).cpu()
     assert torch.equal(shown[0, 0].round().to(torch.uint8), torch.from_numpy(view[0]))

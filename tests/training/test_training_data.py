@@ -13,7 +13,7 @@ from torchvision.transforms.functional import hflip, resized_crop
 
 from medaudit.data.image_store import MixedImages
 from medaudit.training.augmentation import Augmentation, apply_views, draw_views
-from medaudit.training.batches import ImageRows, epoch_order, read_ahead
+from medaudit.training.batches import CPU, ImageRows, epoch_order, read_ahead, to_device
 from medaudit.training.schedule import learning_rate, parameter_groups, set_learning_rate
 
 WHOLE = Augmentation(scale=(1, 1), ratio=(1, 1), flip=0, rotation=0)
@@ -212,3 +212,4 @@ def test_rows_of_several_sizes_come_one_by_one():
     assert [tuple(image.shape) for image in taken] == [(1, 4, 4), (1, 4, 2), (1, 2, 3)]
     assert images.sizes(np.array([2, 0, 1])).tolist() == [[4, 4], [4, 2], [2, 3]]
     assert taken[1].flatten().tolist() == list(range(6, 14))
+    assert [id(image) for image in to_device(taken, CPU)] == [id(image) for image in taken]
