@@ -81,6 +81,8 @@ def find_datasets(
             path for path in files if any(fnmatch(path.name, kind) for kind in _patterns(entry))
         ]
         best, more = _best({**entry, "name": name}, root, tables)
+        if loader == COLUMNS:  # where its owner's own loader reads the folder, that one is meant
+            best = [one for one in best if one.folder not in {other.folder for other in found}]
         found += best
         # a table called labels.csv may be anybody's: that it is not this owner's is no news
         problems += more if loader != COLUMNS or best else []
