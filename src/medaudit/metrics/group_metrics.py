@@ -202,14 +202,15 @@ def fill(
 
 
 def count_groups(metrics: GroupMetrics, blocks: Sequence[GroupBlock]) -> np.ndarray:
-    """Fill in the counts of single tasks, and return the numbers of images selected and rejected.
+    """Fill in the counts of single tasks, and return further ones.
 
     Returns
     -------
-    ndarray of int, shape (groups, seeds, tasks, 2)
-        -1 where there is no decision.
+    ndarray of int, shape (groups, seeds, tasks, 4)
+        Images selected and rejected, -1 where there is no decision; patients with positive and
+        with negative images.
     """
-    selected = np.full(metrics.value.shape[:3] + (2,), -1)
+    selected = np.full(metrics.value.shape[:3] + (4,), -1)
     for start, sorted_scores in blocks:
         for (s, t), scores in sorted_scores.items():
             _count_images(metrics, selected, scores, (start, s, t))
@@ -228,7 +229,11 @@ def _count_images(
         selected[place, s, t, 1] = np.bincount(scores.group, minlength=size) - chosen
     if s == 0:
         units = scores.unit.max(initial=0) + 1
-        pairs = np.unique(scores.group.astype(np.int64) * units + scores.unit)
+        key = scores.group.astype(np.int64) * units + scores.unit
+        pairs = np.unique(key)
+        for k, label in enumerate((True, False)):
+            own = np.unique(key[scores.positive == label]) // units
+            selected[place, :, t, 2 + k] = np.bincount(own, minlength=size)[:, None]
         positives = np.bincount(scores.group[scores.positive], minlength=size)
         metrics.counts[place, t, 0] = np.bincount(scores.group, minlength=size)
         metrics.counts[place, t, 1] = positives if metrics.tasks[t] != ALL else -1
@@ -237,7 +242,7 @@ def _count_images(
 
 def _set_statuses(metrics: GroupMetrics, selected: np.ndarray, minimum: Any) -> None:
     """Set the status of every single task and seed; the worst reason wins, n first."""
-    n, n_pos = metrics.counts[:, :, 0], metrics.counts[:, :, 1]
+    n = metrics.counts[:, :, 0]
     for m, name in enumerate(metrics.metrics):
         for t, task in enumerate(metrics.tasks):
             if not applies(name, task) or task == MEAN:
@@ -249,8 +254,8 @@ def _set_statuses(metrics: GroupMetrics, selected: np.ndarray, minimum: Any) -> 
             counts = {
                 "n_selected": (selected[:, :-1, t, 0], "no_decision", minimum["n_pos"]),
                 "n_rejected": (selected[:, :-1, t, 1], "no_decision", minimum["n_neg"]),
-                "n_pos": (n_pos[:, t, None], "one_class", minimum["n_pos"]),
-                "n_neg": (n[:, t, None] - n_pos[:, t, None], "one_class", minimum["n_neg"]),
+                "n_pos": (selected[:, :-1, t, 2], "one_class", minimum["n_pos"]),
+                "n_neg": (selected[:, :-1, t, 3], "one_class", minimum["n_neg"]),
                 "n": (n[:, t, None], None, minimum["n"]),
             }
             for count, (found, reason, least) in counts.items():
