@@ -105,4 +105,4 @@ def test_a_file_without_meta_information_is_read(tmp_path, implicit):
     assert stream.getvalue()[128:132] != b"DICM"
     path.write_bytes(stream.getvalue())
     assert np.array_equal(decode(path), make_picture())
-    assert decode_file(path, 64).shape == (64, 64)
+    assert min(decode_file(path, 64).shape) == 64

@@ -8,8 +8,15 @@ import numpy as np
 from medaudit.metrics.calibration_error import error_intervals
 from medaudit.metrics.effective_size import lattice_shift, t_reach, wilson_limits
 from medaudit.metrics.group_metrics import ALL, MEAN, GroupBlock, GroupMetrics
+from medaudit.metrics.influence import SIZED
 from medaudit.metrics.intervals import percentile_interval
-from medaudit.metrics.sizes import ObservedSizes, PooledDesign, observed_sizes, pool_design
+from medaudit.metrics.sizes import (
+    REPLICATED,
+    ObservedSizes,
+    PooledDesign,
+    observed_sizes,
+    pool_design,
+)
 
 NOISY = ("ece", "ece_debiased")
 """Metrics that noise enlarges."""
@@ -67,7 +74,7 @@ def group_intervals(
     GroupIntervals
         Metrics in [0, 1] have Wilson's limits at their effective size
         (`medaudit.metrics.effective_size`), calibration errors those of
-        `medaudit.metrics.calibration_error`, slope and intercept the percentiles of the bootstrap.
+        `medaudit.metrics.calibration_error`, all others (slope, intercept) the percentiles of the bootstrap.
     """
     design = pool_design(metrics, blocks[-1]) if design is None else design
     sizes = observed_sizes(metrics, blocks, design)
@@ -79,7 +86,7 @@ def group_intervals(
     for m, name in enumerate(metrics.metrics):
         if name in NOISY:
             low[..., m], centre[..., m], high[..., m] = _errors(metrics, blocks, m, level)
-        elif name.startswith("calibration"):
+        elif name not in (*SIZED, *REPLICATED):
             rows = metrics.replicates[..., m, :]
             ends = percentile_interval(rows.reshape(-1, rows.shape[-1]), level)
             low[..., m], high[..., m] = (end.reshape(rows.shape[:-1]) for end in ends)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medaudit.audit.disparity.cells import Cell
+from medaudit.audit.disparity.cells import Cells
 from medaudit.audit.disparity.gap_rows import gap_rows
 from medaudit.core import table_io
 from medaudit.core.audit_tables import is_summary
@@ -13,12 +13,11 @@ from medaudit.core.errors import MedauditError
 from medaudit.metrics.attributes import Attribute
 from medaudit.metrics.audit_settings import AuditSettings, check_evaluation, hash_inputs
 from medaudit.metrics.engine import rest_values
-from medaudit.metrics.gaps import GAPS, OTHERS, Parts
+from medaudit.metrics.gaps import GAPS, OTHERS
 from medaudit.metrics.group_audit import identify
-from medaudit.metrics.group_intervals import GroupIntervals, group_intervals
+from medaudit.metrics.group_intervals import group_intervals
 from medaudit.metrics.group_metrics import (
     ALL,
-    MEAN,
     GroupBlock,
     GroupMetrics,
     count_groups,
@@ -29,8 +28,7 @@ from medaudit.metrics.group_metrics import (
     sort_scores,
 )
 from medaudit.metrics.metrics_table import read_values
-from medaudit.metrics.nulls import strata_of
-from medaudit.metrics.permutation import Permuted, permuted_values
+from medaudit.metrics.permutation import permuted_values
 from medaudit.metrics.replicates import draw_replicates
 from medaudit.metrics.sample import Sample, read_sample
 
@@ -186,7 +184,7 @@ class _Run:
             self.needs_rest,
             own.design,
         )
-        cells = _Cells(metrics, own, rest, rest_limits, permuted, self.sample.multiclass)
+        cells = Cells(metrics, own, rest, rest_limits, permuted, self.sample.multiclass)
         several = len(self.sample.seeds) > 1
         seeds = range(len(metrics.seeds)) if several else [len(metrics.seeds) - 1]
         rows = [
@@ -219,89 +217,3 @@ class _Run:
         draws = min(self.evaluation["bootstrap"]["draws"], REST_DRAWS)
         draw_replicates([metrics], [compute], sample, draws, self.threads)
         return metrics, blocks
-
-
-class _Cells:
-    """Cuts the metrics of an attribute, of the rests and of the permutations into `Cell`s."""
-
-    def __init__(
-        self,
-        metrics: GroupMetrics,
-        own: GroupIntervals,
-        rest: GroupMetrics | None,
-        rest_limits: GroupIntervals | None,
-        permuted: Permuted,
-        joint: bool,
-    ) -> None:
-        self.metrics, self.rest, self.joint = metrics, rest, joint
-        self.own, self.rest_limits, self.permuted = own, rest_limits, permuted
-        self.size = len(metrics.groups) - 1
-
-    def of(self, s: int, m: int) -> list[Cell]:
-        """Return the cells of one seed and metric, one per task that it applies to."""
-        tasks = range(len(self.metrics.tasks))
-        return [self._cut(s, t, m) for t in tasks if self.metrics.status[0, s, t, m] != ""]
-
-    def _cut(self, s: int, t: int, m: int) -> Cell:
-        metrics, place = self.metrics, (slice(None), s, t, m)
-        value, status, drawn = (
-            a[place] for a in (metrics.value, metrics.status, metrics.replicates)
-        )
-        rest_value, rest_drawn = self._none(1)[:, 0], self._none(1)
-        if self.rest is not None:
-            rest_value, rest_drawn = self.rest.value[place], self.rest.replicates[place]
-        permuted = self.permuted
-        null_rest = self._none(1) if permuted.rest is None else permuted.rest[place]
-        return Cell(
-            seed=metrics.seeds[s],
-            task=metrics.tasks[t],
-            metric=metrics.metrics[m],
-            groups=metrics.groups[:-1],
-            status=status[:-1],
-            rest_status=status[:-1] if self.rest is None else self.rest.status[place],
-            value=Parts(value[:-1], rest_value, value[-1]),
-            drawn=Parts(drawn[:-1], rest_drawn, drawn[-1]),
-            null=Parts(permuted.group[place], _widen(null_rest, permuted.group), value[-1]),
-            limits=np.stack(
-                [self._limits(self.own, place), self._limits(self.rest_limits, place)], 1
-            ),
-            null_size=self._null_sizes(place),
-            whole=(value[-1], self.own.low[place][-1], self.own.high[place][-1]),
-            movable=self._movable(t, m, status[:-1] == "ok"),
-            joint=self.joint,
-        )
-
-    def _limits(self, found: GroupIntervals | None, place: tuple) -> np.ndarray:
-        if found is None:
-            return np.full((5, self.size), np.nan)
-        size, reach = found.sizes.size, found.reach
-        arrays = (found.centre, size, found.low, found.high, reach)
-        return np.array([array[place][: self.size] for array in arrays])
-
-    def _null_sizes(self, place: tuple) -> np.ndarray:
-        """Return permuted sizes of groups and of rests, which hardly vary from the observed."""
-        assert self.permuted.size is not None
-        own = self.permuted.size[place]
-        if self.size == 2:
-            return np.stack([own, own[::-1]])
-        observed = self._limits(self.rest_limits, place)[1]
-        return np.stack([own, np.broadcast_to(observed[:, None], own.shape)])
-
-    def _movable(self, t: int, m: int, estimable: np.ndarray) -> tuple[int, int, bool]:
-        """Count who can move over the groups that are estimable: the fewest of all tasks."""
-        metric, tasks = self.metrics.metrics[m], self.metrics.tasks
-        single = (
-            [t] if tasks[t] != MEAN else [u for u, name in enumerate(tasks[:-1]) if name != ALL]
-        )
-        groups = np.flatnonzero(estimable)
-        found = [self.permuted.movable[u, strata_of(metric)].of(metric, groups) for u in single]
-        moving, patients = min((one[:2] for one in found), key=lambda pair: pair[0])
-        return moving, patients, all(enough for *_, enough in found) and groups.size > 1
-
-    def _none(self, width: int) -> np.ndarray:
-        return np.full((self.size, width), np.nan)
-
-
-def _widen(rest: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """Return permuted values of rests, NaN where there are none, as wide as those of groups."""
-    return np.broadcast_to(rest, (len(rest), group.shape[-1]))

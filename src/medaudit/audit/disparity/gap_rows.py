@@ -147,7 +147,7 @@ def _assess(
 ) -> Assessed:
     if not cell.movable[2]:
         null = np.full(null.shape, np.nan)
-    if null_of(cell.metric) == CALIBRATION:
+    if null_of(cell.metric) == CALIBRATION or not limits.sized:
         return assess_equal_scores(limits, contrasts, null, level)
     return assess(limits, contrasts, null, null_size, level)
 
