@@ -21,7 +21,7 @@ def detectable(
     By simulation at the alternative: every group has the value of all together but one, which is
     worse by this amount; values vary as proportions of their effective sizes do (normal on the
     arcsine scale), and a sample finds the gap if its statistic exceeds the critical value. The
-    worse group is the one with the smallest effective size, whose gaps are hardest to find.
+    worse group is the one with the smallest or the largest effective size, whichever needs more.
 
     Parameters
     ----------
@@ -45,7 +45,22 @@ def detectable(
     """
     if not (limits.sized and np.isfinite(reach) and np.isfinite(pooled)):
         return np.nan
-    worst = int(np.argmin(limits.size[:groups]))
+    sizes = limits.size[:groups]
+    ends = {int(np.argmin(sizes)), int(np.argmax(sizes))}
+    found = [_needed(limits, contrasts, reach, pooled, groups, upward, g) for g in ends]
+    return float(np.max(found))
+
+
+def _needed(
+    limits: Limits,
+    contrasts: Contrasts,
+    reach: float,
+    pooled: float,
+    groups: int,
+    upward: bool,
+    worst: int,
+) -> float:
+    """Return the smallest amount by which one group must be worse."""
     noise = generator("detectable", str(groups)).standard_normal((limits.size.size, SAMPLES))
     error = noise / (2 * np.sqrt(limits.size))[:, None]
     size = limits.size.astype(float)
