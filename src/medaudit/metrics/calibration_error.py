@@ -36,7 +36,7 @@ def error_intervals(scores: SortedScores, level: float, debiased: bool) -> Error
 
     The error of a sample is above the true one, since noise adds up in absolute values, and the
     more so the fewer images a bin has. Let d be a group's differences between rate and mean score
-    by bin. For scales t the labels are drawn anew (binomial, with the effective number of images
+    by bin. For scales t the labels are drawn again (binomial, with the effective number of images
     of each bin) around the mean score plus t d. The interval holds the errors whose draws are as
     large as the sample's with more than half of ``1 - level``, and as small with more than a
     quarter of it. It holds 0 if and only if a calibrated model shows such an error that often.

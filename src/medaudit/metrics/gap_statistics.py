@@ -130,7 +130,7 @@ def critical(null: np.ndarray, alpha: float) -> float:
 
     ``statistic > critical`` if and only if `p_value` is at most `alpha`.
     """
-    null = np.sort(null[np.isfinite(null)])[::-1]
+    null = np.sort(null[~np.isnan(null)])[::-1]
     place = int(np.floor(alpha * (null.size + 1) + 1e-9))
     return float(null[place - 1]) if place >= 1 else np.inf
 

@@ -10,7 +10,7 @@ from medaudit.metrics.group_metrics import GroupBlock, GroupMetrics
 from medaudit.metrics.metrics_table import rows_of, tabulate
 from medaudit.metrics.procedure_intervals import add_procedure_limits, choose_again
 from medaudit.metrics.replicates import bootstrap_metrics
-from medaudit.metrics.sample import read_sample
+from medaudit.metrics.sample import Sample, read_sample
 from medaudit.metrics.shrinkage import add_shrunk
 from medaudit.metrics.threshold_rows import threshold_rows
 
@@ -18,7 +18,11 @@ DIALECT = "medaudit"
 
 
 def audit(
-    predictions: pd.DataFrame, cohort: pd.DataFrame, settings: AuditSettings, threads: int = 1
+    predictions: pd.DataFrame,
+    cohort: pd.DataFrame,
+    settings: AuditSettings,
+    threads: int = 1,
+    sample: Sample | None = None,
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Measure every group of the test split.
 
@@ -35,6 +39,8 @@ def audit(
         ``n_neg``), ``ece_bins`` (15).
     threads : int
         Blocks of replicates computed at once; changes no number.
+    sample : Sample, optional
+        What `read_sample` makes of the tables and settings; default: it is read here.
 
     Returns
     -------
@@ -50,7 +56,7 @@ def audit(
         See `medaudit.metrics.sample.read_sample`.
     """
     evaluation = check_evaluation(settings)
-    sample = read_sample(predictions, cohort, settings)
+    sample = sample or read_sample(predictions, cohort, settings)
     bootstrap = evaluation["bootstrap"]
     tables, replicates = [], []
     chosen = choose_again(sample, evaluation)

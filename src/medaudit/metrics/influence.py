@@ -265,9 +265,9 @@ def _ranking(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the size of an AUC of independent images, and its variance."""
     units, columns = permuted.shape
-    pairs, below, seen = np.zeros((3, *value.shape))
+    below, seen = np.zeros((2, *value.shape))
     own = np.zeros((units, columns), np.float32)
-    rank_units(pairs, below, seen, own, sums.scores.images, permuted)
+    rank_units(below, seen, own, sums.scores.images, permuted)
     negatives, positives = sums.by_cell[:, :2].sum(axis=1), sums.by_cell[:, 2:].sum(axis=1)
     kind = np.where(negatives == 0, 0, np.where(positives == 0, 1, 2))
     squared = np.zeros((3, *value.shape))

@@ -22,11 +22,11 @@ def add_units(out, coefficient, permuted):
 
 
 @compiled
-def rank_units(pairs, below, seen, own, images, permuted):
-    """Count the pairs won within each group, in all and by unit.
+def rank_units(below, seen, own, images, permuted):
+    """Count the pairs that each unit wins and loses within its group.
 
-    `pairs`, `below` (weight of the negatives so far) and `seen` (of the positives) have shape
-    (groups, columns). `own[u, b]` becomes the weighted number of negatives below the positives of
+    `below` (weight of the negatives so far) and `seen` (of the positives) have shape
+    (groups, columns) and end as the groups' weights. `own[u, b]` becomes the weighted number of negatives below the positives of
     unit u, less that of positives below its negatives; ties count half.
     """
     ends, _, positive, factor, unit = images
@@ -47,9 +47,7 @@ def rank_units(pairs, below, seen, own, images, permuted):
                         row, mine, step = permuted[unit[i]], own[unit[i]], factor[i]
                         for b in range(row.size):
                             g = row[b]
-                            won = step * below[g, b]
-                            pairs[g, b] += won
-                            mine[b] += won
+                            mine[b] += step * below[g, b]
                             seen[g, b] += step
         start = end
 

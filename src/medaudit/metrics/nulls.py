@@ -144,10 +144,17 @@ class Movable:
     ----------
     patients, movable : ndarray of int, shape (3, groups)
         Of the units with positives, with negatives, and of all.
+    units : Units
+        Of one attribute.
+    taking, mixed : ndarray of bool, shape (units,)
+        Whether a unit takes part, and whether it can be exchanged.
     """
 
     patients: np.ndarray
     movable: np.ndarray
+    units: Units
+    taking: np.ndarray
+    mixed: np.ndarray
 
     def of(self, metric: str, groups: np.ndarray) -> tuple[int, int, bool]:
         """Count over groups the patients that a metric is about.
@@ -155,6 +162,7 @@ class Movable:
         Returns
         -------
         movable, patients : int
+            A patient who is in several groups counts once.
         enough : bool
             Whether `MOVABLE` of the patients of each of these groups can move.
         """
@@ -164,7 +172,11 @@ class Movable:
         calibration = METRICS[metric].null == CALIBRATION
         least = MOVABLE_AT_EQUAL_SCORES if calibration else MOVABLE
         enough = bool((movable >= least * patients).all() and (patients > 0).all())
-        return int(self.movable[2, groups].sum()), int(self.patients[2, groups].sum()), enough
+        return self._distinct(self.mixed, groups), self._distinct(self.taking, groups), enough
+
+    def _distinct(self, kept: np.ndarray, groups: np.ndarray) -> int:
+        patient = self.units.patient[kept & np.isin(self.units.group, groups)]
+        return int((np.diff(patient, prepend=-1) != 0).sum())  # units are ordered by patient
 
 
 def count_movable(
@@ -198,4 +210,4 @@ def count_movable(
     for row, own in enumerate((positive, negative, taking)):
         for place, kept in enumerate((taking & own, mixed & own)):
             found[place, row] = np.bincount(units.group[kept], minlength=groups)
-    return Movable(*found)
+    return Movable(*found, units, taking, mixed)

@@ -33,6 +33,7 @@ from medaudit.metrics.nulls import (
     count_movable,
     find_strata,
     find_units,
+    null_of,
     strata_of,
 )
 from medaudit.metrics.resampling import cut_blocks, permute_groups, run_blocks
@@ -96,22 +97,20 @@ def permuted_values(
     evaluation = settings["evaluation"]
     draws, size = evaluation["null"]["draws"], len(attribute.levels)
     units, bins = find_units(sample, attribute), evaluation.get("ece_bins", ECE_BINS)
-    tasks = [_Task(sample, attribute, units, t, bins) for t in _task_indices(sample)]
+    tasks = [
+        _Task(sample, attribute, units, t, bins, _kinds(metrics, t)) for t in _task_indices(sample)
+    ]
     shape = (size, *metrics.value.shape[1:], draws)
     found = Permuted(
         np.full(shape, np.nan, np.float32),
         np.full(shape, np.nan, np.float32) if rest else None,
         None if design is None else np.full(shape, np.nan, np.float32),
-        {
-            (task.index, kind): task.movable(kind)
-            for task in tasks
-            for kind in _kinds(metrics, task.index)
-        },
+        {(task.index, kind): task.movable(kind) for task in tasks for kind in task.kinds},
     )
 
     def compute(block: slice) -> None:
         for task in tasks:
-            for kind, names in _kinds(metrics, task.index).items():
+            for kind, names in task.kinds.items():
                 stream = (settings["cohort"], attribute.name, task.stream, kind)
                 permuted = permute_groups(units.group, task.strata[kind], stream, block)
                 for s in range(len(sample.seeds)):
@@ -144,16 +143,22 @@ class _Task:
     """A task: scores (all images in one group, rows by unit), strata, stream and mean weights."""
 
     def __init__(
-        self, sample: Sample, attribute: Attribute, units: Units, t: int, bins: int
+        self,
+        sample: Sample,
+        attribute: Attribute,
+        units: Units,
+        t: int,
+        bins: int,
+        kinds: dict[str, list[str]],
     ) -> None:
-        self.index, self.sample, self.units = t, sample, units
+        self.index, self.sample, self.units, self.kinds = t, sample, units, kinds
         self.groups = len(attribute.levels)
         self.weights = importance_weights(sample, attribute, t)
         self.mean_weight = _mean_weight(sample, attribute, t, self.weights)
         self.stream = "classes" if sample.multiclass else sample.tasks[t]
         self.scores = self._sort(attribute, bins)
         self.sums = {key: UnitSums(one, units.group.size) for key, one in self.scores.items()}
-        self.strata = _Strata(self)
+        self.strata = {kind: find_strata(sample, units, self.weights, t, kind) for kind in kinds}
 
     def _sort(self, attribute: Attribute, bins: int) -> BySeedAndTask:
         scores = {}
@@ -209,26 +214,13 @@ class _Task:
         if found.rest is not None:
             outside = inside[:, ::-1] if outside is None else outside
             found.rest[:, s, t, places, block] = np.moveaxis(outside, 0, 1)
-        if found.size is not None and design is not None:
+        # Tests at equal scores are not studentised by sizes.
+        if found.size is not None and design is not None and null_of(names[0]) != CALIBRATION:
             rho, spread = design.rho[s, t, places], design.inflation[s, t, places]
             own = sizes(
                 self.sums[s, t], names, permuted, self.mean_weight, inside, rho=rho, spread=spread
             )
             found.size[:, s, t, places, block] = np.moveaxis(own.size, 0, 1)
-
-
-class _Strata(dict):
-    """Strata of a task by kind, found when they are first asked for."""
-
-    def __init__(self, task: _Task) -> None:
-        super().__init__()
-        self.task = task
-
-    def __missing__(self, kind: str) -> np.ndarray:
-        task = self.task
-        found = find_strata(task.sample, task.units, task.weights, task.index, kind)
-        self[kind] = found
-        return found
 
 
 def _mean_weight(sample: Sample, attribute: Attribute, t: int, weights: np.ndarray) -> np.ndarray:

@@ -37,7 +37,7 @@ DECIDED = tuple(name for name, metric in METRICS.items() if metric.needs == ("co
 
 
 def choose_again(sample: Sample, evaluation: Evaluation) -> np.ndarray | None:
-    """Choose the thresholds anew in bootstrap draws of the validation patients.
+    """Choose the thresholds again in bootstrap draws of the validation patients.
 
     Parameters
     ----------

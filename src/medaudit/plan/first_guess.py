@@ -1,7 +1,6 @@
 """First guess of a plan from the normal approximation, which simulation then corrects."""
 
 from dataclasses import replace
-from itertools import product
 
 import numpy as np
 from scipy.optimize import brentq
@@ -81,12 +80,11 @@ def hardest_group(
     """
     fair = [patient_variance(g, metric, population) / g.patients for g in population.groups]
     spread: dict[int, float] = {}
-    for worse, other in product(range(len(fair)), repeat=2):
-        if worse != other:
-            changed = worsen(population.groups[worse], metric, gap)
-            variance = patient_variance(changed, metric, population) / changed.patients
-            # The best comparison counts: the gap is found if any pair is far enough apart.
-            spread[worse] = min(spread.get(worse, np.inf), variance + fair[other])
+    for worse, group in enumerate(population.groups):
+        changed = worsen(group, metric, gap)
+        variance = patient_variance(changed, metric, population) / changed.patients
+        # The best comparison counts: the gap is found if any pair is far enough apart.
+        spread[worse] = variance + min(fair[:worse] + fair[worse + 1 :])
     hardest = max(spread, key=lambda worse: spread[worse])
     distance = gap / np.sqrt(spread[hardest]) - critical_value(len(fair), alpha)
     return hardest, float(distance)

@@ -33,6 +33,7 @@ from medaudit.core.intersections import join_names
 from medaudit.core.margins import Margins
 from medaudit.metrics.audit_settings import AuditSettings
 from medaudit.metrics.group_audit import audit
+from medaudit.metrics.sample import read_sample
 from medaudit.report.equivalence import judged_rows
 from medaudit.score.assemble import Study, assemble
 from medaudit.score.margins import check_margins
@@ -238,15 +239,16 @@ def _audit(study: Study, evaluation: Evaluation, threads: int) -> Result:
     replicates, nulls = {}, {}
     for run, rows in study.predictions.items():
         settings = _settings(study, *run, evaluation)
-        metrics, drawn = audit(rows, study.cohort, settings, threads)
-        gaps, null = find_gaps(rows, study.cohort, settings, metrics, drawn, threads)
+        sample = read_sample(rows, study.cohort, settings)
+        metrics, drawn = audit(rows, study.cohort, settings, threads, sample)
+        gaps, null = find_gaps(rows, study.cohort, settings, metrics, drawn, threads, sample)
         replicates[run], nulls[run] = drawn, null
         tables["metrics"].append(metrics)
         tables["gaps"].append(gaps)
         scored = score_dialects(metrics, drawn, study.task_type)
         tables["dialects"].append(quote_audit(scored, metrics, gaps))
         tables["conditional"].append(_conditional(rows, study, settings, threads))
-        tables["sensitivity"].append(ask(rows, study.cohort, settings))
+        tables["sensitivity"].append(ask(rows, study.cohort, settings, sample))
     merged = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
     return Result(
         study=study,

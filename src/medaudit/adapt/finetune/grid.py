@@ -1,7 +1,7 @@
 """Train all seeds and learning rates of a job: one after the other, or several in turn.
 
 A small training set does not keep a GPU busy: between two steps of one training it waits for the
-processor, and every job loads libraries and weights anew. With ``together: n`` a job advances n
+processor, and every job loads libraries and weights again. With ``together: n`` a job advances n
 trainings in turn, one step of each. No training notices the others: each has its own copy of the
 tuned weights, optimizer, batches and random numbers (seeded by seed and step), so that its numbers
 are those of a job of its own, to the last bit on a CPU.

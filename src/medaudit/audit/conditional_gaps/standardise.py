@@ -15,10 +15,11 @@ import numpy as np
 from scipy.special import ndtri
 
 from medaudit.audit.conditional_gaps.columns import Column, Estimate
+from medaudit.metrics.effective_size import wilson_limits
+from medaudit.metrics.gap_statistics import all_pairs, critical
+from medaudit.metrics.nulls import MOVABLE
 from medaudit.metrics.resampling import cut_blocks, permute_groups, run_blocks
 
-MOVABLE = 0.8
-"""Share of the units that must be able to exchange groups, or there is no test."""
 DEFINED = 0.9
 """Share of the permutations that must leave every cell a value."""
 TIE = 1e-9
@@ -40,12 +41,8 @@ class Standardised:
 
     def limits(self, level: float) -> tuple[np.ndarray, np.ndarray]:
         """Return Wilson's limits (1927) with the effective sample size that the variance means."""
-        z2 = ndtri((1 + level) / 2) ** 2
         size = self.shrunk * (1 - self.shrunk) / self.variance
-        centre = (self.value + z2 / (2 * size)) / (1 + z2 / size)
-        spread = self.value * (1 - self.value) / size + z2 / (4 * size**2)
-        half = np.sqrt(z2 * spread) / (1 + z2 / size)
-        return np.maximum(centre - half, 0), np.minimum(centre + half, 1)
+        return wilson_limits(self.value, size, ndtri((1 + level) / 2))
 
 
 @dataclass(frozen=True)
@@ -166,11 +163,11 @@ def largest_gap(
         Confidence level, e.g. 0.95.
     """
     n_groups = observed.value.size
-    first, second = np.nonzero(~np.eye(n_groups, dtype=bool))
+    first, second = all_pairs(n_groups)
     difference = observed.value[first] - observed.value[second]
     error = np.sqrt(observed.variance[first] + observed.variance[second])
     z = ndtri((1 + level) / 2)
-    critical = ndtri(1 - (1 - level) / (n_groups * (n_groups - 1)))
+    reach = ndtri(1 - (1 - level) / (n_groups * (n_groups - 1)))
     p_value, movable, units = np.nan, 0, 0
     if exchange is not None:
         movable, units = _count_movable(group, exchange.pattern)
@@ -179,21 +176,15 @@ def largest_gap(
             if np.isfinite(null).mean() >= DEFINED:
                 statistic = (difference / error).max()
                 p_value = float((1 + (null >= statistic - TIE).sum()) / (1 + null.size))
-                critical = _critical(null, level)
+                reach = critical(null, round(1 - level, 9))
     return LargestGap(
         float(difference.max()),
-        float(np.clip((difference - critical * error).max(), 0, 1)),
+        float(np.clip((difference - reach * error).max(), 0, 1)),
         float(np.clip((difference + z * error).max(), 0, 1)),
         p_value,
         movable,
         units,
     )
-
-
-def _critical(null: np.ndarray, level: float) -> float:
-    """Return the value that a statistic exceeds just where its p-value is at most 1 - level."""
-    allowed = int(np.floor(round((1 - level) * (null.size + 1), 9)))
-    return float(np.sort(null)[null.size - allowed]) if allowed else np.inf
 
 
 def _count_movable(group: np.ndarray, pattern: np.ndarray) -> tuple[int, int]:

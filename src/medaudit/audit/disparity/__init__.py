@@ -94,12 +94,13 @@ def find_gaps(
     metrics: pd.DataFrame,
     replicates: np.ndarray,
     threads: int = 1,
+    sample: Sample | None = None,
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Compute every gap of every attribute.
 
     Parameters
     ----------
-    predictions, cohort, settings, threads
+    predictions, cohort, settings, threads, sample
         As for `medaudit.metrics.group_audit.audit`.
     metrics, replicates
         What it returned.
@@ -124,7 +125,7 @@ def find_gaps(
     unknown = [name for name in evaluation["gaps"] if name not in GAPS]
     if unknown:
         raise MedauditError(f"evaluation: gaps {unknown} are unknown; known: {list(GAPS)}")
-    sample = read_sample(predictions, cohort, settings)
+    sample = sample or read_sample(predictions, cohort, settings)
     run = _Run(sample, {**settings, "evaluation": evaluation}, threads)
     rows = [
         {**row, "attribute": attribute.name}

@@ -60,7 +60,12 @@ def sensitivity(
     write_table(ask(rows, table, settings), output, SENSITIVITY)
 
 
-def ask(predictions: pd.DataFrame, cohort: pd.DataFrame, settings: AuditSettings) -> pd.DataFrame:
+def ask(
+    predictions: pd.DataFrame,
+    cohort: pd.DataFrame,
+    settings: AuditSettings,
+    sample: Sample | None = None,
+) -> pd.DataFrame:
     """Return the sensitivity table of one run.
 
     Parameters
@@ -70,6 +75,8 @@ def ask(predictions: pd.DataFrame, cohort: pd.DataFrame, settings: AuditSettings
     settings : AuditSettings
         As for `medaudit.audit.evaluate`; of ``evaluation``: ``metrics``, ``threshold``,
         ``minimum`` and ``sensitivity`` (`DEFAULTS`).
+    sample : Sample, optional
+        What `read_sample` makes of the tables and settings; default: it is read here.
 
     Returns
     -------
@@ -83,7 +90,7 @@ def ask(predictions: pd.DataFrame, cohort: pd.DataFrame, settings: AuditSettings
     MedauditError
         See `medaudit.metrics.sample.read_sample`.
     """
-    sample = read_sample(predictions, cohort, settings)
+    sample = sample or read_sample(predictions, cohort, settings)
     rows = [
         row
         for attribute in sample.attributes

@@ -13,7 +13,7 @@ HYPOTHESES = {
 """Null hypothesis of a gap, as the column ``null`` names it, to what it says."""
 
 UNNAMED = "group membership does not matter"
-"""What is said of a null hypothesis that a table does not name."""
+"""Words for a null hypothesis that a table does not name."""
 
 
 def hypothesis(gap: Mapping[str, Any]) -> str:
