@@ -210,4 +210,4 @@ def count_movable(
     for row, own in enumerate((positive, negative, taking)):
         for place, kept in enumerate((taking & own, mixed & own)):
             found[place, row] = np.bincount(units.group[kept], minlength=groups)
-    return Movable(*found, units, taking, mixed)
+    return Movable(found[0], found[1], units, taking, mixed)
