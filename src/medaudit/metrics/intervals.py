@@ -29,6 +29,24 @@ def percentile_interval(replicates: np.ndarray, level: float) -> tuple[np.ndarra
     return _quantiles(replicates, np.full(shape, tail), np.full(shape, 1 - tail))
 
 
+def variance_of_draws(replicates: np.ndarray, ddof: int = 0) -> np.ndarray:
+    """Return the variance of the defined replicates along the last axis; 0 without any.
+
+    Parameters
+    ----------
+    replicates : ndarray, shape (..., draws)
+        NaN where a replicate is undefined.
+    ddof : int
+        What is taken off their number.
+    """
+    known = np.isfinite(replicates)
+    count = known.sum(axis=-1)
+    drawn = np.where(known, replicates, 0).astype(float)
+    mean = drawn.sum(axis=-1) / np.maximum(count, 1)
+    squares = (np.where(known, drawn - mean[..., None], 0) ** 2).sum(axis=-1)
+    return squares / np.maximum(count - ddof, 1)
+
+
 def inflated_interval(
     value: np.ndarray, replicates: np.ndarray, level: float
 ) -> tuple[np.ndarray, np.ndarray]:

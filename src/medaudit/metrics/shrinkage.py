@@ -26,6 +26,7 @@ from scipy.special import expit, log_expit, logit, ndtri
 from medaudit.core.intersections import SEPARATOR
 from medaudit.metrics.definitions import METRICS
 from medaudit.metrics.group_metrics import ALL, MISSING
+from medaudit.metrics.intervals import variance_of_draws
 
 UNBOUNDED = ("calibration_slope", "calibration_intercept")
 """Metrics without limits: their values are normal with the standard error of the replicates."""
@@ -130,11 +131,7 @@ def add_shrunk(table: pd.DataFrame, replicates: np.ndarray, level: float) -> Non
 def _sizes(rows: pd.DataFrame, replicates: np.ndarray) -> np.ndarray:
     """Return the effective size of each value, or 1 / variance of an unbounded one; 0: neither."""
     own = rows["metric"].isin(UNBOUNDED).to_numpy()
-    drawn = replicates[own].astype(float)
-    known = np.isfinite(drawn)
-    count = known.sum(axis=1, keepdims=True)
-    mean = np.where(known, drawn, 0).sum(axis=1, keepdims=True) / np.maximum(count, 1)
-    variance = (np.where(known, drawn - mean, 0) ** 2).sum(axis=1) / np.maximum(count - 1, 1)[:, 0]
+    variance = variance_of_draws(replicates[own], ddof=1)
     size = rows["size"].to_numpy(float, copy=True)
     size[own] = np.divide(1, variance, out=np.zeros(len(variance)), where=variance > 0)
     return np.nan_to_num(np.maximum(size, 0), posinf=0)

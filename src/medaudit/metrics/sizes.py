@@ -13,6 +13,7 @@ import numpy as np
 from medaudit.metrics.effective_size import correlation, mean_size, shrink_size
 from medaudit.metrics.group_metrics import ALL, MEAN, GroupBlock, GroupMetrics
 from medaudit.metrics.influence import Sizes, UnitSums, sizes
+from medaudit.metrics.intervals import variance_of_draws
 from medaudit.metrics.sorted_scores import SortedScores
 
 REPLICATED = ("average_precision", "brier", "absolute_error")
@@ -97,7 +98,7 @@ def pool_design(metrics: GroupMetrics, everybody: GroupBlock) -> PooledDesign:
     """
     axes = metrics.value.shape[1:]
     rho, inflation = np.zeros(axes), np.ones(axes)
-    whole, spread = metrics.value[-1], _variance(metrics.replicates[-1])
+    whole, spread = metrics.value[-1], variance_of_draws(metrics.replicates[-1])
     for (s, t), scores in everybody.scores.items():
         places, names = metrics.metrics_of(t)
         found = _sizes_of(scores, names, whole[s, t, places][:, None])
@@ -129,7 +130,7 @@ def observed_sizes(
     """
     shape = metrics.value.shape
     found = ObservedSizes(np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape, bool))
-    variance = _variance(metrics.replicates)
+    variance = variance_of_draws(metrics.replicates)
     for start, sorted_scores in blocks:
         for (s, t), scores in sorted_scores.items():
             groups = slice(start, start + scores.n_groups)
@@ -197,17 +198,8 @@ def _spread_patients(metrics: GroupMetrics, found: ObservedSizes) -> None:
         found.clustered[:, :, -1] = found.clustered[:, :, :-1].any(axis=2)
 
 
-def _variance(replicates: np.ndarray) -> np.ndarray:
-    """Return the variance of defined replicates along the last axis; 0 where there is none."""
-    known = np.isfinite(replicates)
-    count = np.maximum(known.sum(axis=-1), 1)
-    drawn = np.where(known, replicates, 0).astype(float)
-    mean = drawn.sum(axis=-1) / count
-    return (np.where(known, drawn - mean[..., None], 0) ** 2).sum(axis=-1) / count
-
-
 def _between_seeds(metrics: GroupMetrics) -> np.ndarray:
-    variance = _variance(metrics.replicates[-1])
+    variance = variance_of_draws(metrics.replicates[-1])
     mean = variance[:-1].mean(axis=0)
     known = (mean > 0) & (variance[-1] > 0)
     ratio = np.divide(variance[-1], mean, out=np.ones(mean.shape), where=known)
