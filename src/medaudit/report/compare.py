@@ -102,6 +102,7 @@ def _head(context: Context) -> StudyHead:
         "permutations": evidence.evaluation.get("null", {}).get("draws"),
         "cohorts": list(evidence.cards),
         "headline": evidence.headline,
+        "lead": evidence.lead,
         "gap": evidence.gap,
         "notes": context.notes,
     }
