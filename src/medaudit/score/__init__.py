@@ -10,6 +10,7 @@ May import: `medaudit.core`, `medaudit.data`, `medaudit.metrics`, `medaudit.adap
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ from medaudit.core.margins import Margins
 from medaudit.metrics.audit_settings import AuditSettings
 from medaudit.metrics.group_audit import audit
 from medaudit.metrics.sample import read_sample
+from medaudit.report.answers.structure import StudyAnswers
 from medaudit.report.equivalence import judged_rows
 from medaudit.score.assemble import Study, assemble
 from medaudit.score.margins import check_margins
@@ -91,6 +93,13 @@ class Result:
     evaluation: Evaluation
     replicates: dict[tuple[str, str], np.ndarray]
     nulls: dict[tuple[str, str], np.ndarray]
+
+    @cached_property
+    def answers(self) -> StudyAnswers:
+        """What the audit says about each model, in plain data and in sentences."""
+        from medaudit.score.answering import answers_of
+
+        return answers_of(self)
 
     def write(self, folder: str | Path) -> Path:
         """Write tables, figures and report into `folder` and return the report's path."""
