@@ -9,6 +9,8 @@ from medaudit.data.readers.roles import find_role
 LABELS = "y_true|true_label|ground_truth|label|target|truth|true|gt|y"
 SCORES = "y_score|y_prob|y_proba|y_pred|pred_prob|probability|proba|prob|logits|logit|score|prediction|pred"
 OPTIONS = ("id", "patient", "split", "label", "score", "model", "method", "task", "seed")
+NAMED_ONLY = ("weight",)
+"""Roles that no name of a column gives: the user must name it."""
 
 
 @dataclass
