@@ -8,7 +8,7 @@ from typing import TypedDict, cast
 import numpy as np
 import pandas as pd
 
-from medaudit.adapt.predictions.columns import OPTIONS, Columns, find_columns
+from medaudit.adapt.predictions.columns import NAMED_ONLY, OPTIONS, Columns, find_columns
 from medaudit.adapt.predictions.probabilities import as_probabilities
 from medaudit.adapt.predictions.shaping import find_task_type, tidy
 from medaudit.core.documents import CohortCard
@@ -21,6 +21,7 @@ from medaudit.data.cohort.selection import Selection
 from medaudit.data.groups import describe_groups
 from medaudit.data.readers.sheet import Sheet, read_sheet
 from medaudit.score.join_groups import choose_attributes, join_groups
+from medaudit.score.weights import add_weights
 
 _RUN = ["model", "method"]
 
@@ -81,6 +82,11 @@ class Study:
         """Whether there are validation rows on which thresholds can be chosen."""
         return bool((self.cohort["split"] == "val").any())
 
+    @property
+    def weighted(self) -> bool:
+        """Whether images have weights that the user gave."""
+        return any(column.startswith("w_") for column in self.cohort.columns)
+
     def card(self) -> CohortCard:
         """Return the cohort's card (see `medaudit.data.cohort.card`)."""
         settings = {
@@ -124,7 +130,7 @@ def assemble(
     MedauditError
         Anything that would make a number wrong; the message says what and where.
     """
-    unknown = set(columns) - set(OPTIONS)
+    unknown = set(columns) - {*OPTIONS, *NAMED_ONLY}
     if unknown:
         raise MedauditError(f"unknown roles of columns {sorted(unknown)}; use {list(OPTIONS)}")
     sheet = read_sheet(predictions, "the predictions")
@@ -145,12 +151,13 @@ def assemble(
         source.notes,
     )
     notes = [*sheet.notes, *tidied.notes, f"{task_type}; scores are {read}"]
+    cohort = _cohort(frame, images, attributes)
     detected = _detected(sheet, found, frame, notes)
     detected += [("groups file", f"{own.where}: {len(own.frame)} rows")] if own else []
     detected += [("", note) for note in source.notes]
     return Study(
         name=_slug(Path(predictions).stem) if isinstance(predictions, str | Path) else "scored",
-        cohort=_cohort(frame, images, attributes),
+        cohort=add_weights(cohort, sheet, found, tidied, names),
         predictions=_by_model(frame, sheet.where),
         tasks=list(frame["task"].unique()),
         task_type=task_type,

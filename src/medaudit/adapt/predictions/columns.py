@@ -3,14 +3,19 @@
 import pandas as pd
 
 from medaudit.adapt.predictions.detection.candidates import candidates
-from medaudit.adapt.predictions.detection.choices import OPTIONS, SETTINGS, Columns
+from medaudit.adapt.predictions.detection.choices import (
+    NAMED_ONLY,
+    OPTIONS,
+    SETTINGS,
+    Columns,
+)
 from medaudit.adapt.predictions.detection.decisions import find_decision
 from medaudit.adapt.predictions.detection.layouts import Layouts
 from medaudit.adapt.predictions.detection.names import parse
 from medaudit.adapt.predictions.detection.row_roles import find_row_roles
 from medaudit.core.errors import MedauditError
 
-__all__ = ["OPTIONS", "SETTINGS", "Columns", "find_columns"]
+__all__ = ["NAMED_ONLY", "OPTIONS", "SETTINGS", "Columns", "find_columns"]
 
 
 def find_columns(
@@ -51,7 +56,7 @@ def find_columns(
     names = [str(name) for name in frame.columns]
     _check_given(given, names, where)
     found = Columns(
-        {role: given[role][0] for role in OPTIONS if len(given.get(role, ())) == 1},
+        {role: given[role][0] for role in (*OPTIONS, *NAMED_ONLY) if len(given.get(role, ())) == 1},
         named=frozenset(role for role, chosen in given.items() if chosen),
         refused=list(given.get("not_a_role", [])),
         decision=next(iter(given.get("decision", [])), None),
