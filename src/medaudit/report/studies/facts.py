@@ -7,7 +7,7 @@ import pandas as pd
 
 from medaudit.core.audit_tables import COMPARISON
 from medaudit.core.entry_types import StudyEntry
-from medaudit.metrics.gaps import GAPS, OTHERS, parse_gap
+from medaudit.metrics.gaps import GAPS, SIGNED, parse_gap
 from medaudit.report.equivalence import judge_gaps
 from medaudit.report.studies.differences import gap_differences, performance_differences
 from medaudit.report.studies.evidence import RUN, Evidence, direction, overall
@@ -229,7 +229,7 @@ def adjust_gaps(rows: pd.DataFrame, null: np.ndarray) -> np.ndarray:
     drawn = (null - centre[:, None]) / spread[:, None]
     statistics = (rows["value"].to_numpy(float) - centre) / spread
     kinds = [parse_gap(name).kind for name in rows["gap"]]
-    signed = np.array([kind == OTHERS for kind in kinds])
+    signed = np.array([kind in SIGNED for kind in kinds])
     sign = np.array([-1 if GAPS[kind].fairer_when_large else 1 for kind in kinds])
     statistics, drawn = sign * statistics, sign[:, None] * drawn
     statistics[signed], drawn[signed] = np.abs(statistics[signed]), np.abs(drawn[signed])
