@@ -28,6 +28,7 @@ from medaudit.score.terminal_tables import (
 if TYPE_CHECKING:  # `medaudit.score` imports nothing that prints
     from medaudit.score import Result
 
+ANSWER_COLOURS = {"SHOWN": "red", "UNFAIR": "red", "HINT": "yellow", "FAIR": "green"}
 COLOURS = {"error": "red", "warning": "yellow", "info": "dim"}
 
 
@@ -63,6 +64,19 @@ def show(result: Result, console: Console, interval: str = "value") -> None:
     show_tests(result, gaps, findings, console)
     show_interval(result, interval, console)
     show_decisions(result, console)
+    show_answers(result, console)
+
+
+def show_answers(result: Result, console: Console) -> None:
+    """Print what the report says first: each model in people, with verdicts and warnings."""
+    for run in result.answers.runs:
+        console.print(f"\n[bold]{escape(run.name)}[/bold] {escape(run.sentence)}")
+        for one in run.attributes:
+            colour = ANSWER_COLOURS.get(one.kind, "default")
+            verdict = f"[{colour}]{escape(one.verdict)}[/{colour}]"
+            console.print(f"  By {escape(one.label)}: {verdict}. {escape(one.sentence)}")
+        for caution in run.cautions:
+            console.print(f"  [yellow]warning[/yellow] {escape(caution.text)}")
 
 
 def show_conditional(result: Result, model: str, method: str, console: Console) -> None:
