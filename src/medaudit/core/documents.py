@@ -36,6 +36,7 @@ class CohortCard(TypedDict, total=False):
     tables: dict[str, dict[str, str]]
     exclusions: list[dict[str, Any]]
     notes: list[str]
+    unit: str
     phantom: bool
     balance: dict[str, Any]
     ids_sha256: str

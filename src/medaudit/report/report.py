@@ -2,13 +2,14 @@
 
 import logging
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from medaudit.core.entry_types import Config
 from medaudit.core.stage import run as run_stage
 from medaudit.core.table_io import atomic, read_json, read_metadata, write_json
 from medaudit.report.page.contact_sheets import contact_sheets
 from medaudit.report.page.content import read_cohorts, read_studies
+from medaudit.report.page.known import WORKFLOW, known_of
 from medaudit.report.page.methods import methods_of, versions
 from medaudit.report.page.model_cards import model_cards
 from medaudit.report.page.render import render
@@ -24,6 +25,7 @@ class ReportSettings(TypedDict):
     """Settings of `report`."""
 
     config: Config
+    made_by: NotRequired[str]
 
 
 def report(
@@ -46,7 +48,8 @@ def report(
     Parameters
     ----------
     settings : dict
-        ``config``: the merged configuration.
+        ``config``: the merged configuration; ``made_by``: one of
+        `medaudit.report.page.known`, the workflow if absent.
     compare : list of Path
         Facts of each study (`medaudit.core.audit_tables.COMPARISON`).
     tables, figures : list of Path
@@ -76,6 +79,9 @@ def report(
     studies = read_studies(config, compare, tables, figures)
     names = ordered(name for study in studies for name in study["models"])
     models = model_cards(config, names, findings, [read_json(path) for path in pretrainings])
+    methods = ordered(name for study in studies for name in study["methods"])
+    made_by = settings.get("made_by", WORKFLOW)
+    known = known_of(config, names, methods, cohort_parts, made_by)
     for study in studies:
         study["method"] = methods_of(study, config, cohort_parts, models)
     footers = [read_metadata(path) for path in predictions]
@@ -87,7 +93,8 @@ def report(
             "studies": studies,
             "warnings": warnings,
             "model_cards": models,
-            "packages": versions(record),
+            "known": known,
+            "packages": versions(record, known["packages"]),
             "cohorts": cohort_parts,
             "phantom": any(card.get("phantom") for card in cohort_cards),
             "notes": notes_of(cohort_cards),

@@ -101,6 +101,7 @@ class Study:
             "tables": {p.name: {"file": p.name, "sha256": sha256(p)} for p in self.files},
             "exclusions": [],
             "notes": [],
+            "unit": "patient" if self.has_patients else "case",
             "phantom": False,
         }
         details = {"detected": [list(pair) for pair in self.detected]}

@@ -10,6 +10,7 @@ from medaudit.audit.lint.problems import SEVERITIES
 from medaudit.core import audit_tables, table_io
 from medaudit.core.entry_types import Config, StudyEntry
 from medaudit.report.compare import compare
+from medaudit.report.page.known import SCORE
 from medaudit.report.report import report
 from medaudit.report.studies.evidence import null_of
 from medaudit.score.answering import entry_of
@@ -64,7 +65,7 @@ def write(result: Result, folder: Path) -> Path:
     )
     page = folder / "report.html"
     report(
-        {"config": cast(Config, _config(result, entry))},
+        {"config": cast(Config, _config(result, entry)), "made_by": SCORE},
         compare=[facts],
         tables=[tables / name],
         figures=[figures / name],
@@ -87,6 +88,7 @@ def _config(result: Result, entry: StudyEntry) -> dict:
     """Return a configuration that describes the audit, for the report and ``run.json``."""
     study = result.study
     cohort = {"task_type": study.task_type, "tasks": study.tasks, "attributes": study.attributes}
+    cohort["strata"] = study.declared
     return {
         "run": [study.name],
         "studies": {study.name: entry},
