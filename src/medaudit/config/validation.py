@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from medaudit.config.cross_checks import cross_check
 from medaudit.config.entries import merge, offer_attributes
+from medaudit.config.metric_names import resolve_names
 from medaudit.config.schema import entry_kinds, read_schema, show, unknown, validate
 from medaudit.config.selection import pretrainings_of, selected, with_members
 from medaudit.config.yaml_file import find_unsafe_values, read_settings
@@ -67,6 +68,7 @@ def check(config: Mapping[str, Any], schemas: Path | dict[str, Path]) -> Config:
     checked: Any = None
     if not problems:
         checked = deepcopy(config)
+        resolve_names(checked)
         problems += validate(checked, read_schema(schemas, "config"), "config")
     if not problems:
         for catalogue in CATALOGUES:
