@@ -87,7 +87,7 @@ def violations(
         if error.validator == "additionalProperties" and error.validator_value is False:
             entry: Any = error.schema
             known = entry.get("properties", {})
-            strange = [key for key in error.instance if key not in known]  # type: ignore[union-attr]
+            strange = [key for key in error.instance if key not in known]
             yield from (((*place, key), f"this key {unknown(key, known)}") for key in strange)
         else:
             yield place, _explain(error)

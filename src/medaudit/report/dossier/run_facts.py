@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from medaudit.core.audit_tables import SENSITIVITY
+from medaudit.core.documents import GroupCount
 from medaudit.core.table_io import read_table
 from medaudit.metrics.thresholds import describe_rule
 from medaudit.report.dossier.subject import Subject
@@ -129,7 +130,7 @@ def _groups(subject: Subject) -> list[str]:
     ]
 
 
-def _count(row: dict) -> str:
+def _count(row: GroupCount) -> str:
     positive = ", ".join(
         f"{number_format.count(row['positive'][task])} of {number_format.count(known)} with {task}"
         for task, known in row["known"].items()
@@ -254,7 +255,9 @@ def _crosstab(subject: Subject) -> list[str]:
         hits, false = (round(value) for value in found)
         if max(abs(found[0] - hits), abs(found[1] - false)) > 0.01:
             continue
-        where = "all" if attribute == "all" else f"{terms.attribute(attribute)} {terms.group(group)}"
+        where = (
+            "all" if attribute == "all" else f"{terms.attribute(attribute)} {terms.group(group)}"
+        )
         lines.append(
             f"{task}, {where}: {hits} true positive, {positives - hits} false negative, "
             f"{false} false positive, {n - positives - false} true negative."
@@ -321,7 +324,9 @@ def _software(subject: Subject) -> list[str]:
     record = subject.record
     packages = record["environment"]["packages"]
     shown = ", ".join(
-        f"{name} {packages[name]}" for name in ("medaudit", "numpy", "scipy", "torch") if name in packages
+        f"{name} {packages[name]}"
+        for name in ("medaudit", "numpy", "scipy", "torch")
+        if name in packages
     )
     commit = record["code"]["git"].get("commit") or "not a git checkout"
     return [

@@ -126,9 +126,7 @@ def _runs(results: Path, study: str) -> list[dict[str, str]]:
     return rows.to_dict("records")
 
 
-def _ambiguous(
-    results: Path, runs: list[dict[str, str]], names: tuple[str, ...]
-) -> MedauditError:
+def _ambiguous(results: Path, runs: list[dict[str, str]], names: tuple[str, ...]) -> MedauditError:
     if not runs:
         return MedauditError(f"{results}: no run has all of these names; leave some of them out")
     listed = [" ".join(f"--{name} {run[name]}" for name in names) for run in runs[:20]]

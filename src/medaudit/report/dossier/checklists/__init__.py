@@ -12,8 +12,8 @@ from typing import Any
 
 import pandas as pd
 
+from medaudit.config.audit_card import NOT_GIVEN, Card, text_of, title_of
 from medaudit.config.yaml_file import read_settings
-from medaudit.report.dossier.audit_card import NOT_GIVEN, Card, text_of, title_of
 from medaudit.report.dossier.run_facts import Fact
 from medaudit.report.wording.number_format import neutralise
 
@@ -103,7 +103,7 @@ def fill(name: str, facts: dict[str, Fact], card: Card) -> Checklist:
     facts : dict of str to Fact
         See `medaudit.report.dossier.run_facts.facts_of`.
     card : Card
-        See `medaudit.report.dossier.audit_card.read_card`.
+        See `medaudit.config.audit_card.read_card`.
     """
     defined = read_definition(name)
     head = {key: defined[key] for key in ("title", "version", "about", "source", "checked")}

@@ -92,7 +92,9 @@ def read_card(path: Path) -> Card:
             (_line(tuple(map(str, place)), lines), ".".join(map(str, place)), text + _home(place))
             for place, text in violations(card, read_schema())
         ]
-        problems = [f"line {line}: {place or 'the card'}: {text}" for line, place, text in sorted(found)]
+        problems = [
+            f"line {line}: {place or 'the card'}: {text}" for line, place, text in sorted(found)
+        ]
     if problems:
         raise MedauditError(f"the audit card {path} is not valid:", problems)
     return _given(card)
@@ -171,8 +173,7 @@ def _refuse_depth(text: str) -> None:
     depth = 0
     for event in yaml.parse(text, yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
-            line = event.start_mark.line + 1
-            raise ValueError(f"line {line} uses the alias *{event.anchor}; write the text out")
+            raise ValueError(f"it uses the alias *{event.anchor}; write the text out")
         depth += isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent)
         depth -= isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent)
         if depth > DEEPEST:
