@@ -7,7 +7,8 @@ from typing import Any
 import yaml
 
 from medaudit.config.audit_card import NOT_GIVEN, Card, sections, text_of
-from medaudit.report.dossier.run_facts import Fact, estimate_of
+from medaudit.report.dossier.result_lines import estimate_of
+from medaudit.report.dossier.run_facts import Fact
 from medaudit.report.dossier.subject import Subject
 from medaudit.report.wording import number_format, terms
 

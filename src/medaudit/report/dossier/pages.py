@@ -8,7 +8,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from medaudit.config.audit_card import NOT_GIVEN, Card, fields, text_of, title_of
 from medaudit.report.dossier.checklists import Checklist
-from medaudit.report.dossier.run_facts import Fact, estimate_of, gap_rows
+from medaudit.report.dossier.result_lines import estimate_of, gap_rows
+from medaudit.report.dossier.run_facts import Fact
 from medaudit.report.dossier.subject import Subject
 from medaudit.report.wording import number_format, terms
 

@@ -3,20 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import pandas as pd
-
-from medaudit.core.audit_tables import SENSITIVITY
-from medaudit.core.documents import GroupCount
-from medaudit.core.table_io import read_table
 from medaudit.metrics.thresholds import describe_rule
+from medaudit.report.dossier import cohort_lines, result_lines
 from medaudit.report.dossier.subject import Subject
-from medaudit.report.equivalence import judge_gaps
-from medaudit.report.wording import number_format, terms
-from medaudit.report.wording.disclaimers import notes_of
+from medaudit.report.wording import terms
 from medaudit.report.wording.nulls import HYPOTHESES
 from medaudit.report.wording.phrases import plural
-
-SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -57,12 +49,6 @@ def facts_of(subject: Subject) -> dict[str, Fact]:
         if lines:
             found[name] = Fact(lines, subject.sources[source].as_posix(), anchor)
     return found
-
-
-def estimate_of(row: dict, level: float) -> str:
-    """Write a value with its interval and level, or why there is none."""
-    text = number_format.estimate(row["value"], row["low"], row["high"], row["status"])
-    return text.replace(" (", f" ({level * 100:g} % CI ") if " to " in text else text
 
 
 def _audited(subject: Subject) -> list[str]:
@@ -115,119 +101,6 @@ def _footer(subject: Subject) -> dict:
     return {}
 
 
-def _splits(subject: Subject) -> list[str]:
-    rows = [row for row in subject.card.get("counts", []) if row["attribute"] == "all"]
-    rows.sort(key=lambda row: SPLITS.index(row["split"]) if row["split"] in SPLITS else 9)
-    return [f"Split {row['split']}: {_count(row)}." for row in rows]
-
-
-def _groups(subject: Subject) -> list[str]:
-    rows = [row for row in subject.card.get("counts", []) if row["attribute"] != "all"]
-    return [
-        f"{terms.attribute(row['attribute'])}, {terms.group(row['group'])} ({row['split']}): "
-        f"{_count(row)}."
-        for row in rows
-    ]
-
-
-def _count(row: GroupCount) -> str:
-    positive = ", ".join(
-        f"{number_format.count(row['positive'][task])} of {number_format.count(known)} with {task}"
-        for task, known in row["known"].items()
-    )
-    images, patients = (number_format.count(row[name]) for name in ("n_images", "n_patients"))
-    return f"{images} images of {patients} patients; {positive}"
-
-
-def _flow(subject: Subject) -> list[str]:
-    return [
-        f"{step['reason']}: {number_format.count(step['count'])} images left out"
-        + (f", {number_format.count(step['left'])} left" if "left" in step else "")
-        + "."
-        for step in subject.card.get("exclusions", [])
-    ]
-
-
-def _missing(subject: Subject) -> list[str]:
-    return [
-        f"{terms.attribute(name)} is unrecorded for {number_format.count(count)} of "
-        f"{number_format.count(subject.card['n_images'])} images; they are in no group."
-        for name, count in subject.card.get("missing", {}).items()
-    ]
-
-
-def _tables(subject: Subject) -> list[str]:
-    return [
-        f"Source table {entry['file']}, SHA-256 {entry['sha256']}."
-        for entry in subject.card.get("tables", {}).values()
-        if "sha256" in entry
-    ]
-
-
-def _performance(subject: Subject) -> list[str]:
-    rows = subject.metrics
-    whole = rows[rows["attribute"].eq("all") & rows["group"].eq("all")]
-    return [
-        f"{terms.measure(row['metric'], long=True)}{_task(row)}: "
-        f"{estimate_of(row, subject.level)}; {number_format.count(row['n'])} images, "
-        f"{number_format.count(row['n_patients'])} patients."
-        for row in whole.to_dict("records")
-    ]
-
-
-def _by_group(subject: Subject) -> list[str]:
-    rows = subject.summary(subject.metrics)
-    rows = rows[rows["attribute"].ne("all") & ~rows["group"].isin(["all"])]
-    return [
-        f"{terms.measure(row['metric'])}{_task(row)}, {terms.attribute(row['attribute'])} "
-        f"{terms.group(row['group'])}: {estimate_of(row, subject.level)}; "
-        f"{number_format.count(row['n'])} images."
-        for row in rows.to_dict("records")
-    ]
-
-
-def gap_rows(subject: Subject) -> pd.DataFrame:
-    """Return the largest difference of each metric and attribute, with margin, verdict, p."""
-    rows = subject.summary(subject.gaps)
-    rows = judge_gaps(rows[rows["gap"] == "max_min"], subject.margins)
-    key = ["attribute", "metric"]
-    facts = subject.facts
-    own = facts["model"].eq(subject.model) & facts["method"].eq(subject.method)
-    own &= facts["cohort"].eq(subject.cohort) & facts["gap"].eq("max_min") & facts["kind"].eq("gap")
-    adjusted = facts[own].drop_duplicates(key)[[*key, "p_adjusted", "role"]]
-    return rows.merge(adjusted, on=key, how="left")
-
-
-def _gaps(subject: Subject) -> list[str]:
-    return [gap_line(row, subject.level) for row in gap_rows(subject).to_dict("records")]
-
-
-def gap_line(row: dict, level: float) -> str:
-    """Write one gap: value, interval, tests, groups left out, verdict."""
-    text = (
-        f"{terms.measure(row['metric'])}{_task(row)} by {terms.attribute(row['attribute'])}: largest "
-        f"difference {estimate_of(row, level)}"
-    )
-    if not number_format.missing(row["p_value"]):
-        text += f", p {number_format.p_value(row['p_value'])}"
-    if not number_format.missing(row["p_adjusted"]):
-        text += f", adjusted p {number_format.p_value(row['p_adjusted'])}"
-    text += f"; {row['n_estimable']} of {row['n_groups']} groups estimable"
-    if not number_format.missing(row["margin"]):
-        text += f"; margin {row['margin']:g}: {row['equivalence']}"
-    return text + "."
-
-
-def _detectable(subject: Subject) -> list[str]:
-    rows = gap_rows(subject).dropna(subset=["smallest_detectable"])
-    return [
-        f"{terms.measure(row['metric'])}{_task(row)} by {terms.attribute(row['attribute'])}: the "
-        f"smallest gap found in 80 of 100 such samples is "
-        f"{number_format.number(row['smallest_detectable'])}."
-        for row in rows.to_dict("records")
-    ]
-
-
 def _margins(subject: Subject) -> list[str]:
     shown = "; ".join(f"{terms.measure(k)}: {_margin(v)}" for k, v in subject.margins.items())
     return [f"Margins of the run: {shown}."] if shown else []
@@ -237,32 +110,6 @@ def _margin(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {number:g}" for name, number in value.items())
     return f"{value:g}"
-
-
-def _crosstab(subject: Subject) -> list[str]:
-    """Return the four cells of each group, where they are whole numbers: one seed, no weights."""
-    if subject.n_seeds > 1:
-        return []
-    rows = subject.metrics[subject.metrics["metric"].isin(["tpr", "fpr"])]
-    rows = rows[rows["status"].eq("ok") & (rows["group"].ne("all") | rows["attribute"].eq("all"))]
-    lines = []
-    for (task, attribute, group), part in rows.groupby(["task", "attribute", "group"], sort=False):
-        values = part.set_index("metric")["value"]
-        if len(values) != 2 or task in ("all", "mean"):
-            continue
-        n, positives = int(part["n"].iloc[0]), int(part["n_pos"].iloc[0])
-        found = values["tpr"] * positives, values["fpr"] * (n - positives)
-        hits, false = (round(value) for value in found)
-        if max(abs(found[0] - hits), abs(found[1] - false)) > 0.01:
-            continue
-        where = (
-            "all" if attribute == "all" else f"{terms.attribute(attribute)} {terms.group(group)}"
-        )
-        lines.append(
-            f"{task}, {where}: {hits} true positive, {positives - hits} false negative, "
-            f"{false} false positive, {n - positives - false} true negative."
-        )
-    return lines
 
 
 def _threshold(subject: Subject) -> list[str]:
@@ -296,28 +143,12 @@ def _measures(subject: Subject) -> list[str]:
     return [f"Measures: {names}. Groups compared by: {attributes or 'none'}."]
 
 
-def _sensitivity(subject: Subject) -> list[str]:
-    asked = read_table(
-        subject.results / subject.sources["sensitivity"], SENSITIVITY, ["question", "vanishes"]
-    )
-    return [
-        f"Would a difference vanish under another assumption on {question.replace('_', ' ')}? "
-        f"{', '.join(f'{answer}: {n}' for answer, n in part['vanishes'].value_counts().items())}."
-        for question, part in asked.groupby("question", sort=False)
-    ]
-
-
 def _small(subject: Subject) -> list[str]:
     minimum = subject.config["evaluation"].get("minimum")
     if not minimum:
         return []
     limits = ", ".join(f"{name} {value}" for name, value in minimum.items())
     return [f"A group below the minimum ({limits}) is listed as not estimable, never as 0."]
-
-
-def _lint(subject: Subject) -> list[str]:
-    lines = [f"{f['severity']} ({f['check']}): {f['message']}" for f in subject.findings]
-    return lines or ["The protocol lint has no finding."]
 
 
 def _software(subject: Subject) -> list[str]:
@@ -344,40 +175,31 @@ def _stored(subject: Subject) -> list[str]:
     ]
 
 
-def _notes(subject: Subject) -> list[str]:
-    return notes_of([subject.card])
-
-
-def _task(row: dict) -> str:
-    said = {"all": "", "mean": " (mean over tasks)"}
-    return said.get(row["task"], f" for {row['task']}")
-
-
 Maker = Callable[[Subject], list[str]]
 MAKERS: dict[str, tuple[Maker, str, str]] = {
     "audited": (_audited, "record", "models"),
     "model": (_model, "record", "models"),
     "preprocessing": (_preprocessing, "record", "models"),
     "training": (_training, "record", "models"),
-    "splits": (_splits, "card", "cohorts"),
-    "groups": (_groups, "card", "cohorts"),
-    "flow": (_flow, "card", "cohorts"),
-    "missing": (_missing, "card", "cohorts"),
-    "tables": (_tables, "card", "provenance"),
-    "performance": (_performance, "metrics", "answers-1"),
-    "by_group": (_by_group, "metrics", "answers-1"),
-    "gaps": (_gaps, "gaps", "answers-1"),
-    "detectable": (_detectable, "gaps", "answers-1"),
+    "splits": (cohort_lines.write_splits, "card", "cohorts"),
+    "groups": (cohort_lines.write_groups, "card", "cohorts"),
+    "flow": (cohort_lines.write_flow, "card", "cohorts"),
+    "missing": (cohort_lines.write_missing, "card", "cohorts"),
+    "tables": (cohort_lines.write_tables, "card", "provenance"),
+    "performance": (result_lines.write_performance, "metrics", "answers-1"),
+    "by_group": (result_lines.write_by_group, "metrics", "answers-1"),
+    "gaps": (result_lines.write_gaps, "gaps", "answers-1"),
+    "detectable": (result_lines.write_detectable, "gaps", "answers-1"),
     "margins": (_margins, "record", "protocol"),
-    "crosstab": (_crosstab, "metrics", "answers-1"),
+    "crosstab": (result_lines.write_crosstab, "metrics", "answers-1"),
     "threshold": (_threshold, "record", "protocol"),
     "statistics": (_statistics, "record", "protocol"),
     "measures": (_measures, "record", "protocol"),
     "small_groups": (_small, "record", "protocol"),
-    "sensitivity": (_sensitivity, "sensitivity", "answers-1"),
-    "lint": (_lint, "lint", "cohorts"),
+    "sensitivity": (result_lines.write_sensitivity, "sensitivity", "answers-1"),
+    "lint": (cohort_lines.write_lint, "lint", "cohorts"),
     "software": (_software, "record", "provenance"),
     "stored": (_stored, "record", "provenance"),
-    "notes": (_notes, "card", "cohorts"),
+    "notes": (cohort_lines.write_notes, "card", "cohorts"),
 }
 """Fact to the function that writes it, the source it is read from, and its place in the report."""
