@@ -89,11 +89,14 @@ class Result:
 
         return answers_of(self)
 
-    def write(self, folder: str | Path) -> Path:
-        """Write tables, figures and report into `folder` and return the report's path."""
+    def write(self, folder: str | Path, audit_card: str | Path | None = None) -> Path:
+        """Write tables, figures and report into `folder` and return the report's path.
+
+        `audit_card` is a YAML file (`medaudit.config.audit_card`) that the report shows.
+        """
         from medaudit.score.writing import write
 
-        return write(self, Path(folder))
+        return write(self, Path(folder), Path(audit_card) if audit_card else None)
 
 
 def score(
