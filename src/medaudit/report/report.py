@@ -8,13 +8,14 @@ from medaudit.config.audit_card import read_card, sections
 from medaudit.core.entry_types import Config
 from medaudit.core.files import sha256
 from medaudit.core.stage import run as run_stage
-from medaudit.core.table_io import atomic, read_json, write_json
+from medaudit.core.table_io import atomic, read_json, read_metadata, write_json
 from medaudit.report.page.contact_sheets import contact_sheets
 from medaudit.report.page.content import read_cohorts, read_studies
 from medaudit.report.page.methods import methods_of, versions
 from medaudit.report.page.model_cards import model_cards
 from medaudit.report.page.render import render
 from medaudit.report.page.run_record import make_record
+from medaudit.report.page.warnings import collect_warnings
 from medaudit.report.studies.evidence import ordered
 from medaudit.report.wording.disclaimers import notes_of
 
@@ -83,9 +84,14 @@ def report(
     models = model_cards(config, names, findings, [read_json(path) for path in pretrainings])
     for study in studies:
         study["method"] = methods_of(study, config, cohort_parts, models)
+    footers = [read_metadata(path) for path in predictions]
+    warnings = collect_warnings(
+        studies, cohort_cards, findings, footers, [card["name"] for card in models]
+    )
     page = render(
         {
             "studies": studies,
+            "warnings": warnings,
             "model_cards": models,
             "packages": versions(record),
             "cohorts": cohort_parts,

@@ -39,7 +39,7 @@ def answers_of(result: Result) -> StudyAnswers:
 
 
 def evidence_of(result: Result) -> Evidence:
-    """Return the tables of an audit as the report reads those of a study."""
+    """Return the tables of an audit as the report reads them."""
     runs = list(result.study.predictions)
     metrics, gaps = (
         _located(table, runs).assign(measure=table["metric"])
