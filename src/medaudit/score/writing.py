@@ -69,6 +69,8 @@ def write(result: Result, folder: Path) -> Path:
         tables=[tables / name],
         figures=[figures / name],
         cards=[card],
+        cohorts=[card.with_suffix(".parquet")],
+        missed=folder / "missed",
         lint=[lint],
         predictions=[path["predictions"] for path in paths],
         output=page,

@@ -36,6 +36,9 @@ MARGIN_VERDICTS = [
 ]
 """Legend of the verdicts against margins."""
 
+UPLOT = {"script": "uPlot.iife.min.js", "style": "uPlot.min.css"}
+"""Files of the plotting library; its licence is next to them."""
+
 
 def render(content: dict[str, Any]) -> str:
     """Return the page; everything in `content` is escaped."""
@@ -49,26 +52,38 @@ def render(content: dict[str, Any]) -> str:
     )
     environment.filters |= {
         "count": number_format.count,
+        "group": terms.group,
         "upper_first": terms.first_upper,
         "packed": packed,
         "in_words": in_words,
         "rule_in_words": describe_rule,
         "pretty_json": pretty_json,
     }
-    source, _, _ = loader.get_source(environment, "style.css")
-    script, _, _ = loader.get_source(environment, "page.js")
+    style, scripts = _read("style.css"), [_read("page.js")]
+    uplot = {name: Markup(_read(f"uplot/{file}")) for name, file in UPLOT.items()}  # noqa: S704
+    if content["explorer"]:
+        scripts.append(_read("explorer.js"))
     bibliography = Bibliography()
     return environment.get_template("page.html").render(
         **content,
         bibliography=bibliography,
         cite=bibliography.cite,
-        style=Markup(source),  # noqa: S704 our own file
-        script=Markup(script),  # noqa: S704 our own file
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        style=Markup(style),  # noqa: S704 our own file
+        scripts=[Markup(script) for script in scripts],  # noqa: S704 our own files
+        script_hashes=[_hash(script) for script in (*scripts, uplot["script"])],
+        uplot=uplot,
         data_tables=data_tables(),
         verdicts=[*(MARGIN_VERDICTS if _margins(content) else []), *VERDICTS],
         hypotheses=HYPOTHESES,
     )
+
+
+def _read(name: str) -> str:
+    return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
+
+
+def _hash(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(str(script).encode()).digest()).decode()
 
 
 def _margins(content: dict[str, Any]) -> bool:
