@@ -86,8 +86,8 @@ def report(
     sheets = contact_sheets(cohort_cards, cohorts, stores)
     cohort_parts = read_cohorts(cohort_cards, store_cards, findings, sheets)
     studies = read_studies(config, compare, tables, figures)
-    names = ordered(name for study in studies for name in study["models"])
-    models = model_cards(config, names, findings, [read_json(path) for path in pretrainings])
+    used = ordered(name for study in studies for name in study["models"])
+    models = model_cards(config, used, findings, [read_json(path) for path in pretrainings])
     for study in studies:
         study["method"] = methods_of(study, config, cohort_parts, models)
     names = read_names(config)

@@ -60,7 +60,7 @@ def render(content: dict[str, Any]) -> str:
         "pretty_json": pretty_json,
     }
     style, scripts = _read("style.css"), [_read("page.js")]
-    uplot = {name: Markup(_read(f"uplot/{file}")) for name, file in UPLOT.items()}  # noqa: S704
+    uplot = {name: Markup(_read(file)) for name, file in UPLOT.items()}  # noqa: S704
     if content["explorer"]:
         scripts.append(_read("explorer.js"))
     bibliography = Bibliography()

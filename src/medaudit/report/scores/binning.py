@@ -97,6 +97,8 @@ def choose_edges(scores: np.ndarray, thresholds: np.ndarray, bins: int = BINS) -
         Scores in [0, 1].
     thresholds : ndarray
         The audit's thresholds; those inside (0, 1] are edges.
+    bins : int
+        Number of quantiles.
 
     Returns
     -------

@@ -78,4 +78,4 @@ def _settings(config: Config, footer: dict) -> AuditSettings:
         **{name: footer[name] for name in ("cohort", "model", "method")},
         **{name: entry[name] for name in names if name in entry},
         "evaluation": config["evaluation"],
-    }  # type: ignore[return-value]
+    }
