@@ -64,6 +64,7 @@ rule report:
             labels={"page": "report"},
         ),
         record="results/run.json",
+        summary="results/summary.html",
         missed=directory("results/missed"),
     log:
         "results/log/report.log",
@@ -79,7 +80,7 @@ rule report:
         "python -m medaudit.report.report --settings {params.settings:q} --code {params.code}"
         " --compare {input.compare} --tables {input.tables} --figures {input.figures}"
         " --cards {input.cards} --cohorts {input.cohorts} --groups {input.groups}"
-        " --lint {input.lint} --missed {output.missed}"
+        " --lint {input.lint} --missed {output.missed} --summary {output.summary}"
         " --stores {params.stores} --pretrainings {input.pretrainings}"
         " --predictions {input.predictions} --output {output.page} --run {output.record}"
         " > {log} 2>&1"

@@ -14,8 +14,9 @@ from medaudit.report.page.explorer import explorer
 from medaudit.report.page.methods import methods_of, versions
 from medaudit.report.page.missed_section import missed_section
 from medaudit.report.page.model_cards import model_cards
-from medaudit.report.page.render import render
+from medaudit.report.page.render import render, render_summary
 from medaudit.report.page.run_record import make_record
+from medaudit.report.page.summary import summarise
 from medaudit.report.scores.missed import write_missed
 from medaudit.report.scores.runs import ScoredRun, scored_runs
 from medaudit.report.studies.evidence import ordered
@@ -47,6 +48,7 @@ def report(
     pretrainings: list[Path] = (),  # type: ignore[assignment]
     groups: list[Path] = (),  # type: ignore[assignment]
     missed: Path | None = None,
+    summary: Path | None = None,
 ) -> None:
     """Write the page of a run (one HTML file that needs no network) and its record (JSON).
 
@@ -77,6 +79,8 @@ def report(
     missed : Path, optional
         Folder for the ids of the findings that each run misses (one CSV per run). They are never
         in the page.
+    summary : Path, optional
+        ``summary.html``: the answers on two printed pages.
     """
     config = settings["config"]
     cohort_cards = [read_json(path) for path in cards]
@@ -116,6 +120,11 @@ def report(
         }
     )
     write_json(record, run)
+    if summary is not None:
+        content = {"summary": summarise(studies, cohort_cards, names), "record": record}
+        phantom = any(card.get("phantom") for card in cohort_cards)
+        with atomic(summary) as temporary:
+            temporary.write_text(render_summary({**content, "phantom": phantom}), encoding="utf-8")
     with atomic(output) as temporary:
         temporary.write_text(page, encoding="utf-8")
     LOG.info("%s: %.1f MiB", output, len(page.encode()) / 2**20)

@@ -71,6 +71,7 @@ def write(result: Result, folder: Path) -> Path:
         cards=[card],
         cohorts=[card.with_suffix(".parquet")],
         missed=folder / "missed",
+        summary=folder / "summary.html",
         lint=[lint],
         predictions=[path["predictions"] for path in paths],
         output=page,

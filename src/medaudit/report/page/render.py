@@ -42,23 +42,7 @@ UPLOT = {"script": "uPlot.iife.min.js", "style": "uPlot.min.css"}
 
 def render(content: dict[str, Any]) -> str:
     """Return the page; everything in `content` is escaped."""
-    loader = PackageLoader("medaudit.report.page")
-    environment = Environment(
-        loader=loader,
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "count": number_format.count,
-        "group": terms.group,
-        "upper_first": terms.first_upper,
-        "packed": packed,
-        "in_words": in_words,
-        "rule_in_words": describe_rule,
-        "pretty_json": pretty_json,
-    }
+    environment = _environment()
     style, scripts = _read("style.css"), [_read("page.js")]
     uplot = {name: Markup(_read(file)) for name, file in UPLOT.items()}  # noqa: S704
     if content["explorer"]:
@@ -76,6 +60,31 @@ def render(content: dict[str, Any]) -> str:
         verdicts=[*(MARGIN_VERDICTS if _margins(content) else []), *VERDICTS],
         hypotheses=HYPOTHESES,
     )
+
+
+def render_summary(content: dict[str, Any]) -> str:
+    """Return the summary (`medaudit.report.page.summary`); everything in `content` is escaped."""
+    return _environment().get_template("summary.html").render(**content)
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("medaudit.report.page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "count": number_format.count,
+        "group": terms.group,
+        "upper_first": terms.first_upper,
+        "packed": packed,
+        "in_words": in_words,
+        "rule_in_words": describe_rule,
+        "pretty_json": pretty_json,
+    }
+    return environment
 
 
 def _read(name: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -11,6 +12,9 @@ from medaudit.core.entry_types import Config
 from medaudit.core.table_io import PREDICTIONS, read_audited, read_metadata, read_table
 from medaudit.metrics.audit_settings import AuditSettings
 from medaudit.metrics.sample import Sample, read_sample
+
+FROM_COHORT = ("task_type", "tasks", "attributes", "test_weights")
+"""Keys of a cohort's entry that an audited sample depends on."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +75,9 @@ def scored_runs(
         yield ScoredRun(name, footer["model"], footer["method"], sample, rows)
 
 
-def _settings(config: Config, footer: dict) -> AuditSettings:
-    entry = config["cohorts"][footer["cohort"]]
-    names = ("task_type", "tasks", "attributes", "test_weights")
-    return {
-        **{name: footer[name] for name in ("cohort", "model", "method")},
-        **{name: entry[name] for name in names if name in entry},
-        "evaluation": config["evaluation"],
-    }
+def _settings(config: Config, footer: dict[str, Any]) -> AuditSettings:
+    entry: dict[str, Any] = {**config["cohorts"][footer["cohort"]]}
+    settings: Any = {name: entry[name] for name in FROM_COHORT if name in entry}
+    settings |= {name: footer[name] for name in ("cohort", "model", "method")}
+    found: AuditSettings = {**settings, "evaluation": config["evaluation"]}
+    return found
