@@ -11,6 +11,7 @@ from medaudit.report.page.contact_sheets import contact_sheets
 from medaudit.report.page.content import read_cohorts, read_studies
 from medaudit.report.page.methods import methods_of, versions
 from medaudit.report.page.model_cards import model_cards
+from medaudit.report.page.planted import planted_rows
 from medaudit.report.page.render import render
 from medaudit.report.page.run_record import make_record
 from medaudit.report.studies.evidence import ordered
@@ -83,6 +84,7 @@ def report(
             "model_cards": models,
             "packages": versions(record),
             "cohorts": cohort_parts,
+            "planted": planted_rows(cohort_cards, [study["answered"] for study in studies]),
             "phantom": any(card.get("phantom") for card in cohort_cards),
             "notes": notes_of(cohort_cards),
             "config": config,
