@@ -16,6 +16,7 @@ from medaudit.report.page.explorer import explorer
 from medaudit.report.page.methods import methods_of, versions
 from medaudit.report.page.missed_section import missed_section
 from medaudit.report.page.model_cards import model_cards
+from medaudit.report.page.planted import planted_rows
 from medaudit.report.page.render import render, render_summary
 from medaudit.report.page.run_record import make_record
 from medaudit.report.page.summary import summarise
@@ -125,6 +126,7 @@ def report(
             "model_cards": models,
             "packages": versions(record),
             "cohorts": cohort_parts,
+            "planted": planted_rows(cohort_cards, [study["answered"] for study in studies]),
             "phantom": any(card.get("phantom") for card in cohort_cards),
             "notes": notes_of(cohort_cards),
             "config": config,
