@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from medaudit.metrics.definitions import METRICS
-from medaudit.report.wording import number_format
+from medaudit.report.wording import number_format, terms
 from medaudit.report.wording.phrases import plural
+from medaudit.score.assemble import OUTCOMES
 
 if TYPE_CHECKING:
     from medaudit.score.audit_result import Audit
@@ -54,6 +54,9 @@ def _head(audit: Audit) -> str:
     tested = cohort[cohort["split"] == "test"]
     images, patients = len(tested), tested["patient_id"].nunique()
     findings, models = len(audit.findings), len(audit.models)
+    if audit.result.study.task_type == OUTCOMES:
+        what = plural(len(audit.metrics), "outcome")
+        return f"Audit of {what} of {plural(images, 'case')} of {plural(patients, 'patient')}"
     of = f" of {plural(patients, 'patient')}" if audit.result.study.has_patients else ""
     return (
         f"Audit of {plural(models, 'model')} on {plural(images, 'image')}{of}, "
@@ -63,7 +66,7 @@ def _head(audit: Audit) -> str:
 
 def label(metric: str) -> str:
     """Return the name of a metric for a reader."""
-    return METRICS[metric].label if metric in METRICS else metric.replace("_", " ")
+    return terms.measure(metric)
 
 
 def in_full(audit: Audit) -> Text:

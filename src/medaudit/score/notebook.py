@@ -14,6 +14,8 @@ from medaudit.score.custom_metrics import CustomMetric
 
 Metrics = Iterable[str | Callable[..., Any] | CustomMetric] | Mapping[str, Callable[..., Any]]
 FILES = (str, Path, pd.DataFrame)
+MEASURED = ("measures", "ordinal", "continuous")
+"""Options that say that there are outcomes without label and score."""
 
 
 def audit(
@@ -57,9 +59,14 @@ def audit(
         As for `medaudit.score.score`: ``attributes``, ``control``, ``threshold``, ``gaps``,
         ``draws``, ``level``, ``minimum``, ``margins``, ``reference``, ``positive``, ``threads`` ...
 
+        Instead of labels and scores: ``measures=["dice", "hd95"]``, columns that measure each case;
+        ``ordinal`` or ``continuous``, the columns of the true and the predicted grade or number of
+        a file, or True with `y_true` and `y_pred` (`medaudit.score.outcome_audit`).
+
     Returns
     -------
     Audit
+        Tables of groups and gaps, figures, text and HTML.
 
     Raises
     ------
@@ -78,6 +85,8 @@ def audit(
     if named:
         options["metrics"] = named
     roles = {"patient": patients, "split": split, "weight": sample_weight}
+    if any(options.get(name) is not None for name in MEASURED):
+        return _audit_outcomes(y_true, y_pred, groups, roles, options)
     if isinstance(y_true, FILES) and y_score is None and y_pred is None:
         given = {role: value for role, value in roles.items() if value is not None}
         wrong = [role for role, value in given.items() if not isinstance(value, str)]
@@ -101,6 +110,26 @@ def audit(
         options["decisions"] = True
     result = score(tables.predictions, tables.groups, columns=tables.columns, **options)
     return Audit(result, custom)
+
+
+def _audit_outcomes(
+    y_true: Any, y_pred: Any, groups: Any, roles: dict[str, Any], options: dict[str, Any]
+) -> Audit:
+    """Audit measures of cases, grades or numbers, from a file, a frame or arrays."""
+    from medaudit.score.outcome_audit import score_outcomes
+
+    if roles.pop("weight") is not None:
+        raise MedauditError("audit: outcomes take no sample_weight")
+    options["columns_measured"] = options.pop("measures", None) or ()
+    if isinstance(y_true, FILES) and y_pred is None:
+        given = {role: name for role, name in roles.items() if name is not None}
+        return Audit(score_outcomes(y_true, groups, columns=given, **options))
+    kind = next(name for name in ("ordinal", "continuous") if options.get(name))
+    single = {"patients": roles["patient"], "split": roles["split"]}
+    tables = tables_of(y_true, y_pred, groups, **single)
+    options[kind] = ("label", "score")
+    columns = {k: v for k, v in tables.columns.items() if k in ("id", "patient", "split")}
+    return Audit(score_outcomes(tables.predictions, tables.groups, columns=columns, **options))
 
 
 def split_metrics(metrics: Metrics | None) -> tuple[list[str], list[CustomMetric]]:

@@ -90,7 +90,8 @@ def _git(folder: Path, *arguments: str) -> str:
 
 def stage_hashes(config: Config) -> dict[str, str]:
     """Return the hash of the code of every stage; of an audit of a file, that of `score`."""
-    if not any("dataset" in cohort for cohort in config["cohorts"].values()):
+    cohorts = config.get("cohorts", {})
+    if cohorts and not any("dataset" in cohort for cohort in cohorts.values()):
         return {"score": code_version("score")}
     found_by_name = {"compare": all_modules()}
     return {
