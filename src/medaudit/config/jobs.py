@@ -285,7 +285,7 @@ JOBS: dict[str, tuple[Callable[..., Settings], Callable[..., list[str]]]] = {
     "ensemble": (_ensemble, _none),
     "lint": (_lint, _none),
     "evaluate": (_audit(*_METRICS), _none),
-    "disparity": (_audit(*_METRICS, "gaps", "null"), _none),
+    "disparity": (_audit(*_METRICS, "gaps", "null", "reference"), _none),
     "dialects": (_audit(*_INTERVALS, "threshold", "minimum", "null", "ece_bins"), _none),
     "gap_decomposition": (_audit(*_INTERVALS, "threshold", "minimum"), _none),
     "attribute_probes": (_attribute_probes, _none),

@@ -9,7 +9,9 @@ May import: `medaudit.core`, `medaudit.data`, `medaudit.metrics`, `medaudit.adap
      `medaudit.audit`, `medaudit.report`.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -29,28 +31,16 @@ from medaudit.core.entry_types.evaluation import (
     EvaluationThreshold,
 )
 from medaudit.core.errors import MedauditError
-from medaudit.core.intersections import join_names
 from medaudit.core.margins import Margins
+from medaudit.metrics.aliases import resolve_metrics
 from medaudit.metrics.audit_settings import AuditSettings
 from medaudit.metrics.group_audit import audit
 from medaudit.metrics.sample import read_sample
+from medaudit.report.answers.structure import StudyAnswers
 from medaudit.report.equivalence import judged_rows
 from medaudit.score.assemble import Study, assemble
-from medaudit.score.margins import check_margins
 from medaudit.score.protocol_lint import lint_study
-
-METRICS = (
-    "auc",
-    "average_precision",
-    "accuracy",
-    "f1",
-    "tpr",
-    "fpr",
-    "ece",
-    "selection_rate",
-)
-GAPS = ("max_min", "worst_rest")
-MINIMUM: EvaluationMinimum = {"n": 10, "n_pos": 3, "n_neg": 3}
+from medaudit.score.settings import DEFAULT_GAPS, DEFAULT_METRICS, Asked, evaluation_of
 
 
 @dataclass
@@ -92,6 +82,13 @@ class Result:
     replicates: dict[tuple[str, str], np.ndarray]
     nulls: dict[tuple[str, str], np.ndarray]
 
+    @cached_property
+    def answers(self) -> StudyAnswers:
+        """What the audit says about each model, in plain data and in sentences."""
+        from medaudit.score.answering import answers_of
+
+        return answers_of(self)
+
     def write(self, folder: str | Path, audit_card: str | Path | None = None) -> Path:
         """Write tables, figures and report into `folder` and return the report's path.
 
@@ -114,10 +111,13 @@ def score(
     task_type: str = "auto",
     positive: str | None = None,
     threshold: EvaluationThreshold | None = None,
-    metrics: tuple[str, ...] = METRICS,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    gaps: Sequence[str] = DEFAULT_GAPS,
     draws: int = 1000,
+    level: float = 0.95,
     minimum: EvaluationMinimum | None = None,
     margins: Margins | None = None,
+    reference: Mapping[str, str] | None = None,
     threads: int = 1,
 ) -> Result:
     """Audit predictions by group and return metrics, gaps, dialects and lint findings.
@@ -132,7 +132,8 @@ def score(
         One row per image or patient. Default: the other columns of `predictions`.
     columns : dict, optional
         Column of each role that is not recognised by its name: ``id``, ``patient``, ``split``,
-        ``label``, ``score``, ``model``, ``method``, ``task``, ``seed``.
+        ``label``, ``score``, ``model``, ``method``, ``task``, ``seed``; and ``weight``, for
+        weights of images.
     attributes : list of str, optional
         Attributes to compare; intersections as ``sex & age_group``. Default: every column with
         2 to 20 levels.
@@ -151,16 +152,23 @@ def score(
         ``{"rule": "best_f1"}`` (default if there are validation rows), ``youden``; ``sensitivity``,
         ``specificity`` or ``fpr`` with the ``value`` to reach; or ``{"rule": "fixed", "value":
         0.5}`` (default if there are none). ``value`` may be a dict by task.
-    metrics : tuple of str
-        Names of `medaudit.metrics.definitions.METRICS`.
+    metrics : sequence of str
+        Names of `medaudit.metrics.definitions.METRICS`, or others of theirs, e.g. ``sensitivity``
+        (`medaudit.metrics.aliases`).
+    gaps : sequence of str
+        Names of `medaudit.metrics.gaps.GAPS`.
     draws : int
         Number of bootstrap draws and of permutations.
+    level : float
+        Confidence level of all intervals, in (0.5, 1).
     minimum : dict, optional
         ``n``, ``n_pos``, ``n_neg`` that a group must reach to be estimated.
     margins : dict, optional
         The largest gap that is still acceptable, by metric, e.g. ``{"tpr": 0.1}``, or by attribute,
         ``{"tpr": {"sex": 0.05, "default": 0.1}}``; in (0, 1). Only with a margin can a gap be
         called fair. Its metrics are added to `metrics`.
+    reference : dict, optional
+        Reference group by attribute, e.g. ``{"sex": "male"}``: the gap ``reference`` is added.
     threads : int
         Number of threads; does not change any number.
 
@@ -187,6 +195,7 @@ def score(
     >>> float(table.loc[("auc", "sex", "male", "mean"), "value"])
     0.0
     """
+    metrics = resolve_metrics(metrics)  # a name that is not known must not wait for the file
     study = assemble(
         Path(predictions) if isinstance(predictions, str) else predictions,
         Path(groups) if isinstance(groups, str) else groups,
@@ -200,38 +209,18 @@ def score(
             "positive": positive,
         },
     )
-    check_margins(margins or {}, map(join_names, study.attributes))
-    evaluation: Evaluation = {
-        "metrics": list(dict.fromkeys([*metrics, *(margins or {})])),
-        "gaps": list(GAPS),
-        "threshold": _threshold(threshold, study),
-        "bootstrap": {"draws": _at_least_two(draws), "level": 0.95},
-        "null": {"draws": draws},
-        "minimum": {**MINIMUM, **(minimum or MINIMUM)},
-        "control": control or [],
-        "ece_bins": 15,
-        "margins": dict(margins or {}),
+    asked: Asked = {
+        "metrics": metrics,
+        "gaps": gaps,
+        "threshold": threshold,
+        "draws": draws,
+        "level": level,
+        "minimum": minimum,
+        "margins": margins,
+        "reference": reference,
+        "control": control,
     }
-    return _audit(study, evaluation, threads)
-
-
-def _threshold(given: EvaluationThreshold | None, study: Study) -> EvaluationThreshold:
-    """Return the rule for thresholds: the user's, or the default for this study."""
-    if given is None:
-        return {"rule": "best_f1"} if study.has_validation else {"rule": "fixed", "value": 0.5}
-    value = given.get("value")
-    unknown = sorted(set(value) - set(study.tasks)) if isinstance(value, dict) else []
-    if unknown:
-        raise MedauditError(
-            f"threshold: there is no task {', '.join(map(repr, unknown))}; name some of {study.tasks}"
-        )
-    return given
-
-
-def _at_least_two(draws: int) -> int:
-    if draws < 2:
-        raise MedauditError(f"{draws} bootstrap draws give no interval; use at least 2 (--draws)")
-    return draws
+    return _audit(study, evaluation_of(study, asked), threads)
 
 
 def _audit(study: Study, evaluation: Evaluation, threads: int) -> Result:
@@ -289,5 +278,6 @@ def _settings(study: Study, model: str, method: str, evaluation: Evaluation) -> 
         "tasks": study.tasks,
         "attributes": study.attributes,
         "strata": study.declared,
+        "test_weights": "given" if study.weighted else "none",
         "evaluation": evaluation,
     }

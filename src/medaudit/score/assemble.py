@@ -8,7 +8,7 @@ from typing import TypedDict, cast
 import numpy as np
 import pandas as pd
 
-from medaudit.adapt.predictions.columns import OPTIONS, Columns, find_columns
+from medaudit.adapt.predictions.columns import NAMED_ONLY, OPTIONS, Columns, find_columns
 from medaudit.adapt.predictions.probabilities import as_probabilities
 from medaudit.adapt.predictions.shaping import find_task_type, tidy
 from medaudit.core.documents import CohortCard
@@ -21,6 +21,7 @@ from medaudit.data.cohort.selection import Selection
 from medaudit.data.groups import describe_groups
 from medaudit.data.readers.sheet import Sheet, read_sheet
 from medaudit.score.join_groups import choose_attributes, join_groups
+from medaudit.score.weights import add_weights
 
 _RUN = ["model", "method"]
 
@@ -81,6 +82,11 @@ class Study:
         """Whether there are validation rows on which thresholds can be chosen."""
         return bool((self.cohort["split"] == "val").any())
 
+    @property
+    def weighted(self) -> bool:
+        """Whether images have weights that the user gave."""
+        return any(column.startswith("w_") for column in self.cohort.columns)
+
     def card(self) -> CohortCard:
         """Return the cohort's card (see `medaudit.data.cohort.card`)."""
         settings = {
@@ -124,32 +130,34 @@ def assemble(
     MedauditError
         Anything that would make a number wrong; the message says what and where.
     """
-    unknown = set(columns) - set(OPTIONS)
+    unknown = set(columns) - {*OPTIONS, *NAMED_ONLY}
     if unknown:
         raise MedauditError(f"unknown roles of columns {sorted(unknown)}; use {list(OPTIONS)}")
     sheet = read_sheet(predictions, "the predictions")
     own = None if groups is None else read_sheet(groups, "the groups")
-    found = find_columns(list(sheet.frame.columns), _of_file(columns, sheet, own), sheet.where)
+    given = _of_file(columns, sheet, own)
+    found = find_columns(sheet.frame, given, sheet.where, positive=options["positive"])
     tidied = tidy(sheet, found, options["positive"])
     frame, task_type = tidied.frame, find_task_type(tidied, options["task_type"])
     frame["score"], read = as_probabilities(frame, options["scores"], task_type == "multiclass")
     images = _images(frame, sheet.where)
     source = own or _remaining(sheet, found, frame)
-    given = join_groups(own, images, columns) if own else _first_rows(source, images)
+    joined = join_groups(own, images, columns) if own else _first_rows(source, images)
     attributes, names = choose_attributes(
-        given,
+        joined,
         (options["attributes"], options.get("control", [])),
         options["age_threshold"],
         source.where,
         source.notes,
     )
     notes = [*sheet.notes, *tidied.notes, f"{task_type}; scores are {read}"]
+    cohort = _cohort(frame, images, attributes)
     detected = _detected(sheet, found, frame, notes)
     detected += [("groups file", f"{own.where}: {len(own.frame)} rows")] if own else []
     detected += [("", note) for note in source.notes]
     return Study(
         name=_slug(Path(predictions).stem) if isinstance(predictions, str | Path) else "scored",
-        cohort=_cohort(frame, images, attributes),
+        cohort=add_weights(cohort, sheet, found, tidied, names),
         predictions=_by_model(frame, sheet.where),
         tasks=list(frame["task"].unique()),
         task_type=task_type,
@@ -264,7 +272,8 @@ def _detected(
     shown += [(roles.get(role, role), column) for role, column in found.roles.items()]
     shown += [(f"task {task}", f"{y} / {score}") for task, (y, score) in found.tasks.items()]
     if found.label:
-        shown += [("label", found.label), ("scores", ", ".join(found.scores.values()))]
+        several = [*found.scores.values(), *found.classes.values()]
+        shown += [("label", found.label), ("scores", ", ".join(several))]
     if "patient" not in found.roles:
         shown += [("patient", "no column: each image counts as a patient")]
     if "split" not in found.roles:

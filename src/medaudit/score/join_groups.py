@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 
-from medaudit.adapt.predictions.shaping import as_text
 from medaudit.core.errors import MedauditError
 from medaudit.core.intersections import SEPARATOR
 from medaudit.data.group_levels import cut_bands, cut_quantiles, name_bands
 from medaudit.data.readers.roles import find_role
-from medaudit.data.readers.sheet import Sheet, as_numbers
+from medaudit.data.readers.sheet import Sheet, as_numbers, as_text
+from medaudit.score.names import match_name, match_names
 
 MOST_LEVELS = 20
 QUANTILES = 4
@@ -132,13 +132,9 @@ def choose_attributes(
     age, candidates = _cut_ages(frame, age_limits, where, notes)
     attributes, control = wanted
     names = _parse(attributes) if attributes else _usable(candidates, notes)
+    names, control = _match(names, candidates), match_names(control, candidates, "attribute")
     single = [n for name in names for n in ([name] if isinstance(name, str) else name)]
     single = list(dict.fromkeys([*single, *control]))
-    absent = [name for name in single if name not in candidates]
-    if absent:
-        raise MedauditError(
-            f"{where} has no attribute {absent}; name some of {list(candidates.columns)}"
-        )
     if not names:
         raise MedauditError(
             f"{where}: no column gives groups to compare (2 to {MOST_LEVELS} levels) among "
@@ -172,6 +168,16 @@ def _parse(wanted: list[str]) -> list[str | list[str]]:
     """Return the names, and the parts of each intersection; spaces around the ``&`` may lack."""
     parts = [[p.strip() for p in name.split(SEPARATOR.strip())] for name in wanted]
     return [p[0] if len(p) == 1 else p for p in parts]
+
+
+def _match(names: list[str | list[str]], candidates: pd.DataFrame) -> list[str | list[str]]:
+    """Return the columns that are meant, whatever their case; see `match_name`."""
+    return [
+        match_name(name, candidates, "attribute")
+        if isinstance(name, str)
+        else match_names(name, candidates, "attribute")
+        for name in names
+    ]
 
 
 def _usable(candidates: pd.DataFrame, notes: list[str]) -> list[str | list[str]]:

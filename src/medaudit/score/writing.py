@@ -12,6 +12,7 @@ from medaudit.core.entry_types import Config, StudyEntry
 from medaudit.report.compare import compare
 from medaudit.report.report import report
 from medaudit.report.studies.evidence import null_of
+from medaudit.score.answering import entry_of
 
 if TYPE_CHECKING:  # `Result.write` imports this module
     from medaudit.score import Result
@@ -46,13 +47,7 @@ def write(result: Result, folder: Path, audit_card: Path | None = None) -> Path:
     table_io.write_table(result.dialects, dialects / f"{name}.csv", audit_tables.DIALECTS)
     table_io.write_table(result.rankings, dialects / f"{name}.rankings.csv", audit_tables.RANKINGS)
     paths = [_write_run(result, folder, *key, stem) for key, stem in _stems(result).items()]
-    entry: StudyEntry = {
-        "title": f"Audit of {name}",
-        "cohorts": [name],
-        "models": list(dict.fromkeys(model for model, _ in study.predictions)),
-        "methods": list(dict.fromkeys(method for _, method in study.predictions)),
-        "tables": ["sensitivity", "target_population"],
-    }
+    entry = entry_of(result)
     facts, tables, figures = (
         folder / "compare" / f"{name}.csv",
         folder / "tables",

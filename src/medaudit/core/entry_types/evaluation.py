@@ -61,6 +61,7 @@ class Evaluation(TypedDict, total=False):
     null: EvaluationNull
     minimum: EvaluationMinimum
     margins: dict[str, Any]
+    reference: dict[str, Any]
     control: list[str]
     sensitivity: EvaluationSensitivity
     ece_bins: int

@@ -18,6 +18,7 @@ from medaudit.core.documents import (
 from medaudit.core.entry_types import Config
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import read_json, read_table
+from medaudit.report.answers.structure import from_json
 from medaudit.report.page.answer import Answer
 from medaudit.report.page.answers import answer
 from medaudit.report.page.contact_sheets import Strip
@@ -115,6 +116,7 @@ def _study(facts: pd.DataFrame, tables: Index, figures: Index) -> dict[str, Any]
     return {
         "name": head["study"],
         "title": head["entry"].get("title", head["study"]),
+        "answered": from_json(read_json(tables[0] / "answers.json")),
         "question": head["entry"].get("question"),
         "notes": head["notes"],
         "models": facts["model"].unique().tolist(),
