@@ -14,6 +14,7 @@ from medaudit.report.equivalence import Equivalence
 from medaudit.report.tables.conditional_gaps import in_words, side_by_side
 from medaudit.report.wording.nulls import explain
 from medaudit.report.wording.phrases import plural
+from medaudit.score.assemble import OUTCOMES
 from medaudit.score.gap_view import adjusted_gaps, finding_gaps
 from medaudit.score.terminal_tables import (
     finding_tables,
@@ -63,7 +64,8 @@ def show(result: Result, console: Console, interval: str = "value") -> None:
         show_verdicts(result, console)
     show_tests(result, gaps, findings, console)
     show_interval(result, interval, console)
-    show_decisions(result, console)
+    if result.study.task_type != OUTCOMES:
+        show_decisions(result, console)
     show_answers(result, console)
 
 

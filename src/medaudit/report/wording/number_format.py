@@ -14,6 +14,8 @@ REASONS: dict[str, str] = {
     Status.NO_DECISION: "no decision",
     Status.NO_FIT: "calibration cannot be fitted",
     Status.NO_NULL: "too few patients can exchange groups",
+    Status.NO_HYPOTHESIS: "no null hypothesis is known for this metric",
+    Status.NO_SCORE: "no score",
     Status.TOO_FEW: "too few",
     Status.MISSING: "no value",
 }
