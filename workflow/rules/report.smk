@@ -56,6 +56,7 @@ rule report:
             pretraining=pretrainings_of(USED["models"], config),
         ),
         predictions=of_studies(USED["studies"], rules.evaluate.input.predictions),
+        audit_card=audit_cards,
     output:
         page=report(
             "results/report.html",
@@ -82,7 +83,8 @@ rule report:
         " --cards {input.cards} --cohorts {input.cohorts} --groups {input.groups}"
         " --lint {input.lint} --missed {output.missed} --summary {output.summary}"
         " --stores {params.stores} --pretrainings {input.pretrainings}"
-        " --predictions {input.predictions} --output {output.page} --run {output.record}"
+        " --predictions {input.predictions} --audit-card {input.audit_card}"
+        " --output {output.page} --run {output.record}"
         " > {log} 2>&1"
 
 

@@ -20,7 +20,7 @@ from medaudit.config.selection import with_members
 from medaudit.config.stages import MODULES
 from medaudit.core.code_version import code_version
 from medaudit.core.entry_types import Config, DatasetEntry
-from medaudit.data.datasets import phantom_module
+from medaudit.data.datasets import phantom_module, what_is_drawn
 
 __all__ = ["JOBS", "code", "extra_search_workers", "method_fits", "runs"]
 __all__ += ["runs_needing", "settings"]
@@ -99,7 +99,9 @@ def _cohort(config: Config, cohort: str) -> Settings:
 
 
 def _groups(config: Config, cohort: str) -> Settings:
-    return {"name": cohort, **_only(config["cohorts"][cohort], "tasks", "seed", *_OF_GROUPS)}
+    entry = _only(config["cohorts"][cohort], "tasks", "seed", *_OF_GROUPS)
+    planted = (what_is_drawn(_dataset_of(config, cohort)) or {}).get("planted")
+    return {"name": cohort, **entry, **({"planted": planted} if planted else {})}
 
 
 def _images(config: Config, cohort: str) -> Settings:

@@ -85,7 +85,9 @@ def compare(
         for table in make_tables(context, outputs_of(evidence.entry, "tables"))
     ]
     write_json({**head, "tables": written}, tables / "index.json")
-    write_json(as_json(answer_study(evidence, context.facts)), tables / "answers.json")
+    write_json(
+        as_json(answer_study(evidence, context.facts, context.names)), tables / "answers.json"
+    )
     with style():
         drawn = [
             {**figure.describe(), "files": write_figure_files(figure, figures)}
@@ -107,6 +109,7 @@ def _head(context: Context) -> StudyHead:
         "permutations": evidence.evaluation.get("null", {}).get("draws"),
         "cohorts": list(evidence.cards),
         "headline": evidence.headline,
+        "lead": evidence.lead,
         "gap": evidence.gap,
         "notes": context.notes,
     }

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # `Result.write` imports this module
     from medaudit.score import Result
 
 
-def write(result: Result, folder: Path) -> Path:
+def write(result: Result, folder: Path, audit_card: Path | None = None) -> Path:
     """Write an audit below `folder` and return the path of its report.
 
     Parameters
@@ -29,6 +29,8 @@ def write(result: Result, folder: Path) -> Path:
         Gets ``cohort``, ``predictions``, ``evaluate``, ``disparity``, ``dialects``, ``lint``,
         ``sensitivity``, ``conditional_gaps`` (with `control`), ``compare``, ``tables``, ``figures``, ``report.html`` and ``run.json``. Existing files of
         these names are replaced.
+    audit_card : Path, optional
+        An audit card, which the report shows.
 
     Returns
     -------
@@ -74,6 +76,7 @@ def write(result: Result, folder: Path) -> Path:
         summary=folder / "summary.html",
         lint=[lint],
         predictions=[path["predictions"] for path in paths],
+        audit_card=[audit_card] if audit_card else [],
         output=page,
         run=folder / "run.json",
     )

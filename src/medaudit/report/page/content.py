@@ -114,13 +114,13 @@ def _index(folders: list[Path]) -> dict[str, Index]:
 
 def _study(facts: pd.DataFrame, tables: Index, figures: Index, names: Names) -> dict[str, Any]:
     head = tables[1]
-    claims = _claims(tables)
+    claims, answered = _claims(tables), from_json(read_json(tables[0] / "answers.json"))
     together = [] if TOGETHER not in claims else [_together(claims[TOGETHER])]
     drawn = [_figure(figures[0], entry) for entry in figures[1]["figures"]]
     return {
         "name": head["study"],
         "title": head["entry"].get("title", head["study"]),
-        "answered": from_json(read_json(tables[0] / "answers.json")),
+        "answered": answered,
         "question": head["entry"].get("question"),
         "notes": head["notes"],
         "models": facts["model"].unique().tolist(),
@@ -129,7 +129,8 @@ def _study(facts: pd.DataFrame, tables: Index, figures: Index, names: Names) -> 
         + [
             {
                 "cohort": cohort,
-                "answers": [*claims.get(cohort, []), *answer(facts, head, cohort)],
+                "answers": [*claims.get(cohort, []), *answer(facts, head, cohort, answered)],
+                "runs": answered.on(cohort),
                 "glance": glance(facts, head, cohort),
             }
             for cohort in head["cohorts"]
@@ -142,7 +143,7 @@ def _study(facts: pd.DataFrame, tables: Index, figures: Index, names: Names) -> 
 
 
 def _together(answers: list[Answer]) -> dict[str, Any]:
-    return {"cohort": TOGETHER, "answers": answers, "glance": None}
+    return {"cohort": TOGETHER, "answers": answers, "runs": (), "glance": None}
 
 
 def _claims(tables: Index) -> dict[str, list[Answer]]:
