@@ -85,7 +85,7 @@ def check(config: Mapping[str, Any], schemas: Path | dict[str, Path]) -> Config:
 
 
 def _resolve(entries: dict[str, Any], catalogue: str, problems: list[str]) -> dict[str, Any]:
-    """Replace ``extends: other`` by the other entry, merged below this one."""
+    """Replace ``extends: other`` by the other entry, merged below this one; its label stays its own."""
 
     def merged(name: str, chain: tuple[str, ...]) -> dict[str, Any]:
         entry = dict(entries[name])
@@ -96,7 +96,9 @@ def _resolve(entries: dict[str, Any], catalogue: str, problems: list[str]) -> di
             reason = "extends itself" if parent in chain else unknown(parent, entries)
             problems.append(f"{catalogue}.{name}.extends: {show(parent)} {reason}")
             return entry
-        return merge(merged(parent, (*chain, parent)), entry)
+        base = merged(parent, (*chain, parent))
+        base.pop("label", None)
+        return merge(base, entry)
 
     return {name: merged(name, (name,)) for name in entries}
 

@@ -113,43 +113,40 @@ def report(
         studies, cohort_cards, findings, footers, [card["name"] for card in models]
     )
     names = read_names(config)
-    scored = []
+    scored: list[ScoredRun] = []
     if len(cohorts) == len(cards):
-        scored = _first_runs_first(
-            scored_runs(config, cohort_cards, cohorts, groups, predictions), studies
-        )
-    if missed is not None:
-        for run_ in scored:
-            write_missed(run_, missed)
-    folder = missed.name if missed is not None else ""
-    page = render(
-        {
-            "explorer": explorer(scored, config.get("evaluation", {}), names),
-            "missed": missed_section(scored, stores, folder, names) if missed else [],
-            "names": names,
-            "studies": studies,
-            "warnings": warnings,
-            "model_cards": models,
-            "known": known,
-            "packages": versions(record, known["packages"]),
-            "cohorts": cohort_parts,
-            "planted": planted_rows(cohort_cards, [study["answered"] for study in studies]),
-            "phantom": any(card.get("phantom") for card in cohort_cards),
-            "notes": notes_of(cohort_cards),
-            "config": config,
-            "record": record,
-            "audit_card": sections(read_card(audit_card[0])) if audit_card else None,
-        }
-    )
+        runs = scored_runs(config, cohort_cards, cohorts, groups, predictions)
+        scored = _first_runs_first(runs, studies)
+    content = {
+        "explorer": explorer(scored, config.get("evaluation", {}), names),
+        "missed": missed_section(scored, stores, missed.name, names) if missed else [],
+        "names": names,
+        "studies": studies,
+        "warnings": warnings,
+        "model_cards": models,
+        "known": known,
+        "packages": versions(record, known["packages"]),
+        "cohorts": cohort_parts,
+        "planted": planted_rows(cohort_cards, [study["answered"] for study in studies]),
+        "phantom": any(card.get("phantom") for card in cohort_cards),
+        "notes": notes_of(cohort_cards),
+        "config": config,
+        "record": record,
+        "audit_card": sections(read_card(audit_card[0])) if audit_card else None,
+    }
     write_json(record, run)
+    for one in scored if missed is not None else []:
+        write_missed(one, missed)  # type: ignore[arg-type]
     if summary is not None:
-        content = {"summary": summarise(studies, cohort_cards, names), "record": record}
-        phantom = any(card.get("phantom") for card in cohort_cards)
-        with atomic(summary) as temporary:
-            temporary.write_text(render_summary({**content, "phantom": phantom}), encoding="utf-8")
-    with atomic(output) as temporary:
+        short = {**content, "summary": summarise(studies, cohort_cards, names)}
+        _write(render_summary(short), summary)
+    _write(render(content), output)
+
+
+def _write(page: str, path: Path) -> None:
+    with atomic(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
-    LOG.info("%s: %.1f MiB", output, len(page.encode()) / 2**20)
+    LOG.info("%s: %.1f MiB", path, len(page.encode()) / 2**20)
 
 
 def _first_runs_first(runs: Iterable[ScoredRun], studies: list[dict]) -> list[ScoredRun]:
