@@ -9,12 +9,15 @@ May import: `medaudit.core`, `medaudit.data`, `medaudit.metrics`, `medaudit.adap
      `medaudit.audit`, `medaudit.report`.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from medaudit.adapt.predictions.columns import Choice
 from medaudit.audit.conditional_gaps import find_conditional_gaps
 from medaudit.audit.dialects import score_dialects
 from medaudit.audit.dialects.rankings import rank_measures
@@ -100,10 +103,11 @@ class Result:
 
 
 def score(
-    predictions: str | Path | pd.DataFrame,
+    predictions: str | Path | pd.DataFrame | Sequence[Path | pd.DataFrame],
     groups: str | Path | pd.DataFrame | None = None,
     *,
-    columns: dict[str, str | list[str]] | None = None,
+    labels: str | Path | pd.DataFrame | None = None,
+    columns: Mapping[str, Any] | str | Path | None = None,
     attributes: list[str] | None = None,
     control: list[str] | None = None,
     age_threshold: float | list[float] = 60,
@@ -116,20 +120,28 @@ def score(
     minimum: EvaluationMinimum | None = None,
     margins: Margins | None = None,
     threads: int = 1,
+    yes: bool = False,
+    announce: Callable[[list[Choice]], None] = lambda choices: None,
 ) -> Result:
     """Audit predictions by group and return metrics, gaps, dialects and lint findings.
 
     Parameters
     ----------
-    predictions : str, Path or pandas.DataFrame
-        CSV, TSV or Parquet; long (columns label and score, optionally task and model) or wide
-        (``label_x`` and ``score_x`` for each task; or one label and a score for each class or
-        model).
+    predictions : str, Path, pandas.DataFrame, or sequence of them
+        CSV, TSV, Parquet, JSON or a spreadsheet; long (columns label and score, optionally task
+        and model) or wide (``label_x`` and ``score_x`` for each task; or one label and a score for
+        each class or model). Several files, or a pattern (``fold*.csv``): models if they hold the
+        same images, otherwise parts of one test set.
     groups : str, Path or pandas.DataFrame, optional
         One row per image or patient. Default: the other columns of `predictions`.
-    columns : dict, optional
-        Column of each role that is not recognised by its name: ``id``, ``patient``, ``split``,
-        ``label``, ``score``, ``model``, ``method``, ``task``, ``seed``.
+    labels : str, Path or pandas.DataFrame, optional
+        Labels in a file of their own, one row per image or patient.
+    columns : dict, str or Path, optional
+        What is not detected, or detected wrongly: the column of each role (``id``, ``patient``,
+        ``split``, ``label``, ``score``, ``model``, ``method``, ``task``, ``seed``, ``decision``,
+        ``age``), and ``not_a_role``, ``ignore``, ``groups``, ``missing``, ``classes``, ``sheet``,
+        ``event``, ``time``, ``horizon`` (`medaudit.score.reading.Reading`); or the file
+        ``columns.yaml`` of an earlier audit.
     attributes : list of str, optional
         Attributes to compare; intersections as ``sex & age_group``. Default: every column with
         2 to 20 levels.
@@ -160,6 +172,10 @@ def score(
         called fair. Its metrics are added to `metrics`.
     threads : int
         Number of threads; does not change any number.
+    yes : bool
+        Audit also labels and scores that look wrong (AUC 1, AUC near 0, no score below 0.5).
+    announce : callable
+        It gets the role of each column (`Choice`) before anything that depends on it can fail.
 
     Returns
     -------
@@ -187,7 +203,7 @@ def score(
     study = assemble(
         Path(predictions) if isinstance(predictions, str) else predictions,
         Path(groups) if isinstance(groups, str) else groups,
-        {k: [v] if isinstance(v, str) else list(v) for k, v in (columns or {}).items() if v},
+        columns,
         {
             "attributes": attributes,
             "control": control or [],
@@ -195,7 +211,10 @@ def score(
             "scores": scores,
             "task_type": task_type,
             "positive": positive,
+            "yes": yes,
         },
+        Path(labels) if isinstance(labels, str) else labels,
+        announce,
     )
     check_margins(margins or {}, map(join_names, study.attributes))
     evaluation: Evaluation = {

@@ -3,14 +3,28 @@
 import pandas as pd
 
 from medaudit.adapt.predictions.detection.candidates import candidates
-from medaudit.adapt.predictions.detection.choices import OPTIONS, SETTINGS, Columns
+from medaudit.adapt.predictions.detection.choices import (
+    NAMED_ONLY,
+    OPTIONS,
+    SETTINGS,
+    Choice,
+    Columns,
+)
 from medaudit.adapt.predictions.detection.decisions import find_decision
 from medaudit.adapt.predictions.detection.layouts import Layouts
 from medaudit.adapt.predictions.detection.names import parse
 from medaudit.adapt.predictions.detection.row_roles import find_row_roles
 from medaudit.core.errors import MedauditError
 
-__all__ = ["OPTIONS", "SETTINGS", "Columns", "find_columns"]
+__all__ = ["NAMED_ONLY", "OPTIONS", "SETTINGS", "Choice", "Columns", "find_columns"]
+
+
+class Undecided(MedauditError):
+    """The roles cannot all be told; ``choices`` holds those that could."""
+
+    def __init__(self, message: str, choices: list[Choice]) -> None:
+        super().__init__(message)
+        self.choices = choices
 
 
 def find_columns(
@@ -19,6 +33,7 @@ def find_columns(
     where: str,
     needs_label: bool = True,
     positive: str | None = None,
+    classes: list[str] | None = None,
 ) -> Columns:
     """Find the columns of a predictions file.
 
@@ -41,6 +56,8 @@ def find_columns(
         Whether a file without labels is an error.
     positive : str, optional
         The level of the label that the user called positive.
+    classes : list of str, optional
+        Names of the classes in the order of the label's codes 0, 1, 2 ...
 
     Raises
     ------
@@ -51,7 +68,7 @@ def find_columns(
     names = [str(name) for name in frame.columns]
     _check_given(given, names, where)
     found = Columns(
-        {role: given[role][0] for role in OPTIONS if len(given.get(role, ())) == 1},
+        {role: given[role][0] for role in (*OPTIONS, *NAMED_ONLY) if len(given.get(role, ())) == 1},
         named=frozenset(role for role, chosen in given.items() if chosen),
         refused=list(given.get("not_a_role", [])),
         decision=next(iter(given.get("decision", [])), None),
@@ -60,13 +77,17 @@ def find_columns(
         found.add({"id": "image id"}.get(role, role), column, "named by you")
     ignored = {*given.get("ignore", []), *found.refused, *given.get("age", [])}
     free = [name for name in names if name not in ignored]
-    kept = _not_label_or_score(free, given)
-    find_row_roles(frame, found, kept)
-    if any(len(given.get(role, ())) > 1 for role in ("label", "score")):
-        _pair_given(frame, found, given, where)
-    if not found.tasks and not found.scores:
-        Layouts(frame, found, free, where, needs_label, positive).find()
-    find_decision(frame, found, free, where)
+    try:
+        find_row_roles(frame, found, _not_label_or_score(free, given))
+        if any(len(given.get(role, ())) > 1 for role in ("label", "score")):
+            _pair_given(frame, found, given, where)
+        if not found.tasks and not found.scores:
+            search = Layouts(frame, found, free, where, needs_label, positive)
+            search.names_of_codes = classes or []
+            search.find()
+        find_decision(frame, found, free, where)
+    except MedauditError as error:
+        raise Undecided(str(error), found.choices) from error
     _mark_model_columns(frame, found, names)
     return found
 
@@ -109,7 +130,7 @@ def _place_scores(frame: pd.DataFrame, found: Columns, label: str, scores: list[
     search = Layouts(frame, found, scores, "", True, None)
     stems = search.stems(search.scores)
     levels = {level.casefold() for level in candidates(frame, [label])[0].content.levels}
-    if len(levels) >= 2 and levels <= {key for key in stems}:
+    if len(levels) >= 2 and levels <= set(stems):
         return
     found.roles.pop("label")
     found.label = label

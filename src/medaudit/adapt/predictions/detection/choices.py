@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 OPTIONS = ("id", "patient", "split", "label", "score", "model", "method", "task", "seed")
+NAMED_ONLY = ("weight",)
+"""Roles that a column has only if the user names it."""
 SETTINGS = ("decision", "age", "groups", "ignore", "not_a_role")
 """What a user can say of columns beyond their roles."""
 

@@ -34,7 +34,8 @@ def find_classes(search: Layouts, label: str) -> bool:
     if not 2 <= len(levels) <= 50 or not stems:
         return False
     best = {key: same[0] for key, same in stems.items()}
-    matched = {level: key for level in levels if (key := _match(level, best)) is not None}
+    names = _named_codes(levels, search.names_of_codes)
+    matched = {x: key for x in levels if (key := _match(names.get(x, x), best)) is not None}
     if len(matched) == len(levels):
         return _take(search, label, matched, best)
     one = _set_of(best)
@@ -51,6 +52,12 @@ def find_classes(search: Layouts, label: str) -> bool:
             f"the codes: --classes {names}"
         )
     return False
+
+
+def _named_codes(levels: list[str], names: list[str]) -> dict[str, str]:
+    """Return the user's name of each code 0, 1, 2 ..."""
+    codes = {str(k): name for k, name in enumerate(names)}
+    return {x: codes[x.removesuffix(".0")] for x in levels if x.removesuffix(".0") in codes}
 
 
 def _match(level: str, best: dict[str, Candidate]) -> str | None:

@@ -48,6 +48,7 @@ class Layouts:
     ) -> None:
         self.frame, self.found, self.where = frame, found, where
         self.needs_label, self.positive = needs_label, positive
+        self.names_of_codes: list[str] = []
         names = [n for n in free if n not in found.taken and n not in found.not_groups]
         self.all = candidates(frame, names)
         self.truths = [c for c in self.all if c.role == "truth"]
@@ -107,6 +108,8 @@ class Layouts:
         best = ranked[0]
         for other in ranked[1:]:
             rival = other.looks_like_score and best.looks_like_score
+            # the softmax of several logits ranks the rows differently than one of them
+            rival &= other.content.is_unit == best.content.is_unit
             rival &= other.name.kind != Kind.CONFIDENCE or best.name.kind == Kind.CONFIDENCE
             if rival and not same_order(best.content, other.content):
                 raise MedauditError(
