@@ -19,7 +19,7 @@ def files(tmp_path):
     n = 200
     y = (rng.random(n) < 0.5).astype(int)
     predictions = pd.DataFrame(
-        {"id": range(n), "label": y, "score": np.round(0.2 + 0.5 * y + 0.3 * rng.random(n), 3)}
+        {"id": range(n), "label": y, "score": np.round(0.1 + 0.3 * y + 0.5 * rng.random(n), 3)}
     )
     groups = pd.DataFrame({"id": range(n), "sex": rng.choice(["F", "M"], n)})
     predictions.to_csv(tmp_path / "p.csv", index=False)

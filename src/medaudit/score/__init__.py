@@ -12,19 +12,12 @@ May import: `medaudit.core`, `medaudit.data`, `medaudit.metrics`, `medaudit.adap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from medaudit.adapt.predictions.columns import Choice
-from medaudit.audit.conditional_gaps import find_conditional_gaps
-from medaudit.audit.dialects import score_dialects
-from medaudit.audit.dialects.rankings import rank_measures
-from medaudit.audit.dialects.same_quantity import quote_audit
-from medaudit.audit.disparity import find_gaps
-from medaudit.audit.lint.problems import Finding, as_json, fail_on_errors
-from medaudit.audit.sensitivity import ask
 from medaudit.core.audit_tables import CONDITIONAL
 from medaudit.core.entry_types.evaluation import (
     Evaluation,
@@ -34,13 +27,10 @@ from medaudit.core.entry_types.evaluation import (
 from medaudit.core.errors import MedauditError
 from medaudit.core.intersections import join_names
 from medaudit.core.margins import Margins
-from medaudit.metrics.audit_settings import AuditSettings
-from medaudit.metrics.group_audit import audit
-from medaudit.metrics.sample import read_sample
-from medaudit.report.equivalence import judged_rows
 from medaudit.score.assemble import Study, assemble
-from medaudit.score.margins import check_margins
-from medaudit.score.protocol_lint import lint_study
+
+if TYPE_CHECKING:
+    from medaudit.metrics.audit_settings import AuditSettings
 
 METRICS = (
     "auc",
@@ -121,7 +111,7 @@ def score(
     margins: Margins | None = None,
     threads: int = 1,
     yes: bool = False,
-    announce: Callable[[list[Choice]], None] = lambda choices: None,
+    announce: Callable[[list[Choice]], None] | None = None,
 ) -> Result:
     """Audit predictions by group and return metrics, gaps, dialects and lint findings.
 
@@ -174,7 +164,7 @@ def score(
         Number of threads; does not change any number.
     yes : bool
         Audit also labels and scores that look wrong (AUC 1, AUC near 0, no score below 0.5).
-    announce : callable
+    announce : callable, optional
         It gets the role of each column (`Choice`) before anything that depends on it can fail.
 
     Returns
@@ -216,6 +206,8 @@ def score(
         Path(labels) if isinstance(labels, str) else labels,
         announce,
     )
+    from medaudit.score.margins import check_margins
+
     check_margins(margins or {}, map(join_names, study.attributes))
     evaluation: Evaluation = {
         "metrics": list(dict.fromkeys([*metrics, *(margins or {})])),
@@ -251,6 +243,19 @@ def _at_least_two(draws: int) -> int:
 
 
 def _audit(study: Study, evaluation: Evaluation, threads: int) -> Result:
+    # Statistics and their compiled code are loaded only once the files were read: a file that
+    # cannot be audited is refused in a fraction of a second.
+    from medaudit.audit.dialects import score_dialects
+    from medaudit.audit.dialects.rankings import rank_measures
+    from medaudit.audit.dialects.same_quantity import quote_audit
+    from medaudit.audit.disparity import find_gaps
+    from medaudit.audit.lint.problems import Finding, as_json, fail_on_errors
+    from medaudit.audit.sensitivity import ask
+    from medaudit.metrics.group_audit import audit
+    from medaudit.metrics.sample import read_sample
+    from medaudit.report.equivalence import judged_rows
+    from medaudit.score.protocol_lint import lint_study
+
     findings = lint_study(study, evaluation)
     fail_on_errors(findings, study.name)
     tables: dict[str, list[pd.DataFrame]] = {"metrics": [], "gaps": [], "dialects": []}
@@ -282,8 +287,10 @@ def _audit(study: Study, evaluation: Evaluation, threads: int) -> Result:
 
 
 def _conditional(
-    rows: pd.DataFrame, study: Study, settings: AuditSettings, threads: int
+    rows: pd.DataFrame, study: Study, settings: "AuditSettings", threads: int
 ) -> pd.DataFrame:
+    from medaudit.audit.conditional_gaps import find_conditional_gaps
+
     if not settings["evaluation"]["control"]:
         return pd.DataFrame(columns=list(CONDITIONAL.columns))
     found = find_conditional_gaps(rows, study.cohort, settings, threads)
@@ -296,7 +303,7 @@ def _conditional(
     return found
 
 
-def _settings(study: Study, model: str, method: str, evaluation: Evaluation) -> AuditSettings:
+def _settings(study: Study, model: str, method: str, evaluation: Evaluation) -> "AuditSettings":
     return {
         "cohort": study.name,
         "model": model,

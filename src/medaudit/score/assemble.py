@@ -116,7 +116,7 @@ def assemble(
     columns: Mapping[str, Any] | str | Path | None,
     options: Options,
     labels: Path | pd.DataFrame | None = None,
-    announce: Callable[[list[Choice]], None] = lambda choices: None,
+    announce: Callable[[list[Choice]], None] | None = None,
 ) -> Study:
     """Read the files, find the role of each column, join the groups, and return the study.
 
@@ -132,7 +132,7 @@ def assemble(
     options : dict
         ``attributes``, ``control``, ``age_threshold``, ``scores``, ``task_type``, ``positive``,
         ``yes``.
-    announce : callable
+    announce : callable, optional
         It gets the role of each column before anything that depends on it can fail.
 
     Raises
@@ -149,7 +149,8 @@ def assemble(
     frame, task_type = tidied.frame, find_task_type(tidied, options["task_type"])
     frame["score"], read = as_probabilities(frame, options["scores"], task_type == "multiclass")
     doubts = find_doubts(frame, task_type)
-    ask(doubts, found, options.get("yes", False), sheet.where)
+    if not options.get("yes"):
+        ask(doubts, found, options["positive"], sheet.where)
     images = images_of(frame, sheet.where)
     source = own or remaining(sheet, found, frame)
     wanted = _wanted(options, reading, found)
@@ -161,7 +162,7 @@ def assemble(
     wanted.not_groups = post_outcome(joined, frame, MOST_LEVELS) | wanted.not_groups
     attributes, names = choose_attributes(joined, wanted, source.where, source.notes)
     notes = [*sheet.notes, *tidied.notes, f"{task_type}; scores are {read}"]
-    detected = _detected(sheet, found, frame, notes)
+    detected = _detected(sheet, found, frame, notes, announce is not None)
     detected += [("groups file", f"{own.where}: {len(own.frame)} rows")] if own else []
     detected += [("", note) for note in source.notes]
     return Study(
@@ -192,9 +193,10 @@ def _find(
     own: Sheet | None,
     reading: Reading,
     options: Options,
-    announce: Callable[[list[Choice]], None],
+    announce: Callable[[list[Choice]], None] | None,
 ) -> Columns:
     given = _of_file(reading.columns, sheet, own)
+    show = announce or (lambda choices: None)
     try:
         found = find_columns(
             sheet.frame,
@@ -204,9 +206,9 @@ def _find(
             classes=reading.classes,
         )
     except Undecided as error:
-        announce(error.choices)
+        show(error.choices)
         raise
-    announce(found.choices)
+    show(found.choices)
     return found
 
 
@@ -257,16 +259,12 @@ def _of_file(
 
 
 def _detected(
-    sheet: Sheet, found: Columns, frame: pd.DataFrame, notes: list[str]
+    sheet: Sheet, found: Columns, frame: pd.DataFrame, notes: list[str], announced: bool
 ) -> list[tuple[str, str]]:
     """Return the role of each column, and the notes, as pairs to print."""
-    roles = {"id": "image id"}
     shown = [("predictions", f"{sheet.where}: {len(sheet.frame)} rows")]
-    shown += [(roles.get(role, role), column) for role, column in found.roles.items()]
-    shown += [(f"task {task}", f"{y} / {score}") for task, (y, score) in found.tasks.items()]
-    if found.label:
-        several = [*found.scores.values(), *found.classes.values()]
-        shown += [("label", found.label), ("scores", ", ".join(several))]
+    if not announced:
+        shown += [(choice.role, f"{choice.column} ({choice.reason})") for choice in found.choices]
     if "patient" not in found.roles:
         shown += [("patient", "no column: each image counts as a patient")]
     if "split" not in found.roles:

@@ -22,6 +22,7 @@ class Doubt:
     message: str
     task: str
     count: int
+    is_polarity: bool = False
 
 
 def find_doubts(frame: pd.DataFrame, task_type: str) -> list[Doubt]:
@@ -49,7 +50,7 @@ def find_doubts(frame: pd.DataFrame, task_type: str) -> list[Doubt]:
             found.append(_perfect(name, score, y))
         elif auc < CLEARLY_BELOW and n >= 2 * ENOUGH:
             text = f"the AUC of {name} is {auc:.3f}: a high score means the label 0. Is it the score of the other class?"  # fmt: skip
-            inverted.append(Doubt(text, str(task), len(rows)))
+            inverted.append(Doubt(text, str(task), len(rows), is_polarity=True))
         if task_type == "binary" and score.min() >= 0.5 and len(np.unique(score)) > 2 * ENOUGH:
             text = f"no score of {name} is below 0.5: is it the confidence in the predicted class, not the probability of the label 1?"  # fmt: skip
             found.append(Doubt(text, str(task), len(rows)))
@@ -66,9 +67,10 @@ def _perfect(name: str, score: np.ndarray, y: np.ndarray) -> Doubt:
     return Doubt(f"{text}. Is the label the model's own decision?", name, len(y))
 
 
-def ask(doubts: list[Doubt], found: Columns, yes: bool, where: str) -> None:
-    """Raise an error with the questions, unless the user named the columns or said yes."""
-    if not doubts or yes or found.is_named:
+def ask(doubts: list[Doubt], found: Columns, positive: str | None, where: str) -> None:
+    """Raise an error with the questions, unless the user named the columns or the positive label."""
+    doubts = [d for d in doubts if not (d.is_polarity and positive)]
+    if not doubts or found.is_named:
         return
     named = found.as_settings()
     label, score = (_shown(named.get(role)) for role in ("label", "score"))

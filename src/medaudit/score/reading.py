@@ -13,7 +13,7 @@ from medaudit.core.errors import MedauditError
 
 OTHERS = ("classes", "missing", "sheet", "event", "time", "horizon")
 OPTIONS_OF_SCORE = ("positive", "scores", "task_type")
-FILE = "columns.yaml"
+COLUMNS_FILE = "columns.yaml"
 
 
 @dataclass
@@ -59,7 +59,7 @@ def read_reading(given: Mapping[str, Any] | str | Path | None) -> Reading:
         A key is unknown, or the file cannot be read.
     """
     if isinstance(given, str | Path):
-        given = _load(Path(given))
+        given = load_columns(Path(given))
     said = {key: value for key, value in (given or {}).items() if value not in (None, [], "")}
     names = {*OPTIONS, *NAMED_ONLY, *SETTINGS}
     known = {*names, *OTHERS, *OPTIONS_OF_SCORE}
@@ -86,13 +86,16 @@ def _listed(value: Any) -> list[str]:
     return [str(one) for one in found]
 
 
-def _load(path: Path) -> dict:
+def load_columns(path: Path) -> dict[str, Any]:
+    """Return the content of a saved ``columns.yaml``."""
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeError, yaml.YAMLError) as error:
         raise MedauditError(f"cannot read {path}: {error}") from error
     if not isinstance(found, dict):
-        raise MedauditError(f"{path} must hold `role: column` lines, as {FILE} of an earlier audit")
+        raise MedauditError(
+            f"{path} must hold `role: column` lines, as {COLUMNS_FILE} of an earlier audit"
+        )
     return found
 
 

@@ -12,6 +12,7 @@ from medaudit.core.entry_types import Config, StudyEntry
 from medaudit.report.compare import compare
 from medaudit.report.report import report
 from medaudit.report.studies.evidence import null_of
+from medaudit.score.reading import COLUMNS_FILE, write_reading
 
 if TYPE_CHECKING:  # `Result.write` imports this module
     from medaudit.score import Result
@@ -39,6 +40,8 @@ def write(result: Result, folder: Path) -> Path:
     lint = folder / "lint" / f"{name}.json"
     table_io.write_table(study.cohort, card.with_suffix(".parquet"), table_io.COHORT)
     table_io.write_json(study.card(), card)
+    read_from = ", ".join(path.name for path in study.files) or "a data frame"
+    write_reading(study.settings, read_from, folder / COLUMNS_FILE)
     table_io.write_json(_findings(result), lint)
     dialects = folder / "dialects"
     table_io.write_table(result.dialects, dialects / f"{name}.csv", audit_tables.DIALECTS)

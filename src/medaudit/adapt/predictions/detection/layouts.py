@@ -79,8 +79,10 @@ class Layouts:
 
     def _check_truths(self, best: Candidate, others: list[Candidate]) -> None:
         differ = [c for c in others if not same_partition(best.content, c.content)]
-        # y_true is clearer than label, unless its content made it come second
+        # y_true is clearer than label; label and diagnosis are not told apart by their names
         doubt = [c for c in differ if c.name.strength >= best.name.strength]
+        if best.name.strength == 2:
+            doubt += [c for c in differ if c.name.strength == 1 and len(c.content.folded) == 2]
         if doubt and best.name.strength > 1:
             names = [best.column, *(c.column for c in doubt)]
             raise MedauditError(
