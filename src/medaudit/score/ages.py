@@ -85,6 +85,11 @@ def find_ages(
     return Ages(unknown, frame, notes)
 
 
+def _is_own_group(name: str) -> bool:
+    words = set(words_of(name))
+    return bool("age" in words and words & GROUPED) or key_of(name).startswith("agegroup")
+
+
 def _columns(frame: pd.DataFrame) -> list[str]:
     """Return the columns that are named for an age, the shortest names first."""
     named = []
@@ -130,7 +135,7 @@ def _cut(
 ) -> Ages:
     bounds = sorted(limits) if isinstance(limits, list) else [limits]
     rest = frame.drop(columns=column)
-    own = [str(name) for name in rest.columns if set(words_of(str(name))) >= {"age", "group"} or key_of(str(name)) == "agegroup"]  # fmt: skip
+    own = [name for name in map(str, rest.columns) if _is_own_group(name)]
     if own:
         notes.append(
             f"{column} is not cut, since the file has {own[0]}; to cut it: --ignore {own[0]}"

@@ -107,6 +107,10 @@ def _pair_given(
     frame: pd.DataFrame, found: Columns, given: dict[str, list[str]], where: str
 ) -> None:
     labels, scores = given.get("label", []), given.get("score", [])
+    if not labels:  # one label, and a score of each class or model
+        free = [name for name in map(str, frame.columns) if name not in scores]
+        label = Layouts(frame, found, free, where, True, None).label()
+        labels = [] if label is None else [label]
     for role in ("label", "score"):
         found.roles.pop(role, None)
     if len(labels) == len(scores):

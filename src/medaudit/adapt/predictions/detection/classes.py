@@ -162,7 +162,8 @@ def _two_by_order(search: Layouts, label: str, keys: list[str], best: dict[str, 
     positive = _positive(search, levels, label)
     named = [key for key in keys if key not in _ABSENT]
     if len(named) == 1 and not {"0", "1"} & set(keys):
-        score = best[named[0]]
+        present = key_of(positive.removesuffix(".0")) not in _ABSENT
+        score = best[named[0] if present else next(key for key in keys if key != named[0])]
     else:
         truth = (search.frame[label].astype("str").str.strip() == positive).to_numpy()
         numbers = contents[1].numbers

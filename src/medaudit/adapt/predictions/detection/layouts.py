@@ -13,6 +13,7 @@ from medaudit.adapt.predictions.detection.candidates import (
 from medaudit.adapt.predictions.detection.choices import Columns
 from medaudit.adapt.predictions.detection.classes import find_classes
 from medaudit.adapt.predictions.detection.names import Kind, key_of
+from medaudit.adapt.predictions.label_words import ABSENCE
 from medaudit.core.errors import MedauditError
 
 MISSING_CODES = {"-1", "-9", "9", "99", "u", "-"}
@@ -82,7 +83,7 @@ class Layouts:
         # y_true is clearer than label; label and diagnosis are not told apart by their names
         doubt = [c for c in differ if c.name.strength >= best.name.strength]
         if best.name.strength == 2:
-            doubt += [c for c in differ if c.name.strength == 1 and len(c.content.folded) == 2]
+            doubt += [c for c in differ if c.name.strength == 1 and _labels_alike(c, best)]
         if doubt and best.name.strength > 1:
             names = [best.column, *(c.column for c in doubt)]
             raise MedauditError(
@@ -244,6 +245,13 @@ class Layouts:
             + " (for several tasks, several of each)"
             + (", or give a second file of labels with --labels" if "label" in lacking else "")
         )
+
+
+def _labels_alike(candidate: Candidate, best: Candidate) -> bool:
+    """Return whether a column holds labels, and no attribute that is named like one."""
+    levels = candidate.content.folded
+    same = levels == best.content.folded
+    return len(levels) == 2 and (same or candidate.content.is_binary or bool(levels & ABSENCE))
 
 
 def _range(candidate: Candidate) -> str:
