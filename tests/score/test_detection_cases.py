@@ -66,7 +66,9 @@ def test_a_real_group_stays_one_however_it_is_related():
     rng = np.random.default_rng(3)
     site = np.where(Y == 1, rng.choice(["a", "b"], N, p=[0.8, 0.2]), rng.choice(["a", "b"], N))
     scanner = np.where(P > 0.5, rng.choice(["x", "y"], N, p=[0.9, 0.1]), "y")
-    same(read(frame(label=Y, score=P, site=site, scanner=scanner)), groups=("sex", "site", "scanner"))
+    same(
+        read(frame(label=Y, score=P, site=site, scanner=scanner)), groups=("sex", "site", "scanner")
+    )
 
 
 SOFTMAX = [
@@ -340,7 +342,9 @@ def test_of_several_probabilities_the_same_order_is_one_score_and_another_order_
     other = truth_and_probability(seed=5)[1]
     with pytest.raises(MedauditError, match="--score 'probability'"):
         read(frame(label=Y, probability=P, risk=other))
-    both = read(frame(label=Y, probability=P, risk=other), columns={"score": ["probability", "risk"]})
+    both = read(
+        frame(label=Y, probability=P, risk=other), columns={"score": ["probability", "risk"]}
+    )
     assert len(both.predictions) == 2
 
 
@@ -365,10 +369,14 @@ def test_probabilities_come_before_logits_of_the_same_classes(first, stem):
 
 
 def test_a_perfect_and_an_inverted_auc_are_questioned():
-    with pytest.raises(MedauditError, match=r"the label of label is \(score >= 0.5\d*\) in every row"):
+    with pytest.raises(
+        MedauditError, match=r"the label of label is \(score >= 0.5\d*\) in every row"
+    ):
         read(frame(label=DECISION, score=P))
     same(read(frame(label=DECISION, score=P), yes=True), DECISION)
-    same(read(frame(label=DECISION, score=P), columns={"label": "label", "score": "score"}), DECISION)
+    same(
+        read(frame(label=DECISION, score=P), columns={"label": "label", "score": "score"}), DECISION
+    )
     with pytest.raises(MedauditError, match="score of the other class"):
         read(frame(label=Y, score=1 - P))
     same(read(frame(label=Y, score=1 - P), yes=True), Y, 1 - P)

@@ -12,6 +12,8 @@ from medaudit.core.errors import MedauditError
 LARGEST = 1 << 33
 """Bytes of unpacked text."""
 ZIP = b"PK\x03\x04"
+GZIP, BZIP2, XZ = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00"
+PACKED = (GZIP, BZIP2, XZ)
 _TABLES = (".csv", ".tsv", ".txt", ".tab", ".parquet", ".pq", ".json", ".jsonl", ".ndjson")
 _SUFFIXES = (".gz", ".bz2", ".xz", ".zip")
 
@@ -25,11 +27,11 @@ def unpack(data: bytes, path: Path) -> bytes:
         The archive is damaged, unpacks to more than `LARGEST`, or holds several tables.
     """
     try:
-        if data[:2] == b"\x1f\x8b":
+        if data.startswith(GZIP):
             return _inflate(data, lambda: zlib.decompressobj(wbits=31))
-        if data[:3] == b"BZh":
+        if data.startswith(BZIP2):
             return _inflate(data, bz2.BZ2Decompressor)
-        if data[:6] == b"\xfd7zXZ\x00":
+        if data.startswith(XZ):
             return _inflate(data, lzma.LZMADecompressor)
         if data[:4] == ZIP:
             return _member(data, path)

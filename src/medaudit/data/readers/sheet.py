@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from medaudit.core.errors import MedauditError
 from medaudit.data.readers import delimited_text
-from medaudit.data.readers.archives import ZIP, inner_suffix, is_workbook, unpack
+from medaudit.data.readers.archives import PACKED, ZIP, inner_suffix, is_workbook, unpack
 from medaudit.data.readers.excel_sheet import read_cells, sheet_names
 from medaudit.data.readers.excel_sheet import read_table as read_excel
 from medaudit.data.readers.leftovers import drop_leftovers
@@ -152,6 +152,8 @@ def _check_unique(names: list[str], where: str) -> None:
 
 def _read_file(path: Path, wanted: Collection[str] | None, sheet: str | None) -> Sheet:
     try:
+        with path.open("rb") as file:
+            _check_kind(file.read(4096), path)  # a wrong file of many GB is not read
         data = unpack(path.read_bytes(), path)
     except OSError as error:
         raise MedauditError(f"cannot read {path}: {error.strerror or error}") from error
@@ -173,6 +175,19 @@ def _read_file(path: Path, wanted: Collection[str] | None, sheet: str | None) ->
         return _read_text(data, path, wanted)
     except (pa.ArrowException, UnicodeError, OSError) as error:
         raise MedauditError(f"cannot read {path}: {error}") from error
+
+
+def _check_kind(head: bytes, path: Path) -> None:
+    """Raise an error if the first bytes are of no kind of table."""
+    known = (b"PAR1", ZIP, OLD_EXCEL, *PACKED, b"\xff\xfe", b"\xfe\xff")
+    if (
+        b"\x00" in head
+        and not head.startswith(known)
+        and not delimited_text.utf16_without_mark(head)
+    ):
+        raise MedauditError(
+            f"{path} is not text, a spreadsheet or Parquet; export it as CSV, TSV or Parquet"
+        )
 
 
 def _read_json_lines(data: bytes, wanted: Collection[str] | None) -> tuple[pd.DataFrame, list[str]]:
@@ -197,11 +212,7 @@ def _read_parquet(data: bytes, wanted: Collection[str] | None) -> tuple[pd.DataF
 
 
 def _read_text(data: bytes, path: Path, wanted: Collection[str] | None) -> Sheet:
-    marked = data.startswith((b"\xff\xfe", b"\xfe\xff"))
-    if b"\x00" in data[:4096] and not marked and not delimited_text.utf16_without_mark(data):
-        raise MedauditError(
-            f"{path} is not text, a spreadsheet or Parquet; export it as CSV, TSV or Parquet"
-        )
+    _check_kind(data[:4096], path)
     text = delimited_text.find_format(data)
     kept = [name for name in text.names if wanted is None or _plain_name(name) in wanted]
     if not kept:

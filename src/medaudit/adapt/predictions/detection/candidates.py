@@ -46,7 +46,8 @@ class Candidate:
         if kind == Kind.OUTCOME:
             return "outcome"
         if kind == Kind.TRUTH:
-            return "none" if content.is_continuous or not content.levels else "truth"
+            constant = content.n_levels < 2 and self.name.strength == 1
+            return "none" if content.is_continuous or not content.levels or constant else "truth"
         if kind in (Kind.PREDICTION, Kind.DECISION):
             if not content.is_numeric:
                 return "decision" if self.name.predicted or content.n_levels <= FEW else "none"

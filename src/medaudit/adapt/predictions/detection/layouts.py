@@ -61,6 +61,7 @@ class Layouts:
         if score is None and label is not None and find_classes(self, label):
             return
         plain = None if score else self.plain_score()
+        label = self.lone_label() if label is None and (score or plain) else label
         if label is not None and (score or plain):
             self.take_plain(label, score or plain)
         elif not self.pairs() and not self.models(label):
@@ -77,6 +78,12 @@ class Layouts:
         best = usable[0]
         self._check_truths(best, usable[1:])
         return best.column
+
+    def lone_label(self) -> str | None:
+        """Return the only column of labels that is named for a task, beside a plain score."""
+        named = [c for c in self.truths if c.name.strength > 1 and c.content.is_binary]
+        stems = [c for c in self.scores if c.name.stem and not c.name.plain and c.looks_like_score]
+        return named[0].column if len(named) == 1 and not stems else None
 
     def _check_truths(self, best: Candidate, others: list[Candidate]) -> None:
         differ = [c for c in others if not same_partition(best.content, c.content)]
