@@ -90,9 +90,9 @@ def by_model(
                 "x tasks x seeds), but models are compared on the same images; add the missing "
                 f"scores, or audit the model in a file of its own{_refusable(columns)}"
             )
-    columns = list(PREDICTIONS.columns)
+    names = list(PREDICTIONS.columns)
     kept = {key: rows[rows["split"] != "train"] for key, rows in found.items()}
-    return {key: rows[columns].reset_index(drop=True) for key, rows in kept.items()}
+    return {key: rows[names].reset_index(drop=True) for key, rows in kept.items()}
 
 
 def _refusable(columns: Columns) -> str:

@@ -3,6 +3,7 @@
 import glob
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import pandas as pd
 
@@ -15,8 +16,8 @@ from medaudit.score.event_times import labels_at_horizon
 from medaudit.score.join_labels import join_labels
 from medaudit.score.reading import Reading
 
-Table = Path | pd.DataFrame
-Source = Table | Sequence[Table]
+Table: TypeAlias = Path | pd.DataFrame
+Source: TypeAlias = Path | pd.DataFrame | Sequence[Path | pd.DataFrame]
 PARTS = FOLD | {"part", "chunk", "split", "shard", "batch"}
 SEEDS = {"seed", "run", "repeat"}
 

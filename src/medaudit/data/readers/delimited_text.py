@@ -184,8 +184,8 @@ def _decode(data: bytes) -> tuple[bytes, str]:
         if data.startswith(mark):
             text = data.decode("utf-8-sig" if encoding == "utf-8" else encoding)
             return text.encode(), f"{encoding} with a byte-order mark"
-    if encoding := utf16_without_mark(data):
-        return data.decode(encoding).encode(), encoding
+    if utf16 := utf16_without_mark(data):
+        return data.decode(utf16).encode(), utf16
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:

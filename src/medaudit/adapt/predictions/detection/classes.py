@@ -45,11 +45,11 @@ def find_classes(search: Layouts, label: str) -> bool:
         return _two_by_order(search, label, one, best)
     codes = sorted(content.folded)
     if content.is_whole and codes == [str(k) for k in range(len(one))][: len(codes)] and len(one) > 2:  # fmt: skip
-        names = " ".join(repr(best[key].name.stem) for key in one)
+        shown = " ".join(repr(best[key].name.stem) for key in one)
         raise MedauditError(
             f"{search.where}: {label} holds the codes {', '.join(codes)} and the scores are named "
-            f"for {names}: which code is which is not in the file; give the names in the order of "
-            f"the codes: --classes {names}"
+            f"for {shown}: which code is which is not in the file; give the names in the order of "
+            f"the codes: --classes {shown}"
         )
     return False
 

@@ -62,10 +62,11 @@ class Layouts:
             return
         plain = None if score else self.plain_score()
         label = self.lone_label() if label is None and (score or plain) else label
-        if label is not None and (score or plain):
-            self.take_plain(label, score or plain)
+        score = score or plain
+        if label is not None and score is not None:
+            self.take_plain(label, score)
         elif not self.pairs() and not self.models(label):
-            self.without_label_or_score(label, score or plain)
+            self.without_label_or_score(label, score)
 
     def label(self) -> str | None:
         """Return the column of the truth that has no stem, or None."""
@@ -102,7 +103,7 @@ class Layouts:
         """Return the score column that has no stem, or None."""
         plain = sorted((c for c in self.scores if c.name.plain), key=lambda c: c.rank)
         if not plain:
-            return self._decisions()
+            return self._decisions() or self._texts()
         self.check_rivals(plain)
         return plain[0].column
 
@@ -112,6 +113,13 @@ class Layouts:
         decisions = [c for c in self.all if c.role == "decision" and c.name.plain]
         usable = [c for c in decisions if c.content.is_numeric]
         return usable[0].column if usable and not stems else None
+
+    def _texts(self) -> str | None:
+        """Return a column that is named like a score and holds texts, which shaping reports."""
+        kinds = (Kind.SCORE, Kind.LOGIT, Kind.CONFIDENCE)
+        named = [c for c in self.all if c.name.kind in kinds and c.name.plain]
+        others = any(c.looks_like_score for c in self.scores)
+        return named[0].column if named and not others else None
 
     def check_rivals(self, ranked: list[Candidate]) -> None:
         """Raise an error if two columns of probabilities rank the rows differently."""
