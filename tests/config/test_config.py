@@ -52,6 +52,8 @@ def test_the_users_dictionary_is_left_alone():
         ("evaluation/control", ["rase"], "evaluation.control: no audited cohort has 'rase'; cont"),
         ("evaluation/sensitivity", {"prevalence": {"A": 1.0}}, "prevalence.A: 1.0 is greater"),
         ("evaluation/sensitivity", {"flagged": [2, 0.5]}, "sensitivity.flagged: 2 is not below"),
+        ("evaluation/reference", {"sex": "male"}, "evaluation.reference has no effect"),
+        ("evaluation/gaps", ["reference"], "name a reference group, e.g. sex: male"),
         ("evaluation/sensitivity", {"label": 1}, "key 'label' is unknown"),
         ("run", ["clip_nhi"], "'clip_nhi' is unknown (did you mean 'clip_nih'?)"),
         ("run", [], "run: [] should be non-empty"),

@@ -74,5 +74,6 @@ def columns_of(options: dict[str, Any]) -> dict[str, Any]:
     saved = load_columns(options["columns"]) if options["columns"] else {}
     found = {key: options[key] for key in (*ROLES, *SEVERAL, *ONE) if options[key] is not None}
     found |= {"score": options["score_column"]} if options["score_column"] else {}
+    found |= {"weight": options["weights"]} if options["weights"] else {}
     found |= {"groups": options["groups_columns"]} if options["groups_columns"] else {}
     return saved | found

@@ -14,10 +14,14 @@ from medaudit.core.entry_types import Config, StudyEntry
 from medaudit.core.intersections import join_names
 from medaudit.core.margins import DEFAULT, JUDGED
 
+REFERENCE = "reference"
+"""The gap that needs a reference group."""
+
 
 def check_declared(config: Config) -> Iterator[str]:
     """Yield every problem of margins, questions, subjects and gates; all names are known."""
     yield from _check_margins(config)
+    yield from _check_reference(config)
     for name, study in config["studies"].items():
         yield from _check_study(f"studies.{name}", name, study, config)
 
@@ -43,6 +47,19 @@ def gate_settings(config: Config, study: str) -> dict[str, Any]:
 def gated(config: Config) -> list[str]:
     """Return the studies to run that have a gate."""
     return [name for name in config["run"] if config["studies"][name]["gate"]]
+
+
+def _check_reference(config: Config) -> Iterator[str]:
+    evaluation, where = config["evaluation"], "evaluation.reference"
+    named = evaluation["reference"]
+    offered = {name for cohort in config["cohorts"] for name in _attributes(config, cohort)}
+    if REFERENCE in evaluation["gaps"] and not named:
+        yield f"{where}: evaluation.gaps has {REFERENCE!r}: name a reference group, e.g. sex: male"
+    if named and REFERENCE not in evaluation["gaps"]:
+        yield f"{where} has no effect without the gap {REFERENCE!r}: add it to evaluation.gaps"
+    for attribute in named:
+        if attribute not in offered:
+            yield f"{where}: {attribute!r} {unknown(attribute, list(offered))}"
 
 
 def _check_margins(config: Config) -> Iterator[str]:

@@ -11,7 +11,8 @@ In reading order, from predictions to the table of metrics:
   `thresholds` turns its scores into decisions.
 - `sorted_scores`: the images of one task and seed, sorted once by score (`SortedScores`), and
   what each image adds to a sum; `calibration` fits their logistic calibration.
-- `definitions`: every metric as a formula of sums over a group's images (`METRICS`).
+- `definitions`: every metric as a formula of sums over a group's images (`METRICS`);
+  `aliases`: other names of theirs.
 - `engine`: from sorted scores and weights to metric values; `bootstrap_kernels` and
   `permutation_kernels` are its compiled loops.
 - `group_metrics`: values, counts and statuses of all groups of an attribute (`GroupMetrics`).

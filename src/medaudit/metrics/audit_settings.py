@@ -11,6 +11,8 @@ from medaudit.core.files import sha256
 from medaudit.metrics.definitions import METRICS
 
 ECE_BINS = 15
+OF_GAPS = ("gaps", "null", "reference")
+"""Evaluation settings that only gaps depend on."""
 
 
 class AuditSettings(TypedDict, total=False):
@@ -20,7 +22,7 @@ class AuditSettings(TypedDict, total=False):
     ``multiclass``. ``tasks`` defaults to those of the predictions. ``attributes`` are names, or
     lists of names for intersections. ``strata`` are those of the attributes within which the
     bootstrap draws patients (default: all). ``test_weights`` is ``none`` (default),
-    ``equal_prevalence`` or ``resample``. Each stage says which keys of ``evaluation`` it reads.
+    ``equal_prevalence``, ``resample`` or ``given`` (the user's, in `medaudit.score`). Each stage says which keys of ``evaluation`` it reads.
     """
 
     cohort: str
@@ -55,7 +57,8 @@ def hash_inputs(settings: AuditSettings, **files: Path | None) -> dict[str, str 
     Parameters
     ----------
     settings : AuditSettings
-        ``gaps`` and ``null`` of its ``evaluation`` do not count: no metric depends on them.
+        ``gaps``, ``null`` and ``reference`` of its ``evaluation`` do not count: no metric depends
+        on them.
     **files : Path or None
         The input files by role.
 
@@ -64,7 +67,7 @@ def hash_inputs(settings: AuditSettings, **files: Path | None) -> dict[str, str 
     dict
         SHA-256 of each file (None where there is no file), and of the ``settings``.
     """
-    evaluation = {k: v for k, v in settings["evaluation"].items() if k not in ("gaps", "null")}
+    evaluation = {k: v for k, v in settings["evaluation"].items() if k not in OF_GAPS}
     text = json.dumps({**settings, "evaluation": evaluation}, sort_keys=True)
     hashes = {role: None if path is None else sha256(path) for role, path in files.items()}
     return {**hashes, "settings": hashlib.sha256(text.encode()).hexdigest()}

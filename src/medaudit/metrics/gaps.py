@@ -13,11 +13,13 @@ import numpy as np
 
 from medaudit.metrics.definitions import METRICS
 
-OTHERS = "others"
+OTHERS, REFERENCE = "others", "reference"
+SIGNED = (OTHERS, REFERENCE)
+"""Gaps with one signed difference per group."""
 
 
 class GapName(NamedTuple):
-    """A gap's name, read: its kind, a key of `GAPS`, and of ``others`` the group."""
+    """A gap's name, read: its kind, a key of `GAPS`, and of `SIGNED` ones the group."""
 
     kind: str
     group: str | None = None
@@ -136,7 +138,7 @@ class Gap:
     Parameters
     ----------
     compute : callable or None
-        Metric and `Parts` to the gap; None: one signed difference per group (``others``).
+        Metric and `Parts` to the gap; None: one signed difference per group (`SIGNED`).
     label : str
         Its name in tables and figures.
     fairer_when_large : bool
@@ -161,6 +163,7 @@ GAPS = {
     ),
     "worst_rest": Gap(_worst_rest, "worst group against all others"),
     "others": Gap(None, "each group against all others"),
+    "reference": Gap(None, "each group against the reference group"),
     "std": Gap(_std, "standard deviation between groups"),
     "es": Gap(
         _es,

@@ -285,7 +285,7 @@ def _read_weights(frame, attributes, tasks, settings) -> dict[tuple[str, str], n
         return {}
     weights = {}
     for attribute in attributes:
-        for task in tasks:
+        for task in (*tasks, "all"):  # "all": the decision of a multi-class sample as a whole
             column = f"w_{attribute.name}_{task}"
             if column in frame:
                 weights[attribute.name, task] = frame[column].to_numpy(float)

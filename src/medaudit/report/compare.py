@@ -8,11 +8,14 @@ from medaudit.core.audit_tables import COMPARISON
 from medaudit.core.documents import StudyHead
 from medaudit.core.stage import run
 from medaudit.core.table_io import write_json, write_table
+from medaudit.report.answers.structure import as_json
+from medaudit.report.answers.study import answer_study
 from medaudit.report.outputs import make_figures, make_tables
 from medaudit.report.studies.context import Context
 from medaudit.report.studies.evidence import CompareSettings, gather
 from medaudit.report.studies.extras import gather_extras, quote_intervals
 from medaudit.report.studies.facts import gather_facts
+from medaudit.report.wording.names import read_names
 
 LOG = logging.getLogger(__name__)
 
@@ -41,7 +44,8 @@ def compare(
     settings : dict
         ``study`` (name), ``entry`` (the study's), ``evaluation``; and, for requested tables and
         figures, ``methods`` (by name: ``kind``, ``head``, ``tune``, ``lora``, ``format``) and
-        ``models`` (by name: `medaudit.config.model_facts.model_facts`).
+        ``models`` (by name: `medaudit.config.model_facts.model_facts`); ``cohorts`` (by name:
+        ``label``).
     metrics, gaps : list of Path
         One file per run; ``<x>.replicates.npy`` is next to the metrics ``<x>.csv``, and
         ``<x>.null.npy`` next to the gaps.
@@ -50,7 +54,8 @@ def compare(
     output : Path
         The facts (`COMPARISON`), CSV.
     tables, figures : Path
-        Folders; an ``index.json`` in each describes its files.
+        Folders; an ``index.json`` in each describes its files. ``tables`` also gets
+        ``answers.json``: `medaudit.report.answers.structure.StudyAnswers`.
     dialects, parts, probes, predictions, searches, conditional, sensitivity : list of Path
         Needed by requested tables and figures (`medaudit.config.requests`): results of
         `medaudit.audit.dialects` (with replicates), `medaudit.audit.gap_decomposition` and
@@ -70,13 +75,19 @@ def compare(
     evidence = gather(settings, metrics, gaps, cards)
     results = (dialects, parts, probes, predictions, searches, conditional, sensitivity)
     extras = quote_intervals(gather_extras(settings, *results), evidence)
-    context = Context(evidence, gather_facts(evidence), extras)
+    context = Context(evidence, gather_facts(evidence), extras, names=read_names(settings))
     head = _head(context)
     written = [
-        {**table.describe(), "files": write_table_files(table, tables, context.notes)}
+        {
+            **table.describe(),
+            "files": write_table_files(table, tables, context.notes, context.names),
+        }
         for table in make_tables(context, outputs_of(evidence.entry, "tables"))
     ]
     write_json({**head, "tables": written}, tables / "index.json")
+    write_json(
+        as_json(answer_study(evidence, context.facts, context.names)), tables / "answers.json"
+    )
     with style():
         drawn = [
             {**figure.describe(), "files": write_figure_files(figure, figures)}
@@ -98,6 +109,7 @@ def _head(context: Context) -> StudyHead:
         "permutations": evidence.evaluation.get("null", {}).get("draws"),
         "cohorts": list(evidence.cards),
         "headline": evidence.headline,
+        "lead": evidence.lead,
         "gap": evidence.gap,
         "notes": context.notes,
     }

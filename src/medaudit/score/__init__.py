@@ -11,6 +11,7 @@ May import: `medaudit.core`, `medaudit.data`, `medaudit.metrics`, `medaudit.adap
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,35 +19,21 @@ import numpy as np
 import pandas as pd
 
 from medaudit.adapt.predictions.columns import Choice
-from medaudit.core.audit_tables import CONDITIONAL
 from medaudit.core.entry_types.evaluation import (
     Evaluation,
     EvaluationMinimum,
     EvaluationThreshold,
 )
-from medaudit.core.errors import MedauditError
-from medaudit.core.intersections import join_names
 from medaudit.core.margins import Margins
+from medaudit.metrics.aliases import resolve_metrics
 from medaudit.score.assemble import Study, assemble
+from medaudit.score.settings import DEFAULT_GAPS, DEFAULT_METRICS, Asked, evaluation_of
 
 if TYPE_CHECKING:
-    from medaudit.metrics.audit_settings import AuditSettings
-
-METRICS = (
-    "auc",
-    "average_precision",
-    "accuracy",
-    "f1",
-    "tpr",
-    "fpr",
-    "ece",
-    "selection_rate",
-)
-GAPS = ("max_min", "worst_rest")
-MINIMUM: EvaluationMinimum = {"n": 10, "n_pos": 3, "n_neg": 3}
+    from medaudit.report.answers.structure import StudyAnswers
 
 
-@dataclass
+@dataclass(repr=False)
 class Result:
     """The tables of an audit, with the study that was audited.
 
@@ -85,11 +72,33 @@ class Result:
     replicates: dict[tuple[str, str], np.ndarray]
     nulls: dict[tuple[str, str], np.ndarray]
 
-    def write(self, folder: str | Path) -> Path:
-        """Write tables, figures and report into `folder` and return the report's path."""
+    @cached_property
+    def answers(self) -> "StudyAnswers":
+        """What the audit says about each model, in plain data and in sentences."""
+        from medaudit.score.answering import answers_of
+
+        return answers_of(self)
+
+    def __repr__(self) -> str:
+        """Return what was audited, in a few lines."""
+        return self._view("__repr__")
+
+    def _repr_html_(self) -> str:
+        return self._view("_repr_html_")
+
+    def _view(self, method: str) -> str:
+        from medaudit.score.audit_result import Audit
+
+        return getattr(Audit(self), method)()
+
+    def write(self, folder: str | Path, audit_card: str | Path | None = None) -> Path:
+        """Write tables, figures and report into `folder` and return the report's path.
+
+        `audit_card` is a YAML file (`medaudit.config.audit_card`) that the report shows.
+        """
         from medaudit.score.writing import write
 
-        return write(self, Path(folder))
+        return write(self, Path(folder), Path(audit_card) if audit_card else None)
 
 
 def score(
@@ -105,10 +114,13 @@ def score(
     task_type: str = "auto",
     positive: str | None = None,
     threshold: EvaluationThreshold | None = None,
-    metrics: tuple[str, ...] = METRICS,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    gaps: Sequence[str] = DEFAULT_GAPS,
     draws: int = 1000,
+    level: float = 0.95,
     minimum: EvaluationMinimum | None = None,
     margins: Margins | None = None,
+    reference: Mapping[str, str] | None = None,
     threads: int = 1,
     yes: bool = False,
     announce: Callable[[list[Choice]], None] | None = None,
@@ -129,9 +141,9 @@ def score(
     columns : dict, str or Path, optional
         What is not detected, or detected wrongly: the column of each role (``id``, ``patient``,
         ``split``, ``label``, ``score``, ``model``, ``method``, ``task``, ``seed``, ``decision``,
-        ``age``), and ``not_a_role``, ``ignore``, ``groups``, ``missing``, ``classes``, ``sheet``,
-        ``event``, ``time``, ``horizon`` (`medaudit.score.reading.Reading`); or the file
-        ``columns.yaml`` of an earlier audit.
+        ``age``; ``weight`` for weights of images), and ``not_a_role``, ``ignore``, ``groups``,
+        ``missing``, ``classes``, ``sheet``, ``event``, ``time``, ``horizon``
+        (`medaudit.score.reading.Reading`); or the file ``columns.yaml`` of an earlier audit.
     attributes : list of str, optional
         Attributes to compare; intersections as ``sex & age_group``. Default: every column with
         2 to 20 levels.
@@ -150,16 +162,23 @@ def score(
         ``{"rule": "best_f1"}`` (default if there are validation rows), ``youden``; ``sensitivity``,
         ``specificity`` or ``fpr`` with the ``value`` to reach; or ``{"rule": "fixed", "value":
         0.5}`` (default if there are none). ``value`` may be a dict by task.
-    metrics : tuple of str
-        Names of `medaudit.metrics.definitions.METRICS`.
+    metrics : sequence of str
+        Names of `medaudit.metrics.definitions.METRICS`, or others of theirs, e.g. ``sensitivity``
+        (`medaudit.metrics.aliases`).
+    gaps : sequence of str
+        Names of `medaudit.metrics.gaps.GAPS`.
     draws : int
         Number of bootstrap draws and of permutations.
+    level : float
+        Confidence level of all intervals, in (0.5, 1).
     minimum : dict, optional
         ``n``, ``n_pos``, ``n_neg`` that a group must reach to be estimated.
     margins : dict, optional
         The largest gap that is still acceptable, by metric, e.g. ``{"tpr": 0.1}``, or by attribute,
         ``{"tpr": {"sex": 0.05, "default": 0.1}}``; in (0, 1). Only with a margin can a gap be
         called fair. Its metrics are added to `metrics`.
+    reference : dict, optional
+        Reference group by attribute, e.g. ``{"sex": "male"}``: the gap ``reference`` is added.
     threads : int
         Number of threads; does not change any number.
     yes : bool
@@ -190,6 +209,7 @@ def score(
     >>> float(table.loc[("auc", "sex", "male", "mean"), "value"])
     0.0
     """
+    metrics = resolve_metrics(metrics)  # a name that is not known must not wait for the file
     study = assemble(
         Path(predictions) if isinstance(predictions, str) else predictions,
         Path(groups) if isinstance(groups, str) else groups,
@@ -206,111 +226,20 @@ def score(
         Path(labels) if isinstance(labels, str) else labels,
         announce,
     )
-    from medaudit.score.margins import check_margins
-
-    check_margins(margins or {}, map(join_names, study.attributes))
-    evaluation: Evaluation = {
-        "metrics": list(dict.fromkeys([*metrics, *(margins or {})])),
-        "gaps": list(GAPS),
-        "threshold": _threshold(threshold, study),
-        "bootstrap": {"draws": _at_least_two(draws), "level": 0.95},
-        "null": {"draws": draws},
-        "minimum": {**MINIMUM, **(minimum or MINIMUM)},
-        "control": control or [],
-        "ece_bins": 15,
-        "margins": dict(margins or {}),
+    asked: Asked = {
+        "metrics": metrics,
+        "gaps": gaps,
+        "threshold": threshold,
+        "draws": draws,
+        "level": level,
+        "minimum": minimum,
+        "margins": margins,
+        "reference": reference,
+        "control": control,
     }
-    return _audit(study, evaluation, threads)
-
-
-def _threshold(given: EvaluationThreshold | None, study: Study) -> EvaluationThreshold:
-    """Return the rule for thresholds: the user's, or the default for this study."""
-    if given is None:
-        return {"rule": "best_f1"} if study.has_validation else {"rule": "fixed", "value": 0.5}
-    value = given.get("value")
-    unknown = sorted(set(value) - set(study.tasks)) if isinstance(value, dict) else []
-    if unknown:
-        raise MedauditError(
-            f"threshold: there is no task {', '.join(map(repr, unknown))}; name some of {study.tasks}"
-        )
-    return given
-
-
-def _at_least_two(draws: int) -> int:
-    if draws < 2:
-        raise MedauditError(f"{draws} bootstrap draws give no interval; use at least 2 (--draws)")
-    return draws
-
-
-def _audit(study: Study, evaluation: Evaluation, threads: int) -> Result:
+    evaluation = evaluation_of(study, asked)
     # Statistics and their compiled code are loaded only once the files were read: a file that
     # cannot be audited is refused in a fraction of a second.
-    from medaudit.audit.dialects import score_dialects
-    from medaudit.audit.dialects.rankings import rank_measures
-    from medaudit.audit.dialects.same_quantity import quote_audit
-    from medaudit.audit.disparity import find_gaps
-    from medaudit.audit.lint.problems import Finding, as_json, fail_on_errors
-    from medaudit.audit.sensitivity import ask
-    from medaudit.metrics.group_audit import audit
-    from medaudit.metrics.sample import read_sample
-    from medaudit.report.equivalence import judged_rows
-    from medaudit.score.protocol_lint import lint_study
+    from medaudit.score.audit_runs import audit_runs
 
-    findings = lint_study(study, evaluation)
-    fail_on_errors(findings, study.name)
-    tables: dict[str, list[pd.DataFrame]] = {"metrics": [], "gaps": [], "dialects": []}
-    tables |= {"conditional": [], "sensitivity": []}
-    replicates, nulls = {}, {}
-    for run, rows in study.predictions.items():
-        settings = _settings(study, *run, evaluation)
-        sample = read_sample(rows, study.cohort, settings)
-        metrics, drawn = audit(rows, study.cohort, settings, threads, sample)
-        gaps, null = find_gaps(rows, study.cohort, settings, metrics, drawn, threads, sample)
-        replicates[run], nulls[run] = drawn, null
-        tables["metrics"].append(metrics)
-        tables["gaps"].append(gaps)
-        scored = score_dialects(metrics, drawn, study.task_type)
-        tables["dialects"].append(quote_audit(scored, metrics, gaps))
-        tables["conditional"].append(_conditional(rows, study, settings, threads))
-        tables["sensitivity"].append(ask(rows, study.cohort, settings, sample))
-    merged = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
-    return Result(
-        study=study,
-        **merged,
-        rankings=rank_measures(merged["dialects"]),
-        equivalence=judged_rows(merged["gaps"], evaluation["margins"]),
-        lint=pd.DataFrame(as_json(findings)["findings"], columns=list(Finding.__annotations__)),
-        evaluation=evaluation,
-        replicates=replicates,
-        nulls=nulls,
-    )
-
-
-def _conditional(
-    rows: pd.DataFrame, study: Study, settings: "AuditSettings", threads: int
-) -> pd.DataFrame:
-    from medaudit.audit.conditional_gaps import find_conditional_gaps
-
-    if not settings["evaluation"]["control"]:
-        return pd.DataFrame(columns=list(CONDITIONAL.columns))
-    found = find_conditional_gaps(rows, study.cohort, settings, threads)
-    if found.empty:
-        control = ", ".join(settings["evaluation"]["control"])
-        raise MedauditError(
-            f"control: there is nothing left to compare at equal {control}; name other attributes "
-            "with --attributes, or metrics that are rates or the AUC"
-        )
-    return found
-
-
-def _settings(study: Study, model: str, method: str, evaluation: Evaluation) -> "AuditSettings":
-    return {
-        "cohort": study.name,
-        "model": model,
-        "method": method,
-        "task_type": study.task_type,
-        "tasks": study.tasks,
-        "attributes": study.attributes,
-        "strata": study.declared,
-        "evaluation": evaluation,
-    }
+    return Result(study=study, evaluation=evaluation, **audit_runs(study, evaluation, threads))

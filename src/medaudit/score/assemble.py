@@ -24,6 +24,10 @@ from medaudit.score.join_groups import MOST_LEVELS, Wanted, choose_attributes, j
 from medaudit.score.not_groups import post_outcome
 from medaudit.score.reading import Reading, read_reading
 from medaudit.score.sources import Source, read_predictions
+from medaudit.score.weights import add_weights
+
+OUTCOMES = "outcomes"
+"""Type of task of a study without labels and scores."""
 
 
 class Options(TypedDict):
@@ -53,7 +57,7 @@ class Study:
     tasks : list of str
         Tasks or classes, in the file's order.
     task_type : str
-        ``binary``, ``multilabel`` or ``multiclass``.
+        ``binary``, ``multilabel``, ``multiclass`` or `OUTCOMES`.
     attributes : list
         Names, or lists of names for intersections.
     declared : list
@@ -88,6 +92,11 @@ class Study:
     def has_validation(self) -> bool:
         """Whether there are validation rows on which thresholds can be chosen."""
         return bool((self.cohort["split"] == "val").any())
+
+    @property
+    def weighted(self) -> bool:
+        """Whether images have weights that the user gave."""
+        return any(column.startswith("w_") for column in self.cohort.columns)
 
     def card(self) -> CohortCard:
         """Return the cohort's card (see `medaudit.data.cohort.card`)."""
@@ -162,12 +171,13 @@ def assemble(
     wanted.not_groups = post_outcome(joined, frame, MOST_LEVELS) | wanted.not_groups
     attributes, names = choose_attributes(joined, wanted, source.where, source.notes)
     notes = [*sheet.notes, *tidied.notes, f"{task_type}; scores are {read}"]
+    cohort = cohort_of(frame, images, attributes)
     detected = _detected(sheet, found, frame, notes, announce is not None)
     detected += [("groups file", f"{own.where}: {len(own.frame)} rows")] if own else []
     detected += [("", note) for note in source.notes]
     return Study(
         name=_slug(files[0].stem) if files else "scored",
-        cohort=cohort_of(frame, images, attributes),
+        cohort=add_weights(cohort, sheet, found, tidied, names),
         predictions=by_model(frame, sheet.where, found),
         tasks=list(frame["task"].unique()),
         task_type=task_type,

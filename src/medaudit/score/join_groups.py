@@ -12,6 +12,7 @@ from medaudit.data.group_levels import cut_quantiles
 from medaudit.data.readers.roles import find_role
 from medaudit.data.readers.sheet import Sheet, as_text
 from medaudit.score.ages import GROUP, find_ages
+from medaudit.score.names import match_name, match_names
 from medaudit.score.not_groups import is_date
 
 MOST_LEVELS = 20
@@ -200,14 +201,10 @@ def choose_attributes(
     # nobody who asks for sex alone wants to know how ages were read
     if not wanted.names or GROUP in wanted.names or wanted.age:
         notes.extend(ages.notes)
-    names = names or _usable(candidates, wanted, notes)
+    names = _match(names, candidates) or _usable(candidates, wanted, notes)
+    control = match_names(wanted.control, candidates, "attribute")
     single = [n for name in names for n in ([name] if isinstance(name, str) else name)]
-    single = list(dict.fromkeys([*single, *wanted.control]))
-    absent = [name for name in single if name not in candidates]
-    if absent:
-        raise MedauditError(
-            f"{where} has no attribute {absent}; name some of {list(candidates.columns)}"
-        )
+    single = list(dict.fromkeys([*single, *control]))
     if not names:
         raise MedauditError(
             f"{where}: no column gives groups to compare (2 to {MOST_LEVELS} levels) among "
@@ -221,6 +218,16 @@ def _parse(wanted: list[str]) -> list[str | list[str]]:
     """Return the names, and the parts of each intersection; spaces around the ``&`` may lack."""
     parts = [[p.strip() for p in name.split(SEPARATOR.strip())] for name in wanted]
     return [p[0] if len(p) == 1 else p for p in parts]
+
+
+def _match(names: list[str | list[str]], candidates: pd.DataFrame) -> list[str | list[str]]:
+    """Return the columns that are meant, whatever their case; see `match_name`."""
+    return [
+        match_name(name, candidates, "attribute")
+        if isinstance(name, str)
+        else match_names(name, candidates, "attribute")
+        for name in names
+    ]
 
 
 def _usable(candidates: pd.DataFrame, wanted: Wanted, notes: list[str]) -> list[str | list[str]]:

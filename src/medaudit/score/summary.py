@@ -9,39 +9,76 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from medaudit.metrics.definitions import METRICS
-from medaudit.metrics.group_metrics import ALL
 from medaudit.metrics.thresholds import describe_rule
-from medaudit.report.equivalence import Equivalence, upper_limit
+from medaudit.report.equivalence import Equivalence
 from medaudit.report.tables.conditional_gaps import in_words, side_by_side
-from medaudit.report.wording import number_format, terms
-from medaudit.report.wording.nulls import explain, in_table, untested
+from medaudit.report.wording.nulls import explain
 from medaudit.report.wording.phrases import plural
+from medaudit.score.assemble import OUTCOMES
+from medaudit.score.gap_view import adjusted_gaps, finding_gaps
+from medaudit.score.terminal_tables import (
+    finding_tables,
+    gap_table,
+    group_tables,
+    shown_gaps,
+    shown_metrics,
+    signed_table,
+    verdict_table,
+)
 
 if TYPE_CHECKING:  # `medaudit.score` imports nothing that prints
     from medaudit.score import Result
 
-SHOWN = ("auc", "tpr", "fpr", "ece")
-VERDICT_COLOURS = {Equivalence.FAIR: "green", Equivalence.UNFAIR: "red"}
+ANSWER_COLOURS = {"SHOWN": "red", "UNFAIR": "red", "HINT": "yellow", "FAIR": "green"}
 COLOURS = {"error": "red", "warning": "yellow", "info": "dim"}
 
 
-def show(result: Result, console: Console) -> None:
-    """Print an audit: detected columns, lint findings, metrics by group, gaps."""
+def show(result: Result, console: Console, interval: str = "value") -> None:
+    """Print an audit: detected columns, lint findings, metrics by group, gaps.
+
+    Parameters
+    ----------
+    result : Result
+        The audit.
+    console : rich.console.Console
+        Where to print.
+    interval : {"value", "procedure", "shrunk"}
+        Which estimate of the groups is printed.
+    """
     show_detected(result.study.detected, console)
     show_lint(result.lint, console)
-    for model, method in result.study.predictions:
-        several = len(result.study.predictions) > 1
-        title = f"{model} / {method}" if several else ""
-        console.print(group_table(result, model, method, title))
-        console.print(gap_table(result, model, method))
+    gaps, findings = adjusted_gaps(result), finding_gaps(result)
+    for run in result.study.predictions:
+        for table in group_tables(result, *run, interval):
+            console.print(table)
+        console.print(gap_table(result, gaps, *run))
+        for table in finding_tables(result, findings, *run):
+            console.print(table)
+        signed = signed_table(result, gaps, *run)
+        if signed is not None:
+            console.print(signed)
         if len(result.equivalence):
-            console.print(verdict_table(result, model, method))
-        show_conditional(result, model, method, console)
+            console.print(verdict_table(result, *run))
+        show_conditional(result, *run, console)
     if len(result.equivalence):
         show_verdicts(result, console)
-    show_tests(result, console)
-    show_decisions(result, console)
+    show_tests(result, gaps, findings, console)
+    show_interval(result, interval, console)
+    if result.study.task_type != OUTCOMES:
+        show_decisions(result, console)
+    show_answers(result, console)
+
+
+def show_answers(result: Result, console: Console) -> None:
+    """Print what the report says first: each model in people, with verdicts and warnings."""
+    for run in result.answers.runs:
+        console.print(f"\n[bold]{escape(run.name)}[/bold] {escape(run.sentence)}")
+        for one in run.attributes:
+            colour = ANSWER_COLOURS.get(one.kind, "default")
+            verdict = f"[{colour}]{escape(one.verdict)}[/{colour}]"
+            console.print(f"  By {escape(one.label)}: {verdict}. {escape(one.sentence)}")
+        for caution in run.cautions:
+            console.print(f"  [yellow]warning[/yellow] {escape(caution.text)}")
 
 
 def show_conditional(result: Result, model: str, method: str, console: Console) -> None:
@@ -52,7 +89,7 @@ def show_conditional(result: Result, model: str, method: str, console: Console) 
         return
     level = result.evaluation["bootstrap"]["level"]
     found = side_by_side(rows)
-    for row in found[found["metric"].isin(SHOWN)].to_dict("records"):
+    for row in found[found["metric"].isin(shown_metrics(result))].to_dict("records"):
         console.print(escape(in_words(row, round(1 - level, 9), f"{level * 100:g} %")))
 
 
@@ -115,94 +152,42 @@ def _chosen(result: Result) -> str:
     return text
 
 
-def group_table(result: Result, model: str, method: str, title: str) -> Table:
-    """Return the table of groups: counts and metrics with intervals, averaged over tasks."""
-    rows = _summary_rows(result.metrics, model, method)
-    metrics = [m for m in SHOWN if (rows["metric"] == m).any()]
-    table = Table(title=title or None, title_justify="left")
-    for name in ("attribute", "group"):
-        table.add_column(name)
-    for name in ("n", "positive", "patients", *metrics):
-        table.add_column(name.upper() if name in SHOWN else name, justify="right")
-    last = ""
-    for (attribute, group), part in rows.groupby(["attribute", "group"], sort=False):
-        if group == ALL and attribute != ALL:
-            continue
-        if last not in ("", attribute):
-            table.add_section()
-        by_metric = part.set_index("metric")
-        counts = part.iloc[0]
-        table.add_row(
-            "" if attribute == last else escape(attribute),
-            escape(group),
-            *(_count(counts[name]) for name in ("n", "n_pos", "n_patients")),
-            *(_interval(by_metric.loc[m]) for m in metrics),
-        )
-        last = attribute
-    return table
-
-
-def gap_table(result: Result, model: str, method: str) -> Table:
-    """Return the table of the gaps between groups, next to their null distribution."""
-    rows = _summary_rows(result.gaps, model, method)
-    rows = rows[(rows["gap"] == "max_min") & rows["metric"].isin(SHOWN)]
-    table = Table()
-    for name in ("attribute", "gap in"):
-        table.add_column(name)
-    for name in ("max - min", "null 95 %", "p", "80 % find"):
-        table.add_column(name, justify="right")
-    for name in ("null hypothesis", "worst", "groups"):
-        table.add_column(name)
-    alpha = round(1 - result.evaluation["bootstrap"]["level"], 9)
-    for row in rows.to_dict("records"):
-        table.add_row(
-            escape(row["attribute"]),
-            METRICS[row["metric"]].label,
-            _interval(row),
-            "" if untested(row) else _number(row["null_q95"]),
-            _p_value(row),
-            _number(row["smallest_detectable"]),
-            escape(in_table(row)),
-            escape(row["worst"]) if row["p_value"] <= alpha else "",
-            f"{row['n_estimable']} of {row['n_groups']}",
-        )
-    return table
-
-
-def show_tests(result: Result, console: Console) -> None:
+def show_tests(
+    result: Result, gaps: pd.DataFrame, findings: pd.DataFrame, console: Console
+) -> None:
     """Print what the columns of the gaps mean, as far as it depends on this audit."""
-    gaps = result.gaps[result.gaps["seed"].eq("mean") & result.gaps["gap"].eq("max_min")]
-    said = explain(gaps["null"]) or "group membership does not matter"
-    tests = int((gaps["p_value"].notna() & gaps["metric"].isin(SHOWN)).sum())
+    shown = gaps[gaps["metric"].isin(shown_metrics(result)) & gaps["gap"].isin(shown_gaps(result))]
+    said = explain(shown["null"]) or "group membership does not matter"
+    level = result.evaluation["bootstrap"]["level"]
     console.print(
-        f"p and 95 % of the null: patients exchange groups under the hypothesis ({said}). p is not "
-        f"adjusted for {plural(tests, 'test')}; the report adjusts it. A large p does not show that "
-        "a model is fair. 80 % find: the gap that this cohort finds in 80 of 100 samples."
+        f"Intervals: {level * 100:g} %. null 95 %: 95 of 100 gaps are below this if patients exchange "
+        f"groups under the hypothesis ({said}); p: from the same permutations. adj. p: adjusted, in "
+        "the leading metrics over all of them and all attributes of the model, in others over all "
+        "gaps of one metric. 80 % find: the gap that this cohort finds in 80 of "
+        "100 samples. groups: how many could be estimated. A large p does not show that a model is "
+        "fair."
     )
+    if len(findings):
+        console.print(
+            "Finding by finding, p is adjusted over the findings: in the leading metrics over all of "
+            "them and all attributes together, in others for each attribute and metric (Holm)."
+        )
     if not result.evaluation.get("margins"):
         console.print("No margin was declared (--margin), so no gap is called fair.")
 
 
-def verdict_table(result: Result, model: str, method: str) -> Table:
-    """Return the table of the gaps that have a margin, with the verdicts."""
-    table = Table()
-    for name in ("attribute", "gap in", "kind"):
-        table.add_column(name)
-    for name in ("gap", "upper limit", "margin"):
-        table.add_column(name, justify="right")
-    table.add_column("verdict")
-    for row in _summary_rows(result.equivalence, model, method).to_dict("records"):
-        colour = VERDICT_COLOURS.get(row["equivalence"], "dim")
-        table.add_row(
-            escape(row["attribute"]),
-            METRICS[row["metric"]].label,
-            terms.gap(row["gap"]),
-            _interval(row),
-            _number(upper_limit(row)),
-            f"{row['margin']:g}",
-            f"[{colour}]{row['equivalence']}[/{colour}]",
+def show_interval(result: Result, interval: str, console: Console) -> None:
+    """Print what the groups' estimates are, where they are not the values themselves."""
+    if interval == "shrunk":
+        console.print(
+            "Groups: shrunken estimates, which borrow strength from the other groups of the "
+            "attribute; of all patients, the values themselves, which gaps and tests use too."
         )
-    return table
+    elif interval == "procedure":
+        console.print(
+            "Groups: intervals that also cover the choice of the threshold on other validation "
+            "patients; metrics that need no threshold have their own."
+        )
 
 
 def show_verdicts(result: Result, console: Console) -> None:
@@ -214,31 +199,3 @@ def show_verdicts(result: Result, console: Console) -> None:
         "the one-sided upper limit is below it and no group is left out. The table "
         "'Is each gap within its margin?' of the report lists all."
     )
-
-
-def _p_value(row: dict) -> str:
-    if row["status"] != "ok":
-        return ""
-    return "no test" if pd.isna(row["p_value"]) else f"{row['p_value']:.3f}"
-
-
-def _summary_rows(table: pd.DataFrame, model: str, method: str) -> pd.DataFrame:
-    """Return the rows of the mean over seeds and, with several tasks, of the mean over tasks."""
-    own = (table["model"] == model) & (table["method"] == method) & (table["seed"] == "mean")
-    rows = table[own]
-    several = (rows["task"] == "mean").any()
-    return rows[rows["task"] == "mean"] if several else rows[rows["task"] != "all"]
-
-
-def _interval(row: pd.Series | dict) -> str:
-    if row["status"] != "ok":
-        return f"[dim]{number_format.reason(row['status'])}[/dim]"
-    return f"{_number(row['value'])} [dim]{_number(row['low'])} to {_number(row['high'])}[/dim]"
-
-
-def _number(value: float) -> str:
-    return "-" if pd.isna(value) else f"{value:.3f}"
-
-
-def _count(value: float) -> str:
-    return "" if pd.isna(value) else f"{int(value):,}"

@@ -8,7 +8,8 @@ import pandas as pd
 from medaudit.audit.disparity.cells import Cells
 from medaudit.audit.disparity.gap_rows import gap_rows
 from medaudit.core import table_io
-from medaudit.core.audit_tables import is_summary
+from medaudit.core.audit_tables import has_permutations
+from medaudit.core.entry_types import Evaluation
 from medaudit.core.errors import MedauditError
 from medaudit.metrics.attributes import Attribute
 from medaudit.metrics.audit_settings import AuditSettings, check_evaluation, hash_inputs
@@ -62,7 +63,7 @@ def disparity(
         Table `medaudit.core.table_io.GAPS`.
     null : Path
         Array: the gaps of the permutations, one row per row that
-        `medaudit.core.audit_tables.is_summary` keeps.
+        `medaudit.core.audit_tables.has_permutations` keeps.
     threads : int
         Blocks of replicates computed at once; changes no number.
 
@@ -113,7 +114,7 @@ def find_gaps(
         estimable: compare ``n_estimable`` with ``n_groups``.
     null : ndarray of float32, shape (rows, draws)
         The same gaps under permuted groups, of the rows that
-        `medaudit.core.audit_tables.is_summary` keeps, in their order; NaN where undefined. All runs
+        `medaudit.core.audit_tables.has_permutations` keeps, in their order; NaN where undefined. All runs
         on a cohort are permuted alike. Of a mean of gaps, the first draws are kept.
 
     Raises
@@ -138,8 +139,25 @@ def find_gaps(
     return frame, _keep_nulls(frame, nulls, evaluation["null"]["draws"])
 
 
+def find_reference(attribute: Attribute, evaluation: Evaluation) -> str | None:
+    """Return the reference group of an attribute; None where none was named.
+
+    Raises
+    ------
+    MedauditError
+        The attribute has no such group.
+    """
+    named = evaluation.get("reference", {}).get(attribute.name)
+    if named is not None and named not in attribute.levels:
+        raise MedauditError(
+            f"evaluation.reference: {attribute.name} has no group {named!r}; name one of "
+            f"{', '.join(attribute.levels)}"
+        )
+    return named
+
+
 def _keep_nulls(frame: pd.DataFrame, nulls: list[np.ndarray | None], draws: int) -> np.ndarray:
-    kept = np.flatnonzero(is_summary(frame))
+    kept = np.flatnonzero(has_permutations(frame))
     null = np.full((len(kept), draws), np.nan, np.float32)
     for target, row in zip(null, kept, strict=True):
         drawn = nulls[row]
@@ -166,6 +184,7 @@ class _Run:
     ) -> list[dict]:
         """Return the rows of one attribute; see `gap_rows`."""
         names, wanted = group_names(attribute), self.evaluation["metrics"]
+        reference = find_reference(attribute, self.evaluation)
         metrics = empty_metrics(self.sample, attribute, names, wanted)
         read_values(metrics, table, replicates)
         blocks = sort_attribute(self.sample, attribute, self.evaluation["ece_bins"])
@@ -192,7 +211,7 @@ class _Run:
             row
             for s in seeds
             for m in range(len(metrics.metrics))
-            for row in gap_rows(cells.of(s, m), self.evaluation)
+            for row in gap_rows(cells.of(s, m), self.evaluation, reference)
         ]
         # The mean over one seed is that seed.
         return rows if several else [{**row, "seed": metrics.seeds[0]} for row in rows] + rows

@@ -22,7 +22,7 @@ from medaudit.metrics.gap_intervals import (
 )
 from medaudit.metrics.gap_statistics import Contrasts
 from medaudit.metrics.gap_tests import detectable, null_limit, p_value
-from medaudit.metrics.gaps import GAPS, OTHERS, GapName, Parts, harm, measure
+from medaudit.metrics.gaps import GAPS, OTHERS, REFERENCE, SIGNED, GapName, Parts, harm, measure
 from medaudit.metrics.group_metrics import ALL, MEAN
 from medaudit.metrics.nulls import CALIBRATION, null_of
 from medaudit.metrics.task_dependence import couple_tasks
@@ -51,7 +51,7 @@ class GapRow:
     fair: np.ndarray
 
 
-def gap_rows(cells: list[Cell], evaluation: Evaluation) -> list[dict]:
+def gap_rows(cells: list[Cell], evaluation: Evaluation, reference: str | None = None) -> list[dict]:
     """Return the rows of every gap of one metric and seed: each task, and the mean of gaps.
 
     A row has ``draws`` next to the columns of the table: the gaps of the permutations, shape
@@ -63,14 +63,18 @@ def gap_rows(cells: list[Cell], evaluation: Evaluation) -> list[dict]:
         One per task.
     evaluation : Evaluation
         ``gaps`` and ``bootstrap`` (``level``).
+    reference : str, optional
+        The attribute's reference group; without one, the gap ``reference`` has no rows.
     """
     level = evaluation["bootstrap"]["level"]
     rows: list[dict] = []
     for gap in evaluation["gaps"]:
         if not cells or not GAPS[gap].defined(cells[0].metric):
             continue
-        if gap == OTHERS:
-            rows += [row for cell in cells for row in _others_rows(cell, level)]
+        if gap in SIGNED:
+            base = reference if gap == REFERENCE else None
+            used = cells if gap == OTHERS or base is not None else []
+            rows += [row for cell in used for row in _signed_rows(gap, cell, base, level)]
             continue
         found = [_gap_row(gap, cell, level) for cell in cells]
         rows += [one.row for one in found]
@@ -240,16 +244,20 @@ def _mean_of_gaps(several: list[GapRow], joint: bool, level: float) -> dict:
     return mean
 
 
-def _others_rows(cell: Cell, level: float) -> Iterator[dict]:
+def _signed_rows(gap: str, cell: Cell, reference: str | None, level: float) -> Iterator[dict]:
+    """Yield each group minus its rest, or minus the reference group if there is one."""
     limits, null, null_size = cell.rows()
-    size = len(cell.groups)
+    size, all_statuses = len(cell.groups), np.append(cell.status, cell.rest_status)
+    base = None if reference is None else cell.groups.index(reference)
     for g, group in enumerate(cell.groups):
-        statuses = np.array([cell.status[g], cell.rest_status[g]], object)
-        row = _start(str(GapName(OTHERS, group)), cell, statuses == "ok")
+        if g == base:
+            continue
+        both = np.array([g, g + size if base is None else base])
+        statuses = all_statuses[both]
+        row = _start(str(GapName(gap, group)), cell, statuses == "ok")
         if row["n_estimable"] < 2:
             row["status"] = next(status for status in statuses if status != "ok")
         else:
-            both = np.array([g, g + size])
             _signed(row, cell, limits.take(both), null[both], null_size[both], level)
         yield row
 

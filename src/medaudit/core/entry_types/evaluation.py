@@ -61,6 +61,7 @@ class Evaluation(TypedDict, total=False):
     null: EvaluationNull
     minimum: EvaluationMinimum
     margins: dict[str, Any]
+    reference: dict[str, Any]
     control: list[str]
     sensitivity: EvaluationSensitivity
     ece_bins: int
@@ -70,6 +71,7 @@ class Config(TypedDict, total=False):
     """Keys of a config."""
 
     run: list[str]
+    audit_card: str
     evaluation: Evaluation
     datasets: dict[str, DatasetEntry]
     cohorts: dict[str, CohortEntry]

@@ -4,7 +4,7 @@ import re
 
 from medaudit.core.intersections import SEPARATOR, split_name
 from medaudit.metrics.definitions import METRICS
-from medaudit.metrics.gaps import GAPS, parse_gap
+from medaudit.metrics.gaps import GAPS, REFERENCE, parse_gap
 
 _LIMIT = re.compile(r"^(<=|>=|<|>)(\d+)$")
 _LIMITS = {"<": "under {}", "<=": "{} and younger", ">": "over {}", ">=": "{} and older"}
@@ -22,6 +22,8 @@ def measure(name: str, long: bool = False) -> str:
 def gap(name: str) -> str:
     """Return the name of a gap for a reader."""
     kind, group = parse_gap(name)
+    if kind == REFERENCE and group is not None:
+        return f"{group} against the reference group"
     if group is not None:
         return f"{group} against all others"
     return GAPS[kind].label if kind in GAPS else name.replace("_", " ")

@@ -99,7 +99,8 @@ class Columns:
 
     def as_settings(self) -> dict[str, Any]:
         """Return the columns by role, as the user could have named them."""
-        found: dict[str, Any] = {role: self.roles[role] for role in OPTIONS if role in self.roles}
+        known = (*OPTIONS, *NAMED_ONLY)
+        found: dict[str, Any] = {role: self.roles[role] for role in known if role in self.roles}
         if self.tasks:
             pairs = list(self.tasks.values())
             found["label"] = [label for label, _ in pairs if label is not None]
