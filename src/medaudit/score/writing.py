@@ -43,8 +43,9 @@ def write(result: Result, folder: Path, audit_card: Path | None = None) -> Path:
     lint = folder / "lint" / f"{name}.json"
     table_io.write_table(study.cohort, card.with_suffix(".parquet"), table_io.COHORT)
     table_io.write_json(study.card(), card)
-    read_from = ", ".join(path.name for path in study.files) or "a data frame"
-    write_reading(study.settings, read_from, folder / COLUMNS_FILE)
+    if study.settings:
+        read_from = ", ".join(path.name for path in study.files) or "a data frame"
+        write_reading(study.settings, read_from, folder / COLUMNS_FILE)
     table_io.write_json(_findings(result), lint)
     dialects = folder / "dialects"
     table_io.write_table(result.dialects, dialects / f"{name}.csv", audit_tables.DIALECTS)
