@@ -14,6 +14,7 @@ from medaudit.report.page.known import SCORE
 from medaudit.report.report import report
 from medaudit.report.studies.evidence import null_of
 from medaudit.score.answering import entry_of
+from medaudit.score.reading import COLUMNS_FILE, write_reading
 
 if TYPE_CHECKING:  # `Result.write` imports this module
     from medaudit.score import Result
@@ -43,6 +44,9 @@ def write(result: Result, folder: Path, audit_card: Path | None = None) -> Path:
     lint = folder / "lint" / f"{name}.json"
     table_io.write_table(study.cohort, card.with_suffix(".parquet"), table_io.COHORT)
     table_io.write_json(study.card(), card)
+    if study.settings:
+        read_from = ", ".join(path.name for path in study.files) or "a data frame"
+        write_reading(study.settings, read_from, folder / COLUMNS_FILE)
     table_io.write_json(_findings(result), lint)
     dialects = folder / "dialects"
     table_io.write_table(result.dialects, dialects / f"{name}.csv", audit_tables.DIALECTS)
