@@ -472,13 +472,14 @@ def test_permutations_as_unfair_as_the_observed_one_count_though_they_are_float3
         assert found == pytest.approx((1 + as_unfair) / 2001)
 
 
-def test_permutations_are_kept_for_the_gaps_that_sum_a_run_up(case, found):
+def test_permutations_are_kept_of_gaps_that_sum_a_run_up_and_of_differences_in_a_task(case, found):
     settings = make_settings(gaps=KINDS, metrics=["auc", "tpr"])
     settings["evaluation"]["null"]["draws"] = 30
     gaps, null = find_gaps(*case, settings, *audit(*case, settings))
-    kept = gaps[gaps["seed"].eq("mean") & gaps["task"].isin(["mean", "mean_of_gaps"])]
-    assert null.shape == (len(kept), 30) and len(kept)
-    plain = kept["task"].eq("mean").to_numpy() & kept["status"].eq("ok").to_numpy()
+    wanted = gaps["task"].isin(["mean", "mean_of_gaps"]) | gaps["gap"].eq("max_min")
+    kept = gaps[gaps["seed"].eq("mean") & wanted]
+    assert null.shape == (len(kept), 30) and {"A", "B"} < set(kept["task"])
+    plain = kept["task"].ne("mean_of_gaps").to_numpy() & kept["status"].eq("ok").to_numpy()
     np.testing.assert_allclose(
         np.nanmean(null, axis=1)[plain], kept["null_mean"].to_numpy(float)[plain], atol=1e-6
     )

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from medaudit.report.studies.evidence import gather
-from medaudit.report.studies.facts import adjust_within_families, gather_facts
+from medaudit.report.studies.facts import adjust_within_families, family_of, gather_facts
 from medaudit.report.studies.multiple_testing import (
     EXPLORATORY,
     PRIMARY,
@@ -15,7 +15,8 @@ from medaudit.report.studies.multiple_testing import (
 )
 from synthetic_study import make_study
 
-HEADLINE = ("auc", "max_min")
+LEAD = (["auc"], "max_min")
+QUESTIONS = {"answered": [], "gap": "max_min", "questions": True}
 
 
 def facts_of(folder, models, **entry) -> tuple[pd.DataFrame, pd.DataFrame, object]:
@@ -26,10 +27,16 @@ def facts_of(folder, models, **entry) -> tuple[pd.DataFrame, pd.DataFrame, objec
     return facts, facts[facts["kind"] == "gap"], evidence
 
 
-def test_without_questions_every_measure_is_a_family_and_nothing_has_a_role(tmp_path):
+def test_without_questions_a_runs_answers_are_a_family_and_so_is_every_other_measure(tmp_path):
     facts, gaps, _ = facts_of(tmp_path, ("pixels", "vit_random"))
     assert facts["role"].isna().all()
-    assert set(gaps.loc[gaps["p_value"].notna(), "family_size"]) == {4 * 3}
+    tested = gaps[gaps["p_value"].notna()]
+    answered = tested["measure"].isin(["auc", "ece"]) & tested["gap"].eq("max_min")
+    answered &= tested["task"].ne("mean_of_gaps")
+    # AUC and ECE by three attributes; and one measure by three attributes of four runs.
+    assert set(tested.loc[answered, "family_size"]) == {2 * 3}
+    assert tested.loc[answered, "family"].nunique() == 4
+    assert set(tested.loc[~answered, "family_size"]) == {4 * 3}
 
 
 def test_questions_are_one_family_and_the_rest_is_exploratory(tmp_path):
@@ -51,31 +58,35 @@ def test_questions_are_one_family_and_the_rest_is_exploratory(tmp_path):
     assert {tuple(row) for row in found} == expected
     assert set(primary["family"]) == {PRIMARY_FAMILY} and set(primary["family_size"]) == {4}
     rest = gaps[gaps["role"] == EXPLORATORY]
-    assert len(rest) == len(gaps) - 4 and rest["family"].str.startswith("exploratory; gap;").all()
+    assert len(rest) == len(gaps) - 4
+    answered = rest["measure"].isin(["auc", "ece"]) & rest["gap"].eq("max_min")
+    answered &= rest["task"].ne("mean_of_gaps")
+    assert rest.loc[~answered, "family"].str.startswith("exploratory; gap;").all()
     assert set(facts.loc[facts["kind"] != "gap", "role"]) == {EXPLORATORY}
-    sizes = rest[rest["metric"].eq("auc") & rest["gap"].eq("max_min")]["family_size"]
-    assert set(sizes) == {12 - 2}
+    sizes = rest[answered].groupby("model")["family_size"].unique()
+    # The question on AUC by sex of `pixels` is not in its family of answers.
+    assert list(sizes["pixels"]) == [6 - 1] and list(sizes["vit_random"]) == [6]
 
 
-def test_subjects_alone_make_their_headline_gaps_the_primary_questions(tmp_path):
+def test_subjects_alone_make_their_leading_gaps_the_primary_questions(tmp_path):
     _, gaps, evidence = facts_of(tmp_path, ("pixels", "vit_random"), subjects=["vit_random"])
     primary = gaps[gaps["role"] == PRIMARY]
     assert set(primary["model"]) == {"vit_random"} and set(primary["measure"]) == {"auc"}
     assert set(primary["gap"]) == {"max_min"} and len(primary) == 2 * 3
-    drawn = evidence.permutations(
-        evidence.gaps[
-            evidence.gaps["model"].eq("vit_random")
-            & evidence.gaps["metric"].eq("auc")
-            & evidence.gaps["gap"].eq("max_min")
-            & evidence.gaps["seed"].eq("mean")
-            & evidence.gaps["task"].eq("mean")
-        ]
-    )
-    centre, spread = drawn.mean(axis=1, keepdims=True), drawn.std(axis=1, keepdims=True)
-    value = primary["value"].to_numpy()[:, None]
-    expected = step_down(((value - 1e-6 - centre) / spread)[:, 0], (drawn - centre) / spread)
-    expected = np.maximum(expected, primary["p_value"].to_numpy())
-    assert primary["p_adjusted"].to_numpy() == pytest.approx(expected)
+    rows = evidence.gaps
+    rows = rows[rows["model"].eq("vit_random") & rows["gap"].eq("max_min")]
+    rows = rows[rows["measure"].isin(["auc", "ece"]) & rows["seed"].eq("mean")]
+    rows = rows[rows["task"].eq("mean")]
+    for method, own in rows.groupby("method"):
+        drawn = evidence.permutations(own)
+        centre, spread = drawn.mean(axis=1, keepdims=True), drawn.std(axis=1, keepdims=True)
+        value = own["value"].to_numpy()[:, None]
+        together = step_down(((value - 1e-6 - centre) / spread)[:, 0], (drawn - centre) / spread)
+        together = np.maximum(together, own["p_value"].to_numpy())
+        auc = own["measure"].eq("auc").to_numpy()
+        expected = dict(zip(own["attribute"][auc], together[auc], strict=True))
+        found = primary[primary["method"] == method].set_index("attribute")["p_adjusted"]
+        assert found.to_dict() == pytest.approx(expected)
 
 
 def test_more_models_leave_the_primary_p_values_as_they_are(tmp_path):
@@ -115,7 +126,8 @@ def simulate(rng: np.random.Generator, effect: float) -> tuple[pd.DataFrame, np.
 
 
 def primary_p(gaps: pd.DataFrame, drawn: np.ndarray, entry: dict) -> pd.DataFrame:
-    gaps = gaps.assign(role=roles_of(gaps, entry, HEADLINE))
+    gaps = gaps.assign(role=roles_of(gaps, entry, LEAD))
+    gaps = gaps.assign(family=family_of(gaps, **QUESTIONS))
     return adjust_within_families(gaps, lambda rows: drawn[rows.index])
 
 

@@ -404,7 +404,7 @@ def two_splits() -> pd.DataFrame:
         (whole()[["image_id", "sex", "score"]], "no label column"),
         (whole().assign(image_id=None), "240 rows have no id"),
         (
-            whole().drop(columns="image_id").assign(model="m"),
+            whole().drop(columns="image_id").assign(model=["m", "n"] * 120),
             "no image id",
         ),
     ],

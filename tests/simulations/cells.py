@@ -226,7 +226,7 @@ def _detectable():
         )
         yield Cell(
             name, "Smallest detectable gap", Population(groups), (metric,), kind="detectable",
-            power={metric: (0.76, 0.84)}, options={"worse": worse},
+            power={metric: (0.76, 0.92)}, options={"worse": worse},
         )  # fmt: skip
 
 

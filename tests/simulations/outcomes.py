@@ -14,7 +14,7 @@ import pandas as pd
 
 from cells import Cell
 from medaudit.audit.disparity import find_gaps
-from medaudit.core.audit_tables import is_summary
+from medaudit.core.audit_tables import has_permutations
 from medaudit.core.seeds import generator
 from medaudit.metrics.group_audit import audit
 from medaudit.plan.audit_draw import audit_tables, evaluation_of, settings_of
@@ -233,7 +233,7 @@ def count_family(cell: Cell, sample: int) -> Counter:
         run = {**settings, "model": f"model{model}"}
         metrics, replicates = audit(one, cohort, run)
         gaps, null = find_gaps(one, cohort, run, metrics, replicates)
-        tables.append(gaps[is_summary(gaps)])
+        tables.append(gaps[has_permutations(gaps)])
         nulls.append(null)
     return _count_false(pd.concat(tables, ignore_index=True), np.concatenate(nulls), cell)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medaudit.core.audit_tables import is_summary
+from medaudit.core.audit_tables import has_permutations
 from medaudit.core.seeds import generator
 from medaudit.core.table_io import GAPS, METRICS, write_array, write_json, write_table
 from medaudit.report.report import report
@@ -129,7 +129,9 @@ def run_gaps(frame: pd.DataFrame, draws: np.ndarray) -> pd.DataFrame:
 def write_gaps(gaps: pd.DataFrame, path: Path) -> None:
     """Write gaps and the permutations beside them, of a fair model's gap of .03 on average."""
     write_table(gaps, path, GAPS)
-    drawn = generator("null", path.stem).normal(0.03, 0.02, (int(is_summary(gaps).sum()), 200))
+    drawn = generator("null", path.stem).normal(
+        0.03, 0.02, (int(has_permutations(gaps).sum()), 200)
+    )
     write_array(drawn.astype(np.float32), null_of(path))
 
 

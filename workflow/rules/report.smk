@@ -55,6 +55,7 @@ rule report:
             pretraining=pretrainings_of(USED["models"], config),
         ),
         predictions=of_studies(USED["studies"], rules.evaluate.input.predictions),
+        audit_card=audit_cards,
     output:
         page=report(
             "results/report.html",
@@ -78,7 +79,8 @@ rule report:
         " --compare {input.compare} --tables {input.tables} --figures {input.figures}"
         " --cards {input.cards} --cohorts {input.cohorts} --lint {input.lint}"
         " --stores {params.stores} --pretrainings {input.pretrainings}"
-        " --predictions {input.predictions} --output {output.page} --run {output.record}"
+        " --predictions {input.predictions} --audit-card {input.audit_card}"
+        " --output {output.page} --run {output.record}"
         " > {log} 2>&1"
 
 

@@ -12,7 +12,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from medaudit.cli import check, crate, init, plan, split
+from medaudit.cli import check, crate, dossier, init, plan, split
 from medaudit.cli.options import Commands
 from medaudit.cli.score_options import add_margins, add_statistics, statistics_of
 from medaudit.core.errors import MedauditError, exit_with
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"medaudit {version('medaudit')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_score(commands)
-    for command in (init, check, split, crate, plan):
+    for command in (init, check, split, crate, dossier, plan):
         command.add(commands)
     return parser
 
@@ -75,6 +75,9 @@ def _add_score(commands: Commands) -> None:
         default=Path("medaudit-results"),
         metavar="FOLDER",
         help="for tables, figures and report (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--card", type=Path, metavar="FILE", help="an audit card, which the report shows"
     )
     columns = parser.add_argument_group("columns", "detected by name if not given")
     for role in ("id", "patient", "split", "model", "method", "task", "seed"):
@@ -128,10 +131,13 @@ def _add_reading(group: argparse._ArgumentGroup) -> None:
 def _score(options: dict) -> None:
     from rich.console import Console
 
+    from medaudit.config.audit_card import read_card
     from medaudit.report.gate import check_gate
     from medaudit.score import score
     from medaudit.score.summary import show
 
+    if options["card"]:  # a mistake in it must not cost an audit
+        read_card(options["card"])
     result = score(
         options["predictions"],
         options["groups"],
@@ -152,7 +158,7 @@ def _score(options: dict) -> None:
     console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
     show(result, console, options["interval"])
     try:
-        written = result.write(options["output"])
+        written = result.write(options["output"], options["card"])
     except OSError as error:
         raise MedauditError(
             f"cannot write to {options['output']}: {error}; give another --output"

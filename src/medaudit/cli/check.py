@@ -128,20 +128,22 @@ def _show_data(console: "Console", config: Config, used: dict[str, list[str]]) -
 
     from medaudit.config.selection import with_members
     from medaudit.core.files import data_root
+    from medaudit.models.weights.files import weights_path
 
     console.print(f"[bold]Data[/bold] (relative paths are below {escape(str(data_root()))})")
     for name in used["datasets"]:
         folder = config["datasets"][name]["folder"]
         place = f"{data_root() / folder}" if folder else "no folder: phantom images"
-        console.print(f"  {name}: {escape(place)}{_state(folder, Path.is_dir)}")
+        path = data_root() / folder if folder else None
+        console.print(f"  {name}: {escape(place)}{_state(path, Path.is_dir)}")
     console.print("[bold]Weights[/bold]")
     for name in with_members(used["models"], config["models"]):
         entry = config["models"][name]
         file = entry.get("weights") or entry.get("file")
+        path = weights_path({**entry, "weights": file}) if file else None
         if entry["kind"] != "ensemble":
-            console.print(
-                f"  {name}: {escape(_weights_text(entry, file))}{_state(file, Path.is_file)}"
-            )
+            text = escape(_weights_text(entry, file))
+            console.print(f"  {name}: {text}{_state(path, Path.is_file)}")
 
 
 def _weights_text(entry: ModelEntry, file: str | None) -> str:
@@ -150,12 +152,10 @@ def _weights_text(entry: ModelEntry, file: str | None) -> str:
     return file or "none needed (random)"
 
 
-def _state(name: str | None, exists: Callable[[Path], bool]) -> str:
-    from medaudit.core.files import data_root
-
-    if not name:
+def _state(path: Path | None, exists: Callable[[Path], bool]) -> str:
+    if path is None:
         return ""
-    return " [green]there[/green]" if exists(data_root() / name) else " [red]missing[/red]"
+    return " [green]there[/green]" if exists(path) else " [red]missing[/red]"
 
 
 def _show_studies(console: "Console", config: Config, used: dict[str, list[str]]) -> None:

@@ -78,6 +78,21 @@ def validate(value: object, schema: dict[str, Any], where: str) -> Iterator[str]
         yield f"{path}: {_explain(error)}"
 
 
+def violations(
+    value: object, schema: dict[str, Any]
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield the place and the sentence of each violation; an unknown key has a place of its own."""
+    for error in _Validator(schema).iter_errors(value):
+        place = tuple(error.absolute_path)
+        if error.validator == "additionalProperties" and error.validator_value is False:
+            entry: Any = error.schema
+            known = entry.get("properties", {})
+            strange = [key for key in error.instance if key not in known]
+            yield from (((*place, key), f"this key {unknown(key, known)}") for key in strange)
+        else:
+            yield place, _explain(error)
+
+
 def unknown(value: object, known: Iterable[object]) -> str:
     """Return the end of a sentence on an unknown name: what may be meant, and what is known."""
     names = sorted(str(name) for name in known)

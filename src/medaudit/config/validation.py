@@ -9,6 +9,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, cast
 
+from medaudit.config.audit_card import margins_of, read_card
 from medaudit.config.cross_checks import cross_check
 from medaudit.config.entries import merge, offer_attributes
 from medaudit.config.schema import entry_kinds, read_schema, show, unknown, validate
@@ -144,6 +145,11 @@ def check_files(config: Config) -> None:
 
 
 def _missing_files(config: Config) -> Iterator[str]:
+    if "audit_card" in config:
+        try:
+            margins_of(read_card(Path(config["audit_card"])))
+        except MedauditError as error:
+            yield str(error)
     used = selected(config)
     pretrainings = [config["pretrainings"][p] for p in pretrainings_of(used["models"], config)]
     more = (name for entry in pretrainings for name in (*entry["cohorts"], *entry["audited"]))

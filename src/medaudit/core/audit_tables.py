@@ -151,12 +151,13 @@ SEARCH = Table(
 ``pruning_ratio`` and ``beta`` are settings of fairprune, missing for other trainings."""
 
 
-def is_summary(gaps: pd.DataFrame) -> pd.Series:
-    """Return a mask of the gaps that summarise a run.
+def has_permutations(gaps: pd.DataFrame) -> pd.Series:
+    """Return a mask of the gaps whose permutations are kept.
 
-    These are the gaps of the mean over seeds; of several tasks, only those of all tasks together
-    (``all``, ``mean``, ``mean_of_gaps``). The file ``<x>.null.npy`` next to a table of gaps has the
-    permutations of these rows, in their order.
+    These are gaps of the mean over seeds; of several tasks, those of all tasks together (``all``,
+    ``mean``, ``mean_of_gaps``), and the largest difference (``max_min``) in each single task. The
+    file ``<x>.null.npy`` next to a table of gaps has the permutations of these rows, in their order.
     """
     sums = gaps["task"].isin(["all", "mean"]).groupby(gaps["metric"]).transform("any")
-    return gaps["seed"].eq("mean") & (gaps["task"].isin(["all", "mean", "mean_of_gaps"]) | ~sums)
+    together = gaps["task"].isin(["all", "mean", "mean_of_gaps"]) | ~sums
+    return gaps["seed"].eq("mean") & (together | gaps["gap"].eq("max_min"))

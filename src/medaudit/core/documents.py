@@ -109,6 +109,7 @@ class StudyHead(TypedDict, total=False):
     permutations: int | None
     cohorts: list[str]
     headline: str
+    lead: list[str]
     gap: str
     notes: list[str]
     tables: list[dict[str, Any]]

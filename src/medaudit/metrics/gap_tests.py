@@ -1,5 +1,7 @@
 """Permutation p-values of gaps, and the smallest gap that a cohort can find."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from medaudit.core.seeds import generator
@@ -8,6 +10,9 @@ from medaudit.metrics.gap_statistics import Contrasts, count_found
 from medaudit.metrics.gaps import GAPS
 
 POWER = 0.8
+ALPHA = 0.05
+LARGEST_REACH = 6.0
+"""Larger than the critical value of any number of pairs at the 5 % level."""
 TIE = 1e-6
 """Permuted values are float32: what is closer than this is a tie."""
 SAMPLES, HALVINGS = 1000, 12
@@ -20,8 +25,10 @@ def detectable(
 
     By simulation at the alternative: every group has the value of all together but one, which is
     worse by this amount; values vary as proportions of their effective sizes do (normal on the
-    arcsine scale), and a sample finds the gap if its statistic exceeds the critical value. The
-    worse group is the one with the smallest or the largest effective size, whichever needs more.
+    arcsine scale), and a sample finds the gap if its statistic exceeds the critical value: the
+    observed one, or that of equal groups simulated in the same way if it is larger, since the
+    critical value of values near 0 or 1 is small and grows as a group gets worse. The worse
+    group is the one with the smallest or the largest effective size, whichever needs more.
 
     Parameters
     ----------
@@ -47,37 +54,29 @@ def detectable(
         return np.nan
     sizes = limits.size[:groups]
     ends = {int(np.argmin(sizes)), int(np.argmax(sizes))}
-    found = [_needed(limits, contrasts, reach, pooled, groups, upward, g) for g in ends]
-    return float(np.max(found))
-
-
-def _needed(
-    limits: Limits,
-    contrasts: Contrasts,
-    reach: float,
-    pooled: float,
-    groups: int,
-    upward: bool,
-    worst: int,
-) -> float:
-    """Return the smallest amount by which one group must be worse."""
-    noise = generator("detectable", str(groups)).standard_normal((limits.size.size, SAMPLES))
-    error = noise / (2 * np.sqrt(limits.size))[:, None]
     size = limits.size.astype(float)
+    noise = generator("detectable", str(groups)).standard_normal((size.size, SAMPLES))
+    error = noise / (2 * np.sqrt(size))[:, None]
 
-    def power(amount: float) -> float:
-        true = np.full(limits.size.size, pooled)
+    def found(worst: int, amount: float, reach: float) -> float:
+        true = np.full(size.size, pooled)
         true[worst] += amount if upward else -amount
         angle = np.arcsin(np.sqrt(np.clip(true, 0, 1)))[:, None] + error
         value = np.sin(np.clip(angle, 0, np.pi / 2)) ** 2
         return count_found(value, size, *contrasts, reach) / SAMPLES
 
-    low, high = 0.0, (1 - pooled) if upward else pooled
-    if power(high) < POWER:
+    reach = max(reach, _last(lambda c: found(0, 0.0, c) > ALPHA, 0.0, LARGEST_REACH))
+    top = (1 - pooled) if upward else pooled
+    if min(found(worst, top, reach) for worst in ends) < POWER:
         return np.nan
+    return max(_last(lambda d: found(w, d, reach) < POWER, 0.0, top) for w in ends)  # noqa: B023
+
+
+def _last(holds: Callable[[float], bool], low: float, high: float) -> float:
+    """Return the end of the range from `low` in which something holds, by halving."""
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        low, high = (low, middle) if power(middle) >= POWER else (middle, high)
+        low, high = (middle, high) if holds(middle) else (low, middle)
     return high
 
 

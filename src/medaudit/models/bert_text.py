@@ -9,9 +9,8 @@ from torch import nn
 from transformers import BertConfig, BertModel
 
 from medaudit.core.errors import MedauditError
-from medaudit.core.files import data_root
 from medaudit.models.interface import ModelSettings
-from medaudit.models.weights.files import resolve_weights
+from medaudit.models.weights.files import resolve_weights, weights_path
 
 CLINICAL_VOCABULARY = 28996  # Bio_ClinicalBERT, the cased vocabulary of BERT
 # Keys of the owners' files that are not loaded: a buffer, and a head that no model here uses.
@@ -97,7 +96,6 @@ class WordPieces:
         return tokenizer
 
     def _folder(self) -> Path:
-        weights = self.settings["weights"]
-        if self.settings.get("tokenizer") is None and weights is not None:
-            return (data_root() / weights).parent
+        if self.settings.get("tokenizer") is None and self.settings["weights"] is not None:
+            return weights_path(self.settings).parent
         return resolve_weights(self.settings, "tokenizer")

@@ -8,6 +8,8 @@ from medaudit.core.audit_tables import COMPARISON
 from medaudit.core.documents import StudyHead
 from medaudit.core.stage import run
 from medaudit.core.table_io import write_json, write_table
+from medaudit.report.answers.structure import as_json
+from medaudit.report.answers.study import answer_study
 from medaudit.report.outputs import make_figures, make_tables
 from medaudit.report.studies.context import Context
 from medaudit.report.studies.evidence import CompareSettings, gather
@@ -50,7 +52,8 @@ def compare(
     output : Path
         The facts (`COMPARISON`), CSV.
     tables, figures : Path
-        Folders; an ``index.json`` in each describes its files.
+        Folders; an ``index.json`` in each describes its files. ``tables`` also gets
+        ``answers.json``: `medaudit.report.answers.structure.StudyAnswers`.
     dialects, parts, probes, predictions, searches, conditional, sensitivity : list of Path
         Needed by requested tables and figures (`medaudit.config.requests`): results of
         `medaudit.audit.dialects` (with replicates), `medaudit.audit.gap_decomposition` and
@@ -77,6 +80,9 @@ def compare(
         for table in make_tables(context, outputs_of(evidence.entry, "tables"))
     ]
     write_json({**head, "tables": written}, tables / "index.json")
+    write_json(
+        as_json(answer_study(evidence, context.facts, context.names)), tables / "answers.json"
+    )
     with style():
         drawn = [
             {**figure.describe(), "files": write_figure_files(figure, figures)}
@@ -98,6 +104,7 @@ def _head(context: Context) -> StudyHead:
         "permutations": evidence.evaluation.get("null", {}).get("draws"),
         "cohorts": list(evidence.cards),
         "headline": evidence.headline,
+        "lead": evidence.lead,
         "gap": evidence.gap,
         "notes": context.notes,
     }

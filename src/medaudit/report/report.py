@@ -4,15 +4,18 @@ import logging
 from pathlib import Path
 from typing import TypedDict
 
+from medaudit.config.audit_card import read_card, sections
 from medaudit.core.entry_types import Config
+from medaudit.core.files import sha256
 from medaudit.core.stage import run as run_stage
-from medaudit.core.table_io import atomic, read_json, write_json
+from medaudit.core.table_io import atomic, read_json, read_metadata, write_json
 from medaudit.report.page.contact_sheets import contact_sheets
 from medaudit.report.page.content import read_cohorts, read_studies
 from medaudit.report.page.methods import methods_of, versions
 from medaudit.report.page.model_cards import model_cards
 from medaudit.report.page.render import render
 from medaudit.report.page.run_record import make_record
+from medaudit.report.page.warnings import collect_warnings
 from medaudit.report.studies.evidence import ordered
 from medaudit.report.wording.disclaimers import notes_of
 
@@ -39,6 +42,7 @@ def report(
     lint: list[Path] = (),  # type: ignore[assignment]
     stores: list[Path] = (),  # type: ignore[assignment]
     pretrainings: list[Path] = (),  # type: ignore[assignment]
+    audit_card: list[Path] = (),  # type: ignore[assignment]
 ) -> None:
     """Write the page of a run (one HTML file that needs no network) and its record (JSON).
 
@@ -64,12 +68,15 @@ def report(
         Folders of image stores.
     pretrainings : list of Path
         Cards of pretrainings.
+    audit_card : list of Path
+        The audit card, if there is one (`medaudit.config.audit_card`).
     """
     config = settings["config"]
     cohort_cards = [read_json(path) for path in cards]
     store_cards = [read_json(folder / "card.json") for folder in stores]
     findings = [read_json(path) for path in lint]
     record = make_record(config, cohort_cards, store_cards, predictions)
+    record["audit_card"] = {path.name: sha256(path) for path in audit_card}
     sheets = contact_sheets(cohort_cards, cohorts, stores)
     cohort_parts = read_cohorts(cohort_cards, store_cards, findings, sheets)
     studies = read_studies(config, compare, tables, figures)
@@ -77,9 +84,14 @@ def report(
     models = model_cards(config, names, findings, [read_json(path) for path in pretrainings])
     for study in studies:
         study["method"] = methods_of(study, config, cohort_parts, models)
+    footers = [read_metadata(path) for path in predictions]
+    warnings = collect_warnings(
+        studies, cohort_cards, findings, footers, [card["name"] for card in models]
+    )
     page = render(
         {
             "studies": studies,
+            "warnings": warnings,
             "model_cards": models,
             "packages": versions(record),
             "cohorts": cohort_parts,
@@ -87,6 +99,7 @@ def report(
             "notes": notes_of(cohort_cards),
             "config": config,
             "record": record,
+            "audit_card": sections(read_card(audit_card[0])) if audit_card else None,
         }
     )
     write_json(record, run)

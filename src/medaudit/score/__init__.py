@@ -11,6 +11,7 @@ May import: `medaudit.core`, `medaudit.data`, `medaudit.metrics`, `medaudit.adap
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ from medaudit.metrics.aliases import resolve_metrics
 from medaudit.metrics.audit_settings import AuditSettings
 from medaudit.metrics.group_audit import audit
 from medaudit.metrics.sample import read_sample
+from medaudit.report.answers.structure import StudyAnswers
 from medaudit.report.equivalence import judged_rows
 from medaudit.score.assemble import Study, assemble
 from medaudit.score.protocol_lint import lint_study
@@ -92,11 +94,21 @@ class Result:
 
         return getattr(Audit(self), method)()
 
-    def write(self, folder: str | Path) -> Path:
-        """Write tables, figures and report into `folder` and return the report's path."""
+    @cached_property
+    def answers(self) -> StudyAnswers:
+        """What the audit says about each model, in plain data and in sentences."""
+        from medaudit.score.answering import answers_of
+
+        return answers_of(self)
+
+    def write(self, folder: str | Path, audit_card: str | Path | None = None) -> Path:
+        """Write tables, figures and report into `folder` and return the report's path.
+
+        `audit_card` is a YAML file (`medaudit.config.audit_card`) that the report shows.
+        """
         from medaudit.score.writing import write
 
-        return write(self, Path(folder))
+        return write(self, Path(folder), Path(audit_card) if audit_card else None)
 
 
 def score(

@@ -137,15 +137,16 @@ def assemble(
         raise MedauditError(f"unknown roles of columns {sorted(unknown)}; use {list(OPTIONS)}")
     sheet = read_sheet(predictions, "the predictions")
     own = None if groups is None else read_sheet(groups, "the groups")
-    found = find_columns(list(sheet.frame.columns), _of_file(columns, sheet, own), sheet.where)
+    given = _of_file(columns, sheet, own)
+    found = find_columns(sheet.frame, given, sheet.where, positive=options["positive"])
     tidied = tidy(sheet, found, options["positive"])
     frame, task_type = tidied.frame, find_task_type(tidied, options["task_type"])
     frame["score"], read = as_probabilities(frame, options["scores"], task_type == "multiclass")
     images = _images(frame, sheet.where)
     source = own or _remaining(sheet, found, frame)
-    given = join_groups(own, images, columns) if own else _first_rows(source, images)
+    joined = join_groups(own, images, columns) if own else _first_rows(source, images)
     attributes, names = choose_attributes(
-        given,
+        joined,
         (options["attributes"], options.get("control", [])),
         options["age_threshold"],
         source.where,
@@ -273,7 +274,8 @@ def _detected(
     shown += [(roles.get(role, role), column) for role, column in found.roles.items()]
     shown += [(f"task {task}", f"{y} / {score}") for task, (y, score) in found.tasks.items()]
     if found.label:
-        shown += [("label", found.label), ("scores", ", ".join(found.scores.values()))]
+        several = [*found.scores.values(), *found.classes.values()]
+        shown += [("label", found.label), ("scores", ", ".join(several))]
     if "patient" not in found.roles:
         shown += [("patient", "no column: each image counts as a patient")]
     if "split" not in found.roles:

@@ -3,12 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from medaudit.adapt.predictions.shaping import as_text
 from medaudit.core.errors import MedauditError
 from medaudit.core.intersections import SEPARATOR
 from medaudit.data.group_levels import cut_bands, cut_quantiles, name_bands
 from medaudit.data.readers.roles import find_role
-from medaudit.data.readers.sheet import Sheet, as_numbers
+from medaudit.data.readers.sheet import Sheet, as_numbers, as_text
 from medaudit.score.names import match_name, match_names
 
 MOST_LEVELS = 20

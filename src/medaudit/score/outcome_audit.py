@@ -32,8 +32,15 @@ RUN = ("model", "given")
 class OutcomeResult(Result):
     """The tables of an audit of outcomes; what needs labels and scores is empty."""
 
-    def write(self, folder: str | Path) -> Path:
-        """Write the tables and a page with them into `folder`; return the page's path."""
+    def write(self, folder: str | Path, audit_card: str | Path | None = None) -> Path:
+        """Write the tables and a page with them into `folder`; return the page's path.
+
+        There is no place for an `audit_card` on this page.
+        """
+        if audit_card is not None:
+            raise MedauditError(
+                "an audit of outcomes without labels and scores takes no audit card"
+            )
         from medaudit.score.audit_result import Audit
 
         folder, name = Path(folder), self.study.name

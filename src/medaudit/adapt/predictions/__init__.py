@@ -82,7 +82,8 @@ def read_scores(path: Path, settings: PredictionsSettings) -> tuple[pd.DataFrame
     entry = settings["entry"]
     given = {k: [v] if isinstance(v, str) else v for k, v in entry.get("columns", {}).items()}
     sheet = read_sheet(path)
-    found = find_columns(list(sheet.frame.columns), given, str(path), needs_label=False)
+    positive = entry.get("positive")
+    found = find_columns(sheet.frame, given, str(path), needs_label=False, positive=positive)
     tidied = tidy(sheet, found, entry.get("positive"))
     frame = _rows_named(tidied.frame, "model", settings["model"], str(path))
     frame = _rows_named(frame, "method", settings["method"], str(path))

@@ -1,98 +1,106 @@
-"""Find the role of each column of a predictions file: by its name, or as the user says."""
+"""Find the role of each column of a predictions file: by name and content, or as the user says."""
 
-import re
-from dataclasses import dataclass, field
+import pandas as pd
 
+from medaudit.adapt.predictions.detection.candidates import candidates
+from medaudit.adapt.predictions.detection.choices import (
+    NAMED_ONLY,
+    OPTIONS,
+    SETTINGS,
+    Columns,
+)
+from medaudit.adapt.predictions.detection.decisions import find_decision
+from medaudit.adapt.predictions.detection.layouts import Layouts
+from medaudit.adapt.predictions.detection.names import parse
+from medaudit.adapt.predictions.detection.row_roles import find_row_roles
 from medaudit.core.errors import MedauditError
-from medaudit.data.readers.roles import find_role
 
-LABELS = "y_true|true_label|ground_truth|label|target|truth|true|gt|y"
-SCORES = "y_score|y_prob|y_proba|y_pred|pred_prob|probability|proba|prob|logits|logit|score|prediction|pred"
-OPTIONS = ("id", "patient", "split", "label", "score", "model", "method", "task", "seed")
-NAMED_ONLY = ("weight",)
-"""Roles that no name of a column gives: the user must name it."""
-
-
-@dataclass
-class Columns:
-    """The role of each column of a predictions file.
-
-    Parameters
-    ----------
-    roles : dict of str to str
-        The column of each role in `OPTIONS` that has a single column.
-    tasks : dict of str to (str or None, str)
-        Label and score column of each task of a wide file.
-    label : str or None
-        The only label column, if there are several score columns.
-    scores : dict of str to str
-        Score columns that share one label column, by the class or model that they are named for.
-    """
-
-    roles: dict[str, str] = field(default_factory=dict)
-    tasks: dict[str, tuple[str | None, str]] = field(default_factory=dict)
-    label: str | None = None
-    scores: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def taken(self) -> set[str]:
-        """Columns that have a role."""
-        pairs = {column for pair in self.tasks.values() for column in pair}
-        named = {*self.roles.values(), *pairs, *self.scores.values(), self.label}
-        return {column for column in named if column is not None}
+__all__ = ["NAMED_ONLY", "OPTIONS", "SETTINGS", "Columns", "find_columns"]
 
 
 def find_columns(
-    names: list[str], given: dict[str, list[str]], where: str, needs_label: bool = True
+    frame: pd.DataFrame,
+    given: dict[str, list[str]],
+    where: str,
+    needs_label: bool = True,
+    positive: str | None = None,
 ) -> Columns:
     """Find the columns of a predictions file.
 
+    Every column is judged by the words of its name and by what it holds, and all roles are given
+    together: a truth stays the truth, whatever else is in the file; what the model said
+    (predicted, correct, TP) is neither truth nor group; probabilities are preferred to logits and
+    both to decisions; a column that is named like a role but tells no rows apart is an attribute.
+
     Parameters
     ----------
-    names : list of str
-        Its columns.
+    frame : pandas.DataFrame
+        The table.
     given : dict of str to list of str
         Columns that the user named, by role (`OPTIONS`). ``label`` and ``score`` may have several:
-        equally many (tasks), or one label and several scores (classes or models).
+        equally many (tasks), or one label and several scores (classes or models). ``not_a_role``
+        and ``ignore``: columns that have none; ``decision``: the model's own decisions.
     where : str
         The file, for messages.
     needs_label : bool
         Whether a file without labels is an error.
+    positive : str, optional
+        The level of the label that the user called positive.
 
     Raises
     ------
     MedauditError
-        A named column does not exist, or no label or score column is found.
+        A named column does not exist; no label or score column is found; or two readings are
+        possible. The message names the option that decides.
     """
-    absent = [column for chosen in given.values() for column in chosen if column not in names]
-    if absent:
-        raise MedauditError(f"{where} has no column {absent}; name one of {names}")
-    found = Columns({role: chosen[0] for role, chosen in given.items() if len(chosen) == 1})
-    for role in ("id", "patient", "split", "model", "method", "seed"):
-        _detect(found, names, role)
+    names = [str(name) for name in frame.columns]
+    _check_given(given, names, where)
+    found = Columns(
+        {role: given[role][0] for role in (*OPTIONS, *NAMED_ONLY) if len(given.get(role, ())) == 1},
+        named=frozenset(role for role, chosen in given.items() if chosen),
+        refused=list(given.get("not_a_role", [])),
+        decision=next(iter(given.get("decision", [])), None),
+    )
+    for role, column in found.roles.items():
+        found.add({"id": "image id"}.get(role, role), column, "named by you")
+    ignored = {*given.get("ignore", []), *found.refused, *given.get("age", [])}
+    free = [name for name in names if name not in ignored]
+    kept = _not_label_or_score(free, given)
+    find_row_roles(frame, found, kept)
     if any(len(given.get(role, ())) > 1 for role in ("label", "score")):
-        _pair_given(found, given, where)
-    else:
-        _find_layout(found, names, where, needs_label)
+        _pair_given(frame, found, given, where)
+    if not found.tasks and not found.scores:
+        Layouts(frame, found, free, where, needs_label, positive).find()
+    find_decision(frame, found, free, where)
+    _mark_model_columns(frame, found, names)
     return found
 
 
-def _detect(found: Columns, names: list[str], role: str) -> None:
-    column = None if role in found.roles else find_role(names, role, found.taken)
-    if column is not None:
-        found.roles[role] = column
+def _check_given(given: dict[str, list[str]], names: list[str], where: str) -> None:
+    absent = [c for chosen in given.values() for c in chosen if c not in names]
+    if absent:
+        raise MedauditError(f"{where} has no column {absent}; name one of {names}")
 
 
-def _pair_given(found: Columns, given: dict[str, list[str]], where: str) -> None:
+def _not_label_or_score(free: list[str], given: dict[str, list[str]]) -> list[str]:
+    named = {c for role in ("label", "score", "decision") for c in given.get(role, [])}
+    return [name for name in free if name not in named]
+
+
+def _pair_given(
+    frame: pd.DataFrame, found: Columns, given: dict[str, list[str]], where: str
+) -> None:
     labels, scores = given.get("label", []), given.get("score", [])
     for role in ("label", "score"):
         found.roles.pop(role, None)
     if len(labels) == len(scores):
-        names = [_stem(label, LABELS) or label for label in labels]
+        stems = [_stem(label) for label in labels]
+        names = stems if len(set(stems)) == len(stems) else labels
         found.tasks = dict(zip(names, zip(labels, scores, strict=True), strict=True))
+        for name, (label, score) in found.tasks.items():
+            found.add(f"task {name}", f"{label} / {score}", "named by you")
     elif len(labels) == 1:
-        found.label = labels[0]
-        found.scores = {_stem(column, SCORES) or column: column for column in scores}
+        _place_scores(frame, found, labels[0], scores)
     else:
         raise MedauditError(
             f"{where}: {len(labels)} label columns and {len(scores)} score columns do not pair; "
@@ -100,36 +108,37 @@ def _pair_given(found: Columns, given: dict[str, list[str]], where: str) -> None
         )
 
 
-def _find_layout(found: Columns, names: list[str], where: str, needs_label: bool) -> None:
-    for role in ("label", "score", "task"):
-        _detect(found, names, role)
-    # A plain score column decides the layout: columns such as score_edema are then attributes.
-    if "score" in found.roles and ("label" in found.roles or not needs_label):
+def _place_scores(frame: pd.DataFrame, found: Columns, label: str, scores: list[str]) -> None:
+    """Leave named scores of classes to the search, and take others as one per model."""
+    found.roles["label"] = label
+    search = Layouts(frame, found, scores, "", True, None)
+    stems = search.stems(search.scores)
+    levels = {level.casefold() for level in candidates(frame, [label])[0].content.levels}
+    if len(levels) >= 2 and levels <= set(stems):
         return
-    free = [name for name in names if name not in found.taken or name == found.roles.get("label")]
-    scores = {stem: n for n in free if (stem := _stem(n, SCORES))}
-    labels = {stem: n for n in free if n not in scores.values() and (stem := _stem(n, LABELS))}
-    pairs: dict[str, tuple[str | None, str]] = {
-        stem: (labels[stem], scores[stem]) for stem in labels if stem in scores
-    }
-    if pairs:
-        found.tasks = pairs
-        found.roles.pop("label", None)
-        found.roles.pop("task", None)
-    elif "label" in found.roles and scores:
-        found.label, found.scores = found.roles.pop("label"), scores
-    elif scores and not needs_label:
-        found.tasks = {stem: (None, column) for stem, column in scores.items()}
-    else:
-        lacking = [role for role in ("label", "score") if role not in found.roles]
-        raise MedauditError(
-            f"{where}: found no {' and no '.join(lacking)} column among {names}; name them with "
-            "--label and --score (for several tasks, several of each)"
-        )
+    found.roles.pop("label")
+    found.label = label
+    found.scores = {_stem(column): column for column in scores}
+    found.add("label", label, "named by you")
+    for name, column in found.scores.items():
+        found.add(f"score of {name}", column, "named by you; one model per column")
 
 
-def _stem(name: str, words: str) -> str | None:
-    """Return the name without one of the `words`: ``edema`` for ``score_edema``, ``edema_score``."""
-    match = re.fullmatch(rf"(?:{words})[_ .:-]+(.+)", name, re.IGNORECASE)
-    match = match or re.fullmatch(rf"(.+?)[_ .:-]+(?:{words})", name, re.IGNORECASE)
-    return match.group(1) if match else None
+def _stem(name: str) -> str:
+    return parse(name).stem or name
+
+
+def _mark_model_columns(frame: pd.DataFrame, found: Columns, names: list[str]) -> None:
+    """Note which columns tell something about the model, so that they are no groups of patients."""
+    for candidate in candidates(frame, [n for n in names if n not in found.taken]):
+        column, role = candidate.column, candidate.role
+        if column in found.not_groups or column in found.refused:
+            continue
+        if role == "outcome":
+            found.not_groups[column] = "says whether the model is right"
+        elif role == "decision" or (candidate.name.predicted and role != "truth"):
+            found.not_groups[column] = "the model's own answer"
+        elif role == "score" and candidate.looks_like_score:
+            found.not_groups[column] = "another score"
+        elif role == "truth" and candidate.name.strength > 1 and candidate.name.plain:
+            found.not_groups[column] = "another label"

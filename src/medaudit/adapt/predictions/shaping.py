@@ -5,17 +5,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from medaudit.adapt.predictions.columns import Columns
+from medaudit.adapt.predictions.detection.candidates import rounding
+from medaudit.adapt.predictions.detection.choices import Columns
+from medaudit.adapt.predictions.label_words import positive_levels
+from medaudit.adapt.predictions.splits import KNOWN
 from medaudit.core.errors import MedauditError
-from medaudit.data.readers.sheet import Sheet, as_numbers, has_decimal_commas
+from medaudit.data.readers.sheet import Sheet, as_numbers, as_text, has_decimal_commas
 
-POSITIVE = {"1", "1.0", "yes", "true", "positive", "pos", "present", "y", "t", "+"}
-NEGATIVE = {"0", "0.0", "no", "false", "negative", "neg", "absent", "n", "f", "-"}
-SPLITS = {
-    "train": "train training trn",
-    "val": "val valid validation dev tune tuning",
-    "test": "test testing tst holdout hold_out evaluation",
-}
 KEY = ["model", "method", "seed", "image_id", "task"]
 
 
@@ -71,7 +67,7 @@ def tidy(sheet: Sheet, columns: Columns, positive: str | None) -> TidyPrediction
     """
     reader = _Reader(sheet, columns, positive)
     base = _base(reader)
-    multiclass = _names_classes(sheet, columns)
+    multiclass = bool(columns.classes)
     parts = _classes(reader, base) if multiclass else _layout(reader, base)
     frame = pd.concat(parts, ignore_index=True)
     _check_unique(frame, sheet.where)
@@ -94,8 +90,13 @@ def find_task_type(predictions: TidyPredictions, wanted: str) -> str:
         return "multiclass"
     images = frame.groupby(["model", "method", "seed", "image_id"], sort=False)
     one = (images["y"].sum() == 1) & (images["y"].count() == tasks)
-    sums = (images["score"].sum() - 1).abs() < 1e-3
+    sums = (images["score"].sum() - 1).abs() <= rounding_of(frame)
     return "multiclass" if (one & sums).all() else "multilabel"
+
+
+def rounding_of(frame: pd.DataFrame) -> float:
+    """Return how far the rounded probabilities of an image may sum from 1."""
+    return rounding(frame["score"].to_numpy(float).reshape(frame["task"].nunique(), -1))
 
 
 def _check_unique(frame: pd.DataFrame, where: str) -> None:
@@ -156,24 +157,13 @@ def _first(rows: pd.Series) -> int:
     return int(rows.to_numpy().argmax()) + 1
 
 
-def as_text(values: pd.Series) -> pd.Series:
-    """Return ids and levels as text; whole numbers lose the ``.0`` that a float column gave them.
-
-    pandas reads a column of whole numbers with a missing value as floats.
-    """
-    if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
-        values = values.astype("Int64")
-    return values.astype("str").where(values.notna(), None).astype("str")
-
-
 def _splits(sheet: Sheet, column: str) -> pd.Series:
-    known = {word: split for split, words in SPLITS.items() for word in words.split()}
     values = _text(sheet, column, "split")
-    found = values.str.strip().str.casefold().map(known)
+    found = values.str.strip().str.casefold().map(KNOWN)
     if found.isna().any():
         raise MedauditError(
             f"{sheet.where}: {column} holds {sorted(values[found.isna()].unique())[:5]}; known "
-            f"splits are {sorted(known)}; rename them, or leave the column out to score every row"
+            f"splits are {sorted(KNOWN)}; rename them, or leave the column out to score every row"
         )
     if not (found == "test").any():
         raise MedauditError(
@@ -181,17 +171,6 @@ def _splits(sheet: Sheet, column: str) -> pd.Series:
             "or leave the column out to score every row"
         )
     return found
-
-
-def _names_classes(sheet: Sheet, columns: Columns) -> bool:
-    """Return whether the label column holds the names of more than two score columns."""
-    if columns.label is None or len(columns.scores) <= 2:
-        return False
-    return _levels(sheet, columns.label) <= set(columns.scores)
-
-
-def _levels(sheet: Sheet, column: str) -> set[str]:
-    return set(as_text(sheet.frame[column]).dropna().unique())
 
 
 def _layout(reader: _Reader, base: pd.DataFrame) -> list[pd.DataFrame]:
@@ -204,8 +183,21 @@ def _layout(reader: _Reader, base: pd.DataFrame) -> list[pd.DataFrame]:
     if columns.label is not None:
         return _one_label(reader, base, columns.label)
     task = _text(sheet, roles["task"], "task") if "task" in roles else "label"
-    y = _labels(reader, roles.get("label"))
-    return [base.assign(task=task, y=y, score=_scores(reader, roles["score"]))]
+    y, score = _labels(reader, roles.get("label")), _scores(reader, roles["score"])
+    if columns.turned and columns.decision:
+        score = _turn(reader, score, columns.decision)
+    return [base.assign(task=task, y=y, score=score)]
+
+
+def _turn(reader: _Reader, score: pd.Series, decision: str) -> pd.Series:
+    """Return the probability of the positive class from the confidence in a decision."""
+    answer = _labels(reader, decision)
+    if answer.isna().any():
+        raise MedauditError(
+            f"{reader.sheet.where}: {int(answer.isna().sum())} rows have no {decision}, the first is "
+            f"row {_first(answer.isna())}, so their confidence has no direction; drop these rows"
+        )
+    return score.where(answer == 1, 1 - score)
 
 
 def _classes(reader: _Reader, base: pd.DataFrame) -> list[pd.DataFrame]:
@@ -217,28 +209,25 @@ def _classes(reader: _Reader, base: pd.DataFrame) -> list[pd.DataFrame]:
             f"{sheet.where}: {int(truth.isna().sum())} rows have no class in {columns.label}; fill "
             "it, or drop these rows"
         )
-    reader.notes.append(f"multi-class: {columns.label} names one of {len(columns.scores)} classes")
+    reader.notes.append(f"multi-class: {columns.label} names one of {len(columns.classes)} classes")
+    truth = truth.str.strip()
     return [
         base.assign(task=name, y=(truth == name).astype(float), score=_scores(reader, column))
-        for name, column in columns.scores.items()
+        for name, column in columns.classes.items()
     ]
 
 
 def _one_label(reader: _Reader, base: pd.DataFrame, label: str) -> list[pd.DataFrame]:
-    """Return one binary task: score columns are the two classes, or one column per model."""
+    """Return one binary task with one column of scores per model."""
     sheet, columns = reader.sheet, reader.columns
-    levels, names = _levels(sheet, label), set(columns.scores)
-    if names == {"0", "1"} and levels <= names:
-        reader.notes.append(f"two classes: {columns.scores['1']} is the score of label 1")
-        y, score = _labels(reader, label), _scores(reader, columns.scores["1"])
-        return [base.assign(task="label", y=y, score=score)]
     if "model" in columns.roles:
         raise MedauditError(
-            f"{sheet.where}: {label} holds {sorted(levels)[:5]} and the score columns are "
-            f"named for {sorted(names)[:5]}; name the score columns after the classes in {label}"
+            f"{sheet.where}: the score columns {list(columns.scores.values())[:5]} are one per "
+            f"model, but {columns.roles['model']} names models too; name the score with --score, or "
+            f"leave that column out with --not-a-role {columns.roles['model']}"
         )
     y = _labels(reader, label)
-    reader.notes.append(f"{len(names)} models, one per score column")
+    reader.notes.append(f"{len(columns.scores)} models, one per score column")
     return [
         base.assign(model=name, task="label", y=y, score=_scores(reader, column))
         for name, column in columns.scores.items()
@@ -252,7 +241,8 @@ def _labels(reader: _Reader, column: str | None) -> pd.Series:
         return pd.Series(np.nan, index=sheet.frame.index)
     text = as_text(sheet.frame[column]).str.strip()
     levels = sorted(text.dropna().unique())
-    positive = _positive_levels(reader, column, levels)
+    wanted = reader.positive or reader.columns.positive
+    positive = positive_levels(levels, wanted, column, sheet.where)
     negative = [level for level in levels if level not in positive]
     blank = int(text.isna().sum())
     note = f"{column}: 1 is {sorted(positive)}, 0 is {negative}"
@@ -260,25 +250,6 @@ def _labels(reader: _Reader, column: str | None) -> pd.Series:
     if note not in reader.notes:
         reader.notes.append(note)
     return text.isin(positive).astype(float).where(text.notna())
-
-
-def _positive_levels(reader: _Reader, column: str, levels: list[str]) -> set[str]:
-    where, wanted = reader.sheet.where, reader.positive
-    if wanted is not None:
-        if wanted not in levels or len(levels) > 2:
-            raise MedauditError(
-                f"{where}: {column} holds {levels[:5]}; --positive {wanted} must be one of two "
-                "values"
-            )
-        return {wanted}
-    positive = {level for level in levels if level.casefold() in POSITIVE}
-    unknown = [x for x in levels if x not in positive and x.casefold() not in NEGATIVE]
-    if unknown:
-        raise MedauditError(
-            f"{where}: labels in {column} must be 0 and 1 (or yes and no); found {unknown[:5]}. "
-            "Leave uncertain labels blank, or name the positive value with --positive LEVEL"
-        )
-    return positive
 
 
 def _scores(reader: _Reader, column: str) -> pd.Series:

@@ -8,7 +8,7 @@ import pandas as pd
 from medaudit.audit.disparity.cells import Cells
 from medaudit.audit.disparity.gap_rows import gap_rows
 from medaudit.core import table_io
-from medaudit.core.audit_tables import is_summary
+from medaudit.core.audit_tables import has_permutations
 from medaudit.core.entry_types import Evaluation
 from medaudit.core.errors import MedauditError
 from medaudit.metrics.attributes import Attribute
@@ -63,7 +63,7 @@ def disparity(
         Table `medaudit.core.table_io.GAPS`.
     null : Path
         Array: the gaps of the permutations, one row per row that
-        `medaudit.core.audit_tables.is_summary` keeps.
+        `medaudit.core.audit_tables.has_permutations` keeps.
     threads : int
         Blocks of replicates computed at once; changes no number.
 
@@ -114,7 +114,7 @@ def find_gaps(
         estimable: compare ``n_estimable`` with ``n_groups``.
     null : ndarray of float32, shape (rows, draws)
         The same gaps under permuted groups, of the rows that
-        `medaudit.core.audit_tables.is_summary` keeps, in their order; NaN where undefined. All runs
+        `medaudit.core.audit_tables.has_permutations` keeps, in their order; NaN where undefined. All runs
         on a cohort are permuted alike. Of a mean of gaps, the first draws are kept.
 
     Raises
@@ -157,7 +157,7 @@ def find_reference(attribute: Attribute, evaluation: Evaluation) -> str | None:
 
 
 def _keep_nulls(frame: pd.DataFrame, nulls: list[np.ndarray | None], draws: int) -> np.ndarray:
-    kept = np.flatnonzero(is_summary(frame))
+    kept = np.flatnonzero(has_permutations(frame))
     null = np.full((len(kept), draws), np.nan, np.float32)
     for target, row in zip(null, kept, strict=True):
         drawn = nulls[row]

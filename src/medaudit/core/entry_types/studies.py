@@ -38,4 +38,7 @@ class StudyEntry(TypedDict, total=False):
     figures: list[str]
     questions: list[StudyEntryQuestions]
     subjects: list[str]
+    controls: list[str]
+    lead: list[str]
+    lead_reason: str
     gate: bool | str

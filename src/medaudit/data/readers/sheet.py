@@ -191,6 +191,16 @@ def _drop_controls(frame: pd.DataFrame) -> None:
                 frame[name] = text.str.replace(_CONTROLS, " ", regex=True).str.strip()
 
 
+def as_text(values: pd.Series) -> pd.Series:
+    """Return ids and levels as text; whole numbers lose the ``.0`` that a float column gave them.
+
+    pandas reads a column of whole numbers with a missing value as floats.
+    """
+    if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
+        values = values.astype("Int64")
+    return values.astype("str").where(values.notna(), None).astype("str")
+
+
 def as_numbers(column: pd.Series, what: str, where: str) -> pd.Series:
     """Return a column as float64; decimal commas are read if every number is written that way.
 

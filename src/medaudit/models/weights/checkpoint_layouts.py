@@ -6,6 +6,8 @@
   transformers".
 - ``bit``: Kolesnikov et al. 2020, "Big Transfer" (``.npz``), and REMEDIS (Azizi et al. 2023), which
   continues from it (a TensorFlow SavedModel).
+- ``efficientnet_pytorch``: the PyTorch port of Tan and Le 2019, "EfficientNet", and of its Lite
+  models without squeeze and excitation, whose weights Python packages contain.
 """
 
 import re
@@ -175,6 +177,42 @@ def _bit_name(name: str) -> str | None:
     return place + inner[rest] if rest in inner else None
 
 
+def _from_efficientnet(state: State) -> State:
+    """Rename; blocks that are numbered throughout get the number of their stage."""
+    places = _stages(state)
+    return {_efficientnet_name(key, places): value for key, value in state.items()}
+
+
+def _stages(state: State) -> dict[str, str]:
+    """Return ``stage.place`` of each block; the first block of a stage changes the channels."""
+    places: dict[str, str] = {}
+    stage, place, before = -1, 0, 0
+    while (last := f"_blocks.{len(places)}._project_conv.weight") in state:
+        channels = len(state[last])
+        stage, place = (stage, place + 1) if channels == before else (stage + 1, 0)
+        places[str(len(places))] = f"{stage}.{place}"
+        before = channels
+    if not places:
+        raise ValueError("no key is `_blocks.0._project_conv.weight`")
+    return places
+
+
+def _efficientnet_name(key: str, places: dict[str, str]) -> str:
+    outer = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head"}
+    outer |= {"_bn1": "bn2", "_fc": "classifier"}
+    unit = re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", key)
+    if unit is None:
+        part, dot, leaf = key.partition(".")
+        return outer.get(part, part) + dot + leaf
+    block, part, leaf = unit.groups()
+    inner = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw"}
+    inner |= {"_bn1": "bn2", "_project_conv": "conv_pwl", "_bn2": "bn3"}
+    if places.get(block, "").startswith("0."):  # the first stage has no expansion
+        inner = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw"}
+        inner |= {"_bn2": "bn2"}
+    return f"blocks.{places.get(block, block)}.{inner.get(part, part)}.{leaf}"
+
+
 LAYOUTS = {
     "timm": Layout(_from_parallel),
     "mae": Layout(dict, (r"decoder_.*", "mask_token")),
@@ -182,5 +220,6 @@ LAYOUTS = {
         _from_moco, (r"momentum_encoder\..*", r"predictor\..*", r"head\.\d+\..*"), heads=12
     ),
     "bit": Layout(_from_bit, ("global_step", "save_counter.*")),
+    "efficientnet_pytorch": Layout(_from_efficientnet),
 }
 """Layouts, by the ``layout`` of a catalogue entry."""

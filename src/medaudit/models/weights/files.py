@@ -7,6 +7,7 @@ file; the content is hashed only when a job loads it (`medaudit.models.weights.l
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from medaudit.core.files import data_root, sha256
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar", ".npz", ".index")
 VOCABULARIES = ("vocab.txt", "tokenizer.json")
+PACKAGE = "package:"
+"""Start of a path inside an installed Python package, e.g. ``package:name/models/file.pth``."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _WRONG_CONTENT = {
     b"version https://git-lfs": "is a Git LFS pointer, not the file itself: run `git lfs pull`",
@@ -31,7 +34,8 @@ def resolve_weights(entry: Mapping[str, Any], field: str = "weights") -> Path:
     Parameters
     ----------
     entry : mapping
-        A model's catalogue entry. Paths in it are absolute or below ``$MEDAUDIT_DATA``.
+        A model's catalogue entry. Paths in it are absolute, below ``$MEDAUDIT_DATA``, or inside an
+        installed Python package (`PACKAGE`).
     field : str
         ``weights``, or ``tokenizer``, which names a folder.
 
@@ -44,7 +48,16 @@ def resolve_weights(entry: Mapping[str, Any], field: str = "weights") -> Path:
     problem = next(_path_problems(entry, field), None)
     if problem:
         raise MedauditError(problem)
-    return _base(entry) / entry[field]
+    return weights_path(entry, field)
+
+
+def weights_path(entry: Mapping[str, Any], field: str = "weights") -> Path:
+    """Return where the file of a catalogue entry should be, whether or not it is there."""
+    place = str(entry[field])
+    if not place.startswith(PACKAGE):
+        return _base(entry) / place
+    name, _, inside = place.removeprefix(PACKAGE).partition("/")
+    return (_package_folder(name) or Path(name)) / inside
 
 
 def check_weights(models: dict[str, dict]) -> list[str]:
@@ -106,8 +119,14 @@ def _path_problems(entry: Mapping[str, Any], field: str) -> Iterator[str]:
     if entry.get(field) is None:
         yield f"{who}: `{field}` is not set; {_remedy(entry, field, None)}"
         return
-    path = _base(entry) / entry[field]
-    if not path.exists():
+    path = weights_path(entry, field)
+    package = _missing_package(entry[field])
+    if package:
+        yield (
+            f"{who}: its weights are in the Python package {package}, which is not installed; "
+            f"install it from {entry.get('source', 'its owner')}"
+        )
+    elif not path.exists():
         yield f"{who}: there is no {path}; {_remedy(entry, field, path)}"
     elif field == "tokenizer":
         if not any((path / name).is_file() for name in VOCABULARIES):
@@ -119,6 +138,18 @@ def _path_problems(entry: Mapping[str, Any], field: str) -> Iterator[str]:
         yield f"{who}: {path} has the suffix {path.suffix!r}; readable are {', '.join(SUFFIXES)}"
     else:
         yield from (f"{who}: {path} {problem}" for problem in _content_problems(path))
+
+
+def _missing_package(place: str) -> str | None:
+    name = place.removeprefix(PACKAGE).partition("/")[0]
+    return name if place.startswith(PACKAGE) and _package_folder(name) is None else None
+
+
+def _package_folder(name: str) -> Path | None:
+    # Finding the spec of a package that is not inside another one runs none of its code.
+    spec = find_spec(name) if name.isidentifier() else None
+    places = list(spec.submodule_search_locations or ()) if spec else []
+    return Path(places[0]) if places else None
 
 
 def _base(entry: Mapping[str, Any]) -> Path:

@@ -9,7 +9,8 @@ from matplotlib.ticker import MaxNLocator
 
 from medaudit.config.grids import names_of
 from medaudit.core.intersections import SEPARATOR
-from medaudit.report.figures.style import COLOURS, Figure, canvas, shorten
+from medaudit.report.figures import fitting
+from medaudit.report.figures.style import COLOURS, Figure, canvas
 from medaudit.report.studies.context import Context
 from medaudit.report.studies.evidence import Evidence, direction, ordered
 from medaudit.report.wording import terms
@@ -30,18 +31,27 @@ def adaptation(context: Context) -> Figure | None:
         return None
     across = min(len(models), ACROSS)
     name = terms.measure(measure_of(context.evidence))
-    title = f"From stage to stage: {name} and its gaps on {context.cohort}"
-    figure, part, panels = _panels(len(models), len(stages), len(quantities), title, context.notes)
+    title = f"From stage to stage: {name} and its gaps on {context.place}"
+    figure, part, panels = _panels(len(models), len(stages), len(quantities), title, context.face)
+    each = max(1.0, 0.22 * len(stages) + 0.2)
+    titles = fitting.labels(map(context.names.model, models), each)
+    labels = fitting.labels(map(context.names.method, stages), 1.1, 7, lines=1)
     for k in range(panels.size // len(quantities)):
         column = panels[k // across * len(quantities) :, k % across][: len(quantities)]
         if k >= len(models):
             for panel in column:
                 panel.remove()
             continue
-        _draw_model(column, rows[rows["model"].eq(models[k])], models[k], quantities, stages)
+        own = rows[rows["model"].eq(models[k])]
+        _draw_model(column, own, quantities, stages, labels)
+        column[0].set_title(titles[k], fontsize=9)
     for row, panel in enumerate(panels[:, 0]):
-        panel.set_ylabel(quantities[row % len(quantities)].replace(" by ", "\nby "), fontsize=8)
-    part.legend(handles=_handles(panels[0, 0]), loc="outside lower center", ncols=3, fontsize=8)
+        # The panels of a row share their axis, and a limit set early would stop it from growing.
+        own = rows[rows["quantity"].eq(quantities[row % len(quantities)])]
+        panel.set_ylim(0, own[["value", "high"]].max().max() * 1.06 or 1.0)
+        quantity = terms.first_upper(quantities[row % len(quantities)])
+        panel.set_ylabel(fitting.label(quantity, 1.25, 8, lines=3), fontsize=8)
+    fitting.legend(part, _handles(panels[0, 0]))
     return Figure(
         f"adaptation{context.suffix}",
         title,
@@ -62,7 +72,7 @@ def _panels(
     """Return canvas, drawing part and panels: blocks of `ACROSS` models, one below another."""
     blocks, across = -(-models // ACROSS), min(models, ACROSS)
     width = max(6.5, 1.1 + across * max(1.2, 0.22 * stages + 0.35))
-    height = blocks * (1.35 * quantities + 0.9) + 0.5
+    height = blocks * (1.35 * quantities + 1.1) + 0.4
     figure, part = canvas(width, height, title, notes)
     down = blocks * quantities
     panels = part.subplots(down, across, sharey="row", sharex=True, squeeze=False)
@@ -70,11 +80,22 @@ def _panels(
 
 
 def _draw_model(
-    column: np.ndarray, rows: pd.DataFrame, model: str, quantities: list[str], stages: list[str]
+    column: np.ndarray,
+    rows: pd.DataFrame,
+    quantities: list[str],
+    stages: list[str],
+    labels: list[str],
 ) -> None:
-    column[0].set_title(shorten(model, 20), fontsize=9)
     for panel, quantity in zip(column, quantities, strict=True):
         _waterfall(panel, rows[rows["quantity"].eq(quantity)], stages)
+        panel.set_xticks(
+            range(len(stages)),
+            labels,
+            rotation=60,
+            ha="right",
+            rotation_mode="anchor",
+            fontsize=7,
+        )
     column[-1].tick_params(labelbottom=True)
 
 
@@ -132,16 +153,7 @@ def _waterfall(panel: Axes, rows: pd.DataFrame, stages: list[str]) -> None:
         panel.vlines(x, row.low, row.high, color="black", lw=0.9, zorder=3)
         if x + 1 < len(stages):
             panel.hlines(row.value, x + 0.31, x + 0.69, color="#777777", lw=0.7, ls=":")
-    panel.set_xticks(
-        range(len(stages)),
-        [shorten(stage, 20) for stage in stages],
-        rotation=60,
-        ha="right",
-        rotation_mode="anchor",
-        fontsize=7,
-    )
     panel.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-    panel.set_ylim(bottom=0)
     panel.set_xlim(-0.6, len(stages) - 0.4)
     panel.grid(axis="x", visible=False)
 

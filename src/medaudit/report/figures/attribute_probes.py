@@ -5,7 +5,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from medaudit.report.figures.style import BAND, Figure, canvas, colour, marker, shorten
+from medaudit.report.figures import fitting
+from medaudit.report.figures.style import BAND, Figure, canvas, colour, marker
 from medaudit.report.studies.context import Context
 from medaudit.report.tables.attribute_probes import PROBES
 from medaudit.report.wording import number_format, terms
@@ -22,23 +23,23 @@ def attribute_probes(context: Context) -> Figure | None:
     groups = rows[["attribute", "group"]].drop_duplicates()
     across = min(ACROSS, len(groups))
     down = -(-len(groups) // across)
-    title = f"Groups in the embeddings on {context.cohort}"
-    height = down * (0.75 + 0.36 * len(models)) + 0.85
-    figure, part = canvas(max(6.5, 1.9 + 2.4 * across), height, title, context.notes)
+    title = f"Groups in the embeddings on {context.place}"
+    height = down * (0.95 + 0.36 * len(models)) + 0.4
+    figure, part = canvas(max(6.5, 2.3 + 2.4 * across), height, title, context.face)
     panels = part.subplots(down, across, sharey=True, sharex=True, squeeze=False).ravel()
     for panel, group in zip(panels, groups.itertuples(), strict=False):
         own = rows[rows["attribute"].eq(group.attribute) & rows["group"].eq(group.group)]
         _panel(panel, own, models)
-        name = f"{terms.attribute(group.attribute)}: {shorten(group.group, 20)}"
-        panel.set_title(f"{name} against the rest", fontsize=9)
+        name = f"{terms.attribute(group.attribute)}: {terms.group(group.group)}"
+        panel.set_title(fitting.label(f"{name} against the rest", 2.2), fontsize=9)
     for panel in panels[len(groups) :]:
         panel.remove()
     for panel in panels[max(0, len(groups) - across) : len(groups)]:
         panel.set_xlabel(f"AUC, {context.level} CI")
         panel.tick_params(labelbottom=True)
-    panels[0].set_yticks(range(len(models)), [shorten(model, 28) for model in models])
+    panels[0].set_yticks(range(len(models)), fitting.labels(map(context.names.model, models), 2.1))
     panels[0].set_ylim(len(models) - 0.5, -0.5)
-    part.legend(handles=_handles(panels[0]), loc="outside lower center", ncols=3, fontsize=8)
+    fitting.legend(part, _handles(panels[0]))
     return Figure(
         f"attribute_probes{context.suffix}",
         title,

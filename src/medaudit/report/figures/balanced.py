@@ -29,7 +29,7 @@ def balanced(context: Context) -> Figure | None:
         return None
     quantities = list(rows["quantity"].unique())
     title = "Balanced against unbalanced fine-tuning"
-    figure, part, panels = family_grid(rows, quantities, title, context.notes, EACH)
+    figure, part, panels = family_grid(rows, quantities, title, context, EACH)
     for line, (_, own) in zip(panels, rows.groupby("family", sort=False), strict=True):
         for panel, quantity in zip(line, quantities, strict=True):
             for name, shift, filled in ((cohort, -0.17, False), (partner, 0.17, True)):
@@ -44,7 +44,8 @@ def balanced(context: Context) -> Figure | None:
     return Figure(
         f"balanced{context.suffix}",
         title,
-        f"Hollow, above: trained on {cohort}. Filled, below: trained on {partner}, which is "
+        f"Hollow, above: trained on {context.place}. Filled, below: trained on "
+        f"{context.names.cohort(partner)}, which is "
         f"balanced and smaller. Both are trained with {main_method(evidence, context.extras)} and "
         f"tested on the same images; further right is better. {score_caption(context)} Paired "
         "differences are in the table 'Claims of the paper on these runs'.",

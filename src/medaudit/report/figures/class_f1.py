@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from medaudit.report.figures.style import Figure, canvas, shorten
+from medaudit.report.figures import fitting
+from medaudit.report.figures.style import Figure, canvas
 from medaudit.report.studies.context import Context
 from medaudit.report.studies.evidence import Evidence
 from medaudit.report.wording import number_format
@@ -17,9 +18,9 @@ def class_f1(context: Context) -> Figure | None:
     classes, runs = list(rows["task"].unique()), rows[["model", "method"]].drop_duplicates()
     grid = rows.pivot(index=["model", "method"], columns="task", values="value")
     grid = grid.reindex(index=pd.MultiIndex.from_frame(runs), columns=classes).to_numpy(float)
-    title = f"F1 by class on {context.cohort}"
-    width = max(6.5, 2.9 + 0.62 * len(classes))
-    figure, part = canvas(width, 1.9 + 0.24 * len(runs), title, context.notes)
+    title = f"F1 by class on {context.place}"
+    width = max(6.5, 3.4 + 0.62 * len(classes))
+    figure, part = canvas(width, 1.9 + 0.3 * len(runs), title, context.face)
     panel = part.subplots()
     image = panel.imshow(grid, cmap="cividis", vmin=0, vmax=1, aspect="auto")
     part.colorbar(image, ax=panel, label="F1", shrink=0.9)
@@ -27,9 +28,9 @@ def class_f1(context: Context) -> Figure | None:
         text = "n.e." if np.isnan(value) else number_format.number(value, 2)
         tone = "white" if value < 0.5 else "black"
         panel.text(column, row, text, ha="center", va="center", fontsize=7, color=tone)
-    labels = [shorten(f"{run.model} / {run.method}", 34) for run in runs.itertuples()]
-    panel.set_yticks(range(len(runs)), labels)
-    names = [shorten(name, 27) for name in classes]
+    labels = fitting.labels(map(context.names.run, runs.to_dict("records")), 2.6, 8)
+    panel.set_yticks(range(len(runs)), labels, fontsize=8)
+    names = fitting.labels(classes, 1.6, lines=1)
     panel.set_xticks(range(len(classes)), names, rotation=40, ha="right", rotation_mode="anchor")
     for border in np.flatnonzero(runs["model"] != runs["model"].shift())[1:]:
         panel.axhline(border - 0.5, color="white", lw=2)

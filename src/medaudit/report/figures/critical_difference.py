@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from medaudit.report.figures.style import Figure, canvas, shorten
+from medaudit.report.figures import fitting
+from medaudit.report.figures.style import Figure, canvas
 from medaudit.report.studies.context import Context
 from medaudit.report.studies.fairtune_comparisons import RESULTS, comparisons
 from medaudit.report.studies.fairtune_outcomes import QUANTITIES, Outcomes
@@ -27,14 +28,14 @@ def critical_difference(context: Context) -> Figure | None:
     outcomes = Outcomes(evidence, extras)
     found = [rank_methods(parts[0], outcomes, quantity) for quantity in SHOWN]
     tests = [test if len(test.blocks) else None for test in found]
-    if not any(tests):
-        return None
+    if all(test is None or test.reason for test in tests):
+        return None  # nothing was tested: a line with ranks would look like a result
     alpha = round(1 - evidence.level, 9)
     bars = [_bars(test, alpha) if test else [] for test in tests]
     half = -(-methods // 2)
     sizes = [0.75 + BAR * len(lines) + STEP * half for lines in bars]
     title = "Mean ranks over datasets"
-    figure, part = canvas(8.2, sum(sizes) + 0.45, title, context.notes)
+    figure, part = canvas(8.2, sum(sizes) + 0.45, title, context.face)
     panels = part.subplots(len(SHOWN), 1, squeeze=False, height_ratios=sizes)[:, 0]
     for panel, quantity, test, lines, size in zip(panels, SHOWN, tests, bars, sizes, strict=True):
         panel.set_title(quantity.label, loc="left", fontweight="bold")
@@ -106,7 +107,8 @@ def _label_ranks(panel: Axes, ranks: pd.Series, depth: float, span: float) -> No
         y = -(depth + STEP * (place + 0.4))
         end = 1 - 0.05 * span if left else count + 0.05 * span
         panel.plot([rank, rank, end], [0, y, y], color="#555555", lw=0.9)
-        text = f"{shorten(name, 30)}  {rank:.2f}" if left else f"{rank:.2f}  {shorten(name, 30)}"
+        shown = fitting.fit(name, 1.75, 8.5)
+        text = f"{shown}  {rank:.2f}" if left else f"{rank:.2f}  {shown}"
         shift = -0.01 * span if left else 0.01 * span
         panel.text(end + shift, y, text, ha="right" if left else "left", va="center", fontsize=8.5)
 

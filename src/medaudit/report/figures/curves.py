@@ -8,15 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from medaudit.core.documents import PredictionsFooter
-from medaudit.report.figures.style import Figure, canvas, colour, marker, shorten
+from medaudit.report.figures import fitting
+from medaudit.report.figures.style import Figure, canvas, colour, dash, marker
 from medaudit.report.studies.context import Context
 from medaudit.report.studies.extras import Extras
 from medaudit.report.studies.fairtune_comparisons import FAIRTUNE, FULL, arm_of
+from medaudit.report.wording import terms
 
 SPLITS = {"train": "training images", "val": "validation images"}
 METRICS = {"auc_min": "worst group's AUC", "auc": "AUC", "auc_gap": "gap in AUC"}
 METRICS |= {"eoddsd": "EOddsD", "dpd": "DPD", "dto": "distance to AUC 1"}
-DASHES = ("-", "--", ":")
 MINUTE = 60
 
 
@@ -32,24 +33,25 @@ def group_curves(context: Context) -> Figure | None:
     if rows.empty:
         return None
     runs, groups = list(rows["run"].unique()), list(rows["group"].unique())
-    title = f"Groups by epoch on {context.cohort}"
-    figure, part = canvas(7.4, 1.2 + 1.75 * len(runs), title, context.notes)
+    title = f"Groups by epoch on {context.place}"
+    figure, part = canvas(7.4, 0.8 + 1.9 * len(runs), title, context.face)
     panels = part.subplots(len(runs), 2, sharex="row", sharey=True, squeeze=False)
     for line, run in zip(panels, runs, strict=True):
         for panel, split in zip(line, SPLITS, strict=True):
             own = rows[rows["run"].eq(run) & rows["split"].eq(split)]
             _curves(panel, own, groups)
-        line[0].set_ylabel(f"{shorten(run, 24)}\nAUC", fontsize=8)
+        name = fitting.label(_run_name(own, context), 1.5, 8)
+        line[0].set_ylabel(f"{name}\nAUC", fontsize=8)
     for panel, text in zip(panels[0], SPLITS.values(), strict=True):
         panel.set_title(text)
     for panel in panels[-1]:
         panel.set_xlabel("epoch")
     handles = [
-        panels[0, 0].plot([], [], color=colour(k), marker=marker(k), ms=4, label=shorten(name))[0]
-        for k, name in enumerate(groups)
+        panels[0, 0].plot([], [], color=colour(k), marker=marker(k), ms=4, label=terms.group(g))[0]
+        for k, g in enumerate(groups)
     ]
     ring = panels[0, 0].plot([], [], "o", mfc="none", mec="black", ms=8, label="selected epoch")
-    part.legend(handles=[*handles, *ring], loc="outside lower center", ncols=3, fontsize=8)
+    fitting.legend(part, [*handles, *ring])
     return Figure(
         f"group_curves{context.suffix}",
         title,
@@ -62,6 +64,13 @@ def group_curves(context: Context) -> Figure | None:
         rows,
         figure,
     )
+
+
+def _run_name(rows: pd.DataFrame, context: Context) -> str:
+    first = rows.iloc[0]
+    method = context.names.method(first["method"])
+    shown = first["run"] != first["method"]  # the models differ
+    return f"{method}, {context.names.model(first['model'])}" if shown else method
 
 
 def _arm(extras: Extras, method: str) -> str | None:
@@ -112,25 +121,25 @@ def search_trajectories(context: Context) -> Figure | None:
     parts = [part for _, part in rows.groupby(["model", "metric"], sort=False)]
     methods, several = list(rows["method"].unique()), rows["model"].nunique() > 1
     sizes = [2.8 if part["method"].nunique() > 1 else 1.6 for part in parts]
-    title = f"The searches on {context.cohort}"
-    below = 0.2 * -(-len(methods) // 3)
-    figure, drawing = canvas(8.0, 1.0 + below + sum(sizes), title, context.notes)
+    title = f"The searches on {context.place}"
+    figure, drawing = canvas(8.0, 0.7 + sum(sizes), title, context.face)
     shape = (len(parts), 2)
     panels = drawing.subplots(*shape, sharey="row", squeeze=False, height_ratios=sizes)
     for line, own in zip(panels, parts, strict=True):
         for panel, axis in zip(line, ("trial", "minutes"), strict=True):
             _trajectories(panel, own, axis, methods)
         metric = METRICS.get(own["metric"].iloc[0], own["metric"].iloc[0])
-        model = f"{shorten(own['model'].iloc[0], 24)}\n" if several else ""
-        line[0].set_ylabel(f"{model}best {metric}", fontsize=8)
+        model = context.names.model(own["model"].iloc[0])
+        shown = fitting.label(model, 1.5, 8) + "\n" if several else ""
+        line[0].set_ylabel(f"{shown}best {metric}", fontsize=8)
         line[0].xaxis.set_major_locator(MaxNLocator(6, integer=True))
     panels[-1, 0].set_xlabel("finished trials")
     panels[-1, 1].set_xlabel("CPU minutes")
     handles = [
-        panels[0, 0].plot([], [], label=shorten(name), **_look(k))[0]
+        panels[0, 0].plot([], [], label=context.names.method(name), **_look(k))[0]
         for k, name in enumerate(methods)
     ]
-    drawing.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8)
+    fitting.legend(drawing, handles)
     return Figure(
         f"search_trajectories{context.suffix}",
         title,
@@ -181,5 +190,4 @@ def _trajectories(panel: Axes, rows: pd.DataFrame, axis: str, methods: list[str]
 
 
 def _look(k: int) -> dict[str, Any]:
-    dash = DASHES[k // 8 % len(DASHES)]
-    return {"color": colour(k), "ls": dash, "marker": marker(k + k // 8), "ms": 4.5, "lw": 1.4}
+    return {"color": colour(k), "ls": dash(k), "marker": marker(k), "ms": 4.5, "lw": 1.4}

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.figure import SubFigure
 from matplotlib.ticker import MaxNLocator
 
+from medaudit.report.figures import fitting
 from medaudit.report.figures.pretraining_style import (
     MEASURE,
     SHAPES,
@@ -16,7 +17,7 @@ from medaudit.report.figures.pretraining_style import (
     image_source,
     pretraining_legend,
 )
-from medaudit.report.figures.style import Figure, canvas, colour, marker, shorten
+from medaudit.report.figures.style import Figure, canvas, colour, marker
 from medaudit.report.studies import how_fair_models
 from medaudit.report.studies.context import Context
 from medaudit.report.studies.group_vs_average import groups_against_average
@@ -25,7 +26,7 @@ from medaudit.report.wording import terms
 ACROSS = 6
 """Panels per row."""
 
-ROW, DOT = 0.27, 0.07
+ROW, DOT = 0.3, 0.07
 """Heights in inches: a model's row, and a model's dot within a disease's row."""
 
 Panels = list[tuple[Axes, pd.DataFrame]]
@@ -38,8 +39,8 @@ def relative_to_average(context: Context) -> Figure | None:
     if rows.empty:
         return None
     models = list(rows["model"].unique())
-    title = f"Groups relative to the average AUC on {context.cohort}"
-    figure, part, panels = _grid(rows, ROW * (len(models) + 0.6), title, context.notes)
+    title = f"Groups relative to the average AUC on {context.place}"
+    figure, part, panels = _grid(rows, ROW * (len(models) + 0.6), title, context.face)
     for panel, own in panels:
         for row in own.itertuples():
             y = models.index(row.model)
@@ -49,7 +50,7 @@ def relative_to_average(context: Context) -> Figure | None:
             tone = TONES[row.images]
             panel.hlines(y, row.low, row.high, color=tone, lw=1.4, zorder=2)
             panel.plot(row.value, y, SHAPES[row.objective], color=tone, ms=6, zorder=3)
-        _finish(panel, [shorten(name, 28) for name in models])
+        _finish(panel, fitting.labels(map(context.names.model, models), 2.1, 8))
     pretraining_legend(part, panels[0][0], rows)
     method = how_fair_models.main_method(context.evidence, context.extras)
     return Figure(
@@ -71,18 +72,18 @@ def disease_by_group(context: Context) -> Figure | None:
     if rows.empty:
         return None
     models, tasks = list(rows["model"].unique()), list(rows["task"].unique())
-    title = f"Groups relative to the average AUC of each task on {context.cohort}"
+    title = f"Groups relative to the average AUC of each task on {context.place}"
     height = len(tasks) * (DOT * len(models) + 0.14)
-    figure, part, panels = _grid(rows, height, title, context.notes, flat=True)
+    figure, part, panels = _grid(rows, height, title, context.face, flat=True)
     for panel, own in panels:
         _diseases(panel, own, models, tasks)
-        _finish(panel, [shorten(task, 26) for task in tasks])
+        _finish(panel, fitting.labels(tasks, 2.1, 8))
     first = panels[0][0]
     handles = [
-        first.plot([], [], _marker(k), color=colour(k), ms=5, label=shorten(name, 28))[0]
+        first.plot([], [], marker(k), color=colour(k), ms=5, label=context.names.model(name))[0]
         for k, name in enumerate(models)
     ]
-    part.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8)
+    fitting.legend(part, handles)
     return Figure(
         f"disease_by_group{context.suffix}",
         title,
@@ -103,7 +104,7 @@ def _diseases(panel: Axes, rows: pd.DataFrame, models: list[str], tasks: list[st
         y = own["task"].map(tasks.index).to_numpy(float)
         y = y + (k - (len(models) - 1) / 2) * 0.78 / len(models)
         panel.hlines(y, own["low"], own["high"], color=colour(k), lw=0.8, zorder=2)
-        panel.plot(own["value"], y, _marker(k), color=colour(k), ms=3.4, zorder=3)
+        panel.plot(own["value"], y, marker(k), color=colour(k), ms=3.4, zorder=3)
     for task, part in rows.groupby("task"):
         if part["value"].isna().all():
             _absent(panel, tasks.index(str(task)))
@@ -135,7 +136,7 @@ def _grid(
     if flat:
         lines = [groups[k : k + ACROSS] for k in range(0, len(groups), ACROSS)]
     across = max(map(len, lines))
-    size = (max(7.0, 2.2 + 2.1 * across), 1.6 + len(lines) * (height + 0.55))
+    size = (max(7.0, 2.4 + 2.1 * across), 0.6 + len(lines) * (height + 0.85))
     figure, part = canvas(*size, title, notes)
     panels = part.subplots(len(lines), across, sharex=True, squeeze=False)
     found = []
@@ -143,7 +144,8 @@ def _grid(
         for panel, (attribute, group) in zip(line, names, strict=False):
             own = rows["attribute"].eq(attribute) & rows["group"].eq(group)
             found.append((panel, rows[own]))
-            panel.set_title(f"{terms.attribute(attribute)}: {shorten(group, 20)}")
+            name = f"{terms.attribute(attribute)}: {terms.group(group)}"
+            panel.set_title(fitting.label(name, 1.95, 9), fontsize=9)
         for panel in line[len(names) :]:
             panel.remove()
     return figure, part, found
@@ -153,7 +155,7 @@ def _finish(panel: Axes, labels: list[str]) -> None:
     place = panel.get_subplotspec()
     first = place is not None and place.colspan.start == 0
     panel.axvline(0, color="black", lw=0.9, zorder=1)
-    panel.set_yticks(range(len(labels)), labels if first else [])
+    panel.set_yticks(range(len(labels)), labels if first else [], fontsize=8)
     panel.set_ylim(len(labels) - 0.5, -0.5)
     panel.tick_params(axis="y", length=0)
     panel.tick_params(labelbottom=True)
@@ -165,8 +167,3 @@ def _finish(panel: Axes, labels: list[str]) -> None:
 def _absent(panel: Axes, y: float) -> None:
     where = panel.get_yaxis_transform()
     panel.text(0.02, y, "not estimable", transform=where, va="center", size=7)
-
-
-def _marker(index: int) -> str:
-    """Return the marker of the model at `index`; with `colour`, 64 models differ."""
-    return marker(index + index // 8)

@@ -7,7 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from medaudit.report.figures.style import Figure, canvas, colour, marker, shorten
+from medaudit.report.figures import fitting
+from medaudit.report.figures.style import Figure, canvas, colour, marker
 from medaudit.report.studies.context import Context
 from medaudit.report.studies.evidence import Evidence, overall
 from medaudit.report.wording import number_format, terms
@@ -35,24 +36,25 @@ def _group_figure(name: str, context: Context, measure: str) -> Figure:
     lines = rows[["attribute", "group"]].drop_duplicates().reset_index(drop=True)
     across = min(ACROSS, len(models))
     down = -(-len(models) // across)
-    height = down * (0.8 + len(lines) * (0.16 + 0.08 * len(methods))) + 0.9
+    height = down * (0.95 + len(lines) * (0.17 + 0.08 * len(methods))) + 0.4
     label = terms.measure(measure)
-    title = f"{label} by group on {context.cohort}"
-    figure, part = canvas(max(5.5, 1.9 + 2.35 * across), height, title, context.notes)
+    title = f"{label} by group on {context.place}"
+    figure, part = canvas(max(5.5, 2.2 + 2.35 * across), height, title, context.face)
     panels = part.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
-    for panel, model in zip(panels, models, strict=False):
+    titles = fitting.labels(map(context.names.model, models), 2.1, 10)
+    for panel, model, shown in zip(panels, models, titles, strict=False):
         _panel(panel, rows[rows["model"] == model], lines, methods)
-        panel.set_title(shorten(model, 28))
+        panel.set_title(shown)
     for panel in panels[len(models) :]:
         panel.remove()
     for panel in panels[max(0, len(models) - across) : len(models)]:
         panel.set_xlabel(f"{label}, {context.level} CI")
         panel.tick_params(labelbottom=True)
     handles = [
-        panels[0].plot([], [], marker(k), color=colour(k), ms=5, label=shorten(method))[0]
-        for k, method in enumerate(methods)
+        panels[0].plot([], [], marker(k), color=colour(k), ms=5, label=context.names.method(m))[0]
+        for k, m in enumerate(methods)
     ]
-    part.legend(handles=handles, loc="outside lower center", ncols=min(len(methods), 4))
+    fitting.legend(part, handles)
     keep = ["cohort", "model", "method", "attribute", "group", "measure", "value", "low", "high"]
     return Figure(
         f"{name}{context.suffix}",
@@ -93,7 +95,7 @@ def _panel(panel: Axes, rows: pd.DataFrame, lines: pd.DataFrame, methods: list[s
             panel.axvline(base.iloc[0], color=colour(k), lw=0.8, ls=":", zorder=1)
     _not_estimable(panel, rows[rows["value"].isna()], places, len(methods))
     panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    panel.set_yticks(range(len(lines)), [_label(line) for line in lines.itertuples()])
+    panel.set_yticks(range(len(lines)), group_labels(lines), fontsize=8)
     panel.set_ylim(len(lines) - 0.5, -0.5)
     for border in np.flatnonzero(lines["attribute"] != lines["attribute"].shift())[1:]:
         panel.axhline(border - 0.5, color="#999999", lw=0.6)
@@ -123,5 +125,12 @@ def _not_estimable(
         )
 
 
-def _label(line: Any) -> str:
-    return "all patients" if line.attribute == "all" else shorten(line.group, 26)
+def group_labels(lines: pd.DataFrame) -> list[str]:
+    """Return the label of each row of ``attribute`` and ``group``: ``sex: female``."""
+    texts = [
+        "all patients"
+        if attribute == "all"
+        else f"{terms.attribute(attribute)}: {terms.group(group)}"
+        for attribute, group in lines[["attribute", "group"]].itertuples(index=False, name=None)
+    ]
+    return fitting.labels(texts, 2.2, 8, lines=1)

@@ -5,13 +5,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from statsmodels.stats.proportion import proportion_confint
 
-from medaudit.report.figures.style import Figure, canvas, colour, marker, shorten
+from medaudit.report.figures import fitting
+from medaudit.report.figures.style import Figure, canvas, colour, marker
 from medaudit.report.studies.context import Context
 from medaudit.report.studies.evidence import Evidence
 from medaudit.report.studies.extras import Extras
 from medaudit.report.studies.fairtune_comparisons import main_model
 
 NAMES = {"norms": "normalisation", "mlp": "MLP"}
+LEAST = 4
+"""With fewer searches a frequency says nothing."""
 FREE = "blocks36"
 """The search space in which each bit is proposed as tuned with probability one half."""
 
@@ -26,7 +29,7 @@ def mask_frequencies(context: Context) -> Figure | None:
     title = "How often the best masks tune each part"
     height = 1.1 + 1.75 * len(components)
     width = max(7.5, 0.9 + 0.55 * rows["unit"].nunique())
-    figure, part = canvas(width, height, title, context.notes)
+    figure, part = canvas(width, height, title, context.face)
     panels = part.subplots(len(components), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     for panel, component in zip(panels, components, strict=True):
         _frequencies(panel, rows[rows["component"] == component], methods)
@@ -34,11 +37,13 @@ def mask_frequencies(context: Context) -> Figure | None:
         panel.set_ylabel("frequency")
     panels[-1].set_xlabel("block")
     handles = [
-        panels[0].plot([], [], marker(k), color=colour(k), label=f"{shorten(name)} (n = {n})")[0]
-        for k, (name, n) in enumerate(rows.drop_duplicates("method")[["method", "n"]].to_numpy())
+        panels[0].plot(
+            [], [], marker(k), color=colour(k), label=f"{context.names.method(m)} (n = {n})"
+        )[0]
+        for k, (m, n) in enumerate(rows.drop_duplicates("method")[["method", "n"]].to_numpy())
     ]
     half = panels[0].plot([], [], color="#777777", ls="--", lw=1, label="one half")[0]
-    part.legend(handles=[*handles, half], loc="outside lower center", ncols=3, fontsize=8)
+    fitting.legend(part, [*handles, half])
     return Figure(
         "mask_frequencies",
         title,
@@ -60,14 +65,14 @@ def frequency_rows(evidence: Evidence, extras: Extras) -> pd.DataFrame:
     -------
     pandas.DataFrame
         ``method``, ``unit``, ``component``, ``frequency``, ``low``, ``high``, ``n`` (searches).
-        Only methods whose space is `FREE`, with at least two searches of the same layout.
+        Only methods whose space is `FREE`, with at least `LEAST` searches of the same layout.
     """
     columns = ["method", "unit", "component", "frequency", "low", "high", "n"]
     rows: list[tuple[str, str, str, float, float, float, int]] = []
     for method in dict.fromkeys(found["method"] for found in extras.searches):
         searches = _of_bits(extras, main_model(evidence, extras), method)
         searches = [one for one in searches if one["layout"] == searches[0]["layout"]]
-        if extras.methods.get(method, {}).get("space") != FREE or len(searches) < 2:
+        if extras.methods.get(method, {}).get("space") != FREE or len(searches) < LEAST:
             continue
         bits = np.array([[int(bit) for bit in one["point"]["mask"]] for one in searches])
         ends = proportion_confint(bits.sum(axis=0), len(bits), 1 - evidence.level, "wilson")
@@ -85,23 +90,26 @@ def bit_stability(context: Context) -> Figure | None:
         return None
     searches = list(rows["search"].unique())
     components = list(rows["component"].unique())
-    title = f"How certain the searches are of each part on {context.cohort}"
-    height = 1.2 + 1.35 * len(searches)
-    figure, part = canvas(max(7.0, 1.3 + 3.0 * len(components)), height, title, context.notes)
+    title = f"How certain the searches are of each part on {context.place}"
+    height = 0.8 + 1.4 * len(searches)
+    figure, part = canvas(max(7.0, 1.3 + 3.0 * len(components)), height, title, context.face)
     shape = (len(searches), len(components))
     panels = part.subplots(*shape, sharex=True, sharey=True, squeeze=False)
     for k, (line, name) in enumerate(zip(panels, searches, strict=True)):
         own = rows[rows["search"] == name]
         for panel, component in zip(line, components, strict=True):
             _stability(panel, own[own["component"] == component], k)
-        line[0].set_ylabel("\n".join(shorten(text, 22) for text in name.split(", ")), fontsize=8)
+        shown = context.names.method(own["method"].iloc[0])
+        if name != own["method"].iloc[0]:  # the models differ
+            shown += ", " + context.names.model(own["model"].iloc[0])
+        line[0].set_ylabel(fitting.label(shown, 1.15, 8) + "\nfrequency", fontsize=8)
     for panel, component in zip(panels[0], components, strict=True):
         panel.set_title(NAMES.get(component, component))
     for panel in panels[-1]:
         panel.set_xlabel("block")
     dots = panels[0, 0].plot([], [], "o", color="black", ms=4, label="best quarter of the trials")
     line = panels[0, 0].plot([], [], "_", color="#777777", ms=9, mew=2, label="all trials")
-    part.legend(handles=[*dots, *line], loc="outside lower center", ncols=2, fontsize=8)
+    fitting.legend(part, [*dots, *line])
     return Figure(
         f"bit_stability{context.suffix}",
         title,

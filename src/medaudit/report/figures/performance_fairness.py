@@ -8,6 +8,7 @@ from matplotlib.figure import SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from medaudit.core.intersections import SEPARATOR
+from medaudit.report.figures import fitting
 from medaudit.report.figures.pretraining_style import (
     MEASURE,
     SHAPES,
@@ -15,7 +16,7 @@ from medaudit.report.figures.pretraining_style import (
     image_source,
     pretraining_legend,
 )
-from medaudit.report.figures.style import Figure, canvas, shorten
+from medaudit.report.figures.style import Figure, canvas
 from medaudit.report.studies import how_fair_models
 from medaudit.report.studies.context import Context
 from medaudit.report.studies.evidence import RUN
@@ -23,7 +24,7 @@ from medaudit.report.wording import terms
 
 POINTS = 100
 NUMBERS = ("value", "low", "high")
-ROW = 0.27
+ROW = 0.3
 """Height of a model's row in inches."""
 
 
@@ -33,8 +34,8 @@ def performance_fairness(context: Context) -> Figure | None:
     if rows["model"].nunique() < 2:
         return None
     quantities = list(rows["quantity"].unique())
-    title = f"Performance and fairness by pretraining on {context.cohort}"
-    figure, part, panels = family_grid(rows, quantities, title, context.notes)
+    title = f"Performance and fairness by pretraining on {context.place}"
+    figure, part, panels = family_grid(rows, quantities, title, context)
     for line, (_, own) in zip(panels, rows.groupby("family", sort=False), strict=True):
         for panel, quantity in zip(line, quantities, strict=True):
             kept = own[own["quantity"] == quantity]
@@ -121,7 +122,7 @@ def fairness_score(gaps: np.ndarray) -> np.ndarray:
 
 
 def family_grid(
-    rows: pd.DataFrame, quantities: list[str], title: str, notes: list[str], each: float = ROW
+    rows: pd.DataFrame, quantities: list[str], title: str, context: Context, each: float = ROW
 ) -> tuple[Canvas, SubFigure, np.ndarray]:
     """Return canvas, drawing part and panels: one row per family, one column per quantity.
 
@@ -132,8 +133,8 @@ def family_grid(
         name: list(part["model"].unique()) for name, part in rows.groupby("family", sort=False)
     }
     sizes = [len(models) + 0.6 for models in families.values()]
-    height = 1.5 + sum(sizes) * each + 0.35 * len(sizes)
-    figure, part = canvas(max(7.0, 1.9 + 2.5 * len(quantities)), height, title, notes)
+    height = 1.1 + sum(sizes) * each + 0.35 * len(sizes)
+    figure, part = canvas(max(7.0, 2.3 + 2.5 * len(quantities)), height, title, context.face)
     shape = (len(families), len(quantities))
     panels = part.subplots(*shape, sharex="col", squeeze=False, height_ratios=sizes)
     for line, (family, models) in zip(panels, families.items(), strict=True):
@@ -142,11 +143,12 @@ def family_grid(
             panel.set_ylim(len(models) - 0.4, -0.6)
             panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
             panel.tick_params(axis="y", length=0)
-        line[0].set_yticks(range(len(models)), [shorten(name, 28) for name in models])
+        shown = fitting.labels(map(context.names.model, models), 2.1, 8)
+        line[0].set_yticks(range(len(models)), shown, fontsize=8)
         if len(families) > 1:
             line[0].set_ylabel(family, fontweight="bold")
     for panel, quantity in zip(panels[0], quantities, strict=True):
-        panel.set_title(terms.first_upper(quantity))
+        panel.set_title(fitting.label(terms.first_upper(quantity), 2.3, 10))
     for panel in panels[-1]:
         panel.set_xlabel("percentage points")
     return figure, part, panels

@@ -1,19 +1,27 @@
 """Figure: performance against the gap, with the Pareto front of the runs."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from medaudit.metrics.gaps import GAPS, parse_gap
-from medaudit.report.figures.style import Figure, canvas, colour, marker, shorten
+from medaudit.report.figures import fitting
+from medaudit.report.figures.style import COLOURS, Figure, canvas, colour, marker
+from medaudit.report.figures.verdict_marks import FACES, verdict_handles, verdicts_of
 from medaudit.report.studies.context import Context
 from medaudit.report.studies.evidence import RUN, direction, has_best_end
 from medaudit.report.studies.facts import headline_gaps
+from medaudit.report.verdicts import Verdict
 from medaudit.report.wording import terms
 
 CROWD = 12
 """With more runs, intervals are drawn only for those on the front."""
+ACROSS = 4
+"""Panels per row."""
 
 
 def pareto(performance: np.ndarray, gap: np.ndarray) -> np.ndarray:
@@ -38,42 +46,45 @@ def pareto(performance: np.ndarray, gap: np.ndarray) -> np.ndarray:
 
 
 def plane(context: Context) -> Figure:
-    """Draw one panel per attribute; models by colour, methods by marker."""
+    """Draw one panel per attribute; every run has its number, and its own colour and shape."""
     evidence = context.evidence
     rows = plane_rows(context)
     attributes = [name for name in evidence.attributes if name in set(rows["attribute"])]
-    models, methods = list(rows["model"].unique()), list(rows["method"].unique())
     name = terms.measure(evidence.headline)
     side = "right" if fairer_when_large(evidence.gap) else "left"
     up = "up is better" if has_best_end(evidence.headline) else "neither end is better"
-    title = f"Performance and fairness: {name} and its gap on {context.cohort}"
-    figure, part = canvas(max(7.0, 0.9 + 2.9 * len(attributes)), 4.4, title, context.notes)
-    panels = part.subplots(1, len(attributes), sharey=True, squeeze=False)[0]
-    for panel, attribute in zip(panels, attributes, strict=True):
-        _panel(panel, rows[rows["attribute"] == attribute], models, methods)
-        panel.set_title(f"by {terms.attribute(attribute)}")
+    title = f"Performance and fairness: {name} and its gap on {context.place}"
+    down, across = -(-len(attributes) // ACROSS), min(len(attributes), ACROSS)
+    width = max(7.0, 0.9 + 2.9 * across)
+    figure, part = canvas(width, 0.4 + 3.7 * down, title, context.face)
+    panels = part.subplots(down, across, sharey=True, sharex=True, squeeze=False).ravel()
+    for panel, attribute in zip(panels, attributes, strict=False):
+        _panel(panel, rows[rows["attribute"] == attribute])
+        panel.set_title("by " + fitting.label(terms.attribute(attribute), 2.5, 10))
         panel.set_xlabel(f"gap in {name}  ({side} is fairer)")
+        panel.tick_params(labelbottom=True)
         panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        panel.set_ylabel(f"{name}, all patients\n({up})")
+        panel.label_outer(remove_inner_ticks=False)
+        panel.xaxis.label.set_visible(True)
+    for panel in panels[len(attributes) :]:
+        panel.remove()
+    panels[0].set_xlim(left=min(0, rows[["gap", "gap_low"]].min().min()))
     if direction(evidence.headline) < 0:
         panels[0].invert_yaxis()
-    panels[0].set_ylabel(f"{name}, all patients  ({up})")
-    part.legend(
-        handles=_handles(panels[0], models, methods),
-        loc="outside lower center",
-        ncols=min(6, len(models) + len(methods) + 2),
-        fontsize=8,
-    )
+    fitting.legend(part, _handles(panels[0], rows, context))
     return Figure(
         f"plane{context.suffix}",
         title,
         f"{terms.first_upper(up)}, {side} is fairer. The line joins the runs that no other run "
-        f"beats in both (Pareto front). Bars: {context.level} confidence intervals (with more than "
-        f"{CROWD} runs, only those on the line). Do not compare bars by eye: runs share their "
-        "patients, and the table 'Differences between runs' compares them. The grey line marks the "
-        "gap that 95 of 100 permutations of the groups stay below (median over runs).",
+        f"beats in both (Pareto front). Filled: a difference is shown; half filled: suggestive "
+        "only; open: no difference shown, or not tested. Bars: "
+        f"{context.level} confidence intervals (with more than {CROWD} runs, only those on the "
+        "line). Do not compare bars by eye: runs share their patients, and the table 'Differences "
+        "between runs' compares them.",
         f"Scatter plot of {name} against its gap by {', '.join(attributes)} for {len(rows)} "
         "points, with intervals and the Pareto front.",
-        rows,
+        rows.astype({"verdict": str}),
         figure,
     )
 
@@ -86,10 +97,13 @@ def plane_rows(context: Context) -> pd.DataFrame:
     performance = facts.loc[kept, [*RUN, "value", "low", "high"]].rename(
         columns={"value": "performance", "low": "p_low", "high": "p_high"}
     )
-    gaps = headline_gaps(facts, headline, context.evidence.gap).rename(
+    found = headline_gaps(facts, headline, context.evidence.gap)
+    alpha = round(1 - context.evidence.level, 9)
+    gaps = found.assign(verdict=verdicts_of(found, alpha)).rename(
         columns={"gap": "kind_of_gap", "value": "gap", "low": "gap_low", "high": "gap_high"}
-    )[[*RUN, "attribute", "gap", "gap_low", "gap_high", "null_q95", "status"]]
+    )[[*RUN, "attribute", "gap", "gap_low", "gap_high", "null_q95", "verdict", "status"]]
     rows = performance.merge(gaps, on=RUN)
+    rows["run"] = rows.groupby(RUN, sort=False).ngroup()
     rows["pareto"] = False
     for _, part in rows.groupby("attribute"):
         better = direction(headline) * part["performance"].to_numpy(float)
@@ -105,42 +119,54 @@ def fairer_when_large(gap: str) -> bool:
     return kind in GAPS and GAPS[kind].fairer_when_large
 
 
-def _panel(panel: Axes, rows: pd.DataFrame, models: list[str], methods: list[str]) -> None:
-    chance = rows["null_q95"].median()
-    if np.isfinite(chance):
-        panel.axvline(chance, color="#999999", lw=1.2, ls="--", zorder=1)
+def _panel(panel: Axes, rows: pd.DataFrame) -> None:
     for row in rows[rows["gap"].notna() & rows["performance"].notna()].itertuples():
-        tone = colour(models.index(row.model))
+        tone = colour(row.run)
         if row.pareto or len(rows) <= CROWD:
             panel.hlines(row.performance, row.gap_low, row.gap_high, color=tone, lw=0.8, alpha=0.5)
             panel.vlines(row.gap, row.p_low, row.p_high, color=tone, lw=0.8, alpha=0.5)
-        panel.plot(
-            row.gap,
-            row.performance,
-            marker(methods.index(row.method)),
-            color=tone,
-            ms=7,
-            mec="black" if row.pareto else "white",
-            mew=1.2 if row.pareto else 0.6,
-            zorder=4,
+        panel.plot(row.gap, row.performance, zorder=4, **_look(row.run, row.verdict))
+        inside = "white" if row.verdict == Verdict.SHOWN and tone not in PALE else "black"
+        panel.annotate(
+            str(row.run + 1),
+            (row.gap, row.performance),
+            ha="center",
+            va="center_baseline",
+            fontsize=5.5,
+            color=inside,
+            zorder=5,
         )
     front = rows[rows["pareto"]].sort_values("gap", kind="stable")
     panel.plot(front["gap"], front["performance"], color="black", lw=1, zorder=3, ds="steps-post")
-    panel.set_xlim(left=0)
     if absent := int(rows["gap"].isna().sum()):
         text = f"not estimable: {absent} of {len(rows)}"
         panel.text(0.98, 0.02, text, transform=panel.transAxes, ha="right", fontsize=7)
 
 
-def _handles(panel: Axes, models: list[str], methods: list[str]) -> list:
-    by_model = [
-        panel.plot([], [], "o", color=colour(k), ms=7, label=shorten(name, 24))[0]
-        for k, name in enumerate(models)
+PALE = (COLOURS[4], COLOURS[5], COLOURS[3])
+"""Colours on which a number is black."""
+
+
+def _look(run: int, verdict: Verdict) -> dict[str, Any]:
+    """Return colour and shape of a run, filled by the verdict."""
+    face = {**FACES.get(verdict, FACES[Verdict.NOT_SHOWN]), "marker": marker(run)}
+    tone = colour(run)
+    face |= {"mec": tone, "mfc": "white" if face["mfc"] == "white" else tone}
+    return {**face, "ls": "", "ms": 9, "mew": 1.3}
+
+
+def _handles(panel: Axes, rows: pd.DataFrame, context: Context) -> list[Artist]:
+    runs = rows.drop_duplicates("run")
+    handles = [
+        panel.plot(
+            [],
+            [],
+            marker(row["run"]),
+            color=colour(row["run"]),
+            ms=7,
+            label=f"{row['run'] + 1}  {context.names.run(row)}",
+        )[0]
+        for row in runs.to_dict("records")
     ]
-    by_method = [
-        panel.plot([], [], marker(k), color="#555555", ms=6, label=shorten(name, 24))[0]
-        for k, name in enumerate(methods)
-    ]
-    front = panel.plot([], [], color="black", lw=1, marker="o", mfc="none", label="Pareto front")[0]
-    chance = panel.plot([], [], color="#999999", ls="--", label="null: 95 of 100 below")[0]
-    return [*by_model, *by_method, front, chance]
+    front = panel.plot([], [], color="black", lw=1, label="Pareto front")[0]
+    return [*handles, front, *verdict_handles(panel, rows["verdict"])]

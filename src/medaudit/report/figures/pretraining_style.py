@@ -7,6 +7,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
+from medaudit.report.figures import fitting
 from medaudit.report.figures.style import COLOURS
 from medaudit.report.studies import how_fair_models
 from medaudit.report.studies.extras import Extras
@@ -52,7 +53,7 @@ def pretraining_legend(
         for name, shape in SHAPES.items()
         if name in set(rows["objective"]) and name != "none"
     ]
-    part.legend(handles=[*handles, *more], loc="outside lower center", ncols=4, fontsize=8)
+    fitting.legend(part, [*handles, *more])
 
 
 def _domain_text(name: str) -> str:

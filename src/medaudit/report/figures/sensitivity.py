@@ -9,9 +9,11 @@ from matplotlib.figure import SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from medaudit.core.documents import PredictionsFooter
+from medaudit.report.figures import fitting
 from medaudit.report.figures.adaptation import adaptation_rows
-from medaudit.report.figures.style import Figure, canvas, colour, marker, shorten
+from medaudit.report.figures.style import Figure, canvas, colour, dash, marker
 from medaudit.report.studies.context import Context
+from medaudit.report.wording import terms
 
 CRITERIA = {"val_loss": "validation loss", "val_auc": "validation AUC"}
 ACROSS = 4
@@ -29,16 +31,16 @@ def learning_rates(context: Context) -> Figure | None:
     methods, models = list(rows["method"].unique()), list(rows["model"].unique())
     across = min(ACROSS, len(methods))
     down = -(-len(methods) // across)
-    title = f"Learning rates on {context.cohort}"
-    width, height = max(6.5, 0.8 + 2.9 * across), 2.6 * down + 1.1
-    figure, part = canvas(width, height, title, context.notes)
+    title = f"Learning rates on {context.place}"
+    width, height = max(6.5, 0.8 + 2.9 * across), 2.7 * down + 0.4
+    figure, part = canvas(width, height, title, context.face)
     panels = part.subplots(down, across, squeeze=False).ravel()
     for panel, method in zip(panels, methods, strict=False):
         _rates(panel, rows[rows["method"] == method], models)
-        panel.set_title(shorten(method, 28))
+        panel.set_title(fitting.label(context.names.method(method), 2.4, 10))
     for panel in panels[len(methods) :]:
         panel.remove()
-    _legend(part, panels[0], models)
+    _legend(part, panels[0], models, context)
     return Figure(
         f"learning_rates{context.suffix}",
         title,
@@ -97,7 +99,7 @@ def _rates(panel: Axes, rows: pd.DataFrame, models: list[str]) -> None:
     for model, part in rows.groupby("model", sort=False):
         k = models.index(model)
         mean = part.groupby("learning_rate")["criterion"].mean()
-        panel.plot(mean.index, mean.to_numpy(), color=colour(k), lw=1.2, zorder=2)
+        panel.plot(mean.index, mean.to_numpy(), color=colour(k), ls=dash(k), lw=1.2, zorder=2)
         x, y = part["learning_rate"].to_numpy(float), part["criterion"].to_numpy(float)
         own = part["chosen"].to_numpy(bool)
         shown = own | (len(models) <= FEW)
@@ -125,13 +127,14 @@ def lora_rank(context: Context) -> Figure | None:
     if rows["rank"].nunique() < 2:
         return None
     models, quantities = list(rows["model"].unique()), list(rows["quantity"].unique())
-    title = f"Rank of LoRA on {context.cohort}"
-    figure, part = canvas(max(6.5, 0.8 + 2.7 * len(quantities)), 3.4, title, context.notes)
+    title = f"Rank of LoRA on {context.place}"
+    figure, part = canvas(max(6.5, 0.8 + 2.7 * len(quantities)), 3.4, title, context.face)
     panels = part.subplots(1, len(quantities), squeeze=False)[0]
     for panel, quantity in zip(panels, quantities, strict=True):
         _ranks(panel, rows[rows["quantity"] == quantity], models)
-        panel.set_title(quantity)
-    _legend(part, panels[0], models)
+        panel.set_title(fitting.label(terms.first_upper(quantity), 2.4, 9), fontsize=9)
+        panel.set_ylabel(quantity.partition(" by ")[0], fontsize=8)
+    _legend(part, panels[0], models, context)
     return Figure(
         f"lora_rank{context.suffix}",
         title,
@@ -150,7 +153,7 @@ def _ranks(panel: Axes, rows: pd.DataFrame, models: list[str]) -> None:
         x = np.array([ranks.index(rank) for rank in part["rank"]], float)
         x += (k - (len(models) - 1) / 2) * 0.5 / max(len(models), 1)
         value, low, high = (part[name].to_numpy(float) for name in ("value", "low", "high"))
-        panel.plot(x, value, color=colour(k), marker=marker(k), ms=4.5, lw=1)
+        panel.plot(x, value, color=colour(k), ls=dash(k), marker=marker(k), ms=4.5, lw=1)
         panel.vlines(x, low, high, color=colour(k), lw=1)
     panel.set_xticks(range(len(ranks)), [str(rank) for rank in ranks])
     panel.set_xlim(-0.5, len(ranks) - 0.5)
@@ -158,10 +161,11 @@ def _ranks(panel: Axes, rows: pd.DataFrame, models: list[str]) -> None:
     panel.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
 
 
-def _legend(part: SubFigure, panel: Axes, models: list[str]) -> None:
+def _legend(part: SubFigure, panel: Axes, models: list[str], context: Context) -> None:
     handles = [
-        panel.plot([], [], marker(k), color=colour(k), ls="-", ms=5, label=shorten(name, 24))[0]
+        panel.plot(
+            [], [], marker(k), color=colour(k), ls=dash(k), ms=5, label=context.names.model(name)
+        )[0]
         for k, name in enumerate(models)
     ]
-    ncols = min(len(models), 4)
-    part.legend(handles=handles, loc="outside lower center", ncols=ncols, fontsize=8)
+    fitting.legend(part, handles)

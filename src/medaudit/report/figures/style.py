@@ -1,7 +1,6 @@
 """The style of all figures, and how they are written: the same numbers give the same bytes."""
 
 import logging
-import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,11 +14,14 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.figure import SubFigure
 
 from medaudit.core.table_io import FLOAT_FORMAT, atomic
+from medaudit.report.figures import fitting
+from medaudit.report.figures.fitting import wrap
 from medaudit.report.wording.number_format import neutralise
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
 """Palette of Okabe and Ito (2008), with its yellow (too pale on white) replaced by grey."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+DASHES = ("-", "--", ":", "-.")
 BAND = "#D9D9D9"
 WARNING = "#A00000"
 SETTINGS: dict[str, Any] = {
@@ -45,6 +47,8 @@ METADATA: dict[str, dict[str, Any]] = {
     "svg": {"Date": None},
     "png": {},
 }
+NOTE = 8
+"""Size of the notes in points."""
 LINE = 0.17
 """Height of one line of notes in inches."""
 
@@ -91,15 +95,17 @@ def style() -> Iterator[None]:
 
 def canvas(width: float, height: float, title: str, notes: list[str]) -> tuple[Canvas, SubFigure]:
     """Return a figure of `width` x `height` inches plus the notes, and the part to draw in."""
-    lines = [line for note in notes for line in textwrap.wrap(note, int(width * 13.5))]
+    lines = [line for note in notes for line in wrap(note, width - 0.3, NOTE)]
     below = LINE * len(lines) + 0.1
     figure = Canvas(figsize=(width, height + below))
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(2, 1, height_ratios=[height, below])
     above, foot = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
     figure.set_layout_engine("constrained", h_pad=0.06, w_pad=0.06)
-    above.suptitle(title, fontsize=11, fontweight="bold")
-    foot.text(0.015, 0.98, "\n".join(lines), fontsize=8, color=WARNING, va="top", linespacing=1.25)
+    foot.text(
+        0.015, 0.98, "\n".join(lines), fontsize=NOTE, color=WARNING, va="top", linespacing=1.25
+    )
+    fitting.title(above, title)
     return figure, above
 
 
@@ -118,19 +124,16 @@ def write_files(figure: Figure, folder: Path) -> dict[str, str]:
     return {suffix: f"{figure.name}.{suffix}" for suffix in (*METADATA, "csv")}
 
 
-def shorten(text: str, length: int = 30) -> str:
-    """Shorten a long name in the middle, so that both its ends stay."""
-    if len(text) <= length:
-        return text
-    half = (length - 1) // 2
-    return f"{text[:half]}…{text[-half:]}"
-
-
 def colour(index: int) -> str:
     """Return the colour of the item at `index`; colours repeat after eight."""
     return COLOURS[index % len(COLOURS)]
 
 
 def marker(index: int) -> str:
-    """Return the marker of the item at `index`; markers repeat after eight."""
-    return MARKERS[index % len(MARKERS)]
+    """Return the marker of the item at `index`; with `colour`, 64 items differ."""
+    return MARKERS[(index + index // len(COLOURS)) % len(MARKERS)]
+
+
+def dash(index: int) -> str:
+    """Return the line style of the item at `index`; it changes after eight, as colours repeat."""
+    return DASHES[index // len(COLOURS) % len(DASHES)]

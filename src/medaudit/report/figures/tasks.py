@@ -6,7 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import SubFigure
 
-from medaudit.report.figures.style import Figure, canvas, shorten
+from medaudit.report.figures import fitting
+from medaudit.report.figures.groups import group_labels
+from medaudit.report.figures.style import Figure, canvas
 from medaudit.report.studies.context import Context
 from medaudit.report.studies.evidence import Evidence
 from medaudit.report.studies.facts import best_run
@@ -16,31 +18,31 @@ from medaudit.report.wording import number_format, terms
 def tasks(context: Context) -> Figure | None:
     """Draw each group minus all patients, groups by tasks; None if there are no single tasks."""
     evidence, cohort = context.evidence, context.cohort
-    best = best_run(context.facts, evidence.headline, cohort)
+    best = best_run(context.facts, evidence.headline, cohort, evidence.entry)
     if best is None:
         return None
     model, method = best["model"], best["method"]
     rows = heatmap_rows(evidence, cohort, model, method)
-    if rows.empty:
-        return None
+    if rows["task"].nunique() < 2 or rows["delta"].isna().all():
+        return None  # one task is the figure of groups; nothing to show without a value
     lines = rows[["attribute", "group"]].drop_duplicates()
     columns = list(rows["task"].unique())
     name = terms.measure(evidence.headline)
-    title = f"{name} of groups by task: {shorten(model)} / {shorten(method)} on {cohort}"
+    title = f"{name} of groups by task: {context.names.run(best)} on {context.place}"
     grid = rows.pivot(index=["attribute", "group"], columns="task", values="delta")
     grid = grid.reindex(index=pd.MultiIndex.from_frame(lines), columns=columns)
-    width = max(7.0, 2.6 + 0.62 * len(columns))
-    figure, part = canvas(width, 2.2 + 0.28 * len(lines), title, context.notes)
+    width = max(7.0, 3.4 + 0.62 * len(columns))
+    figure, part = canvas(width, 1.5 + 0.28 * len(lines) + 0.5, title, context.face)
     panel = part.subplots()
     _cells(part, panel, grid.to_numpy(float), name)
     panel.set_xticks(
         range(len(columns)),
-        [shorten(task, 27) for task in columns],
+        fitting.labels(columns, 1.6, lines=1),
         rotation=40,
         ha="right",
         rotation_mode="anchor",
     )
-    panel.set_yticks(range(len(lines)), [shorten(group, 26) for group in lines["group"]])
+    panel.set_yticks(range(len(lines)), group_labels(lines))
     for border in np.flatnonzero(lines["attribute"] != lines["attribute"].shift())[1:]:
         panel.axhline(border - 0.5, color="black", lw=0.8)
     return Figure(

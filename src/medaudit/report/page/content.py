@@ -18,6 +18,7 @@ from medaudit.core.documents import (
 from medaudit.core.entry_types import Config
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import read_json, read_table
+from medaudit.report.answers.structure import from_json
 from medaudit.report.page.answer import Answer
 from medaudit.report.page.answers import answer
 from medaudit.report.page.contact_sheets import Strip
@@ -109,12 +110,13 @@ def _index(folders: list[Path]) -> dict[str, Index]:
 
 def _study(facts: pd.DataFrame, tables: Index, figures: Index) -> dict[str, Any]:
     head = tables[1]
-    claims = _claims(tables)
+    claims, answered = _claims(tables), from_json(read_json(tables[0] / "answers.json"))
     together = [] if TOGETHER not in claims else [_together(claims[TOGETHER])]
     drawn = [_figure(figures[0], entry) for entry in figures[1]["figures"]]
     return {
         "name": head["study"],
         "title": head["entry"].get("title", head["study"]),
+        "answered": answered,
         "question": head["entry"].get("question"),
         "notes": head["notes"],
         "models": facts["model"].unique().tolist(),
@@ -123,7 +125,8 @@ def _study(facts: pd.DataFrame, tables: Index, figures: Index) -> dict[str, Any]
         + [
             {
                 "cohort": cohort,
-                "answers": [*claims.get(cohort, []), *answer(facts, head, cohort)],
+                "answers": [*claims.get(cohort, []), *answer(facts, head, cohort, answered)],
+                "runs": answered.on(cohort),
                 "glance": glance(facts, head, cohort),
             }
             for cohort in head["cohorts"]
@@ -136,7 +139,7 @@ def _study(facts: pd.DataFrame, tables: Index, figures: Index) -> dict[str, Any]
 
 
 def _together(answers: list[Answer]) -> dict[str, Any]:
-    return {"cohort": TOGETHER, "answers": answers, "glance": None}
+    return {"cohort": TOGETHER, "answers": answers, "runs": (), "glance": None}
 
 
 def _claims(tables: Index) -> dict[str, list[Answer]]:

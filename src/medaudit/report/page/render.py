@@ -49,6 +49,8 @@ def render(content: dict[str, Any]) -> str:
     )
     environment.filters |= {
         "count": number_format.count,
+        "short": number_format.short,
+        "measure_in_words": terms.measure,
         "upper_first": terms.first_upper,
         "packed": packed,
         "in_words": in_words,

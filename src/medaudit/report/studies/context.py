@@ -1,12 +1,13 @@
 """The one argument of every function that makes a table or a figure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from medaudit.report.studies.evidence import Evidence
 from medaudit.report.studies.extras import Extras
-from medaudit.report.wording.disclaimers import notes_of
+from medaudit.report.wording.disclaimers import notes_of, on_figures
+from medaudit.report.wording.names import Names
 
 
 @dataclass(frozen=True)
@@ -23,18 +24,31 @@ class Context:
         Results of optional stages, and facts about models and methods.
     cohort : str
         Name; empty for tables and for figures of all cohorts together.
+    names : Names
+        Display names of models, methods and cohorts.
     """
 
     evidence: Evidence
     facts: pd.DataFrame
     extras: Extras
     cohort: str = ""
+    names: Names = field(default_factory=Names)
 
     @property
     def notes(self) -> list[str]:
-        """Disclaimers that the figure must show: those of its cohort, or of all cohorts."""
+        """Disclaimers of the cohort, or of all cohorts."""
         cards = self.evidence.cards
         return notes_of([cards[self.cohort]] if self.cohort else cards.values())
+
+    @property
+    def face(self) -> list[str]:
+        """The disclaimers in brief, as a figure shows them."""
+        return on_figures(self.notes)
+
+    @property
+    def place(self) -> str:
+        """Display name of the cohort."""
+        return self.names.cohort(self.cohort)
 
     @property
     def suffix(self) -> str:

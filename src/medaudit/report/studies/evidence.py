@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from medaudit.config.grids import names_of
-from medaudit.core.audit_tables import is_summary
+from medaudit.core.audit_tables import has_permutations
 from medaudit.core.documents import CohortCard
 from medaudit.core.entry_types import Evaluation, MethodEntry, StudyEntry
 from medaudit.core.errors import MedauditError
@@ -22,6 +22,12 @@ RUN = ["cohort", "model", "method"]
 
 PLAIN = "medaudit"
 """The dialect that is not named to a reader."""
+
+LEAD = ("tpr", "fpr", "auc")
+"""Measures that answers lead with, unless a study names others: a missed finding harms first."""
+
+CALIBRATION = ("ece_debiased", "ece", "absolute_error", "brier")
+"""Measures of calibration; the first one that was computed follows the leading measures."""
 
 
 class _StudySettings(TypedDict):
@@ -54,13 +60,13 @@ class Evidence:
         ``measure``: the metric, followed by its dialect in brackets unless that is `PLAIN`.
         ``file`` and ``row`` locate the bootstrap replicates of a row of `metrics`, and the
         permutations of a row of `gaps`; there ``row`` is -1 where none are stored
-        (`medaudit.core.audit_tables.is_summary`).
+        (`medaudit.core.audit_tables.has_permutations`).
     cards : dict of str to CohortCard
         Cohort cards by cohort.
-    files : list of Path
-        Files of replicates; ``file`` in `metrics` is an index into this list.
-    nulls : list of Path
-        Files of permutations; ``file`` in `gaps` is an index into this list.
+    files : list of Path or numpy.ndarray
+        Replicates, in files or in memory; ``file`` in `metrics` is an index into this list.
+    nulls : list of Path or numpy.ndarray
+        Permutations; ``file`` in `gaps` is an index into this list.
     """
 
     study: str
@@ -69,8 +75,8 @@ class Evidence:
     metrics: pd.DataFrame
     gaps: pd.DataFrame
     cards: dict[str, CohortCard]
-    files: list[Path] = field(default_factory=list)
-    nulls: list[Path] = field(default_factory=list)
+    files: list[Path | np.ndarray] = field(default_factory=list)
+    nulls: list[Path | np.ndarray] = field(default_factory=list)
 
     @property
     def level(self) -> float:
@@ -86,6 +92,21 @@ class Evidence:
     def headline(self) -> str:
         """Headline measure: the first configured one that was computed."""
         return self.measures[0]
+
+    @property
+    def lead(self) -> list[str]:
+        """Measures that the answers lead with: the study's, or those of `LEAD` that were computed.
+
+        The headline where none of them was computed.
+        """
+        wanted = self.entry.get("lead") or LEAD
+        return [name for name in wanted if name in self.measures] or [self.headline]
+
+    @property
+    def answered(self) -> list[str]:
+        """Measures that answers are about: the leading ones, then one of calibration."""
+        then = [name for name in CALIBRATION if name in self.measures and name not in self.lead]
+        return [*self.lead, *then[:1]]
 
     @property
     def gap(self) -> str:
@@ -112,10 +133,12 @@ class Evidence:
         return _read_rows(self.nulls, rows)
 
 
-def _read_rows(files: list[Path], rows: pd.DataFrame) -> np.ndarray:
+def _read_rows(files: list[Path | np.ndarray], rows: pd.DataFrame) -> np.ndarray:
     parts = np.empty(len(rows), dtype=object)
     for file, places in rows.reset_index(drop=True).groupby("file"):
-        array = np.load(files[file], mmap_mode="r", allow_pickle=False)
+        found = files[file]
+        in_memory = isinstance(found, np.ndarray)
+        array = found if in_memory else np.load(found, mmap_mode="r", allow_pickle=False)
         parts[places.index] = list(np.asarray(array[places["row"].to_numpy()], dtype=float))
     return np.stack(list(parts)) if len(rows) else np.empty((0, 0))
 
@@ -209,7 +232,7 @@ def _read_metrics(path: Path, number: int) -> pd.DataFrame:
 
 def _read_gaps(path: Path, number: int) -> pd.DataFrame:
     frame = read_table(path, GAPS)
-    kept = is_summary(frame)
+    kept = has_permutations(frame)
     _check_rows(null_of(path), path, int(kept.sum()), "disparity")
     return frame.assign(file=number, row=np.where(kept, kept.cumsum() - 1, -1))
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from medaudit.core.audit_tables import COMPARISON
+from medaudit.core.entry_types import StudyEntry
 from medaudit.metrics.gaps import GAPS, SIGNED, parse_gap
 from medaudit.report.equivalence import judge_gaps
 from medaudit.report.studies.differences import gap_differences, performance_differences
@@ -74,24 +75,45 @@ def gaps(evidence: Evidence) -> pd.DataFrame:
     found = pd.concat([overall(rows), means], ignore_index=True)
     found = judge_gaps(found, evidence.evaluation.get("margins") or {})
     found = found.merge(extremes(evidence.metrics), on=[*GROUPED, "gap"], how="left")
-    headline = (evidence.headline, evidence.gap)
-    found = found.assign(kind="gap", role=roles_of(found, evidence.entry, headline))
-    return adjust_within_families(found, evidence.permutations)
+    asked = (evidence.lead, evidence.gap)
+    found = found.assign(kind="gap", role=roles_of(found, evidence.entry, asked))
+    families = family_of(
+        found, evidence.answered, evidence.gap, bool(evidence.entry.get("questions"))
+    )
+    return adjust_within_families(found.assign(family=families), evidence.permutations)
+
+
+def findings(evidence: Evidence) -> pd.DataFrame:
+    """Return the gaps of single tasks in the leading measures, where a run has several tasks.
+
+    P-values are adjusted within one family per run: all its tasks, attributes and leading measures.
+    """
+    rows = evidence.gaps
+    single = ~rows["task"].isin(["all", "mean", "mean_of_gaps"]) & rows["seed"].eq("mean")
+    wanted = rows["measure"].isin(evidence.lead) & rows["gap"].eq(evidence.gap)
+    found = rows[single & wanted & (rows["row"] >= 0)].reset_index(drop=True)
+    found = found[found.groupby(RUN)["task"].transform("nunique") > 1].reset_index(drop=True)
+    found = judge_gaps(found, evidence.evaluation.get("margins") or {})
+    family = "findings; " + found[RUN].agg("; ".join, axis=1) if len(found) else None
+    found = adjust_within_families(
+        found.assign(kind="gap", family=family, role=None), evidence.permutations
+    )
+    return name_families(found)
 
 
 def adjust_within_families(
     gaps: pd.DataFrame, permutations: Callable[[pd.DataFrame], np.ndarray]
 ) -> pd.DataFrame:
-    """Add ``family`` and ``p_adjusted`` to gaps with their ``role``.
+    """Add ``p_adjusted`` to gaps with their ``family``.
 
     Parameters
     ----------
     gaps : pandas.DataFrame
-        The columns of `FAMILIES` for gaps, ``role``, ``value`` and ``p_value``.
+        ``family``, ``gap``, ``value`` and ``p_value``.
     permutations : callable
         Returns the permutations of some rows of `gaps`, shape (rows, draws).
     """
-    found = gaps.assign(p_adjusted=np.nan, family=family_of(gaps))
+    found = gaps.assign(p_adjusted=np.nan)
     for _, part in found[found["p_value"].notna()].groupby("family", sort=False):
         found.loc[part.index, "p_adjusted"] = adjust_gaps(part, permutations(part))
     return found
@@ -120,21 +142,49 @@ def headline_gaps(facts: pd.DataFrame, headline: str, gap: str) -> pd.DataFrame:
     return facts[kept & facts["task"].ne("mean_of_gaps")]
 
 
-def best_run(facts: pd.DataFrame, headline: str, cohort: str) -> pd.Series | None:
-    """Return the performance of the best run on a cohort; None if no run is estimable."""
+def best_run(
+    facts: pd.DataFrame, headline: str, cohort: str, entry: StudyEntry | None = None
+) -> pd.Series | None:
+    """Return the performance of the best run on a cohort; None if no run is estimable.
+
+    Of a study that names its subjects, the best of these; a control is best only if nothing else
+    was run.
+    """
     rows = facts[facts["kind"].eq("performance") & facts["measure"].eq(headline)]
     known = rows[rows["cohort"].eq(cohort) & rows["value"].notna()]
     if known.empty:
         return None
+    controls = known["model"].isin((entry or {}).get("controls") or [])
+    known = known if controls.all() else known[~controls]
+    subjects = known["model"].isin((entry or {}).get("subjects") or [])
+    known = known[subjects] if subjects.any() else known
     order = known["value"] * direction(headline)
     return known.loc[order.sort_values(ascending=False, kind="stable").index[0]]
 
 
-def family_of(gaps: pd.DataFrame) -> pd.Series:
-    """Return the family of tests of each gap, from its ``role``."""
-    names = gaps[FAMILIES["gap"]].agg("; ".join, axis=1) if len(gaps) else pd.Series(dtype=object)
+def family_of(
+    gaps: pd.DataFrame, answered: list[str], gap: str, questions: bool = False
+) -> pd.Series:
+    """Return the family of tests of each gap.
+
+    Parameters
+    ----------
+    gaps : pandas.DataFrame
+        The columns of `FAMILIES` for gaps, and ``role``.
+    answered : list of str
+        Measures that answers are about: of one run, their gaps of the kind `gap` are a family.
+    gap : str
+        Kind of gap.
+    questions : bool
+        Whether primary gaps are those of the study's questions, which are one family.
+    """
+    if gaps.empty:
+        return pd.Series(dtype=object)
+    names = gaps[FAMILIES["gap"]].agg("; ".join, axis=1)
     names = names.where(gaps["role"].ne(EXPLORATORY), EXPLORATORY + "; " + names)
-    return names.where(gaps["role"].ne(PRIMARY), PRIMARY_FAMILY)
+    own = gaps["measure"].isin(answered) & gaps["gap"].eq(gap) & gaps["task"].ne("mean_of_gaps")
+    names = names.mask(own, "answers; " + gaps[RUN].agg("; ".join, axis=1))
+    return names.mask(gaps["role"].eq(PRIMARY) & questions, PRIMARY_FAMILY)
 
 
 def name_families(facts: pd.DataFrame) -> pd.DataFrame:

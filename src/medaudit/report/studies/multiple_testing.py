@@ -1,8 +1,8 @@
 """Adjustment for multiple testing: families, Holm's procedure, and the step-down maximum.
 
-A study that names its primary questions, or the models that it is about, has one family of primary
-gaps. All other gaps are exploratory, in families of their own, so that further models and metrics
-cost the primary questions no power.
+A study that names its primary questions has one family of primary gaps. Of all other gaps, those
+that a run's answers are made of (the leading measures by every attribute) are a family per run, so
+that further models cost a model no power; the rest are families per measure.
 """
 
 from typing import Any
@@ -18,7 +18,9 @@ PRIMARY, EXPLORATORY = "primary", "exploratory"
 PRIMARY_FAMILY = "primary questions"
 
 
-def roles_of(gaps: pd.DataFrame, entry: StudyEntry, headline: tuple[str, str]) -> pd.Series | None:
+def roles_of(
+    gaps: pd.DataFrame, entry: StudyEntry, lead: tuple[list[str], str]
+) -> pd.Series | None:
     """Return the role of each gap, `PRIMARY` or `EXPLORATORY`; None where a study names neither.
 
     Parameters
@@ -28,9 +30,9 @@ def roles_of(gaps: pd.DataFrame, entry: StudyEntry, headline: tuple[str, str]) -
     entry : StudyEntry
         ``questions``: each names a metric, an attribute, and perhaps a kind of gap (``max_min`` if
         not), cohorts, models (``subjects`` if not) and methods. ``subjects`` without questions:
-        the headline gap of these models by every attribute.
-    headline : tuple of str
-        The headline measure and kind of gap.
+        the gaps of these models in the leading measures by every attribute.
+    lead : tuple of (list of str, str)
+        The leading measures and the kind of gap.
 
     Returns
     -------
@@ -43,7 +45,7 @@ def roles_of(gaps: pd.DataFrame, entry: StudyEntry, headline: tuple[str, str]) -
     if not questions and not subjects:
         return None
     if not questions:
-        questions = [{"metric": headline[0], "gap": headline[1]}]
+        questions = [{"metric": measure, "gap": lead[1]} for measure in lead[0]]
     asked = pd.Series(False, gaps.index)
     for question in questions:
         asked |= _asked(gaps, subjects | question)

@@ -68,6 +68,11 @@ def number(value: float, digits: int = 3, signed: bool = False) -> str:
     return sign + text
 
 
+def short(value: float | None) -> str:
+    """Write a number for a table on the first screen; a dash if it is missing."""
+    return number(np.nan if value is None else value, 2)
+
+
 def p_value(value: float) -> str:
     """Write a p-value: two decimals from 0.1 on, else three, or ``<0.001``; a dash if missing."""
     if missing(value):

@@ -1,0 +1,147 @@
+"""Every figure on awkward inputs: nothing is cut off, nothing looks alike, every axis has a name."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import synthetic_foundations as foundations
+import synthetic_searches as searches
+from canvas_check import leaves_its_axes, leaves_the_canvas, looks_twice, nameless_axes
+from medaudit.config.requests import FIGURES, requestable
+from medaudit.report.figures import fitting
+from medaudit.report.figures.style import colour, marker, style
+from medaudit.report.outputs import make_figures
+from medaudit.report.studies.context import Context
+from medaudit.report.wording.names import Names
+from report_context import read_context
+from synthetic_extras import METHODS, add_extras
+from synthetic_study import GROUPS, make_study
+
+LONG = "mae_small_chexpert_pretrained_{}_epochs_full_layer_decay_small"
+SIX = {
+    **GROUPS,
+    "race": ["American Indian or Alaska Native", "Asian", "Black or African American", "White"],
+    "insurance": ["Medicaid", "Medicare", "private"],
+    "body_mass_index_at_the_examination": ["<25", "25-30", ">=30"],
+    "hospital_and_department_of_the_examination": ["A" * 60, "A" * 59 + "B"],
+}
+
+
+def study_of(folder: Path, models, methods, tasks, groups, cohort="a_cohort_with_a_long_name_" * 4):
+    study = make_study(
+        folder, cohorts=(cohort,), models=models, methods=methods, tasks=tasks, groups=groups
+    )
+    return read_context(add_extras(study, folder, (), requestable("figures")))
+
+
+def many(folder: Path) -> Context:
+    models = tuple(LONG.format(k) for k in range(20))
+    return study_of(folder, models, ("linear",), ("Enlarged cardiomediastinum",), SIX)
+
+
+def crossed(folder: Path) -> Context:
+    tasks = tuple(f"A finding with a long name, number {k}" for k in range(14))
+    models = ("pixels", *(LONG.format(k) for k in range(4)))
+    groups = {"all": ["all"], "sex": ["female", "male"]}
+    return study_of(folder, models, tuple(METHODS), tasks, groups)
+
+
+def single(folder: Path) -> Context:
+    groups = {"all": ["all"], "sex": ["female", "male"]}
+    return study_of(folder, ("m",), ("linear",), ("Effusion",), groups, "c")
+
+
+def many_foundations(folder: Path) -> Context:
+    kinds = list(foundations.OWN.values())
+    own = {LONG.format(k): kinds[k % len(kinds)] for k in range(20)}
+    return read_context(foundations.make_foundations(folder, own))
+
+
+def all_foundations(folder: Path) -> Context:
+    return read_context(foundations.make_foundations(folder))
+
+
+def all_searches(folder: Path) -> Context:
+    return read_context(searches.make_searches(folder))
+
+
+STUDIES = [many, crossed, single, many_foundations, all_foundations, all_searches]
+
+
+@pytest.fixture(scope="module", params=STUDIES, ids=lambda study: study.__name__)
+def drawn(request, tmp_path_factory) -> dict:
+    """All figures that the study can have, by name."""
+    context = request.param(tmp_path_factory.mktemp("study"))
+    with style():
+        made = {f.name: f for f in make_figures(context, FIGURES.values())}
+        for figure in made.values():
+            figure.canvas.draw_without_rendering()
+    return made
+
+
+def test_nothing_leaves_the_canvas(drawn):
+    assert {name: leaves_the_canvas(f.canvas) for name, f in drawn.items()} == dict.fromkeys(
+        drawn, []
+    )
+
+
+def test_no_limit_of_an_axis_cuts_data_off(drawn):
+    assert {name: leaves_its_axes(f.canvas) for name, f in drawn.items()} == dict.fromkeys(
+        drawn, []
+    )
+
+
+def test_nothing_looks_or_reads_like_another(drawn):
+    assert {name: looks_twice(f.canvas) for name, f in drawn.items()} == dict.fromkeys(drawn, [])
+
+
+def test_every_axis_with_numbers_has_a_name(drawn):
+    assert {name: nameless_axes(f.canvas) for name, f in drawn.items()} == dict.fromkeys(drawn, [])
+
+
+def test_every_figure_of_the_registry_is_drawn_by_one_of_the_studies(tmp_path):
+    found = set()
+    for k, study in enumerate(STUDIES):
+        context = study(tmp_path / str(k))
+        with style():
+            found |= {f.name.partition("-")[0] for f in make_figures(context, FIGURES.values())}
+    assert found == set(FIGURES)
+
+
+def test_labels_differ_where_names_differ():
+    names = [LONG.format(k) for k in range(200)] + [
+        "x" * 300,
+        "x" * 299 + "y",
+        "x" * 150 + "y" * 150,
+    ]
+    shown = fitting.labels(names, 1.2)
+    assert len(set(shown)) == len(names)
+    widths = [fitting.text_width(line) for text in shown for line in text.split("\n")]
+    assert max(widths) <= 1.2 + 1e-9 and max(text.count("\n") for text in shown) <= 1
+    assert fitting.labels(["short"], 1.2) == ["short"]
+
+
+def test_64_items_have_their_own_colour_and_shape():
+    assert len({(colour(k), marker(k)) for k in range(64)}) == 64
+
+
+def test_display_names_are_used_and_distinct(tmp_path):
+    context = single(tmp_path)
+    named = replace(
+        context, names=Names({"m": "Our model"}, {"linear": "linear probe"}, {"c": "Clinic"})
+    )
+    with style():
+        texts = {
+            text
+            for figure in make_figures(named, FIGURES.values())
+            for text in (item.get_text() for item in figure.canvas.findobj(match=_is_text))
+        }
+    joined = "\n".join(texts)
+    assert "Our model" in joined and "Clinic" in joined
+    assert not np.isin(["m", "c", "linear"], list(texts)).any()
+
+
+def _is_text(item) -> bool:
+    return hasattr(item, "get_text") and isinstance(item.get_text(), str)
