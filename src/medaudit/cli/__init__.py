@@ -11,11 +11,22 @@ import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from medaudit.cli import check, crate, dossier, init, plan, split
 from medaudit.cli.options import Commands
-from medaudit.cli.score_options import add_margins, add_statistics, statistics_of
+from medaudit.cli.score_options import (
+    add_margins,
+    add_outcomes,
+    add_statistics,
+    measures_cases,
+    outcomes_of,
+    statistics_of,
+)
 from medaudit.core.errors import MedauditError, exit_with
+
+if TYPE_CHECKING:
+    from medaudit.score import Result
 
 SCORE = """\
 Audits the predictions of one or several models by group of patients: metrics with intervals, gaps
@@ -25,6 +36,8 @@ next to the gaps that chance alone produces, and warnings about misleading numbe
   medaudit score predictions.csv --attributes sex "sex & age_group"
   medaudit score predictions.csv --metrics auc sensitivity ppv --reference-group sex=male
   medaudit score predictions.csv --margin sensitivity=0.1 --gate
+  medaudit score answers.csv --answers reply --refusal "I cannot tell"
+  medaudit score cases.csv --measures dice hd95
   medaudit score wide.tsv --label y_edema y_mass --score s_edema s_mass
 """
 
@@ -103,6 +116,7 @@ def _add_score(commands: Commands) -> None:
         help="also compare groups at equal values of these, e.g. age_group,view",
     )
     _add_reading(parser.add_argument_group("reading"))
+    add_outcomes(parser.add_argument_group("without scores"))
     add_statistics(parser.add_argument_group("statistics"))
     add_margins(parser.add_argument_group("margins"))
 
@@ -133,28 +147,11 @@ def _score(options: dict) -> None:
 
     from medaudit.config.audit_card import read_card
     from medaudit.report.gate import check_gate
-    from medaudit.score import score
     from medaudit.score.summary import show
 
     if options["card"]:  # a mistake in it must not cost an audit
         read_card(options["card"])
-    result = score(
-        options["predictions"],
-        options["groups"],
-        columns=_columns(options),
-        **statistics_of(options),
-        **{
-            name: options[name]
-            for name in (
-                "attributes",
-                "control",
-                "age_threshold",
-                "scores",
-                "task_type",
-                "positive",
-            )
-        },
-    )
+    result = _measure(options)
     console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
     show(result, console, options["interval"])
     try:
@@ -166,6 +163,26 @@ def _score(options: dict) -> None:
     console.print(f"Written to {written}", soft_wrap=True, markup=False)
     if options["gate"]:
         check_gate(result.equivalence, options["gate"], result.study.name)
+
+
+def _measure(options: dict) -> "Result":
+    """Audit the file: outcomes of cases, or labels and scores."""
+    files = options["predictions"], options["groups"]
+    if measures_cases(options):
+        from medaudit.score.outcome_audit import score_outcomes
+
+        return score_outcomes(*files, **outcomes_of(options))
+    from medaudit.score import score
+
+    reading = ("attributes", "control", "age_threshold", "scores", "task_type", "positive")
+    return score(
+        *files,
+        columns=_columns(options),
+        answers=options["answers"],
+        refusals=options["refusal"],
+        **statistics_of(options),
+        **{name: options[name] for name in reading},
+    )
 
 
 def _columns(options: dict) -> dict:

@@ -13,34 +13,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from medaudit.audit.conditional_gaps import find_conditional_gaps
-from medaudit.audit.dialects import score_dialects
-from medaudit.audit.dialects.rankings import rank_measures
-from medaudit.audit.dialects.same_quantity import quote_audit
-from medaudit.audit.disparity import find_gaps
-from medaudit.audit.lint.problems import Finding, as_json, fail_on_errors
-from medaudit.audit.sensitivity import ask
-from medaudit.core.audit_tables import CONDITIONAL
 from medaudit.core.entry_types.evaluation import (
     Evaluation,
     EvaluationMinimum,
     EvaluationThreshold,
 )
-from medaudit.core.errors import MedauditError
 from medaudit.core.margins import Margins
 from medaudit.metrics.aliases import resolve_metrics
-from medaudit.metrics.audit_settings import AuditSettings
-from medaudit.metrics.group_audit import audit
-from medaudit.metrics.sample import read_sample
-from medaudit.report.answers.structure import StudyAnswers
-from medaudit.report.equivalence import judged_rows
-from medaudit.score.assemble import Study, assemble
-from medaudit.score.protocol_lint import lint_study
+from medaudit.score.assemble import Study
+from medaudit.score.assemble_any import ANSWER_METRICS, assemble_any
 from medaudit.score.settings import DEFAULT_GAPS, DEFAULT_METRICS, Asked, evaluation_of
+
+if TYPE_CHECKING:
+    from medaudit.report.answers.structure import StudyAnswers
 
 
 @dataclass(repr=False)
@@ -95,7 +85,7 @@ class Result:
         return getattr(Audit(self), method)()
 
     @cached_property
-    def answers(self) -> StudyAnswers:
+    def answers(self) -> "StudyAnswers":
         """What the audit says about each model, in plain data and in sentences."""
         from medaudit.score.answering import answers_of
 
@@ -131,6 +121,8 @@ def score(
     margins: Margins | None = None,
     reference: Mapping[str, str] | None = None,
     threads: int = 1,
+    answers: str | Sequence[str] | None = None,
+    refusals: Sequence[str] = (),
 ) -> Result:
     """Audit predictions by group and return metrics, gaps, dialects and lint findings.
 
@@ -183,6 +175,11 @@ def score(
         Reference group by attribute, e.g. ``{"sex": "male"}``: the gap ``reference`` is added.
     threads : int
         Number of threads; does not change any number.
+    answers : str or sequence of str, optional
+        Columns of yes and no (or 1 and 0) instead of scores, e.g. of a vision-language model;
+        blanks and refusals are counted. The AUC is then ``undefined:no_score``.
+    refusals : sequence of str
+        Further words in `answers` that are refusals.
 
     Returns
     -------
@@ -208,7 +205,7 @@ def score(
     0.0
     """
     metrics = resolve_metrics(metrics)  # a name that is not known must not wait for the file
-    study = assemble(
+    study = assemble_any(
         Path(predictions) if isinstance(predictions, str) else predictions,
         Path(groups) if isinstance(groups, str) else groups,
         {k: [v] if isinstance(v, str) else list(v) for k, v in (columns or {}).items() if v},
@@ -220,7 +217,11 @@ def score(
             "task_type": task_type,
             "positive": positive,
         },
+        [answers] if isinstance(answers, str) else list(answers or []),
+        refusals,
     )
+    if answers and tuple(metrics) == DEFAULT_METRICS:
+        metrics = list(ANSWER_METRICS)
     asked: Asked = {
         "metrics": metrics,
         "gaps": gaps,
@@ -232,65 +233,8 @@ def score(
         "reference": reference,
         "control": control,
     }
-    return _audit(study, evaluation_of(study, asked), threads)
+    # Statistics and their compiled code are loaded only once the files were read: a file that cannot
+    # be audited is refused in a fraction of a second.
+    from medaudit.score.measure import measure_study
 
-
-def _audit(study: Study, evaluation: Evaluation, threads: int) -> Result:
-    findings = lint_study(study, evaluation)
-    fail_on_errors(findings, study.name)
-    tables: dict[str, list[pd.DataFrame]] = {"metrics": [], "gaps": [], "dialects": []}
-    tables |= {"conditional": [], "sensitivity": []}
-    replicates, nulls = {}, {}
-    for run, rows in study.predictions.items():
-        settings = settings_of(study, *run, evaluation)
-        sample = read_sample(rows, study.cohort, settings)
-        metrics, drawn = audit(rows, study.cohort, settings, threads, sample)
-        gaps, null = find_gaps(rows, study.cohort, settings, metrics, drawn, threads, sample)
-        replicates[run], nulls[run] = drawn, null
-        tables["metrics"].append(metrics)
-        tables["gaps"].append(gaps)
-        scored = score_dialects(metrics, drawn, study.task_type)
-        tables["dialects"].append(quote_audit(scored, metrics, gaps))
-        tables["conditional"].append(_conditional(rows, study, settings, threads))
-        tables["sensitivity"].append(ask(rows, study.cohort, settings, sample))
-    merged = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
-    return Result(
-        study=study,
-        **merged,
-        rankings=rank_measures(merged["dialects"]),
-        equivalence=judged_rows(merged["gaps"], evaluation["margins"]),
-        lint=pd.DataFrame(as_json(findings)["findings"], columns=list(Finding.__annotations__)),
-        evaluation=evaluation,
-        replicates=replicates,
-        nulls=nulls,
-    )
-
-
-def _conditional(
-    rows: pd.DataFrame, study: Study, settings: AuditSettings, threads: int
-) -> pd.DataFrame:
-    if not settings["evaluation"]["control"]:
-        return pd.DataFrame(columns=list(CONDITIONAL.columns))
-    found = find_conditional_gaps(rows, study.cohort, settings, threads)
-    if found.empty:
-        control = ", ".join(settings["evaluation"]["control"])
-        raise MedauditError(
-            f"control: there is nothing left to compare at equal {control}; name other attributes "
-            "with --attributes, or metrics that are rates or the AUC"
-        )
-    return found
-
-
-def settings_of(study: Study, model: str, method: str, evaluation: Evaluation) -> AuditSettings:
-    """Return the settings of one run of a study, as the workflow's stages take them."""
-    return {
-        "cohort": study.name,
-        "model": model,
-        "method": method,
-        "task_type": study.task_type,
-        "tasks": study.tasks,
-        "attributes": study.attributes,
-        "strata": study.declared,
-        "test_weights": "given" if study.weighted else "none",
-        "evaluation": evaluation,
-    }
+    return Result(**measure_study(study, evaluation_of(study, asked), threads))

@@ -66,6 +66,8 @@ class Study:
         The files that were read.
     has_patients : bool
         Whether a column identifies patients.
+    refused : dict, optional
+        Of answers without scores: what was refused (`medaudit.score.answers_only`).
     """
 
     name: str
@@ -78,11 +80,17 @@ class Study:
     detected: list[tuple[str, str]]
     files: list[Path] = field(default_factory=list)
     has_patients: bool = True
+    refused: dict[str, pd.DataFrame] | None = None
 
     @property
     def has_validation(self) -> bool:
         """Whether there are validation rows on which thresholds can be chosen."""
         return bool((self.cohort["split"] == "val").any())
+
+    @property
+    def scored(self) -> bool:
+        """Whether there are scores, and not only answers."""
+        return self.refused is None
 
     @property
     def weighted(self) -> bool:

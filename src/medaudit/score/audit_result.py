@@ -11,13 +11,15 @@ from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import GAPS, METRICS, write_table
 from medaudit.metrics.audit_settings import AuditSettings
 from medaudit.metrics.sample import read_sample
-from medaudit.score import Result, settings_of
+from medaudit.score import Result
 from medaudit.score.audit_difference import compare_audits
 from medaudit.score.audit_plots import Plots
 from medaudit.score.audit_text import Text, as_html, in_full, in_short
 from medaudit.score.custom_metrics import Custom, CustomMetric, measure_custom
 from medaudit.score.gap_view import SUMS, adjusted_gaps
+from medaudit.score.measure import settings_of
 from medaudit.score.names import match_name
+from medaudit.score.terminal_tables import measured
 
 
 class Audit:
@@ -63,7 +65,7 @@ class Audit:
     @property
     def metrics(self) -> list[str]:
         """Names of the metrics, in the order in which they were asked for."""
-        return [*self.result.evaluation["metrics"], *(one.name for one in self.functions)]
+        return [*measured(self.result), *(one.name for one in self.functions)]
 
     @property
     def findings(self) -> list[str]:

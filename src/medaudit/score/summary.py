@@ -118,7 +118,9 @@ def show_lint(lint: pd.DataFrame, console: Console) -> None:
 def show_decisions(result: Result, console: Console) -> None:
     """Print how scores become decisions: a threshold, or the most probable class."""
     threshold = result.evaluation["threshold"]
-    if result.study.task_type == "multiclass":
+    if not result.study.scored:
+        text = "Decisions are the answers; there are no scores."
+    elif result.study.task_type == "multiclass":
         text = "Decisions are the most probable class."
     elif threshold["rule"] == "fixed":
         why = (

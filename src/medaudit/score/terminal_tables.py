@@ -37,9 +37,16 @@ VERDICT_COLOURS = {Equivalence.FAIR: "green", Equivalence.UNFAIR: "red"}
 
 def shown_metrics(result: Result) -> list[str]:
     """Return the metrics to print: those that the user asked for, or the most common."""
-    metrics = list(result.evaluation["metrics"])
+    metrics = measured(result)
     asked = not set(DEFAULT_METRICS) <= set(metrics)
     return [m for m in metrics if asked or m in SHOWN or m not in DEFAULT_METRICS]
+
+
+def measured(result: Result) -> list[str]:
+    """Return all metrics of a result: those asked for, and after them rates of refusals."""
+    asked = list(result.evaluation["metrics"])
+    found = [m for m in result.metrics["metric"].unique() if m not in (*asked, "threshold")]
+    return [*asked, *found]
 
 
 def shown_gaps(result: Result) -> list[str]:
