@@ -167,16 +167,17 @@ def _score(options: dict) -> None:
 
 def _measure(options: dict) -> "Result":
     """Audit the file: outcomes of cases, or labels and scores."""
-    files = options["predictions"], options["groups"]
+    predictions, groups = options["predictions"], options["groups"]
     if measures_cases(options):
         from medaudit.score.outcome_audit import score_outcomes
 
-        return score_outcomes(*files, **outcomes_of(options))
+        return score_outcomes(predictions, groups, **outcomes_of(options))
     from medaudit.score import score
 
     reading = ("attributes", "control", "age_threshold", "scores", "task_type", "positive")
     return score(
-        *files,
+        predictions,
+        groups,
         columns=_columns(options),
         answers=options["answers"],
         refusals=options["refusal"],
