@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medaudit.cli import check, crate, dossier, init, plan, split
+from medaudit.cli import check, crate, dossier, findings, init, plan, split
 from medaudit.cli.options import Commands
 from medaudit.cli.score_options import (
     add_margins,
@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"medaudit {version('medaudit')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_score(commands)
-    for command in (init, check, split, crate, dossier, plan):
+    for command in (init, check, findings, split, crate, dossier, plan):
         command.add(commands)
     return parser
 

@@ -35,11 +35,15 @@ class OutcomeResult(Result):
     def write(self, folder: str | Path, audit_card: str | Path | None = None) -> Path:
         """Write the tables and a page with them into `folder`; return the page's path.
 
-        There is no place for an `audit_card` on this page.
+        Raises
+        ------
+        MedauditError
+            `audit_card` is given: the page of outcomes does not show one.
         """
         if audit_card is not None:
             raise MedauditError(
-                "an audit of outcomes without labels and scores takes no audit card"
+                f"the page of outcomes shows no audit card; leave out {audit_card}, or give it to "
+                "medaudit dossier"
             )
         from medaudit.score.audit_result import Audit
 
