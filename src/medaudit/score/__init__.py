@@ -26,7 +26,8 @@ from medaudit.core.entry_types.evaluation import (
 )
 from medaudit.core.margins import Margins
 from medaudit.metrics.aliases import resolve_metrics
-from medaudit.score.assemble import Study, assemble
+from medaudit.score.assemble import Study
+from medaudit.score.assemble_any import ANSWER_METRICS, assemble_any
 from medaudit.score.settings import DEFAULT_GAPS, DEFAULT_METRICS, Asked, evaluation_of
 
 if TYPE_CHECKING:
@@ -72,13 +73,6 @@ class Result:
     replicates: dict[tuple[str, str], np.ndarray]
     nulls: dict[tuple[str, str], np.ndarray]
 
-    @cached_property
-    def answers(self) -> "StudyAnswers":
-        """What the audit says about each model, in plain data and in sentences."""
-        from medaudit.score.answering import answers_of
-
-        return answers_of(self)
-
     def __repr__(self) -> str:
         """Return what was audited, in a few lines."""
         return self._view("__repr__")
@@ -90,6 +84,13 @@ class Result:
         from medaudit.score.audit_result import Audit
 
         return getattr(Audit(self), method)()
+
+    @cached_property
+    def answers(self) -> "StudyAnswers":
+        """What the audit says about each model, in plain data and in sentences."""
+        from medaudit.score.answering import answers_of
+
+        return answers_of(self)
 
     def write(self, folder: str | Path, audit_card: str | Path | None = None) -> Path:
         """Write tables, figures and report into `folder` and return the report's path.
@@ -124,6 +125,8 @@ def score(
     threads: int = 1,
     yes: bool = False,
     announce: Callable[[list[Choice]], None] | None = None,
+    answers: str | Sequence[str] | None = None,
+    refusals: Sequence[str] = (),
 ) -> Result:
     """Audit predictions by group and return metrics, gaps, dialects and lint findings.
 
@@ -185,6 +188,11 @@ def score(
         Audit also labels and scores that look wrong (AUC 1, AUC near 0, no score below 0.5).
     announce : callable, optional
         It gets the role of each column (`Choice`) before anything that depends on it can fail.
+    answers : str or sequence of str, optional
+        Columns of yes and no (or 1 and 0) instead of scores, e.g. of a vision-language model;
+        blanks and refusals are counted. The AUC is then ``undefined:no_score``.
+    refusals : sequence of str
+        Further words in `answers` that are refusals.
 
     Returns
     -------
@@ -210,7 +218,7 @@ def score(
     0.0
     """
     metrics = resolve_metrics(metrics)  # a name that is not known must not wait for the file
-    study = assemble(
+    study = assemble_any(
         Path(predictions) if isinstance(predictions, str) else predictions,
         Path(groups) if isinstance(groups, str) else groups,
         columns,
@@ -223,9 +231,12 @@ def score(
             "positive": positive,
             "yes": yes,
         },
+        ([answers] if isinstance(answers, str) else list(answers or []), refusals),
         Path(labels) if isinstance(labels, str) else labels,
         announce,
     )
+    if answers and tuple(metrics) == DEFAULT_METRICS:
+        metrics = list(ANSWER_METRICS)
     asked: Asked = {
         "metrics": metrics,
         "gaps": gaps,
@@ -237,9 +248,8 @@ def score(
         "reference": reference,
         "control": control,
     }
-    evaluation = evaluation_of(study, asked)
     # Statistics and their compiled code are loaded only once the files were read: a file that
     # cannot be audited is refused in a fraction of a second.
-    from medaudit.score.audit_runs import audit_runs
+    from medaudit.score.measure import measure_study
 
-    return Result(study=study, evaluation=evaluation, **audit_runs(study, evaluation, threads))
+    return Result(**measure_study(study, evaluation_of(study, asked), threads))

@@ -73,6 +73,8 @@ class Study:
         What looked wrong with labels and scores, and the user let pass.
     settings : dict
         How the file was read, as ``columns.yaml`` keeps it.
+    refused : dict, optional
+        Of answers without scores: what was refused (`medaudit.score.answers_only`).
     """
 
     name: str
@@ -87,11 +89,17 @@ class Study:
     has_patients: bool = True
     doubts: list[Doubt] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
+    refused: dict[str, pd.DataFrame] | None = None
 
     @property
     def has_validation(self) -> bool:
         """Whether there are validation rows on which thresholds can be chosen."""
         return bool((self.cohort["split"] == "val").any())
+
+    @property
+    def scored(self) -> bool:
+        """Whether there are scores, and not only answers."""
+        return self.refused is None
 
     @property
     def weighted(self) -> bool:
