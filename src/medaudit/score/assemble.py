@@ -64,6 +64,8 @@ class Study:
         The files that were read.
     has_patients : bool
         Whether a column identifies patients.
+    rows : ndarray of int
+        For each row of `cohort`, the row of the predictions file that it comes first in.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Study:
     detected: list[tuple[str, str]]
     files: list[Path] = field(default_factory=list)
     has_patients: bool = True
+    rows: np.ndarray = field(default_factory=lambda: np.empty(0, int))
 
     @property
     def has_validation(self) -> bool:
@@ -166,6 +169,7 @@ def assemble(
         detected=[*detected, ("groups", ", ".join(_with_counts(attributes, names)))],
         files=[Path(f) for f in (predictions, groups) if isinstance(f, str | Path)],
         has_patients="patient" in found.roles or not images["patient_id"].is_unique,
+        rows=images["row"].to_numpy(),
     )
 
 
