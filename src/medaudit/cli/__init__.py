@@ -79,6 +79,12 @@ def _add_score(commands: Commands) -> None:
     parser.add_argument(
         "--card", type=Path, metavar="FILE", help="an audit card, which the report shows"
     )
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="RESULT",
+        help="an earlier result: what changed beyond chance",
+    )
     columns = parser.add_argument_group("columns", "detected by name if not given")
     for role in ("id", "patient", "split", "model", "method", "task", "seed"):
         columns.add_argument(f"--{role}", metavar="COLUMN")
@@ -131,11 +137,14 @@ def _add_reading(group: argparse._ArgumentGroup) -> None:
 def _score(options: dict) -> None:
     from rich.console import Console
 
+    from medaudit.cli.against import check_earlier, show_changes
     from medaudit.config.audit_card import read_card
     from medaudit.report.gate import check_gate
     from medaudit.score import score
     from medaudit.score.summary import show
 
+    if options["against"]:
+        check_earlier(options["against"], options["output"])
     if options["card"]:  # a mistake in it must not cost an audit
         read_card(options["card"])
     result = score(
@@ -164,6 +173,8 @@ def _score(options: dict) -> None:
             f"cannot write to {options['output']}: {error}; give another --output"
         ) from error
     console.print(f"Written to {written}", soft_wrap=True, markup=False)
+    if options["against"]:
+        show_changes(result, options, console)
     if options["gate"]:
         check_gate(result.equivalence, options["gate"], result.study.name)
 
