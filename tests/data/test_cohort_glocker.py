@@ -260,6 +260,21 @@ def test_balance_follows_its_rule(chexpert, whole):
     assert selection.exclusions[-1]["count"] == len(before) - 3 * n
 
 
+def test_same_size_draws_as_many_without_balancing(chexpert, whole):
+    balanced = make(chexpert, balance="race_sex").frame
+    selection = make(chexpert, balance="same_size")
+    train = selection.frame[selection.frame["split"] == "train"]
+    assert len(train) == (balanced["split"] == "train").sum()
+    before = whole.frame[whole.frame["split"] == "train"]
+    for column in ("a_race", "a_sex"):
+        share = before[column].value_counts(normalize=True)
+        found = train[column].value_counts(normalize=True)
+        assert (found - share).abs().max() < 0.03
+    rest = selection.frame["split"] != "train"
+    assert selection.frame[rest].equals(whole.frame[whole.frame["split"] != "train"])
+    assert selection.details["balance"]["kind"] == "same_size"
+
+
 @pytest.mark.parametrize(
     ("others", "women", "expected"),
     [("male", 30, 20), ("male", 4, 4), ("female", 30, 0), ("female", 95, 15)],

@@ -12,7 +12,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from medaudit.cli import check, crate, dossier, init, monitor, plan, split
+from medaudit.cli import check, crate, dossier, findings, init, monitor, plan, split
 from medaudit.cli.options import Commands
 from medaudit.cli.score_options import add_margins, add_statistics, statistics_of
 from medaudit.core.errors import MedauditError, exit_with
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"medaudit {version('medaudit')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_score(commands)
-    for command in (init, check, split, crate, dossier, monitor, plan):
+    for command in (init, check, findings, split, crate, dossier, monitor, plan):
         command.add(commands)
     return parser
 

@@ -12,14 +12,15 @@ from typing import Any
 from medaudit.config.declared import gate_settings
 from medaudit.config.entries import method_entry, model_entry
 from medaudit.config.grids import grids_of, names_of
-from medaudit.config.model_facts import model_facts, pretraining_data
+from medaudit.config.labels import seen_by
+from medaudit.config.model_facts import METHOD_FACTS, model_facts, pretraining_data
 from medaudit.config.requests import modules_of
 from medaudit.config.runs import extra_search_workers, method_fits, runs, runs_needing
 from medaudit.config.selection import with_members
 from medaudit.config.stages import MODULES
 from medaudit.core.code_version import code_version
 from medaudit.core.entry_types import Config, DatasetEntry
-from medaudit.data.datasets import phantom_module
+from medaudit.data.datasets import phantom_module, what_is_drawn
 
 __all__ = ["JOBS", "code", "extra_search_workers", "method_fits", "runs"]
 __all__ += ["runs_needing", "settings"]
@@ -39,7 +40,7 @@ def settings(config: Config, stage: str, **names: str) -> str:
     **names : str
         The job's wildcards, e.g. ``cohort="nih_6x200", model="pixels"``.
     """
-    return json.dumps(JOBS[stage][0](config, **names), sort_keys=True)
+    return json.dumps(JOBS[stage][0](seen_by(stage, config), **names), sort_keys=True)
 
 
 def code(config: Config, stage: str, **names: str) -> str:
@@ -49,12 +50,6 @@ def code(config: Config, stage: str, **names: str) -> str:
 
 _DOCUMENTARY = ("licence", "source", "pretraining", "pretraining_data")
 """Keys of a model that describe it and change no number."""
-
-_METHOD_FACTS = (
-    *("kind", "head", "tune", "lora", "format"),
-    *("training", "space", "sampler", "objective", "trials"),
-)
-"""Keys of a method that tables show."""
 
 _SEARCH_ONLY = ("space", "sampler", "learning_rate", "trials", "pruning", "subset")
 """Settings of the search itself; a refit at its best point does not depend on them."""
@@ -104,7 +99,9 @@ def _cohort(config: Config, cohort: str) -> Settings:
 
 
 def _groups(config: Config, cohort: str) -> Settings:
-    return {"name": cohort, **_only(config["cohorts"][cohort], "tasks", "seed", *_OF_GROUPS)}
+    entry = _only(config["cohorts"][cohort], "tasks", "seed", *_OF_GROUPS)
+    planted = (what_is_drawn(_dataset_of(config, cohort)) or {}).get("planted")
+    return {"name": cohort, **entry, **({"planted": planted} if planted else {})}
 
 
 def _images(config: Config, cohort: str) -> Settings:
@@ -210,12 +207,15 @@ def _compare(config: Config, study: str) -> Settings:
         "entry": _without(entry, "gate"),
         "evaluation": config["evaluation"],
         "methods": {
-            name: _only(config["methods"][name], *_METHOD_FACTS)
+            name: _only(config["methods"][name], *METHOD_FACTS)
             for name in names_of(entry, "methods")
         },
         "models": {
             name: model_facts(config, name)
             for name in with_members(names_of(entry, "models"), config["models"])
+        },
+        "cohorts": {
+            name: _only(config["cohorts"][name], "label") for name in names_of(entry, "cohorts")
         },
     }
 

@@ -17,6 +17,24 @@ class GroupCount(TypedDict):
     known: dict[str, int]
 
 
+class PlantedGroup(TypedDict):
+    """A group of the test images, and how many of them a planted rule applies to."""
+
+    attribute: str
+    group: str
+    n_images: int
+    n_planted: int
+
+
+class PlantedRule(TypedDict):
+    """A difference planted in phantoms, see `medaudit.data.groups.planted.count_planted`."""
+
+    where: dict[str, Any]
+    findings: str | list[str]
+    visibility: float
+    groups: list[PlantedGroup]
+
+
 class CohortCard(TypedDict, total=False):
     """Card of a cohort, ``results/cohort/<cohort>.json`` (`medaudit.data.cohort.card.describe`)."""
 
@@ -37,6 +55,7 @@ class CohortCard(TypedDict, total=False):
     exclusions: list[dict[str, Any]]
     notes: list[str]
     phantom: bool
+    planted: list[PlantedRule]
     balance: dict[str, Any]
     ids_sha256: str
     test_sha256: str
@@ -109,6 +128,7 @@ class StudyHead(TypedDict, total=False):
     permutations: int | None
     cohorts: list[str]
     headline: str
+    lead: list[str]
     gap: str
     notes: list[str]
     tables: list[dict[str, Any]]

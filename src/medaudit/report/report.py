@@ -1,6 +1,7 @@
 """Stage `report`: one page that answers a run's questions, and the record of the run."""
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TypedDict
 
@@ -8,15 +9,23 @@ from medaudit.config.audit_card import read_card, sections
 from medaudit.core.entry_types import Config
 from medaudit.core.files import sha256
 from medaudit.core.stage import run as run_stage
-from medaudit.core.table_io import atomic, read_json, write_json
+from medaudit.core.table_io import atomic, read_json, read_metadata, write_json
 from medaudit.report.page.contact_sheets import contact_sheets
 from medaudit.report.page.content import read_cohorts, read_studies
+from medaudit.report.page.explorer import explorer
 from medaudit.report.page.methods import methods_of, versions
+from medaudit.report.page.missed_section import missed_section
 from medaudit.report.page.model_cards import model_cards
-from medaudit.report.page.render import render
+from medaudit.report.page.planted import planted_rows
+from medaudit.report.page.render import render, render_summary
 from medaudit.report.page.run_record import make_record
+from medaudit.report.page.summary import summarise
+from medaudit.report.page.warnings import collect_warnings
+from medaudit.report.scores.missed import write_missed
+from medaudit.report.scores.runs import ScoredRun, scored_runs
 from medaudit.report.studies.evidence import ordered
 from medaudit.report.wording.disclaimers import notes_of
+from medaudit.report.wording.names import read_names
 
 LOG = logging.getLogger(__name__)
 
@@ -42,6 +51,9 @@ def report(
     stores: list[Path] = (),  # type: ignore[assignment]
     pretrainings: list[Path] = (),  # type: ignore[assignment]
     audit_card: list[Path] = (),  # type: ignore[assignment]
+    groups: list[Path] = (),  # type: ignore[assignment]
+    missed: Path | None = None,
+    summary: Path | None = None,
 ) -> None:
     """Write the page of a run (one HTML file that needs no network) and its record (JSON).
 
@@ -69,6 +81,13 @@ def report(
         Cards of pretrainings.
     audit_card : list of Path
         The audit card, if there is one (`medaudit.config.audit_card`).
+    groups : list of Path
+        Tables of groups, in the order of `cards`; without them, the cohorts' own columns are used.
+    missed : Path, optional
+        Folder for the ids of the findings that each run misses (one CSV per run). They are never
+        in the page.
+    summary : Path, optional
+        ``summary.html``: the answers on two printed pages.
     """
     config = settings["config"]
     cohort_cards = [read_json(path) for path in cards]
@@ -79,16 +98,35 @@ def report(
     sheets = contact_sheets(cohort_cards, cohorts, stores)
     cohort_parts = read_cohorts(cohort_cards, store_cards, findings, sheets)
     studies = read_studies(config, compare, tables, figures)
-    names = ordered(name for study in studies for name in study["models"])
-    models = model_cards(config, names, findings, [read_json(path) for path in pretrainings])
+    used = ordered(name for study in studies for name in study["models"])
+    models = model_cards(config, used, findings, [read_json(path) for path in pretrainings])
     for study in studies:
         study["method"] = methods_of(study, config, cohort_parts, models)
+    footers = [read_metadata(path) for path in predictions]
+    warnings = collect_warnings(
+        studies, cohort_cards, findings, footers, [card["name"] for card in models]
+    )
+    names = read_names(config)
+    scored = []
+    if len(cohorts) == len(cards):
+        scored = _first_runs_first(
+            scored_runs(config, cohort_cards, cohorts, groups, predictions), studies
+        )
+    if missed is not None:
+        for run_ in scored:
+            write_missed(run_, missed)
+    folder = missed.name if missed is not None else ""
     page = render(
         {
+            "explorer": explorer(scored, config.get("evaluation", {}), names),
+            "missed": missed_section(scored, stores, folder, names) if missed else [],
+            "names": names,
             "studies": studies,
+            "warnings": warnings,
             "model_cards": models,
             "packages": versions(record),
             "cohorts": cohort_parts,
+            "planted": planted_rows(cohort_cards, [study["answered"] for study in studies]),
             "phantom": any(card.get("phantom") for card in cohort_cards),
             "notes": notes_of(cohort_cards),
             "config": config,
@@ -97,9 +135,25 @@ def report(
         }
     )
     write_json(record, run)
+    if summary is not None:
+        content = {"summary": summarise(studies, cohort_cards, names), "record": record}
+        phantom = any(card.get("phantom") for card in cohort_cards)
+        with atomic(summary) as temporary:
+            temporary.write_text(render_summary({**content, "phantom": phantom}), encoding="utf-8")
     with atomic(output) as temporary:
         temporary.write_text(page, encoding="utf-8")
     LOG.info("%s: %.1f MiB", output, len(page.encode()) / 2**20)
+
+
+def _first_runs_first(runs: Iterable[ScoredRun], studies: list[dict]) -> list[ScoredRun]:
+    """Return the runs, those of the first screen before the others of their cohort."""
+    first = {
+        (run.cohort, run.model, run.method)
+        for study in studies
+        for run in study["answered"].runs
+        if run.first
+    }
+    return sorted(runs, key=lambda run: (run.cohort, run.model, run.method) not in first)
 
 
 if __name__ == "__main__":

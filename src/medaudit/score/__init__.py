@@ -43,7 +43,7 @@ from medaudit.score.protocol_lint import lint_study
 from medaudit.score.settings import DEFAULT_GAPS, DEFAULT_METRICS, Asked, evaluation_of
 
 
-@dataclass
+@dataclass(repr=False)
 class Result:
     """The tables of an audit, with the study that was audited.
 
@@ -88,6 +88,18 @@ class Result:
         from medaudit.score.answering import answers_of
 
         return answers_of(self)
+
+    def __repr__(self) -> str:
+        """Return what was audited, in a few lines."""
+        return self._view("__repr__")
+
+    def _repr_html_(self) -> str:
+        return self._view("_repr_html_")
+
+    def _view(self, method: str) -> str:
+        from medaudit.score.audit_result import Audit
+
+        return getattr(Audit(self), method)()
 
     def write(self, folder: str | Path, audit_card: str | Path | None = None) -> Path:
         """Write tables, figures and report into `folder` and return the report's path.
@@ -230,7 +242,7 @@ def _audit(study: Study, evaluation: Evaluation, threads: int) -> Result:
     tables |= {"conditional": [], "sensitivity": []}
     replicates, nulls = {}, {}
     for run, rows in study.predictions.items():
-        settings = _settings(study, *run, evaluation)
+        settings = settings_of(study, *run, evaluation)
         sample = read_sample(rows, study.cohort, settings)
         metrics, drawn = audit(rows, study.cohort, settings, threads, sample)
         gaps, null = find_gaps(rows, study.cohort, settings, metrics, drawn, threads, sample)
@@ -269,7 +281,8 @@ def _conditional(
     return found
 
 
-def _settings(study: Study, model: str, method: str, evaluation: Evaluation) -> AuditSettings:
+def settings_of(study: Study, model: str, method: str, evaluation: Evaluation) -> AuditSettings:
+    """Return the settings of one run of a study, as the workflow's stages take them."""
     return {
         "cohort": study.name,
         "model": model,

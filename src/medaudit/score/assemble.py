@@ -24,6 +24,8 @@ from medaudit.score.join_groups import choose_attributes, join_groups
 from medaudit.score.weights import add_weights
 
 _RUN = ["model", "method"]
+OUTCOMES = "outcomes"
+"""Type of task of a study without labels and scores."""
 
 
 class Options(TypedDict):
@@ -52,7 +54,7 @@ class Study:
     tasks : list of str
         Tasks or classes, in the file's order.
     task_type : str
-        ``binary``, ``multilabel`` or ``multiclass``.
+        ``binary``, ``multilabel``, ``multiclass`` or `OUTCOMES`.
     attributes : list
         Names, or lists of names for intersections.
     declared : list

@@ -10,7 +10,6 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from medaudit.metrics.definitions import METRICS
 from medaudit.metrics.gaps import SIGNED, parse_gap
 from medaudit.metrics.group_metrics import ALL
 from medaudit.report.equivalence import Equivalence, upper_limit
@@ -86,7 +85,7 @@ def _groups(result: Result, rows: pd.DataFrame, title: str, interval: str) -> It
 def _group_table(rows: pd.DataFrame, metrics: list[str], title: str, interval: str) -> Table:
     table = make_table(("group",), ("n", "positive", "patients"), title)
     for name in metrics:
-        table.add_column(METRICS[name].label, justify="right", no_wrap=True)
+        table.add_column(terms.measure(name), justify="right", no_wrap=True)
     last = ""
     for (attribute, group), part in rows.groupby(["attribute", "group"], sort=False):
         if group == ALL and attribute != ALL:
@@ -131,7 +130,7 @@ def gap_table(result: Result, gaps: pd.DataFrame, model: str, method: str) -> Ta
         kind = f"\n{terms.gap(row['gap'])}" if len(kinds) > 1 else ""
         table.add_row(
             "" if row["attribute"] == last else escape(row["attribute"]),
-            METRICS[row["metric"]].label + kind,
+            terms.measure(row["metric"]) + kind,
             estimate(row),
             "" if untested(row) else _number(row["null_q95"]),
             _p_value(row, "p_value"),
@@ -162,7 +161,7 @@ def signed_table(result: Result, gaps: pd.DataFrame, model: str, method: str) ->
         table.add_row(
             escape(row["attribute"]),
             escape(f"{group} − {other}"),
-            METRICS[row["metric"]].label,
+            terms.measure(row["metric"]),
             estimate(row),
             _p_value(row, "p_value"),
             _number(row["smallest_detectable"]),
@@ -188,7 +187,7 @@ def finding_tables(result: Result, gaps: pd.DataFrame, model: str, method: str) 
         title = f"Gaps by {attribute}, finding by finding (* adj. p ≤ {_alpha(result):g})"
         table = make_table(("finding",), ("groups",), title)
         for name in metrics:
-            table.add_column(METRICS[name].label, justify="right", no_wrap=True)
+            table.add_column(terms.measure(name), justify="right", no_wrap=True)
         for task, part in own.groupby("task", sort=False):
             by = {row["metric"]: row for row in part.to_dict("records")}
             known = [f"{row['n_estimable']} of {row['n_groups']}" for row in by.values()]
@@ -217,7 +216,7 @@ def verdict_table(result: Result, model: str, method: str) -> Table:
         colour = VERDICT_COLOURS.get(row["equivalence"], "dim")
         table.add_row(
             escape(row["attribute"]),
-            METRICS[row["metric"]].label,
+            terms.measure(row["metric"]),
             terms.gap(row["gap"]),
             estimate(row),
             _number(upper_limit(row)),

@@ -114,7 +114,7 @@ def _place_scores(frame: pd.DataFrame, found: Columns, label: str, scores: list[
     search = Layouts(frame, found, scores, "", True, None)
     stems = search.stems(search.scores)
     levels = {level.casefold() for level in candidates(frame, [label])[0].content.levels}
-    if len(levels) >= 2 and levels <= {key for key in stems}:
+    if len(levels) >= 2 and levels <= set(stems):
         return
     found.roles.pop("label")
     found.label = label

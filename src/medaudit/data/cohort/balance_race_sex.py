@@ -29,12 +29,7 @@ def balance_race_sex(selection: Selection, rng: np.random.Generator) -> None:
         The training split has fewer than two races.
     """
     train = selection.frame[selection.frame["split"] == "train"]
-    sizes = train["a_race"].value_counts().sort_index()
-    if len(sizes) < 2:
-        raise MedauditError(
-            f"balance race_sex needs at least two races in the training split, which has "
-            f"{list(sizes.index)}; set `balance: none`"
-        )
+    sizes = _race_sizes(train)
     n, largest = int(sizes.min()), sizes.idxmax()
     kept = [
         _draw(train.index[train["a_race"] == race], n, rng) for race in sizes.index.drop(largest)
@@ -51,6 +46,49 @@ def balance_race_sex(selection: Selection, rng: np.random.Generator) -> None:
         "train_before": _count(train),
         "train_after": _count(after),
     }
+
+
+def match_size(selection: Selection, rng: np.random.Generator) -> None:
+    """Draw as many training images as `balance_race_sex` keeps, without balancing them.
+
+    A model trained on them differs from one trained on the balanced split in who is in it, and not
+    in how much there is.
+
+    Parameters
+    ----------
+    selection : Selection
+        Training rows are removed from its frame; ``balance`` of its details is set.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Raises
+    ------
+    MedauditError
+        The training split has fewer than two races.
+    """
+    train = selection.frame[selection.frame["split"] == "train"]
+    sizes = _race_sizes(train)
+    chosen = selection.frame.index.isin(_draw(train.index, len(sizes) * int(sizes.min()), rng))
+    others = (selection.frame["split"] != "train").to_numpy()
+    selection.keep(
+        pd.Series(chosen | others), "left out at random: as many as balancing would leave out"
+    )
+    after = selection.frame[selection.frame["split"] == "train"]
+    selection.details["balance"] = {
+        "kind": "same_size",
+        "train_before": _count(train),
+        "train_after": _count(after),
+    }
+
+
+def _race_sizes(train: pd.DataFrame) -> pd.Series:
+    sizes = train["a_race"].value_counts().sort_index()
+    if len(sizes) < 2:
+        raise MedauditError(
+            f"balancing needs at least two races in the training split, which has "
+            f"{list(sizes.index)}; set `balance: none`"
+        )
+    return sizes
 
 
 def _draw(rows: pd.Index, n: int, rng: np.random.Generator) -> np.ndarray:

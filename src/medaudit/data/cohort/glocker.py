@@ -14,14 +14,14 @@ import pyarrow as pa
 from medaudit.core.errors import MedauditError
 from medaudit.core.files import data_root
 from medaudit.core.seeds import generator
-from medaudit.data.cohort.balance_race_sex import balance_race_sex
+from medaudit.data.cohort.balance_race_sex import balance_race_sex, match_size
 from medaudit.data.cohort.patient_split import draw_patients, split_patients
 from medaudit.data.cohort.selection import CohortSettings, Selection
 from medaudit.data.readers.owner_table import read_columns, translate
 
 RACES = ("white", "asian", "black")
 STRATA = ("race", "sex", "age_group")
-BALANCE = ("none", "race_sex")
+BALANCE = {"race_sex": balance_race_sex, "same_size": match_size}
 _SPLITS = {"train": "train", "validate": "val", "test": "test"}
 
 
@@ -40,7 +40,7 @@ def build(frame: pd.DataFrame, settings: CohortSettings) -> Selection:
         ``enrich`` : attributes whose groups are drawn in equal numbers of patients, as far as there
         are enough (null: natural shares); in every split, or with ``enrich_training: false`` only
         in validation and test.
-        ``balance`` : of the training split, ``none`` or ``race_sex``
+        ``balance`` : of the training split, ``none``, ``race_sex`` or ``same_size``
         (`medaudit.data.cohort.balance_race_sex`).
         ``test_weights``, ``age_given_label`` : see `medaudit.data.groups.weights.add_weights`.
         ``seed`` : the same seed gives the same split in every cohort.
@@ -187,11 +187,10 @@ def _patients(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _balance(selection: Selection, settings: CohortSettings) -> None:
     kind = settings.get("balance") or "none"
-    if kind not in BALANCE:
+    if kind not in ("none", *BALANCE):
         raise MedauditError(
-            f"cohort {settings['name']}: balance is {kind!r}; use one of {list(BALANCE)}"
+            f"cohort {settings['name']}: balance is {kind!r}; use one of {['none', *BALANCE]}"
         )
-    if kind == "race_sex":
-        rng = generator("cohort", "glocker", "balance", settings["seed"])
-        balance_race_sex(selection, rng)
+    if kind != "none":
+        BALANCE[kind](selection, generator("cohort", "glocker", "balance", settings["seed"]))
     selection.details["balance"] = selection.details.get("balance", {"kind": kind})

@@ -23,6 +23,7 @@ from medaudit.core.table_io import (
 from medaudit.data.cohort_hash import hash_test
 from medaudit.data.group_counts import count_groups, count_missing, note_one_class
 from medaudit.data.group_levels import check_attributes, list_attributes
+from medaudit.data.groups.planted import count_planted
 from medaudit.data.groups.weights import weight_columns
 
 
@@ -35,7 +36,8 @@ def groups(
     ----------
     settings : dict
         ``name`` of the cohort, ``attributes`` (names, or lists of names for intersections),
-        ``tasks``, ``test_weights``, ``age_given_label``, ``seed``.
+        ``tasks``, ``test_weights``, ``age_given_label``, ``seed``, and ``planted`` (of phantoms:
+        the rules by which findings are drawn fainter).
     cohort, cohort_card : Path
         Written by the stage `medaudit.data.cohort`.
     output : Path
@@ -45,7 +47,8 @@ def groups(
     card : Path
         JSON: the cohort's card, with ``attributes``, ``counts`` and ``missing`` of the attributes
         to audit, ``weights`` (see `weights.weight_columns`), ``test_sha256`` of the test split
-        with its groups and weights, and in ``notes`` a warning of groups that lack a class in the
+        with its groups and weights, ``planted`` (of phantoms, see `planted.count_planted`), and in
+        ``notes`` a warning of groups that lack a class in the
         test split.
 
     Raises
@@ -60,11 +63,14 @@ def groups(
     columns = ["image_id", *(f"a_{name}" for name in names)]
     table = pd.concat([frame[columns], weights], axis=1)
     write_table(table, output, GROUPS)
-    audited = describe_groups(join_groups(frame, table), settings)
+    joined = join_groups(frame, table)
+    audited = describe_groups(joined, settings)
     weighted = {} if details is None else {"weights": details}
+    rules = settings.get("planted") or []
+    planted = {"planted": count_planted(joined, list_attributes(settings), rules)} if rules else {}
     whole = read_json(cohort_card)
     notes = [*whole["notes"], *note_one_class(audited["counts"])]
-    write_json({**whole, **audited, **weighted, "notes": notes}, card)
+    write_json({**whole, **audited, **weighted, **planted, "notes": notes}, card)
 
 
 def describe_groups(frame: pd.DataFrame, settings: Mapping[str, Any]) -> CohortCard:

@@ -68,8 +68,9 @@ def build(settings: ModelSettings) -> VisionLanguageEncoder:
     Parameters
     ----------
     settings : dict
-        ``architecture`` is a name of open_clip, e.g. ``ViT-B-16-quickgelu``; ``arguments``
-        overrides parts of its configuration (``embed_dim``, ``vision_cfg``, ``text_cfg``).
+        ``architecture`` is a name of open_clip, e.g. ``ViT-B-16-quickgelu`` or ``RN50``;
+        ``arguments`` overrides parts of its configuration (``embed_dim``, ``vision_cfg``,
+        ``text_cfg``).
 
     Raises
     ------
@@ -125,6 +126,8 @@ def _image_tower(config: dict) -> ImageTower:
     from timm.models.vision_transformer import VisionTransformer
 
     vision = config["vision_cfg"]
+    if isinstance(vision["layers"], list):
+        return ImageTower(_resnet(vision, config["embed_dim"]), nn.Identity())
     trunk = VisionTransformer(
         img_size=vision["image_size"],
         patch_size=vision["patch_size"],
@@ -139,6 +142,19 @@ def _image_tower(config: dict) -> ImageTower:
         act_layer="quick_gelu" if config["quick_gelu"] else "gelu",
     )
     return ImageTower(trunk, nn.Linear(vision["width"], config["embed_dim"], bias=False))
+
+
+def _resnet(vision: dict, dimension: int) -> nn.Module:
+    """Return CLIP's ResNet; its attention pooling holds the projection."""
+    from open_clip.modified_resnet import ModifiedResNet
+
+    return ModifiedResNet(
+        layers=vision["layers"],
+        output_dim=dimension,
+        heads=vision["width"] * 32 // vision.get("head_width", 64),
+        image_size=vision["image_size"],
+        width=vision["width"],
+    )
 
 
 def _text_tower(config: dict) -> nn.Module:
@@ -183,6 +199,8 @@ def _to_towers(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     state = {key: value for key, value in state.items() if key not in _OPENAI_SCALARS}
     if any(key.startswith("vision_model.") for key in state):
         state = _hf_to_openai(state)
+    if any(key.startswith("visual.attnpool.") for key in state):  # a ResNet
+        return rename_keys(state, [(r"visual\.", "image.trunk."), _VISUAL_TO_TIMM[-1]])
     state = transpose_key(state, "visual.proj", "image.projection.weight")
     state = rename_keys(state, _VISUAL_TO_TIMM)
     for name, axes in (("cls_token", 2), ("pos_embed", 1)):

@@ -84,7 +84,8 @@ def find_claims(evidence: Evidence, extras: Extras) -> pd.DataFrame:
         quantities = Quantities(evidence, MEASURE)
         for cohort in how_fair_models.own_cohorts(evidence):
             for claim, pairs in _pairs(evidence, extras, cohort, method):
-                head = {"claim": claim, "cohort": cohort, **_sides(claim, pairs, extras)}
+                sides = _sides(claim, pairs, extras, evidence)
+                head = {"claim": claim, "cohort": cohort, **sides}
                 rows += _rows(head, pairs, quantities, evidence)
     frame = adjust_families(pd.DataFrame(rows, columns=COLUMNS), ["family"])
     alpha = 1 - evidence.level
@@ -100,14 +101,26 @@ def _pairs(
     yield DOMAIN, _by_domain(extras, runs)
     yield OBJECTIVE, _by_objective(extras, runs)
     for plain, balanced in how_fair_models.balanced_pairs(evidence):
-        trained = how_fair_models.own_models(evidence, extras, balanced)
-        both = [name for name in models if name in trained]
-        if plain == cohort and both:
-            yield (
-                BALANCE,
-                [Pair(name, ((balanced, name, method),), (runs[name],)) for name in both],
-            )
+        if plain == cohort:
+            yield from _by_balance(evidence, extras, (plain, balanced), method)
     yield SEX, [Pair(name, (run,), (run,)) for name, run in runs.items()]
+
+
+def _by_balance(
+    evidence: Evidence, extras: Extras, cohorts: tuple[str, str], method: str
+) -> Iterator[tuple[str, list[Pair]]]:
+    """Yield balanced against unbalanced training, of equal size where the study has that too.
+
+    Less training data alone changes AUC and gaps, so the sizes are part of the names.
+    """
+    plain, balanced = cohorts
+    for other in filter(None, (how_fair_models.same_size_as(evidence, plain), plain)):
+        trained = [how_fair_models.own_models(evidence, extras, name) for name in (other, balanced)]
+        both = [name for name in trained[0] if name in trained[1]]
+        if both:
+            pairs = [Pair(n, ((balanced, n, method),), ((other, n, method),)) for n in both]
+            yield BALANCE, pairs
+            return
 
 
 def _by_domain(extras: Extras, runs: dict[str, Run]) -> list[Pair]:
@@ -167,13 +180,22 @@ def _cells(extras: Extras, runs: dict[str, Run]) -> dict[Cell, tuple[Run, ...]]:
     return cells
 
 
-def _sides(claim: str, pairs: list[Pair], extras: Extras) -> dict[str, str]:
+def _sides(claim: str, pairs: list[Pair], extras: Extras, evidence: Evidence) -> dict[str, str]:
     """Return the names of the two sides."""
     first, second = FIRST[claim]
     models = [model for pair in pairs for _, model, _ in pair.second]
     if claim == DOMAIN:
         second = _images(second, models, extras)
+    if claim == BALANCE and pairs:
+        first = _with_size(first, pairs[0].first, evidence)
+        second = _with_size(second, pairs[0].second, evidence)
     return {"first": first, "second": second}
+
+
+def _with_size(name: str, runs: tuple[Run, ...], evidence: Evidence) -> str:
+    """Return the name of a training set with its number of images, if that is known."""
+    images = how_fair_models.training_images(evidence.cards[runs[0][0]])
+    return name if images is None else f"{name} ({images:,} training images)"
 
 
 def _images(domain: str, models: list[str], extras: Extras) -> str:

@@ -101,15 +101,33 @@ def balanced_pairs(evidence: Evidence) -> list[tuple[str, str]]:
     ``test_sha256`` (images, labels, attributes, weights), tasks and attributes of the cards are:
     only then do the two cohorts share their bootstrap draws.
     """
+    return _with_same_test(evidence, "race_sex")
+
+
+def same_size_as(evidence: Evidence, plain: str) -> str | None:
+    """Return the unbalanced cohort with as many training images as the balanced one, if any."""
+    return next((b for a, b in _with_same_test(evidence, "same_size") if a == plain), None)
+
+
+def _with_same_test(evidence: Evidence, kind: str) -> list[tuple[str, str]]:
     cards = evidence.cards
     plain = [name for name in own_cohorts(evidence) if balance_of(cards[name]) == "none"]
-    other = [name for name in cards if balance_of(cards[name]) != "none"]
+    other = [name for name in cards if balance_of(cards[name]) == kind]
     return [(a, b) for a in plain for b in other if _same_test(cards[a], cards[b])]
 
 
 def balance_of(card: CohortCard) -> str:
-    """Return how the training split of a cohort was balanced; ``none`` if it was not."""
+    """Return how the training split of a cohort was balanced; ``none`` if it was not.
+
+    ``same_size`` is not balanced either: it has as many images as the balanced split.
+    """
     return card.get("balance", {}).get("kind", "none")
+
+
+def training_images(card: CohortCard) -> int | None:
+    """Return the number of training images of a cohort; None if its card does not count them."""
+    rows = [row for row in card.get("counts", []) if row["attribute"] == "all"]
+    return next((row["n_images"] for row in rows if row["split"] == "train"), None)
 
 
 def _same_test(first: CohortCard, second: CohortCard) -> bool:

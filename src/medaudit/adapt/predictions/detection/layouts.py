@@ -58,11 +58,11 @@ class Layouts:
         label, score = self.label(), self.found.roles.get("score")
         if score is None and label is not None and find_classes(self, label):
             return
-        plain = None if score else self.plain_score()
-        if label is not None and (score or plain):
-            self.take_plain(label, score or plain)
+        plain = score or self.plain_score()
+        if label is not None and plain:
+            self.take_plain(label, plain)
         elif not self.pairs() and not self.models(label):
-            self.without_label_or_score(label, score or plain)
+            self.without_label_or_score(label, plain)
 
     def label(self) -> str | None:
         """Return the column of the truth that has no stem, or None."""

@@ -17,8 +17,13 @@ from medaudit.data.phantoms.chest.planted import read_findings, read_visibility
 from medaudit.data.phantoms.chest.traits import IMAGE_DRAWS, PATIENT_DRAWS, describe, is_lateral
 
 BATCH_PIXELS = 131_072  # small enough for the arrays of a batch to stay in the processor's cache
-NOISE = 0.035
-CLUTTER = 0.045
+# Pose and exposure vary as much as the findings do, so that a linear model of the pixels is poor: a
+# model has to find a sign wherever it is.
+ROTATION = 24.0  # degrees, from one end of the range to the other
+ZOOM = 0.32  # likewise, as the logarithm of the magnification
+SHIFT = 0.18  # likewise, as a share of the image's side
+NOISE = 0.025
+CLUTTER = 0.05
 
 
 def render(rows: pd.DataFrame, settings: dict, image_size: int, threads: int = 1) -> np.ndarray:
@@ -94,10 +99,10 @@ def _draw_batch(rows: pd.DataFrame, strength: dict, seed: int, size: int) -> np.
 def _expose(picture: np.ndarray, draws: np.ndarray, stream: np.random.Generator) -> np.ndarray:
     """Return the picture in its pose, with noise, as uint8."""
     size = len(picture)
-    angle, zoom = 5 * (draws[4] - 0.5), 1 + 0.05 * (draws[5] - 0.5)
+    angle, zoom = ROTATION * (draws[4] - 0.5), float(np.exp(ZOOM * (draws[5] - 0.5)))
     centre = ((size - 1) / 2, (size - 1) / 2)
     pose = cv2.getRotationMatrix2D(centre, angle, zoom).astype(np.float64)
-    pose[:, 2] += 0.04 * size * (draws[6:8] - 0.5)
+    pose[:, 2] += SHIFT * size * (draws[6:8] - 0.5)
     picture = np.asarray(
         cv2.warpAffine(picture, pose, (size, size), borderMode=cv2.BORDER_REPLICATE)
     )

@@ -209,7 +209,7 @@ FINDINGS = {
 }
 DRAWS = (len(FINDINGS), 12)  # uniform random numbers of each image: one row per finding
 SEVERITY, SIDE = 10, 11  # the columns that decide contrast and side
-FAINTEST = 0.45
+FAINTEST, STRONGEST = 0.9, 1.3  # factors of a finding's contrast
 
 
 def add(picture: np.ndarray, c: Chest, t: Traits, strength: dict, draws: np.ndarray) -> None:
@@ -231,7 +231,7 @@ def add(picture: np.ndarray, c: Chest, t: Traits, strength: dict, draws: np.ndar
         if len(rows):
             details = [column[:, None, None] for column in draws[rows, order].T]
             change = draw(c.take(rows), t.take(rows), details)
-            severity = FAINTEST + (1 - FAINTEST) * details[SEVERITY]
+            severity = FAINTEST + (STRONGEST - FAINTEST) * details[SEVERITY]
             picture[rows] += strength[name][rows, None, None] * severity * change
 
 

@@ -85,8 +85,8 @@ def describe(rows: pd.DataFrame, patient: np.ndarray, image: np.ndarray) -> Trai
         breast=(1 - male) * (1 - young) * (0.6 + 0.6 * u[13]) + 0.25 * male * fat,
         clavicle=-0.60 + 0.06 * (u[14] - 0.5) - 0.05 * ap,
         ap=ap,
-        contrast=(1 - 0.18 * fat) * (1 - 0.10 * ap) * (1 + 0.16 * (v[2] - 0.5)),
-        brightness=0.02 + 0.07 * (v[3] - 0.5) + 0.03 * fat,
+        contrast=(1 - 0.18 * fat) * (1 - 0.10 * ap) * (1 + 0.40 * (v[2] - 0.5)),
+        brightness=0.04 + 0.14 * (v[3] - 0.5) + 0.03 * fat,
         tree_right=u[15],
         tree_left=u[16],
     )
