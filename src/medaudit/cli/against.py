@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from medaudit.score import Result
 
+MOST = 16
+"""Sentences that are printed."""
+
 
 def check_earlier(folder: Path, output: Path) -> None:
     """Raise before the audit if the earlier result is not there, or would be overwritten."""
@@ -33,7 +36,10 @@ def show_changes(result: Result, options: dict, console: Console) -> None:
     folder = Path(options["output"])
     found = compare_with(result, options["against"], options["threads"] or 1)
     for number, changes in enumerate(found, start=1):
-        for line in changes.sentences():
+        lines = changes.sentences()
+        for line in lines[:MOST]:
             console.print(line, soft_wrap=True, markup=False)
+        if len(lines) > MOST:
+            console.print(f"... and {len(lines) - MOST} more in changes.json", markup=False)
         where = folder / "changes" / str(number) if len(found) > 1 else folder
         console.print(f"Written to {changes.write(where)}", soft_wrap=True, markup=False)

@@ -78,7 +78,7 @@ class Changes:
             f"{before} only then, {now} only now. {_pairing(both, before, now)}",
             *self.remarks,
         ]
-        changed = self.table[self.table["verdict"] == "changed"]
+        changed = self.table[self.table["verdict"] == "changed"].sort_values("p_value")
         lines += [_describe(row, self.level) for row in changed.to_dict("records")]
         tested = int(self.table["p_value"].notna().sum())
         if not tested:
@@ -209,10 +209,12 @@ def _drawn(
             for t, task in enumerate(metrics.tasks):
                 for m, metric in enumerate(metrics.metrics):
                     if metrics.status[g, -1, t, m]:
-                        drawn = metrics.replicates[g, -1, t, m]
-                        parts.append((task, metric, metrics.attribute, group, drawn))
-    drawn = pd.DataFrame(parts, columns=[*KEY, "draws"])
-    return audit.metrics.merge(drawn, on=list(KEY), how="inner", validate="1:1")
+                        found = metrics.value[g, -1, t, m], metrics.replicates[g, -1, t, m]
+                        parts.append((task, metric, metrics.attribute, group, *found))
+    # The value is computed again: that of a file has six digits.
+    drawn = pd.DataFrame(parts, columns=[*KEY, "value", "draws"])
+    known = audit.metrics.drop(columns="value")
+    return known.merge(drawn, on=list(KEY), how="inner", validate="1:1")
 
 
 def _pairing(both: int, before: int, now: int) -> str:
