@@ -370,3 +370,33 @@ def test_wrong_dates_are_told():
         baseline_periods(["2024-01", "2024-02"], "2")
     with pytest.raises(MedauditError, match="--baseline soon: .*2024-01"):
         baseline_periods(["2024-01", "2024-02"], "soon")
+
+
+@pytest.mark.slow
+def test_a_drift_is_found_more_often_than_by_confidence_sequences():
+    """Normal months of equal size; from month 7 on they are 2 standard deviations lower.
+
+    The other way: a normal-mixture boundary (Howard et al. 2021, equation 14) from every start s,
+    with error probability alpha / (s (s + 1)), tuned to three months.
+    """
+    from scipy.special import lambertw
+
+    rng, alpha, draws = np.random.default_rng(6), 0.05, 4000
+    limits = critical_values(np.ones(K), BASE, np.full(K, alpha / K))
+    x = rng.normal(size=(draws, K)) - 2.0 * (np.arange(K) >= 6)
+    base = rng.normal(size=draws) / np.sqrt(BASE)
+    found = np.full((2, draws), np.inf)
+    for k in range(K):
+        for s in range(k + 1):
+            n = k - s + 1
+            information = 1 / (1 / n + 1 / BASE)
+            z = np.abs(x[:, s : k + 1].mean(axis=1) - base) * np.sqrt(information)
+            share = alpha / ((s + 1) * (s + 2))
+            rho = 1 / (1 / 3 + 1 / BASE) / (-lambertw(-(share**2) / np.e, -1).real - 1)
+            whole = information + rho
+            sequence = np.sqrt(whole * np.log(whole / (rho * share**2)) / information)
+            for way, limit in enumerate((limits[k], sequence)):
+                found[way] = np.where((z >= limit) & np.isinf(found[way]), k + 1, found[way])
+    hit = (np.isfinite(found) & (found >= 7)).mean(axis=1)
+    print(f"\nfound: error spending {hit[0]:.3f}, confidence sequences {hit[1]:.3f}")
+    assert hit[0] > hit[1] + 0.1

@@ -65,7 +65,6 @@ def _add_columns(group) -> None:
 
 def run(options: dict) -> None:
     """Watch, write, print, and fail the gate if it was asked for."""
-    from medaudit.metrics.aliases import resolve_metrics
     from medaudit.score.monitor import Plan, monitor
 
     if not 0 <= options["threshold"] <= 1:
@@ -81,7 +80,7 @@ def run(options: dict) -> None:
             length=options["by"],
             looks=options["looks"],
             false_alarms=options["false_alarms"],
-            metrics=tuple(resolve_metrics(options["metrics"])),
+            metrics=options["metrics"],
             date_format=options["date_format"],
         ),
         options["groups"],

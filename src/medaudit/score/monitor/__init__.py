@@ -5,7 +5,7 @@ in a notebook.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +15,7 @@ import pandas as pd
 from medaudit.core.entry_types.evaluation import Evaluation, EvaluationThreshold
 from medaudit.core.errors import MedauditError
 from medaudit.data.readers.sheet import read_sheet
+from medaudit.metrics.aliases import resolve_metrics
 from medaudit.metrics.audit_settings import AuditSettings
 from medaudit.metrics.sample import Sample, read_sample
 from medaudit.score.assemble import Study, assemble
@@ -43,7 +44,7 @@ class Plan:
     false_alarms : float
         Probability of any false alarm in any series over all planned looks.
     metrics : tuple of str
-        Of `medaudit.score.monitor.series.METRICS`.
+        Of `medaudit.score.monitor.series.METRICS`, or others of their names, e.g. sensitivity.
     date_format : str, optional
         Of `datetime.strptime`.
     """
@@ -116,6 +117,7 @@ def monitor(
     (`medaudit.metrics.repeated_looks.critical_values`). Images of a patient who comes again count
     together.
     """
+    plan = replace(plan, metrics=tuple(resolve_metrics(plan.metrics)))
     plan.check()
     sheet = read_sheet(Path(predictions) if isinstance(predictions, str) else predictions)
     if plan.date not in sheet.frame:

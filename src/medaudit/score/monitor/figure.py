@@ -62,7 +62,8 @@ def draw(found: Monitored, folder: Path) -> dict[str, str]:
 def _panel(axes: Axes, name: list[str], rows: pd.DataFrame, labels: list[str]) -> None:
     place = np.arange(len(labels))
     values = {key: rows[key].to_numpy(float) for key in ("value", "low", "high", "baseline")}
-    limits = [np.clip(rows[key].to_numpy(float), -1, 1) for key in ("limit_low", "limit_high")]
+    lowest = -1 if rows["kind"].iloc[0] == "gap" else 0
+    limits = [np.clip(rows[key].to_numpy(float), lowest, 1) for key in ("limit_low", "limit_high")]
     axes.fill_between(place, limits[0], limits[1], step="mid", color=BAND, zorder=0)
     axes.axhline(values["baseline"][0], color="#555555", linestyle="--", linewidth=0.9)
     axes.vlines(place, values["low"], values["high"], color=colour(0), linewidth=0.9)
