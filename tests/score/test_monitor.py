@@ -337,7 +337,7 @@ def test_a_quiet_file_passes_and_says_what_it_does_not_show(tmp_path):
 
 
 def few():
-    frame = pd.DataFrame({"d": ["2024-01-02", "2024-02-03"] * 6, "sex": ["f", "m", "m", "f"] * 3})
+    frame = pd.DataFrame({"d": ["2024-01-02", "2024-02-03"] * 6, "sex": ["f", "f", "m", "m"] * 3})
     return frame.assign(label=[0, 1, 1, 0] * 3, score=np.linspace(0, 1, 12))
 
 

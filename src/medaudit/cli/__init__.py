@@ -14,6 +14,7 @@ from pathlib import Path
 
 from medaudit.cli import check, crate, dossier, findings, init, monitor, plan, split
 from medaudit.cli.options import Commands
+from medaudit.cli.reading_options import add_files, add_roles, columns_of
 from medaudit.cli.score_options import add_margins, add_statistics, statistics_of
 from medaudit.core.errors import MedauditError, exit_with
 
@@ -67,7 +68,13 @@ def _add_score(commands: Commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=_score)
-    parser.add_argument("predictions", type=Path, help="CSV, TSV or Parquet")
+    parser.add_argument(
+        "predictions",
+        type=Path,
+        nargs="+",
+        help="CSV, TSV, Parquet, JSON or a spreadsheet; several files, or a pattern: models of the "
+        "same images, or parts of one test set",
+    )
     parser.add_argument("--groups", type=Path, metavar="FILE", help="one row per image or patient")
     parser.add_argument(
         "--output",
@@ -85,17 +92,8 @@ def _add_score(commands: Commands) -> None:
         metavar="RESULT",
         help="an earlier result: what changed beyond chance",
     )
-    columns = parser.add_argument_group("columns", "detected by name if not given")
-    for role in ("id", "patient", "split", "model", "method", "task", "seed"):
-        columns.add_argument(f"--{role}", metavar="COLUMN")
-    columns.add_argument("--label", nargs="+", metavar="COLUMN", help="several: one per task")
-    columns.add_argument(
-        "--score",
-        nargs="+",
-        metavar="COLUMN",
-        dest="score_column",
-        help="several: one per task; with a single label, one per class or per model",
-    )
+    columns = parser.add_argument_group("columns", "detected by name and content if not given")
+    add_roles(columns)
     columns.add_argument(
         "--attributes",
         nargs="+",
@@ -114,6 +112,7 @@ def _add_score(commands: Commands) -> None:
 
 
 def _add_reading(group: argparse._ArgumentGroup) -> None:
+    add_files(group)
     group.add_argument(
         "--age-threshold",
         type=float,
@@ -139,18 +138,21 @@ def _score(options: dict) -> None:
 
     from medaudit.cli.against import check_earlier, show_changes
     from medaudit.config.audit_card import read_card
-    from medaudit.report.gate import check_gate
     from medaudit.score import score
-    from medaudit.score.summary import show
+    from medaudit.score.detected_table import show_choices
 
     if options["against"]:
         check_earlier(options["against"], options["output"])
     if options["card"]:  # a mistake in it must not cost an audit
         read_card(options["card"])
+    console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
     result = score(
         options["predictions"],
         options["groups"],
-        columns=_columns(options),
+        labels=options["labels"],
+        columns=columns_of(options),
+        yes=options["yes"],
+        announce=lambda choices: show_choices(choices, console),
         **statistics_of(options),
         **{
             name: options[name]
@@ -164,7 +166,9 @@ def _score(options: dict) -> None:
             )
         },
     )
-    console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
+    from medaudit.report.gate import check_gate
+    from medaudit.score.summary import show
+
     show(result, console, options["interval"])
     try:
         written = result.write(options["output"], options["card"])
@@ -177,10 +181,3 @@ def _score(options: dict) -> None:
         show_changes(result, options, console)
     if options["gate"]:
         check_gate(result.equivalence, options["gate"], result.study.name)
-
-
-def _columns(options: dict) -> dict:
-    names = ("id", "patient", "split", "model", "method", "task", "seed", "label")
-    found = {name: options[name] for name in names if options[name]}
-    found |= {"weight": options["weights"]} if options["weights"] else {}
-    return found | ({"score": options["score_column"]} if options["score_column"] else {})

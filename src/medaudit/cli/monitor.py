@@ -1,8 +1,10 @@
 """``medaudit monitor``: metrics and gaps by month, with limits that hold over all looks."""
 
+import argparse
 from pathlib import Path
 
 from medaudit.cli.options import Commands, add_parser, make_console
+from medaudit.cli.reading_options import add_files, add_roles, columns_of
 from medaudit.core.errors import MedauditError
 
 EXAMPLES = """\
@@ -49,18 +51,18 @@ def add(commands: Commands) -> None:
         help="tpr fpr (default), tnr ppv npv accuracy selection_rate auc; each costs sensitivity",
     )  # fmt: skip
     plan.add_argument("--threshold", type=float, default=0.5, help="in use (default: %(default)s)")
-    _add_columns(parser.add_argument_group("columns", "detected by name if not given"))
+    _add_columns(parser)
 
 
-def _add_columns(group) -> None:
-    for role in ("id", "patient", "task", "split"):
-        group.add_argument(f"--{role}", metavar="COLUMN")
-    group.add_argument("--label", nargs="+", metavar="COLUMN")
-    group.add_argument("--score", nargs="+", metavar="COLUMN", dest="score_column")
-    group.add_argument("--attributes", nargs="+", metavar="NAME", help="groups to compare")
-    group.add_argument("--age-threshold", type=float, nargs="+", default=[60], metavar="YEARS")
-    group.add_argument("--scores", choices=["auto", "probabilities", "logits"], default="auto")
-    group.add_argument("--positive", metavar="VALUE", help="the label that is the positive class")
+def _add_columns(parser: argparse.ArgumentParser) -> None:
+    columns = parser.add_argument_group("columns", "detected by name and content if not given")
+    add_roles(columns)
+    columns.add_argument("--attributes", nargs="+", metavar="NAME", help="groups to compare")
+    reading = parser.add_argument_group("reading")
+    add_files(reading)
+    reading.add_argument("--age-threshold", type=float, nargs="+", default=[60], metavar="YEARS")
+    reading.add_argument("--scores", choices=["auto", "probabilities", "logits"], default="auto")
+    reading.add_argument("--positive", metavar="VALUE", help="the label that is the positive class")
 
 
 def run(options: dict) -> None:
@@ -69,9 +71,6 @@ def run(options: dict) -> None:
 
     if not 0 <= options["threshold"] <= 1:
         raise MedauditError(f"--threshold {options['threshold']}: give a number from 0 to 1")
-    names = ("id", "patient", "task", "split", "label")
-    columns = {name: options[name] for name in names if options[name]}
-    columns |= {"score": options["score_column"]} if options["score_column"] else {}
     found = monitor(
         options["predictions"],
         Plan(
@@ -84,7 +83,9 @@ def run(options: dict) -> None:
             date_format=options["date_format"],
         ),
         options["groups"],
-        columns={k: [v] if isinstance(v, str) else v for k, v in columns.items()},
+        labels=options["labels"],
+        columns=columns_of({**options, "weights": None}),
+        yes=options["yes"],
         attributes=options["attributes"],
         age_threshold=options["age_threshold"],
         scores=options["scores"],

@@ -11,9 +11,10 @@ from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import GAPS, METRICS, write_table
 from medaudit.metrics.audit_settings import AuditSettings
 from medaudit.metrics.sample import read_sample
-from medaudit.score import Result, settings_of
+from medaudit.score import Result
 from medaudit.score.audit_difference import compare_audits
 from medaudit.score.audit_plots import Plots
+from medaudit.score.audit_runs import settings_of
 from medaudit.score.audit_text import Text, as_html, in_full, in_short
 from medaudit.score.custom_metrics import Custom, CustomMetric, measure_custom
 from medaudit.score.gap_view import SUMS, adjusted_gaps

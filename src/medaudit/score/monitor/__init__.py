@@ -14,7 +14,6 @@ import pandas as pd
 
 from medaudit.core.entry_types.evaluation import Evaluation, EvaluationThreshold
 from medaudit.core.errors import MedauditError
-from medaudit.data.readers.sheet import read_sheet
 from medaudit.metrics.aliases import resolve_metrics
 from medaudit.metrics.audit_settings import AuditSettings
 from medaudit.metrics.sample import Sample, read_sample
@@ -23,8 +22,12 @@ from medaudit.score.monitor.periods import LENGTHS, Periods, baseline_periods, c
 from medaudit.score.monitor.series import METRICS, Part, Series, make_part
 from medaudit.score.monitor.table import Monitored, tabulate
 from medaudit.score.monitor.watch import can_watch, watch
+from medaudit.score.reading import read_reading
+from medaudit.score.sources import Source, read_predictions
 
 DEFAULT = ("tpr", "fpr")
+READ_ALREADY = ("event", "time", "horizon", "sheet", "missing")
+"""Keys of `columns` that only reading the files needs."""
 
 
 @dataclass(frozen=True)
@@ -75,16 +78,18 @@ class Plan:
 
 
 def monitor(
-    predictions: str | Path | pd.DataFrame,
+    predictions: Source,
     plan: Plan,
     groups: str | Path | pd.DataFrame | None = None,
     *,
-    columns: dict[str, list[str]] | None = None,
+    labels: Path | pd.DataFrame | None = None,
+    columns: dict[str, Any] | None = None,
     attributes: list[str] | None = None,
     age_threshold: float | list[float] = 60,
     scores: str = "auto",
     positive: str | None = None,
     threshold: EvaluationThreshold | None = None,
+    yes: bool = False,
 ) -> Monitored:
     """Compare every period after the baseline with it, overall, by group, and between groups.
 
@@ -94,7 +99,7 @@ def monitor(
         As for `medaudit.score.score`, of one model and one seed, with a column of dates.
     plan : Plan
         What is fixed before the first look.
-    columns, attributes, age_threshold, scores, positive : optional
+    labels, columns, attributes, age_threshold, scores, positive, yes : optional
         As for `medaudit.score.score`.
     threshold : dict, optional
         Default: fixed at 0.5. The threshold in use; a rule needs validation rows.
@@ -119,7 +124,8 @@ def monitor(
     """
     plan = replace(plan, metrics=tuple(resolve_metrics(plan.metrics)))
     plan.check()
-    sheet = read_sheet(Path(predictions) if isinstance(predictions, str) else predictions)
+    reading = read_reading(columns)
+    sheet, _ = read_predictions(predictions, labels, reading)
     if plan.date not in sheet.frame:
         raise MedauditError(
             f"{sheet.where} has no column {plan.date!r}; name the dates with --date: it has "
@@ -128,7 +134,8 @@ def monitor(
     study = assemble(
         sheet.frame.drop(columns=plan.date),
         Path(groups) if isinstance(groups, str) else groups,
-        columns or {},
+        # what was read from several files, or made from times to an event, is in the table now
+        {key: value for key, value in (columns or {}).items() if key not in READ_ALREADY},
         {
             "attributes": attributes,
             "control": [],
@@ -136,9 +143,10 @@ def monitor(
             "scores": scores,
             "task_type": "auto",
             "positive": positive,
+            "yes": yes,
         },
     )
-    dates = sheet.frame[plan.date].iloc[study.rows].reset_index(drop=True)
+    dates = sheet.frame[plan.date].iloc[list(study.rows)].reset_index(drop=True)
     where = f"{sheet.where}, column {plan.date}"
     periods = cut_periods(dates, plan.length, plan.date_format, where)
     return _monitor(study, plan, periods, threshold or {"rule": "fixed", "value": 0.5})
