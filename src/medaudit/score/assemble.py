@@ -1,10 +1,10 @@
 """Turn external tables into a cohort and predictions with the workflow's own table schemas."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, cast
 
 import pandas as pd
 
@@ -22,24 +22,12 @@ from medaudit.score.cohort_rows import by_model, cohort_of, first_rows, images_o
 from medaudit.score.doubts import Doubt, ask, find_doubts
 from medaudit.score.join_groups import MOST_LEVELS, Wanted, choose_attributes, join_groups
 from medaudit.score.not_groups import post_outcome
-from medaudit.score.reading import Reading, read_reading
+from medaudit.score.reading import Options, Reading, read_reading
 from medaudit.score.sources import Source, read_predictions
 from medaudit.score.weights import add_weights
 
 OUTCOMES = "outcomes"
 """Type of task of a study without labels and scores."""
-
-
-class Options(TypedDict):
-    """What the user says about the files beyond the roles of columns."""
-
-    attributes: list[str] | None
-    control: list[str]
-    age_threshold: float | list[float]
-    scores: str
-    task_type: str
-    positive: str | None
-    yes: bool
 
 
 @dataclass
@@ -69,6 +57,8 @@ class Study:
         The files that were read.
     has_patients : bool
         Whether a column identifies patients.
+    rows : sequence of int
+        For each row of `cohort`, the row of the predictions file that it comes first in.
     doubts : list of Doubt
         What looked wrong with labels and scores, and the user let pass.
     settings : dict
@@ -87,6 +77,7 @@ class Study:
     detected: list[tuple[str, str]]
     files: list[Path] = field(default_factory=list)
     has_patients: bool = True
+    rows: Sequence[int] = ()
     doubts: list[Doubt] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     refused: dict[str, pd.DataFrame] | None = None
@@ -195,6 +186,7 @@ def assemble(
         detected=[*detected, ("groups", ", ".join(_with_counts(attributes, names)))],
         files=[*files, *([groups] if isinstance(groups, Path) else [])],
         has_patients="patient" in found.roles or not images["patient_id"].is_unique,
+        rows=images["row"].tolist(),
         doubts=doubts,
         settings=_settings(found, reading, options, names),
     )
