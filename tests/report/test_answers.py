@@ -54,7 +54,7 @@ def test_false_alarms_in_dark_skin_at_equal_auc_are_the_answer(tmp_path):
     assert (dark, light) == (91, 18)
     assert "raises a false alarm in 91 of 100 patients with skin types 4-6 without" in said
     assert re.search(r"\(95 % CI \d+ to \d+\) and 18 of 100 patients with skin types 1-3", said)
-    assert "false alarm" in found.sentence or "FPR" in found.sentence
+    assert "false alarm" in found.sentence or "false positive rate" in found.sentence
     page = plain(result.write(tmp_path).read_text())
     first = page[page.index('<section class="short"') : page.index('id="answers-1"')]
     assert 'data-verdict="SHOWN"' in first and found.sentence.split(".")[0] in first
@@ -162,7 +162,7 @@ def test_few_patients_and_missing_decisions_are_said():
     few = frame[frame["race"].eq("white") | frame["id"].str.endswith(("-0", "-1"))]
     found, measures = only(answered(few), "race")
     assert found.kind in ("UNKNOWN", "NOT_ESTIMABLE")
-    assert "Not estimable: TPR, FPR, AUC" in found.sentence
+    assert "Not estimable: sensitivity, false positive rate, AUC" in found.sentence
     assert "black patients (too few: " in measures["tpr"].evidence
 
 
@@ -170,12 +170,12 @@ def test_several_images_of_a_patient_are_counted_as_images():
     frame = planted("sex", SEX)
     frame["patient"] = [f"{name.rsplit('-', 1)[0]}-{k // 2}" for k, name in enumerate(frame["id"])]
     _, measures = only(answered(frame), "sex")
-    assert "of 100 images of f patients with the finding" in measures["tpr"].sentence
+    assert "of 100 images of female patients with the finding" in measures["tpr"].sentence
 
 
 def test_rows_without_a_patient_are_cases():
     _, measures = only(answered(planted("sex", SEX).drop(columns="patient")), "sex")
-    assert "50 of 100 f cases with the finding" in measures["tpr"].sentence
+    assert "50 of 100 female cases with the finding" in measures["tpr"].sentence
 
 
 def test_classes_are_said_as_classes():
