@@ -56,7 +56,7 @@ def test_false_alarms_in_dark_skin_at_equal_auc_are_the_answer(tmp_path):
     assert re.search(r"\(95 % CI \d+ to \d+\) and 18 of 100 patients with skin types 1-3", said)
     assert "false alarm" in found.sentence or "false positive rate" in found.sentence
     page = plain(result.write(tmp_path).read_text())
-    first = page[page.index('<section class="short"') : page.index('id="answers-1"')]
+    first = page[page.index('id="short-title"') : page.index('id="answers-1"')]
     assert 'data-verdict="SHOWN"' in first and found.sentence.split(".")[0] in first
 
 
@@ -129,7 +129,7 @@ def test_warnings_are_there_where_planted_and_nowhere_else(tmp_path, groups, kin
     (run,) = result.answers.runs
     assert {one.kind for one in run.cautions} == kinds
     page = result.write(tmp_path).read_text()
-    first = page[page.index('<section class="short"') : page.index('id="answers-1"')]
+    first = page[page.index('id="short-title"') : page.index('id="answers-1"')]
     found = set(re.findall(r'data-kind="(\w+)"', first))
     assert found - {"no_patients", "lint"} == kinds
     for anchor in re.findall(r'data-kind="\w+"><a href="#([^"]+)"', first):
@@ -145,7 +145,7 @@ def test_every_model_of_a_file_is_answered(tmp_path):
     assert by_name["ours"].attributes[0].kind == "NOT_SHOWN"
     assert by_name["vendor"].attributes[0].kind == "SHOWN"
     page = result.write(tmp_path).read_text()
-    first = page[page.index('<section class="short"') : page.index('id="answers-1"')]
+    first = page[page.index('id="short-title"') : page.index('id="answers-1"')]
     assert "<strong>ours</strong>" in first and "<strong>vendor</strong>" in first
     assert "All runs side by side" in page
     # One model more costs the other no power.

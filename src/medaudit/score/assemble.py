@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import Any, TypedDict, cast
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from medaudit.data.cohort.selection import Selection
 from medaudit.data.groups import describe_groups
 from medaudit.data.readers.sheet import Sheet, read_sheet
 from medaudit.score.join_groups import choose_attributes, join_groups
+from medaudit.score.synthetic import is_synthetic
 from medaudit.score.weights import add_weights
 
 _RUN = ["model", "method"]
@@ -91,20 +92,15 @@ class Study:
 
     def card(self) -> CohortCard:
         """Return the cohort's card (see `medaudit.data.cohort.card`)."""
-        settings = {
-            "name": self.name,
-            "builder": "file",
-            "task_type": self.task_type,
-            "tasks": self.tasks,
-            "attributes": self.attributes,
-        }
+        settings: dict[str, Any] = {"name": self.name, "builder": "file"}
+        settings |= {name: getattr(self, name) for name in ("task_type", "tasks", "attributes")}
         source = {
             "dataset": self.name,
             "tables": {p.name: {"file": p.name, "sha256": sha256(p)} for p in self.files},
             "exclusions": [],
             "notes": [],
             "unit": "patient" if self.has_patients else "case",
-            "phantom": False,
+            "phantom": is_synthetic(self.files),
         }
         details = {"detected": [list(pair) for pair in self.detected]}
         card = describe(Selection(self.cohort, details=details), settings, source)
