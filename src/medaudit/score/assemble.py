@@ -24,6 +24,7 @@ from medaudit.score.join_groups import MOST_LEVELS, Wanted, choose_attributes, j
 from medaudit.score.not_groups import post_outcome
 from medaudit.score.reading import Options, Reading, read_reading
 from medaudit.score.sources import Source, read_predictions
+from medaudit.score.synthetic import is_synthetic
 from medaudit.score.weights import add_weights
 
 OUTCOMES = "outcomes"
@@ -99,20 +100,15 @@ class Study:
 
     def card(self) -> CohortCard:
         """Return the cohort's card (see `medaudit.data.cohort.card`)."""
-        settings = {
-            "name": self.name,
-            "builder": "file",
-            "task_type": self.task_type,
-            "tasks": self.tasks,
-            "attributes": self.attributes,
-        }
+        settings: dict[str, Any] = {"name": self.name, "builder": "file"}
+        settings |= {name: getattr(self, name) for name in ("task_type", "tasks", "attributes")}
         source = {
             "dataset": self.name,
             "tables": {p.name: {"file": p.name, "sha256": sha256(p)} for p in self.files},
             "exclusions": [],
             "notes": [],
             "unit": "patient" if self.has_patients else "case",
-            "phantom": False,
+            "phantom": is_synthetic(self.files),
         }
         details = {"detected": [list(pair) for pair in self.detected]}
         card = describe(Selection(self.cohort, details=details), settings, source)
