@@ -97,7 +97,9 @@ def test_an_attribute_without_a_planted_difference_that_is_called_is_said():
     rows = planted_rows([CARD], [answers([], [measure("fpr", "SHOWN", "male", 0.002)])])
     (row,) = [row for row in rows if not row.planted]
     assert row.outcome == CALLED
-    assert row.evidence == ("false positive rate: difference 0.200 (0.100 to 0.300), adjusted p 0.002",)
+    assert row.evidence == (
+        "false positive rate: difference 0.200 (0.100 to 0.300), adjusted p 0.002",
+    )
 
 
 def test_real_images_and_measures_that_do_not_lead_have_no_rows():
