@@ -9,12 +9,14 @@ import pytest
 
 from medaudit.core.errors import GateFailure
 from medaudit.core.table_io import GAPS, read_json, write_table
+from medaudit.report.answers.measures import verdict_of
+from medaudit.report.answers.reasons import explain, explain_margin
+from medaudit.report.answers.sentences import Setting
 from medaudit.report.equivalence import Equivalence, judge, judge_gaps, judged_rows
 from medaudit.report.gate import check_gate
-from medaudit.report.page.gap_answers import explain_margin, how_fair
 
 NAN = float("nan")
-HEAD = {"headline": "auc", "gap": "max_min", "level": 0.95}
+SETTING = Setting(0.95, ("a",), classes=False, threshold="at the threshold 0.5")
 FAIR, UNFAIR, UNDECIDED, LOST = Equivalence
 
 
@@ -141,13 +143,13 @@ def test_the_stage_exits_with_3_and_a_list_or_writes_its_verdicts(tmp_path, marg
 )
 def test_the_reason_of_a_verdict_is_said(changes, margin, says):
     judged = judge_gaps(pd.DataFrame([gap(**changes)]), {"auc": margin}).iloc[0]
-    assert says in explain_margin(judged, HEAD)
+    assert says in explain_margin(judged, SETTING)
     row = judged.to_dict() | {"p_adjusted": 0.4, "family_size": 3}
-    item = how_fair(pd.Series(row), pd.Series(row), HEAD)
-    assert item.verdict == judged["equivalence"] and says in " ".join(item.sentences)
+    verdict = verdict_of(row, 0.05)
+    assert str(verdict) == judged["equivalence"] and says in explain(row, verdict, [], SETTING)
 
 
 def test_nothing_is_called_fair_without_a_margin():
     row = pd.Series(gap(p_adjusted=0.4, family_size=3, margin=NAN, equivalence=None))
-    said = " ".join(how_fair(row, row, HEAD).sentences)
+    said = explain(row, verdict_of(row, 0.05), [], SETTING)
     assert "air within" not in said and "no proof of fairness" in said

@@ -12,16 +12,19 @@ import pandas as pd
 import pytest
 
 from medaudit.core.table_io import PREDICTIONS, read_json, write_table
+from medaudit.report.answers.reasons import explain
+from medaudit.report.answers.sentences import Setting, describe
+from medaudit.report.answers.structure import GroupValue
 from medaudit.report.compare import compare
-from medaudit.report.page.gap_answers import explain_gap, how_fair
 from medaudit.report.page.model_cards import draw_curve, model_cards
 from medaudit.report.page.packing import FEW, table_rows
 from medaudit.report.page.rivals import explain_difference
 from medaudit.report.page.run_record import describe_run
 from medaudit.report.report import report
 from medaudit.report.tables.table import Column, shown
-from medaudit.report.verdicts import Verdict
+from medaudit.report.verdicts import Verdict, judge_gap
 from medaudit.report.wording import terms
+from medaudit.report.wording.people import people
 from report_config import HOSTILE, config_of
 from synthetic_study import NOTE, gap_row, make_study
 
@@ -196,52 +199,61 @@ def test_record_says_what_the_run_was_made_of(made):
     assert "curve" not in str(describe_run(made["predictions"][0]))
 
 
+SETTING = Setting(0.95, ("a", "b"), classes=False, threshold="at the chosen thresholds")
+
+
 @pytest.mark.parametrize(
     ("changes", "verdict", "says", "never"),
     [
-        ({}, Verdict.SHOWN, "The data contradict this (p = 0.001, adjusted p", "compatible"),
+        ({}, Verdict.SHOWN, "p = 0.001, adjusted over 10 tests = 0.010): difference shown.", "no "),
         ({"p_adjusted": 0.06, "p_value": 0.02}, Verdict.HINT, "suggestive only", "proof"),
         (
             {"p_value": 0.3, "p_adjusted": 1.0},
             Verdict.NOT_SHOWN,
-            "the data are compatible with this (p = 0.30, adjusted p = 1.00). That is no proof of "
-            "fairness; the smallest gap that this cohort finds in 80 of 100 samples is 0.060.",
-            "contradict",
+            "no difference shown, which is no proof of fairness; the smallest gap that this cohort "
+            "finds in 80 of 100 samples is 0.060.",
+            "suggestive",
         ),
         (
             {"p_value": float("nan")},
             Verdict.UNTESTED,
             "nothing is said about chance; judge the gap by its interval, which excludes 0",
-            "compatible",
+            "no difference",
         ),
         (
             {"p_adjusted": 0.3, "family_size": 300},
             Verdict.HINT,
-            "after adjusting for the 300 gaps tested",
+            "adjusted over 300 tests",
             "no difference",
         ),
+        ({"low": 0.0}, Verdict.SHOWN, "Its interval reaches 0, so its size is very", "no proof"),
     ],
 )
 def test_a_gap_is_judged_by_its_reference(changes, verdict, says, never):
-    found, text = explain_gap(gap_row(**changes), HEAD)
-    assert found == verdict and says in text and never not in text
+    row = gap_row(**changes)
+    text = explain(row, judge_gap(row, 0.05), [], SETTING)
+    assert judge_gap(row, 0.05) == verdict and says in text and never not in text
+
+
+def group(attribute: str, name: str, value: float | None, noun: str = "patients") -> GroupValue:
+    said = people(attribute, name, noun)
+    return GroupValue(name, said, value, 0.6, 0.9, 50, 20, 50, "ok" if value else "too_few")
 
 
 def test_age_groups_are_in_words_in_sentences():
-    row = gap_row(lowest="female & >=60", highest="<60", lowest_value=0.7, highest_value=0.8)
-    said = " ".join(how_fair(row, row, HEAD).sentences)
-    assert "lowest in female, 60 and older (0.700), highest in under 60 (0.800)." in said
+    rows = [group("sex & age_group", "female & >=60", 0.7), group("age_group", "<60", 0.8)]
+    said = describe("auc", "mean", rows, SETTING)
+    assert "0.700 in female patients 60 and older (95\N{NARROW NO-BREAK SPACE}% CI" in said
+    assert "0.800 in patients under 60 (0.600 to 0.900)." in said
     assert terms.group("<script>") == "<script>" and terms.group(">60") == "over 60"
 
 
-def test_gap_sentences_carry_numbers_groups_and_limits():
-    row = gap_row(n_groups=4, n_estimable=3)
-    said = " ".join(how_fair(row, row, HEAD).sentences)
-    for part in ("0.100", "0.050 to 0.200", "female", "male", "0.040", "only 3 of 4 groups"):
+def test_gap_sentences_carry_numbers_and_the_groups_without_a_value():
+    said = explain(gap_row(), Verdict.SHOWN, ["male patients (too few: 9 images)"], SETTING)
+    for part in ("0.100", "0.050 to 0.200", "0.040", "Not estimable: male patients (too few: 9"):
         assert part in said
-    lost = gap_row(value=float("nan"), status="too_few", n_estimable=1)
-    item = how_fair(lost, lost, HEAD)
-    assert item.verdict == Verdict.UNKNOWN and "too few (1 of 2 groups)" in item.sentences[0]
+    lost = gap_row(value=float("nan"), status="too_few")
+    assert "estimated: too few." in explain(lost, judge_gap(lost, 0.05), [], SETTING)
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,13 @@ import pytest
 
 from checkout import ROOT
 from medaudit.core.table_io import read_json
+from medaudit.report.answers.reasons import explain
+from medaudit.report.answers.sentences import Setting
+from medaudit.report.answers.structure import from_json
 from medaudit.report.compare import compare
 from medaudit.report.page.answers import answer
 from medaudit.report.page.content import _read_facts
-from medaudit.report.page.gap_answers import all_runs, explain_gap, how_fair
+from medaudit.report.page.gap_answers import all_runs
 from medaudit.report.verdicts import Verdict, judge_gap
 from medaudit.report.wording import nulls
 from report_config import config_of
@@ -19,6 +22,7 @@ from synthetic_study import EVALUATION, gap_row, make_study, write_page
 
 NAN = float("nan")
 HEAD = {"headline": "auc", "gap": "max_min", "level": 0.95}
+SETTING = Setting(0.95, ("a", "b"), classes=False, threshold="at the threshold 0.5")
 NO_NULL = {"p_value": NAN, "p_adjusted": NAN, "null_mean": NAN, "null_q95": NAN}
 NO_NULL |= {"null_status": "undefined:no_null", "n_movable": 12, "n_patients": 60}
 NO_NULL |= {"family_size": pd.NA, "null": "separation"}
@@ -56,14 +60,13 @@ def test_no_text_of_the_project_overclaims():
 def test_a_gap_without_a_null_is_never_compared_with_chance(low, says):
     row = gap_row(**NO_NULL, low=low)
     assert judge_gap(row, 0.05) == Verdict.UNTESTED
-    item = how_fair(row, row, HEAD)
-    said = " ".join(item.sentences)
-    assert item.verdict == Verdict.UNTESTED and says in said
+    said = explain(row, judge_gap(row, 0.05), [], SETTING)
+    assert says in said
     assert "No permutation test can be had" in said and "only 12 of 60 patients" in said
     assert nulls.HYPOTHESES["separation"] in said
     assert "compatible" not in said and "contradict" not in said
     assert nulls.in_table(row) == "no test: separation (12 of 60 patients)"
-    counted = " ".join(all_runs(pd.DataFrame([row, gap_row()]), HEAD))
+    counted = " ".join(all_runs(pd.DataFrame([row, gap_row()]).assign(measure="auc"), HEAD))
     assert "1 of 1 tested gap in AUC" in counted and "1 gap is not tested" in counted
 
 
@@ -75,16 +78,18 @@ def test_a_p_value_next_to_a_missing_null_is_not_used():
 @pytest.mark.parametrize("name", [*nulls.HYPOTHESES, None])
 @pytest.mark.parametrize("p", [0.001, 0.4])
 def test_the_hypothesis_that_a_row_names_is_the_one_that_is_said(name, p):
-    said = explain_gap(gap_row(null=name, p_value=p, p_adjusted=p), HEAD)[1]
+    row = gap_row(null=name, p_value=p, p_adjusted=p)
+    said = explain(row, judge_gap(row, 0.05), [], SETTING)
     for other, text in nulls.HYPOTHESES.items():
-        assert (f"hypothesis that {text}," in said) == (other == name)
-    assert ("contradict this" in said) == (p < 0.05)
+        assert (f"test that {text}:" in said) == (other == name)
+    assert said.count("no difference shown") == (p > 0.05)
 
 
 def test_patients_who_cannot_be_exchanged_are_counted():
-    said = explain_gap(gap_row(null="parity", n_movable=380, n_patients=400), HEAD)[1]
-    assert "(only 380 of 400 patients could be exchanged between groups)" in said
-    assert "exchanged" not in explain_gap(gap_row(n_movable=400, n_patients=400), HEAD)[1]
+    row = gap_row(null="parity", n_movable=380, n_patients=400)
+    assert "permutations of 380 of 400 patients;" in explain(row, Verdict.SHOWN, [], SETTING)
+    whole = gap_row(n_movable=400, n_patients=400)
+    assert "400 patients" not in explain(whole, Verdict.SHOWN, [], SETTING)
 
 
 def test_lowest_and_highest_follow_the_values_where_lower_is_better(tmp_path):
@@ -98,10 +103,13 @@ def test_lowest_and_highest_follow_the_values_where_lower_is_better(tmp_path):
     value = groups.set_index("group")["value"]
     head = read_json(study["tables"] / "index.json")
     assert head["headline"] == "ece"
-    (said,) = [a.sentences[0] for a in answer(facts, head, "cells") if a.question.endswith("sex?")]
+    answered = from_json(read_json(study["tables"] / "answers.json"))
+    (found,) = [a for a in answer(facts, head, "cells", answered) if a.question.endswith("by sex?")]
+    (said,) = [text for text in found.sentences if text.startswith("ECE")]
     low, high = value.idxmin(), value.idxmax()
-    assert f"lowest in {low} ({value[low]:.3f}), highest in {high} ({value[high]:.3f})" in said
-    assert said.endswith("; lower is better.")
+    for name in (low, high):  # patients have several images here
+        assert f"{value[name]:.3f} in images of {name} patients" in said
+    assert "; lower is better." in said
 
 
 @pytest.fixture(scope="module")
@@ -134,9 +142,10 @@ def test_facts_tables_and_answers_have_the_same_verdicts(judged):
     assert len(both) == known.sum() and (both["equivalence_x"] == both["equivalence_y"]).all()
     assert set(table["task"]) > {"mean", "Effusion"}
     head = read_json(judged["tables"] / "index.json")
-    answers = answer(facts, head, "cells")
+    answered = from_json(read_json(judged["tables"] / "answers.json"))
+    answers = answer(facts, head, "cells", answered)
     fair = [a for a in answers if a.question.startswith("How fair")]
-    assert {str(a.verdict) for a in fair} <= {"fair within the margin", "unfair", "undecided"}
+    assert {str(a.verdict) for a in fair} <= {"unfair", "undecided", "no difference shown"}
     assert any("Against their margins: " in " ".join(a.sentences) for a in answers)
     assert "margin of 0.030" in " ".join(fair[0].sentences)
     assert context.facts["role"].notna().all()
@@ -146,7 +155,7 @@ def test_the_page_shows_margins_roles_and_their_legend(judged):
     text = judged["text"]
     for part in (
         'data-verdict="UNDECIDED"',
-        "Primary questions, adjusted together over 6 tests: AUC of pixels + linear by sex",
+        "adjusted over 6 tests",
         "Is each gap within its margin?",
         "auc 0.03; f1 0.4 by sex, 0.001 by any other attribute",
         'class="margin"',

@@ -98,6 +98,11 @@ def cards_of(wildcards):
     return fill(rules.groups.output.card, runs)
 
 
+def audit_cards(wildcards):
+    """The audit card, where the configuration names one."""
+    return [config["audit_card"]] if "audit_card" in config else []
+
+
 def predictions_on(wildcards):
     """The predictions on one cohort by all studies of this run."""
     runs = [run for study in USED["studies"] for run in jobs.runs(config, study)]

@@ -48,6 +48,7 @@ rule report:
         figures=expand(rules.compare.output.figures, study=USED["studies"]),
         cards=expand(rules.groups.output.card, cohort=USED["cohorts"]),
         cohorts=expand(rules.cohort.output.table, cohort=USED["cohorts"]),
+        groups=expand(rules.groups.output.table, cohort=USED["cohorts"]),
         lint=expand(rules.lint.output, cohort=USED["cohorts"]),
         images=expand(rules.images.output, cohort=USED["cohorts"]),
         pretrainings=expand(
@@ -55,6 +56,7 @@ rule report:
             pretraining=pretrainings_of(USED["models"], config),
         ),
         predictions=of_studies(USED["studies"], rules.evaluate.input.predictions),
+        audit_card=audit_cards,
     output:
         page=report(
             "results/report.html",
@@ -63,6 +65,8 @@ rule report:
             labels={"page": "report"},
         ),
         record="results/run.json",
+        summary="results/summary.html",
+        missed=directory("results/missed"),
     log:
         "results/log/report.log",
     benchmark:
@@ -76,9 +80,11 @@ rule report:
     shell:
         "python -m medaudit.report.report --settings {params.settings:q} --code {params.code}"
         " --compare {input.compare} --tables {input.tables} --figures {input.figures}"
-        " --cards {input.cards} --cohorts {input.cohorts} --lint {input.lint}"
+        " --cards {input.cards} --cohorts {input.cohorts} --groups {input.groups}"
+        " --lint {input.lint} --missed {output.missed} --summary {output.summary}"
         " --stores {params.stores} --pretrainings {input.pretrainings}"
-        " --predictions {input.predictions} --output {output.page} --run {output.record}"
+        " --predictions {input.predictions} --audit-card {input.audit_card}"
+        " --output {output.page} --run {output.record}"
         " > {log} 2>&1"
 
 

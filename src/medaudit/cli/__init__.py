@@ -11,11 +11,25 @@ import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from medaudit.cli import check, crate, findings, init, plan, split
+from medaudit.cli import check, crate, dossier, findings, init, monitor, plan, split
 from medaudit.cli.options import Commands
-from medaudit.cli.score_options import add_margins, add_statistics, statistics_of
+from medaudit.cli.reading_options import add_files, add_roles, columns_of
+from medaudit.cli.score_options import (
+    add_margins,
+    add_outcomes,
+    add_statistics,
+    measures_cases,
+    outcomes_of,
+    statistics_of,
+)
 from medaudit.core.errors import MedauditError, exit_with
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from medaudit.score import Result
 
 SCORE = """\
 Audits the predictions of one or several models by group of patients: metrics with intervals, gaps
@@ -25,6 +39,8 @@ next to the gaps that chance alone produces, and warnings about misleading numbe
   medaudit score predictions.csv --attributes sex "sex & age_group"
   medaudit score predictions.csv --metrics auc sensitivity ppv --reference-group sex=male
   medaudit score predictions.csv --margin sensitivity=0.1 --gate
+  medaudit score answers.csv --answers reply --refusal "I cannot tell"
+  medaudit score cases.csv --measures dice hd95
   medaudit score wide.tsv --label y_edema y_mass --score s_edema s_mass
 """
 
@@ -54,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"medaudit {version('medaudit')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_score(commands)
-    for command in (init, check, findings, split, crate, plan):
+    for command in (init, check, findings, split, crate, dossier, monitor, plan):
         command.add(commands)
     return parser
 
@@ -67,7 +83,13 @@ def _add_score(commands: Commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=_score)
-    parser.add_argument("predictions", type=Path, help="CSV, TSV or Parquet")
+    parser.add_argument(
+        "predictions",
+        type=Path,
+        nargs="+",
+        help="CSV, TSV, Parquet, JSON or a spreadsheet; several files, or a pattern: models of the "
+        "same images, or parts of one test set",
+    )
     parser.add_argument("--groups", type=Path, metavar="FILE", help="one row per image or patient")
     parser.add_argument(
         "--output",
@@ -76,17 +98,17 @@ def _add_score(commands: Commands) -> None:
         metavar="FOLDER",
         help="for tables, figures and report (default: %(default)s)",
     )
-    columns = parser.add_argument_group("columns", "detected by name if not given")
-    for role in ("id", "patient", "split", "model", "method", "task", "seed"):
-        columns.add_argument(f"--{role}", metavar="COLUMN")
-    columns.add_argument("--label", nargs="+", metavar="COLUMN", help="several: one per task")
-    columns.add_argument(
-        "--score",
-        nargs="+",
-        metavar="COLUMN",
-        dest="score_column",
-        help="several: one per task; with a single label, one per class or per model",
+    parser.add_argument(
+        "--card", type=Path, metavar="FILE", help="an audit card, which the report shows"
     )
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="RESULT",
+        help="an earlier result: what changed beyond chance",
+    )
+    columns = parser.add_argument_group("columns", "detected by name and content if not given")
+    add_roles(columns)
     columns.add_argument(
         "--attributes",
         nargs="+",
@@ -100,11 +122,13 @@ def _add_score(commands: Commands) -> None:
         help="also compare groups at equal values of these, e.g. age_group,view",
     )
     _add_reading(parser.add_argument_group("reading"))
+    add_outcomes(parser.add_argument_group("without scores"))
     add_statistics(parser.add_argument_group("statistics"))
     add_margins(parser.add_argument_group("margins"))
 
 
 def _add_reading(group: argparse._ArgumentGroup) -> None:
+    add_files(group)
     group.add_argument(
         "--age-threshold",
         type=float,
@@ -128,42 +152,57 @@ def _add_reading(group: argparse._ArgumentGroup) -> None:
 def _score(options: dict) -> None:
     from rich.console import Console
 
+    from medaudit.cli.against import check_earlier, show_changes
+    from medaudit.config.audit_card import read_card
     from medaudit.report.gate import check_gate
-    from medaudit.score import score
+
+    if options["against"]:
+        check_earlier(options["against"], options["output"])
+    if options["card"]:  # a mistake in it must not cost an audit
+        read_card(options["card"])
+    console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
+    result = _measure(options, console)
     from medaudit.score.summary import show
 
-    result = score(
-        options["predictions"],
-        options["groups"],
-        columns=_columns(options),
-        **statistics_of(options),
-        **{
-            name: options[name]
-            for name in (
-                "attributes",
-                "control",
-                "age_threshold",
-                "scores",
-                "task_type",
-                "positive",
-            )
-        },
-    )
-    console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
     show(result, console, options["interval"])
     try:
-        written = result.write(options["output"])
+        written = result.write(options["output"], options["card"])
     except OSError as error:
         raise MedauditError(
             f"cannot write to {options['output']}: {error}; give another --output"
         ) from error
     console.print(f"Written to {written}", soft_wrap=True, markup=False)
+    if options["against"]:
+        show_changes(result, options, console)
     if options["gate"]:
         check_gate(result.equivalence, options["gate"], result.study.name)
 
 
-def _columns(options: dict) -> dict:
-    names = ("id", "patient", "split", "model", "method", "task", "seed", "label")
-    found = {name: options[name] for name in names if options[name]}
-    found |= {"weight": options["weights"]} if options["weights"] else {}
-    return found | ({"score": options["score_column"]} if options["score_column"] else {})
+def _measure(options: dict, console: "Console") -> "Result":
+    """Audit the file: outcomes of cases, or labels and scores."""
+    files, groups = options["predictions"], options["groups"]
+    predictions = files[0] if len(files) == 1 else files
+    if measures_cases(options):
+        if len(files) > 1:
+            raise MedauditError(
+                f"measures of cases are read from one file, not from {len(files)}; merge them"
+            )
+        from medaudit.score.outcome_audit import score_outcomes
+
+        return score_outcomes(predictions, groups, **outcomes_of(options))
+    from medaudit.score import score
+    from medaudit.score.detected_table import show_choices
+
+    reading = ("attributes", "control", "age_threshold", "scores", "task_type", "positive")
+    return score(
+        predictions,
+        groups,
+        labels=options["labels"],
+        columns=columns_of(options),
+        answers=options["answers"],
+        refusals=options["refusal"],
+        yes=options["yes"],
+        announce=lambda choices: show_choices(choices, console),
+        **statistics_of(options),
+        **{name: options[name] for name in reading},
+    )

@@ -12,7 +12,8 @@ from typing import Any
 from medaudit.config.declared import gate_settings
 from medaudit.config.entries import method_entry, model_entry
 from medaudit.config.grids import grids_of, names_of
-from medaudit.config.model_facts import model_facts, pretraining_data
+from medaudit.config.labels import seen_by
+from medaudit.config.model_facts import METHOD_FACTS, model_facts, pretraining_data
 from medaudit.config.requests import modules_of
 from medaudit.config.runs import extra_search_workers, method_fits, runs, runs_needing
 from medaudit.config.selection import with_members
@@ -39,7 +40,7 @@ def settings(config: Config, stage: str, **names: str) -> str:
     **names : str
         The job's wildcards, e.g. ``cohort="nih_6x200", model="pixels"``.
     """
-    return json.dumps(JOBS[stage][0](config, **names), sort_keys=True)
+    return json.dumps(JOBS[stage][0](seen_by(stage, config), **names), sort_keys=True)
 
 
 def code(config: Config, stage: str, **names: str) -> str:
@@ -49,12 +50,6 @@ def code(config: Config, stage: str, **names: str) -> str:
 
 _DOCUMENTARY = ("licence", "source", "pretraining", "pretraining_data")
 """Keys of a model that describe it and change no number."""
-
-_METHOD_FACTS = (
-    *("kind", "head", "tune", "lora", "format"),
-    *("training", "space", "sampler", "objective", "trials"),
-)
-"""Keys of a method that tables show."""
 
 _SEARCH_ONLY = ("space", "sampler", "learning_rate", "trials", "pruning", "subset")
 """Settings of the search itself; a refit at its best point does not depend on them."""
@@ -212,12 +207,15 @@ def _compare(config: Config, study: str) -> Settings:
         "entry": _without(entry, "gate"),
         "evaluation": config["evaluation"],
         "methods": {
-            name: _only(config["methods"][name], *_METHOD_FACTS)
+            name: _only(config["methods"][name], *METHOD_FACTS)
             for name in names_of(entry, "methods")
         },
         "models": {
             name: model_facts(config, name)
             for name in with_members(names_of(entry, "models"), config["models"])
+        },
+        "cohorts": {
+            name: _only(config["cohorts"][name], "label") for name in names_of(entry, "cohorts")
         },
     }
 

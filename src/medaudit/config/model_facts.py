@@ -6,8 +6,14 @@ from typing import Any
 from medaudit.core.entry_types import Config, ModelEntry
 
 Facts = dict[str, Any]
-KEYS = ("kind", "architecture", "pretraining", "pretraining_data", "members")
+KEYS = ("kind", "architecture", "pretraining", "pretraining_data", "members", "label")
 """Keys of a model's entry that are facts as they are."""
+
+METHOD_FACTS = (
+    *("kind", "head", "tune", "lora", "format"),
+    *("training", "space", "sampler", "objective", "trials", "label"),
+)
+"""Keys of a method that tables show."""
 
 VARIED = ("algorithm", "cohorts", "procedural", "epochs", "fraction")
 """Settings of a pretraining that studies compare."""
@@ -22,7 +28,7 @@ def model_facts(config: Config, model: str) -> Facts:
     Returns
     -------
     dict
-        ``kind``, ``architecture``, ``family`` (`family_of`), ``pretraining`` (``objective``,
+        ``label``, ``kind``, ``architecture``, ``family`` (`family_of`), ``pretraining`` (``objective``,
         ``domain``, ``method``), ``pretraining_data`` and ``members``, where the entry has them. For
         weights that the run pretrains, also ``pretrained``: ``algorithm``, ``cohorts``,
         ``datasets`` of these cohorts, ``procedural``, ``epochs``, ``fraction``, and in ``others``

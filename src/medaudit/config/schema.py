@@ -10,6 +10,7 @@ from typing import Any
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
+from medaudit.config.metric_names import meant
 from medaudit.config.renamed import RENAMED
 from medaudit.config.requests import requestable
 from medaudit.config.yaml_file import read_settings
@@ -78,6 +79,21 @@ def validate(value: object, schema: dict[str, Any], where: str) -> Iterator[str]
         yield f"{path}: {_explain(error)}"
 
 
+def violations(
+    value: object, schema: dict[str, Any]
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield the place and the sentence of each violation; an unknown key has a place of its own."""
+    for error in _Validator(schema).iter_errors(value):
+        place = tuple(error.absolute_path)
+        if error.validator == "additionalProperties" and error.validator_value is False:
+            entry: Any = error.schema
+            known = entry.get("properties", {})
+            strange = [key for key in error.instance if key not in known]
+            yield from (((*place, key), f"this key {unknown(key, known)}") for key in strange)
+        else:
+            yield place, _explain(error)
+
+
 def unknown(value: object, known: Iterable[object]) -> str:
     """Return the end of a sentence on an unknown name: what may be meant, and what is known."""
     names = sorted(str(name) for name in known)
@@ -86,7 +102,9 @@ def unknown(value: object, known: Iterable[object]) -> str:
     if renamed in names:
         hint = f" (it was renamed: write {renamed!r})"
     else:
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        alias = meant(value, names) if "tpr" in names else None
+        near = alias or (repr(close[0]) if close else None)
+        hint = f" (did you mean {near}?)" if near else ""
     return f"is unknown{hint}; known: {', '.join(names)}"
 
 

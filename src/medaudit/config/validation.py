@@ -9,8 +9,10 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, cast
 
+from medaudit.config.audit_card import margins_of, read_card
 from medaudit.config.cross_checks import cross_check
 from medaudit.config.entries import merge, offer_attributes
+from medaudit.config.metric_names import resolve_names
 from medaudit.config.schema import entry_kinds, read_schema, show, unknown, validate
 from medaudit.config.selection import pretrainings_of, selected, with_members
 from medaudit.config.yaml_file import find_unsafe_values, read_settings
@@ -67,6 +69,7 @@ def check(config: Mapping[str, Any], schemas: Path | dict[str, Path]) -> Config:
     checked: Any = None
     if not problems:
         checked = deepcopy(config)
+        resolve_names(checked)
         problems += validate(checked, read_schema(schemas, "config"), "config")
     if not problems:
         for catalogue in CATALOGUES:
@@ -82,7 +85,7 @@ def check(config: Mapping[str, Any], schemas: Path | dict[str, Path]) -> Config:
 
 
 def _resolve(entries: dict[str, Any], catalogue: str, problems: list[str]) -> dict[str, Any]:
-    """Replace ``extends: other`` by the other entry, merged below this one."""
+    """Replace ``extends: other`` by the other entry, merged below this one; its label stays its own."""
 
     def merged(name: str, chain: tuple[str, ...]) -> dict[str, Any]:
         entry = dict(entries[name])
@@ -93,7 +96,9 @@ def _resolve(entries: dict[str, Any], catalogue: str, problems: list[str]) -> di
             reason = "extends itself" if parent in chain else unknown(parent, entries)
             problems.append(f"{catalogue}.{name}.extends: {show(parent)} {reason}")
             return entry
-        return merge(merged(parent, (*chain, parent)), entry)
+        base = merged(parent, (*chain, parent))
+        base.pop("label", None)
+        return merge(base, entry)
 
     return {name: merged(name, (name,)) for name in entries}
 
@@ -144,6 +149,11 @@ def check_files(config: Config) -> None:
 
 
 def _missing_files(config: Config) -> Iterator[str]:
+    if "audit_card" in config:
+        try:
+            margins_of(read_card(Path(config["audit_card"])))
+        except MedauditError as error:
+            yield str(error)
     used = selected(config)
     pretrainings = [config["pretrainings"][p] for p in pretrainings_of(used["models"], config)]
     more = (name for entry in pretrainings for name in (*entry["cohorts"], *entry["audited"]))

@@ -54,6 +54,7 @@ class CohortCard(TypedDict, total=False):
     tables: dict[str, dict[str, str]]
     exclusions: list[dict[str, Any]]
     notes: list[str]
+    unit: str
     phantom: bool
     planted: list[PlantedRule]
     balance: dict[str, Any]
@@ -128,6 +129,7 @@ class StudyHead(TypedDict, total=False):
     permutations: int | None
     cohorts: list[str]
     headline: str
+    lead: list[str]
     gap: str
     notes: list[str]
     tables: list[dict[str, Any]]

@@ -26,6 +26,12 @@ class Status(StrEnum):
     NO_NULL = "undefined:no_null"
     """A permutation test cannot be had: too few patients can exchange their groups."""
 
+    NO_HYPOTHESIS = "undefined:no_hypothesis"
+    """No null hypothesis is known for this metric, e.g. one that the user gave as a function."""
+
+    NO_SCORE = "undefined:no_score"
+    """There are decisions without scores, and the metric needs scores."""
+
     TOO_FEW = "too_few"
     """The group has fewer images, positives or negatives than ``evaluation.minimum``."""
 

@@ -32,13 +32,14 @@ ALIASES: dict[str, tuple[str, ...]] = {
 """Metric to its other names, the clearest first; names are unique without case and separators."""
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """Return a name without case, spaces, hyphens and underscores."""
     return re.sub(r"[\s_\-]+", "", str(name)).casefold()
 
 
 KNOWN = {
-    **{_plain(alias): metric for metric, aliases in ALIASES.items() for alias in aliases},
-    **{_plain(metric): metric for metric in METRICS},
+    **{plain(alias): metric for metric, aliases in ALIASES.items() for alias in aliases},
+    **{plain(metric): metric for metric in METRICS},
 }
 """Every accepted name without case and separators, to the metric."""
 
@@ -61,7 +62,7 @@ def resolve_metric(name: str) -> str:
     >>> resolve_metric("Sensitivity"), resolve_metric("roc-auc"), resolve_metric("tpr")
     ('tpr', 'auc', 'tpr')
     """
-    found = KNOWN.get(_plain(name))
+    found = KNOWN.get(plain(name))
     if found is None:
         raise MedauditError(f"there is no metric {str(name)!r}{_hint(name)}")
     return found
@@ -72,9 +73,14 @@ def resolve_metrics(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(map(resolve_metric, names)))
 
 
+def nearest(name: str, n: int = 2) -> list[str]:
+    """Return the names and aliases of metrics that are nearest to an unknown name."""
+    shown = {plain(alias): alias for aliases in ALIASES.values() for alias in aliases}
+    shown |= {plain(metric): metric for metric in METRICS}
+    return [shown[key] for key in get_close_matches(plain(name), shown, n=n)]
+
+
 def _hint(name: str) -> str:
-    shown = {_plain(alias): alias for aliases in ALIASES.values() for alias in aliases}
-    shown |= {_plain(metric): metric for metric in METRICS}
-    close = [shown[key] for key in get_close_matches(_plain(name), shown, n=2)]
+    close = nearest(name)
     meant = f"; did you mean {' or '.join(map(repr, close))}?" if close else ";"
     return f"{meant} known: {', '.join(METRICS)}"

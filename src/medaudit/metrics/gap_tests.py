@@ -69,7 +69,7 @@ def detectable(
     top = (1 - pooled) if upward else pooled
     if min(found(worst, top, reach) for worst in ends) < POWER:
         return np.nan
-    return max(_last(lambda d, w=w: found(w, d, reach) < POWER, 0.0, top) for w in ends)
+    return max(_last(lambda d: found(w, d, reach) < POWER, 0.0, top) for w in ends)  # noqa: B023
 
 
 def _last(holds: Callable[[float], bool], low: float, high: float) -> float:

@@ -15,6 +15,7 @@ from medaudit.report.studies.context import Context
 from medaudit.report.studies.evidence import CompareSettings, gather
 from medaudit.report.studies.extras import gather_extras, quote_intervals
 from medaudit.report.studies.facts import gather_facts
+from medaudit.report.wording.names import read_names
 
 LOG = logging.getLogger(__name__)
 
@@ -43,7 +44,8 @@ def compare(
     settings : dict
         ``study`` (name), ``entry`` (the study's), ``evaluation``; and, for requested tables and
         figures, ``methods`` (by name: ``kind``, ``head``, ``tune``, ``lora``, ``format``) and
-        ``models`` (by name: `medaudit.config.model_facts.model_facts`).
+        ``models`` (by name: `medaudit.config.model_facts.model_facts`); ``cohorts`` (by name:
+        ``label``).
     metrics, gaps : list of Path
         One file per run; ``<x>.replicates.npy`` is next to the metrics ``<x>.csv``, and
         ``<x>.null.npy`` next to the gaps.
@@ -73,14 +75,19 @@ def compare(
     evidence = gather(settings, metrics, gaps, cards)
     results = (dialects, parts, probes, predictions, searches, conditional, sensitivity)
     extras = quote_intervals(gather_extras(settings, *results), evidence)
-    context = Context(evidence, gather_facts(evidence), extras)
+    context = Context(evidence, gather_facts(evidence), extras, names=read_names(settings))
     head = _head(context)
     written = [
-        {**table.describe(), "files": write_table_files(table, tables, context.notes)}
+        {
+            **table.describe(),
+            "files": write_table_files(table, tables, context.notes, context.names),
+        }
         for table in make_tables(context, outputs_of(evidence.entry, "tables"))
     ]
     write_json({**head, "tables": written}, tables / "index.json")
-    write_json(as_json(answer_study(evidence, context.facts)), tables / "answers.json")
+    write_json(
+        as_json(answer_study(evidence, context.facts, context.names)), tables / "answers.json"
+    )
     with style():
         drawn = [
             {**figure.describe(), "files": write_figure_files(figure, figures)}
@@ -102,6 +109,7 @@ def _head(context: Context) -> StudyHead:
         "permutations": evidence.evaluation.get("null", {}).get("draws"),
         "cohorts": list(evidence.cards),
         "headline": evidence.headline,
+        "lead": evidence.lead,
         "gap": evidence.gap,
         "notes": context.notes,
     }

@@ -13,6 +13,10 @@ if TYPE_CHECKING:  # matplotlib is loaded only where a figure is drawn
     from medaudit.report.tables.table import Table
 
 
+VALUES = ("estimate", "difference", "number", "p")
+"""Kinds of columns that a table is made for."""
+
+
 def make_tables(context: Context, outputs: Iterable[Output]) -> "list[Table]":
     """Return the tables that have something to show.
 
@@ -23,7 +27,8 @@ def make_tables(context: Context, outputs: Iterable[Output]) -> "list[Table]":
     outputs : iterable of Output
         Entries of `medaudit.config.requests.TABLES`, in the order wanted.
     """
-    return _made(_function(output)(context) for output in outputs)
+    made = ((output, _function(output)(context)) for output in outputs)
+    return [table for output, table in made if table is not None and _shows(table, output)]
 
 
 def make_figures(context: Context, outputs: Iterable[Output]) -> "list[Figure]":
@@ -48,6 +53,14 @@ def make_figures(context: Context, outputs: Iterable[Output]) -> "list[Figure]":
     calls += [(output, context) for output in pooled]
     calls += [(output, part) for part in each for output in single]
     return _made(_function(output)(part) for output, part in calls)
+
+
+def _shows(table: "Table", output: Output) -> bool:
+    """Return whether a table has rows, and one that was requested also a value in one of them."""
+    if table.data.empty:
+        return False
+    values = [column.key for column in table.columns if column.kind in VALUES]
+    return output.standard or not values or bool(table.data[values].notna().any(axis=None))
 
 
 def _function(output: Output) -> Callable[[Context], Any]:

@@ -9,41 +9,32 @@ May import: `medaudit.core`, `medaudit.data`, `medaudit.metrics`, `medaudit.adap
      `medaudit.audit`, `medaudit.report`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from medaudit.audit.conditional_gaps import find_conditional_gaps
-from medaudit.audit.dialects import score_dialects
-from medaudit.audit.dialects.rankings import rank_measures
-from medaudit.audit.dialects.same_quantity import quote_audit
-from medaudit.audit.disparity import find_gaps
-from medaudit.audit.lint.problems import Finding, as_json, fail_on_errors
-from medaudit.audit.sensitivity import ask
-from medaudit.core.audit_tables import CONDITIONAL
+from medaudit.adapt.predictions.columns import Choice
 from medaudit.core.entry_types.evaluation import (
     Evaluation,
     EvaluationMinimum,
     EvaluationThreshold,
 )
-from medaudit.core.errors import MedauditError
 from medaudit.core.margins import Margins
 from medaudit.metrics.aliases import resolve_metrics
-from medaudit.metrics.audit_settings import AuditSettings
-from medaudit.metrics.group_audit import audit
-from medaudit.metrics.sample import read_sample
-from medaudit.report.answers.structure import StudyAnswers
-from medaudit.report.equivalence import judged_rows
-from medaudit.score.assemble import Study, assemble
-from medaudit.score.protocol_lint import lint_study
+from medaudit.score.assemble import Study
+from medaudit.score.assemble_any import ANSWER_METRICS, assemble_any
 from medaudit.score.settings import DEFAULT_GAPS, DEFAULT_METRICS, Asked, evaluation_of
 
+if TYPE_CHECKING:
+    from medaudit.report.answers.structure import StudyAnswers
 
-@dataclass
+
+@dataclass(repr=False)
 class Result:
     """The tables of an audit, with the study that was audited.
 
@@ -82,25 +73,41 @@ class Result:
     replicates: dict[tuple[str, str], np.ndarray]
     nulls: dict[tuple[str, str], np.ndarray]
 
+    def __repr__(self) -> str:
+        """Return what was audited, in a few lines."""
+        return self._view("__repr__")
+
+    def _repr_html_(self) -> str:
+        return self._view("_repr_html_")
+
+    def _view(self, method: str) -> str:
+        from medaudit.score.audit_result import Audit
+
+        return getattr(Audit(self), method)()
+
     @cached_property
-    def answers(self) -> StudyAnswers:
+    def answers(self) -> "StudyAnswers":
         """What the audit says about each model, in plain data and in sentences."""
         from medaudit.score.answering import answers_of
 
         return answers_of(self)
 
-    def write(self, folder: str | Path) -> Path:
-        """Write tables, figures and report into `folder` and return the report's path."""
+    def write(self, folder: str | Path, audit_card: str | Path | None = None) -> Path:
+        """Write tables, figures and report into `folder` and return the report's path.
+
+        `audit_card` is a YAML file (`medaudit.config.audit_card`) that the report shows.
+        """
         from medaudit.score.writing import write
 
-        return write(self, Path(folder))
+        return write(self, Path(folder), Path(audit_card) if audit_card else None)
 
 
 def score(
-    predictions: str | Path | pd.DataFrame,
+    predictions: str | Path | pd.DataFrame | Sequence[Path | pd.DataFrame],
     groups: str | Path | pd.DataFrame | None = None,
     *,
-    columns: dict[str, str | list[str]] | None = None,
+    labels: str | Path | pd.DataFrame | None = None,
+    columns: Mapping[str, Any] | str | Path | None = None,
     attributes: list[str] | None = None,
     control: list[str] | None = None,
     age_threshold: float | list[float] = 60,
@@ -116,21 +123,30 @@ def score(
     margins: Margins | None = None,
     reference: Mapping[str, str] | None = None,
     threads: int = 1,
+    yes: bool = False,
+    announce: Callable[[list[Choice]], None] | None = None,
+    answers: str | Sequence[str] | None = None,
+    refusals: Sequence[str] = (),
 ) -> Result:
     """Audit predictions by group and return metrics, gaps, dialects and lint findings.
 
     Parameters
     ----------
-    predictions : str, Path or pandas.DataFrame
-        CSV, TSV or Parquet; long (columns label and score, optionally task and model) or wide
-        (``label_x`` and ``score_x`` for each task; or one label and a score for each class or
-        model).
+    predictions : str, Path, pandas.DataFrame, or sequence of them
+        CSV, TSV, Parquet, JSON or a spreadsheet; long (columns label and score, optionally task
+        and model) or wide (``label_x`` and ``score_x`` for each task; or one label and a score for
+        each class or model). Several files, or a pattern (``fold*.csv``): models if they hold the
+        same images, otherwise parts of one test set.
     groups : str, Path or pandas.DataFrame, optional
         One row per image or patient. Default: the other columns of `predictions`.
-    columns : dict, optional
-        Column of each role that is not recognised by its name: ``id``, ``patient``, ``split``,
-        ``label``, ``score``, ``model``, ``method``, ``task``, ``seed``; and ``weight``, for
-        weights of images.
+    labels : str, Path or pandas.DataFrame, optional
+        Labels in a file of their own, one row per image or patient.
+    columns : dict, str or Path, optional
+        What is not detected, or detected wrongly: the column of each role (``id``, ``patient``,
+        ``split``, ``label``, ``score``, ``model``, ``method``, ``task``, ``seed``, ``decision``,
+        ``age``; ``weight`` for weights of images), and ``not_a_role``, ``ignore``, ``groups``,
+        ``missing``, ``classes``, ``sheet``, ``event``, ``time``, ``horizon``
+        (`medaudit.score.reading.Reading`); or the file ``columns.yaml`` of an earlier audit.
     attributes : list of str, optional
         Attributes to compare; intersections as ``sex & age_group``. Default: every column with
         2 to 20 levels.
@@ -168,6 +184,15 @@ def score(
         Reference group by attribute, e.g. ``{"sex": "male"}``: the gap ``reference`` is added.
     threads : int
         Number of threads; does not change any number.
+    yes : bool
+        Audit also labels and scores that look wrong (AUC 1, AUC near 0, no score below 0.5).
+    announce : callable, optional
+        It gets the role of each column (`Choice`) before anything that depends on it can fail.
+    answers : str or sequence of str, optional
+        Columns of yes and no (or 1 and 0) instead of scores, e.g. of a vision-language model;
+        blanks and refusals are counted. The AUC is then ``undefined:no_score``.
+    refusals : sequence of str
+        Further words in `answers` that are refusals.
 
     Returns
     -------
@@ -193,10 +218,10 @@ def score(
     0.0
     """
     metrics = resolve_metrics(metrics)  # a name that is not known must not wait for the file
-    study = assemble(
+    study = assemble_any(
         Path(predictions) if isinstance(predictions, str) else predictions,
         Path(groups) if isinstance(groups, str) else groups,
-        {k: [v] if isinstance(v, str) else list(v) for k, v in (columns or {}).items() if v},
+        columns,
         {
             "attributes": attributes,
             "control": control or [],
@@ -204,8 +229,14 @@ def score(
             "scores": scores,
             "task_type": task_type,
             "positive": positive,
+            "yes": yes,
         },
+        ([answers] if isinstance(answers, str) else list(answers or []), refusals),
+        Path(labels) if isinstance(labels, str) else labels,
+        announce,
     )
+    if answers and tuple(metrics) == DEFAULT_METRICS:
+        metrics = list(ANSWER_METRICS)
     asked: Asked = {
         "metrics": metrics,
         "gaps": gaps,
@@ -217,64 +248,8 @@ def score(
         "reference": reference,
         "control": control,
     }
-    return _audit(study, evaluation_of(study, asked), threads)
+    # Statistics and their compiled code are loaded only once the files were read: a file that
+    # cannot be audited is refused in a fraction of a second.
+    from medaudit.score.measure import measure_study
 
-
-def _audit(study: Study, evaluation: Evaluation, threads: int) -> Result:
-    findings = lint_study(study, evaluation)
-    fail_on_errors(findings, study.name)
-    tables: dict[str, list[pd.DataFrame]] = {"metrics": [], "gaps": [], "dialects": []}
-    tables |= {"conditional": [], "sensitivity": []}
-    replicates, nulls = {}, {}
-    for run, rows in study.predictions.items():
-        settings = _settings(study, *run, evaluation)
-        sample = read_sample(rows, study.cohort, settings)
-        metrics, drawn = audit(rows, study.cohort, settings, threads, sample)
-        gaps, null = find_gaps(rows, study.cohort, settings, metrics, drawn, threads, sample)
-        replicates[run], nulls[run] = drawn, null
-        tables["metrics"].append(metrics)
-        tables["gaps"].append(gaps)
-        scored = score_dialects(metrics, drawn, study.task_type)
-        tables["dialects"].append(quote_audit(scored, metrics, gaps))
-        tables["conditional"].append(_conditional(rows, study, settings, threads))
-        tables["sensitivity"].append(ask(rows, study.cohort, settings, sample))
-    merged = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
-    return Result(
-        study=study,
-        **merged,
-        rankings=rank_measures(merged["dialects"]),
-        equivalence=judged_rows(merged["gaps"], evaluation["margins"]),
-        lint=pd.DataFrame(as_json(findings)["findings"], columns=list(Finding.__annotations__)),
-        evaluation=evaluation,
-        replicates=replicates,
-        nulls=nulls,
-    )
-
-
-def _conditional(
-    rows: pd.DataFrame, study: Study, settings: AuditSettings, threads: int
-) -> pd.DataFrame:
-    if not settings["evaluation"]["control"]:
-        return pd.DataFrame(columns=list(CONDITIONAL.columns))
-    found = find_conditional_gaps(rows, study.cohort, settings, threads)
-    if found.empty:
-        control = ", ".join(settings["evaluation"]["control"])
-        raise MedauditError(
-            f"control: there is nothing left to compare at equal {control}; name other attributes "
-            "with --attributes, or metrics that are rates or the AUC"
-        )
-    return found
-
-
-def _settings(study: Study, model: str, method: str, evaluation: Evaluation) -> AuditSettings:
-    return {
-        "cohort": study.name,
-        "model": model,
-        "method": method,
-        "task_type": study.task_type,
-        "tasks": study.tasks,
-        "attributes": study.attributes,
-        "strata": study.declared,
-        "test_weights": "given" if study.weighted else "none",
-        "evaluation": evaluation,
-    }
+    return Result(**measure_study(study, evaluation_of(study, asked), threads))

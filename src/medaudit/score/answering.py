@@ -34,11 +34,12 @@ def entry_of(result: Result) -> StudyEntry:
 
 def answers_of(result: Result) -> StudyAnswers:
     """Return the answers on every model of an audit."""
-    evidence = _evidence(result)
+    evidence = evidence_of(result)
     return answer_study(evidence, name_families(facts_on_gaps(evidence)))
 
 
-def _evidence(result: Result) -> Evidence:
+def evidence_of(result: Result) -> Evidence:
+    """Return the tables of an audit as the report reads them."""
     runs = list(result.study.predictions)
     metrics, gaps = (
         _located(table, runs).assign(measure=table["metric"])

@@ -14,6 +14,7 @@ from medaudit.report.equivalence import Equivalence
 from medaudit.report.tables.conditional_gaps import in_words, side_by_side
 from medaudit.report.wording.nulls import explain
 from medaudit.report.wording.phrases import plural
+from medaudit.score.assemble import OUTCOMES
 from medaudit.score.gap_view import adjusted_gaps, finding_gaps
 from medaudit.score.terminal_tables import (
     finding_tables,
@@ -28,6 +29,7 @@ from medaudit.score.terminal_tables import (
 if TYPE_CHECKING:  # `medaudit.score` imports nothing that prints
     from medaudit.score import Result
 
+ANSWER_COLOURS = {"SHOWN": "red", "UNFAIR": "red", "HINT": "yellow", "FAIR": "green"}
 COLOURS = {"error": "red", "warning": "yellow", "info": "dim"}
 
 
@@ -62,7 +64,21 @@ def show(result: Result, console: Console, interval: str = "value") -> None:
         show_verdicts(result, console)
     show_tests(result, gaps, findings, console)
     show_interval(result, interval, console)
-    show_decisions(result, console)
+    if result.study.task_type != OUTCOMES:
+        show_decisions(result, console)
+        show_answers(result, console)
+
+
+def show_answers(result: Result, console: Console) -> None:
+    """Print what the report says first: each model in people, with verdicts and warnings."""
+    for run in result.answers.runs:
+        console.print(f"\n[bold]{escape(run.name)}[/bold] {escape(run.sentence)}")
+        for one in run.attributes:
+            colour = ANSWER_COLOURS.get(one.kind, "default")
+            verdict = f"[{colour}]{escape(one.verdict)}[/{colour}]"
+            console.print(f"  By {escape(one.label)}: {verdict}. {escape(one.sentence)}")
+        for caution in run.cautions:
+            console.print(f"  [yellow]warning[/yellow] {escape(caution.text)}")
 
 
 def show_conditional(result: Result, model: str, method: str, console: Console) -> None:
@@ -102,7 +118,9 @@ def show_lint(lint: pd.DataFrame, console: Console) -> None:
 def show_decisions(result: Result, console: Console) -> None:
     """Print how scores become decisions: a threshold, or the most probable class."""
     threshold = result.evaluation["threshold"]
-    if result.study.task_type == "multiclass":
+    if not result.study.scored:
+        text = "Decisions are the answers; there are no scores."
+    elif result.study.task_type == "multiclass":
         text = "Decisions are the most probable class."
     elif threshold["rule"] == "fixed":
         why = (
@@ -145,14 +163,16 @@ def show_tests(
     level = result.evaluation["bootstrap"]["level"]
     console.print(
         f"Intervals: {level * 100:g} %. null 95 %: 95 of 100 gaps are below this if patients exchange "
-        f"groups under the hypothesis ({said}); p: from the same permutations. adj. p: adjusted for "
-        "all gaps of one metric in this table. 80 % find: the gap that this cohort finds in 80 of "
+        f"groups under the hypothesis ({said}); p: from the same permutations. adj. p: adjusted, in "
+        "the leading metrics over all of them and all attributes of the model, in others over all "
+        "gaps of one metric. 80 % find: the gap that this cohort finds in 80 of "
         "100 samples. groups: how many could be estimated. A large p does not show that a model is "
         "fair."
     )
     if len(findings):
         console.print(
-            "Finding by finding, p is adjusted over the findings of each attribute and metric (Holm)."
+            "Finding by finding, p is adjusted over the findings: in the leading metrics over all of "
+            "them and all attributes together, in others for each attribute and metric (Holm)."
         )
     if not result.evaluation.get("margins"):
         console.print("No margin was declared (--margin), so no gap is called fair.")

@@ -10,7 +10,6 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from medaudit.metrics.definitions import METRICS
 from medaudit.metrics.gaps import SIGNED, parse_gap
 from medaudit.metrics.group_metrics import ALL
 from medaudit.report.equivalence import Equivalence, upper_limit
@@ -38,9 +37,16 @@ VERDICT_COLOURS = {Equivalence.FAIR: "green", Equivalence.UNFAIR: "red"}
 
 def shown_metrics(result: Result) -> list[str]:
     """Return the metrics to print: those that the user asked for, or the most common."""
-    metrics = list(result.evaluation["metrics"])
+    metrics = measured(result)
     asked = not set(DEFAULT_METRICS) <= set(metrics)
     return [m for m in metrics if asked or m in SHOWN or m not in DEFAULT_METRICS]
+
+
+def measured(result: Result) -> list[str]:
+    """Return all metrics of a result: those asked for, and after them rates of refusals."""
+    asked = list(result.evaluation["metrics"])
+    found = [m for m in result.metrics["metric"].unique() if m not in (*asked, "threshold")]
+    return [*asked, *found]
 
 
 def shown_gaps(result: Result) -> list[str]:
@@ -79,14 +85,21 @@ def _title(*parts: str) -> str:
 
 def _groups(result: Result, rows: pd.DataFrame, title: str, interval: str) -> Iterator[Table]:
     metrics = [m for m in shown_metrics(result) if (rows["metric"] == m).any()]
-    for start in range(0, len(metrics), ACROSS):
-        yield _group_table(rows, metrics[start : start + ACROSS], title, interval)
+    counts = rows.groupby("metric", sort=False)["n"].max()
+    part: list[str] = []
+    for name in metrics:
+        # The counts of a table are those of its metrics: of other images there is another table.
+        if len(part) == ACROSS or (part and counts[part[0]] != counts[name]):
+            yield _group_table(rows, part, title, interval)
+            part = []
+        part.append(name)
+    yield _group_table(rows, part, title, interval)
 
 
 def _group_table(rows: pd.DataFrame, metrics: list[str], title: str, interval: str) -> Table:
     table = make_table(("group",), ("n", "positive", "patients"), title)
     for name in metrics:
-        table.add_column(METRICS[name].label, justify="right", no_wrap=True)
+        table.add_column(terms.measure(name), justify="right", no_wrap=True)
     last = ""
     for (attribute, group), part in rows.groupby(["attribute", "group"], sort=False):
         if group == ALL and attribute != ALL:
@@ -131,7 +144,7 @@ def gap_table(result: Result, gaps: pd.DataFrame, model: str, method: str) -> Ta
         kind = f"\n{terms.gap(row['gap'])}" if len(kinds) > 1 else ""
         table.add_row(
             "" if row["attribute"] == last else escape(row["attribute"]),
-            METRICS[row["metric"]].label + kind,
+            terms.measure(row["metric"]) + kind,
             estimate(row),
             "" if untested(row) else _number(row["null_q95"]),
             _p_value(row, "p_value"),
@@ -162,7 +175,7 @@ def signed_table(result: Result, gaps: pd.DataFrame, model: str, method: str) ->
         table.add_row(
             escape(row["attribute"]),
             escape(f"{group} − {other}"),
-            METRICS[row["metric"]].label,
+            terms.measure(row["metric"]),
             estimate(row),
             _p_value(row, "p_value"),
             _number(row["smallest_detectable"]),
@@ -188,7 +201,7 @@ def finding_tables(result: Result, gaps: pd.DataFrame, model: str, method: str) 
         title = f"Gaps by {attribute}, finding by finding (* adj. p ≤ {_alpha(result):g})"
         table = make_table(("finding",), ("groups",), title)
         for name in metrics:
-            table.add_column(METRICS[name].label, justify="right", no_wrap=True)
+            table.add_column(terms.measure(name), justify="right", no_wrap=True)
         for task, part in own.groupby("task", sort=False):
             by = {row["metric"]: row for row in part.to_dict("records")}
             known = [f"{row['n_estimable']} of {row['n_groups']}" for row in by.values()]
@@ -217,7 +230,7 @@ def verdict_table(result: Result, model: str, method: str) -> Table:
         colour = VERDICT_COLOURS.get(row["equivalence"], "dim")
         table.add_row(
             escape(row["attribute"]),
-            METRICS[row["metric"]].label,
+            terms.measure(row["metric"]),
             terms.gap(row["gap"]),
             estimate(row),
             _number(upper_limit(row)),

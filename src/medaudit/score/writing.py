@@ -10,15 +10,17 @@ from medaudit.audit.lint.problems import SEVERITIES
 from medaudit.core import audit_tables, table_io
 from medaudit.core.entry_types import Config, StudyEntry
 from medaudit.report.compare import compare
+from medaudit.report.page.known import SCORE
 from medaudit.report.report import report
 from medaudit.report.studies.evidence import null_of
 from medaudit.score.answering import entry_of
+from medaudit.score.reading import COLUMNS_FILE, write_reading
 
 if TYPE_CHECKING:  # `Result.write` imports this module
     from medaudit.score import Result
 
 
-def write(result: Result, folder: Path) -> Path:
+def write(result: Result, folder: Path, audit_card: Path | None = None) -> Path:
     """Write an audit below `folder` and return the path of its report.
 
     Parameters
@@ -29,6 +31,8 @@ def write(result: Result, folder: Path) -> Path:
         Gets ``cohort``, ``predictions``, ``evaluate``, ``disparity``, ``dialects``, ``lint``,
         ``sensitivity``, ``conditional_gaps`` (with `control`), ``compare``, ``tables``, ``figures``, ``report.html`` and ``run.json``. Existing files of
         these names are replaced.
+    audit_card : Path, optional
+        An audit card, which the report shows.
 
     Returns
     -------
@@ -40,6 +44,9 @@ def write(result: Result, folder: Path) -> Path:
     lint = folder / "lint" / f"{name}.json"
     table_io.write_table(study.cohort, card.with_suffix(".parquet"), table_io.COHORT)
     table_io.write_json(study.card(), card)
+    if study.settings:
+        read_from = ", ".join(path.name for path in study.files) or "a data frame"
+        write_reading(study.settings, read_from, folder / COLUMNS_FILE)
     table_io.write_json(_findings(result), lint)
     dialects = folder / "dialects"
     table_io.write_table(result.dialects, dialects / f"{name}.csv", audit_tables.DIALECTS)
@@ -64,13 +71,17 @@ def write(result: Result, folder: Path) -> Path:
     )
     page = folder / "report.html"
     report(
-        {"config": cast(Config, _config(result, entry))},
+        {"config": cast(Config, _config(result, entry)), "made_by": SCORE},
         compare=[facts],
         tables=[tables / name],
         figures=[figures / name],
         cards=[card],
+        cohorts=[card.with_suffix(".parquet")],
+        missed=folder / "missed",
+        summary=folder / "summary.html",
         lint=[lint],
         predictions=[path["predictions"] for path in paths],
+        audit_card=[audit_card] if audit_card else [],
         output=page,
         run=folder / "run.json",
     )
@@ -87,6 +98,7 @@ def _config(result: Result, entry: StudyEntry) -> dict:
     """Return a configuration that describes the audit, for the report and ``run.json``."""
     study = result.study
     cohort = {"task_type": study.task_type, "tasks": study.tasks, "attributes": study.attributes}
+    cohort["strata"] = study.declared
     return {
         "run": [study.name],
         "studies": {study.name: entry},

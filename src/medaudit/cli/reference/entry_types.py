@@ -61,7 +61,7 @@ def _entry_module(catalogue: str, schema: Schema, key: str | None) -> str:
 def _config_module(schema: Schema) -> str:
     classes: Classes = {}
     _add_class("Evaluation", schema["properties"]["evaluation"], schema.get("$defs", {}), classes)
-    classes["Config"] = {"run": {"list[str]"}, "evaluation": {"Evaluation"}}
+    classes["Config"] = {"run": {"list[str]"}, "audit_card": {"str"}, "evaluation": {"Evaluation"}}
     classes["Config"] |= {name: {f"dict[str, {entry}]"} for name, entry in ENTRIES.items()}
     return _module("the checked configuration", "config", classes, _imports())
 

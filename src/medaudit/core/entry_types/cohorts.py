@@ -25,6 +25,7 @@ class CohortEntry(TypedDict, total=False):
 
     dataset: str
     builder: str
+    label: str
     task_type: str
     tasks: list[str]
     exclusivity: str

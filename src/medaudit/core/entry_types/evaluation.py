@@ -71,6 +71,7 @@ class Config(TypedDict, total=False):
     """Keys of a config."""
 
     run: list[str]
+    audit_card: str
     evaluation: Evaluation
     datasets: dict[str, DatasetEntry]
     cohorts: dict[str, CohortEntry]

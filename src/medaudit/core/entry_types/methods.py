@@ -85,6 +85,7 @@ class MethodEntry(TypedDict, total=False):
     """Keys of a method entry."""
 
     kind: str
+    label: str
     head: str
     hidden: int
     dropout: float

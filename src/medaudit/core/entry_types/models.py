@@ -30,6 +30,7 @@ class ModelEntry(TypedDict, total=False):
     """Keys of a model entry."""
 
     kind: str
+    label: str
     dimension: int
     licence: str
     pretraining_data: list[str]

@@ -59,6 +59,7 @@ def answer_attribute(attribute: str, tables: RunTables, setting: Setting) -> Att
         sentence=_sentence(verdict, first, together, single),
         measures=tuple(answer for _, answer in together),
         findings=tuple(answer for _, answer in single),
+        decides=next(k for k, (_, one) in enumerate([*together, *single]) if one is first),
     )
 
 
@@ -150,6 +151,6 @@ def _unseen(together: list[Answered]) -> str:
         for verdict, answer in together
         if verdict is Verdict.NOT_SHOWN and answer.smallest_detectable is not None
     ]
-    text = f"No difference is shown in {', '.join(seen)}; that is no proof of fairness"
-    unseen = f": smaller differences than {', '.join(least)} would often go unseen" if least else ""
-    return f"{text}{unseen}."
+    text = f"No difference is shown in {', '.join(seen)}, which is no proof of fairness"
+    unseen = f": in 80 of 100 samples, this test set finds one of {', '.join(least)}"
+    return f"{text}{unseen if least else ''}."

@@ -10,13 +10,14 @@ from medaudit.report.answers.structure import CONTROL, Caution
 from medaudit.report.studies.differences import compare_paired
 from medaudit.report.studies.evidence import RUN, Evidence, direction
 from medaudit.report.wording import number_format, terms
+from medaudit.report.wording.names import Names
 from medaudit.report.wording.people import finding, people
 
 LEAST_AUC = 0.5
 
 
 def run_cautions(
-    run: dict[str, str], evidence: Evidence, values: pd.DataFrame, roles: Roles
+    run: dict[str, str], evidence: Evidence, values: pd.DataFrame, roles: Roles, names: Names
 ) -> Iterator[Caution]:
     """Yield the warnings about one run.
 
@@ -30,11 +31,14 @@ def run_cautions(
         Values of all groups together.
     roles : Roles
         Who is a control.
+    names : Names
+        Display names.
     """
     yield from degenerate(_own(evidence.metrics, run))
     yield from below_chance(_own(evidence.metrics, run))
     if roles.of(run) != CONTROL and run["cohort"] in roles.best_control:
-        yield from against_control(run, roles.best_control[run["cohort"]], values, evidence)
+        control = dict(zip(RUN, roles.best_control[run["cohort"]], strict=True))
+        yield from against_control(run, control, values, evidence, names)
 
 
 def _own(rows: pd.DataFrame, run: Mapping[str, str]) -> pd.DataFrame:
@@ -101,12 +105,15 @@ def below_chance(rows: pd.DataFrame) -> Iterator[Caution]:
 
 
 def against_control(
-    run: dict[str, str], control: tuple[str, ...], values: pd.DataFrame, evidence: Evidence
+    run: dict[str, str],
+    control: dict[str, str],
+    values: pd.DataFrame,
+    evidence: Evidence,
+    names: Names,
 ) -> Iterator[Caution]:
     """Yield a warning if a run is not shown to be better than the best control of its cohort."""
-    key = dict(zip(RUN, control, strict=True))
     rows = values[values["measure"] == evidence.headline]
-    own, other = (_one(rows, one) for one in (run, key))
+    own, other = (_one(rows, one) for one in (run, control))
     if own is None or other is None:
         return
     draws = evidence.replicates(pd.concat([own, other]))
@@ -122,8 +129,7 @@ def against_control(
     verb = "is worse than" if worse else "is not shown to be better than"
     yield Caution(
         "worse_than_control" if worse else "not_better_than_control",
-        f"{run['model']} + {run['method']} {verb} the control {key['model']} + {key['method']}: "
-        f"{name} {shown[0]} against {shown[1]} (difference "
+        f"{names.run(run)} {verb} the control {names.run(control)}: {name} {shown[0]} against {shown[1]} (difference "
         f"{number_format.number(value, signed=True)}, {evidence.level * 100:g} % CI {ends}).",
         "table:performance",
     )

@@ -6,12 +6,14 @@ import pandas as pd
 
 from medaudit.core.statuses import Status
 from medaudit.metrics.definitions import METRICS
-from medaudit.report.answers.sentences import Setting, describe, explain
+from medaudit.report.answers.reasons import explain
+from medaudit.report.answers.sentences import Setting, describe
 from medaudit.report.answers.severity import Given
 from medaudit.report.answers.structure import GroupValue, MeasureAnswer
 from medaudit.report.equivalence import Equivalence
 from medaudit.report.verdicts import judge_gap
 from medaudit.report.wording import number_format, terms
+from medaudit.report.wording.nulls import untested
 from medaudit.report.wording.people import people
 
 
@@ -54,13 +56,14 @@ def answer_measure(
         p_adjusted=_real(gap["p_adjusted"]),
         family_size=_whole(gap.get("family_size")),
         smallest_detectable=_real(gap["smallest_detectable"]),
+        chance=None if untested(gap) else _real(gap["null_q95"]),
         margin=_real(gap.get("margin")),
         worst=_text(gap["worst"]),
         best=_text(gap["best"]),
         verdict=str(verdict),
         kind=verdict.name,
         sentence=describe(gap["measure"], gap["task"], ranked, setting),
-        evidence=explain(gap, verdict, lost),
+        evidence=explain(gap, verdict, lost, setting),
     )
 
 

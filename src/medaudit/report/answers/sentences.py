@@ -1,14 +1,11 @@
 """Sentences on one measure: what each group gets, in people, and what the test shows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from medaudit.metrics.definitions import METRICS, NO_FINDING
 from medaudit.report.answers.structure import GroupValue
-from medaudit.report.equivalence import Equivalence
-from medaudit.report.verdicts import Verdict
-from medaudit.report.wording import nulls, number_format, terms
+from medaudit.report.wording import number_format, terms
 from medaudit.report.wording.people import ends, finding, share, tasks_in_words, whole
 
 MOST_GROUPS = 4
@@ -159,47 +156,3 @@ def _join(parts: list[str]) -> str:
 
 def _thousands(per: int) -> str:
     return number_format.count(per)
-
-
-def explain(row: Mapping[str, Any], verdict: Verdict | Equivalence, groups: list[str]) -> str:
-    """Write why a gap has its verdict: its size, interval and test, or what is missing.
-
-    Parameters
-    ----------
-    row : mapping
-        A gap with ``p_adjusted`` and ``family_size``.
-    verdict : Verdict or Equivalence
-        What it shows.
-    groups : list of str
-        Groups without a value, with the reason.
-    """
-    left = f" Not estimable: {'; '.join(groups)}." if groups else ""
-    if number_format.missing(row["value"]):
-        return f"No difference could be estimated: {number_format.reason(row['status'])}.{left}"
-    size = f"Difference {number_format.number(row['value'])}{_between(row)}"
-    return f"{size}: {_shown(row, verdict)}.{left}"
-
-
-def _between(row: Mapping[str, Any]) -> str:
-    if number_format.missing(row["low"]) or number_format.missing(row["high"]):
-        return " (no interval)"
-    return f" ({number_format.number(row['low'])} to {number_format.number(row['high'])})"
-
-
-def _shown(row: Mapping[str, Any], verdict: Verdict | Equivalence) -> str:
-    if isinstance(verdict, Equivalence):
-        return f"{verdict}, which is {number_format.number(row['margin'])}"
-    if verdict == Verdict.UNTESTED:
-        return nulls.no_test(row).rstrip(".")
-    size = row.get("family_size")
-    over = "" if number_format.missing(size) else f" over {number_format.count(size)} tests"
-    p = [number_format.p_value(row[name]) for name in ("p_value", "p_adjusted")]
-    test = f"permutation test p {_sign(p[0])}, adjusted{over} {_sign(p[1])}"
-    least = nulls.detectable(row)
-    if verdict == Verdict.NOT_SHOWN:
-        return f"{test}; no proof of fairness{'; ' if least else ''}{least}"
-    return test
-
-
-def _sign(p: str) -> str:
-    return p if p.startswith("<") else f"= {p}"

@@ -32,6 +32,17 @@ def rank(verdict: Given) -> int:
     return next(k for k, one in enumerate(WORST_FIRST) if one is verdict)
 
 
+def named(kind: str) -> Given:
+    """Return the verdict with this name.
+
+    Examples
+    --------
+    >>> named("SHOWN")
+    <Verdict.SHOWN: 'difference shown'>
+    """
+    return next(verdict for verdict in WORST_FIRST if verdict.name == kind)
+
+
 def worst(items: Iterable[tuple[Given, Item]]) -> tuple[Given, Item]:
     """Return the item with the worst verdict; of several, the first."""
     return min(items, key=lambda pair: rank(pair[0]))

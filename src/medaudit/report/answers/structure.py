@@ -64,6 +64,8 @@ class MeasureAnswer:
         Number of tests that were adjusted together.
     smallest_detectable : float or None
         The smallest gap that this cohort finds in 80 of 100 samples.
+    chance : float or None
+        The gap that 95 of 100 permutations of the groups stay below; None without a test.
     margin : float or None
         Largest gap that was declared acceptable.
     worst, best : str or None
@@ -89,6 +91,7 @@ class MeasureAnswer:
     p_adjusted: float | None
     family_size: int | None
     smallest_detectable: float | None
+    chance: float | None
     margin: float | None
     worst: str | None
     best: str | None
@@ -114,6 +117,8 @@ class AttributeAnswer:
         The leading measures in their order, then calibration.
     findings : tuple of MeasureAnswer
         Single tasks whose gap is shown and larger than that of the mean over tasks.
+    decides : int
+        Place of the measure or finding that decides, among `measures` and then `findings`.
     """
 
     attribute: str
@@ -123,6 +128,12 @@ class AttributeAnswer:
     sentence: str
     measures: tuple[MeasureAnswer, ...]
     findings: tuple[MeasureAnswer, ...] = ()
+    decides: int = 0
+
+    @property
+    def deciding(self) -> MeasureAnswer:
+        """The measure or finding whose verdict is the attribute's."""
+        return (*self.measures, *self.findings)[self.decides]
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,12 @@ from medaudit.report.answers.structure import StudyAnswers as Answers
 from medaudit.report.studies.evidence import RUN, Evidence, overall
 from medaudit.report.studies.facts import findings
 from medaudit.report.wording import number_format, terms
+from medaudit.report.wording.names import Names
 
 ORDER = (SUBJECT, OTHER, CONTROL)
 
 
-def answer_study(evidence: Evidence, facts: pd.DataFrame) -> Answers:
+def answer_study(evidence: Evidence, facts: pd.DataFrame, names: Names | None = None) -> Answers:
     """Return what is said about each run of a study.
 
     Parameters
@@ -28,6 +29,8 @@ def answer_study(evidence: Evidence, facts: pd.DataFrame) -> Answers:
         Merged metrics, gaps and cohort cards.
     facts : pandas.DataFrame
         Of `medaudit.report.studies.facts.gather_facts`; rows of ``kind`` ``gap`` suffice.
+    names : Names, optional
+        Display names.
     """
     entry = evidence.entry
     gaps = facts[facts["kind"].eq("gap") & facts["gap"].eq(evidence.gap)]
@@ -36,7 +39,7 @@ def answer_study(evidence: Evidence, facts: pd.DataFrame) -> Answers:
     values = overall_values(evidence)
     roles = roles_of(evidence, values)
     runs = [
-        _answer_run(run, evidence, gaps, single, values, roles)
+        _answer_run(run, evidence, gaps, single, values, roles, names or Names())
         for run in evidence.runs.to_dict("records")
     ]
     cohorts = list(evidence.cards)
@@ -82,6 +85,7 @@ def _answer_run(
     single: pd.DataFrame,
     values: pd.DataFrame,
     roles: Roles,
+    names: Names,
 ) -> RunAnswer:
     metrics = _of(evidence.metrics, run)
     metrics = metrics[metrics["seed"].eq("mean") & ~metrics["group"].isin(["all", "missing"])]
@@ -98,7 +102,7 @@ def _answer_run(
     setting = setting_of(evidence, run["cohort"])
     return RunAnswer(
         **run,
-        name=f"{run['model']} + {run['method']}",
+        name=names.run(run),
         role=roles.of(run),
         first=roles.is_first(run),
         sentence=_how_well(shown, setting),
@@ -110,7 +114,7 @@ def _answer_run(
             .isin(evidence.answered)
             .any()
         ),
-        cautions=tuple(run_cautions(run, evidence, values, roles)),
+        cautions=tuple(run_cautions(run, evidence, values, roles, names)),
     )
 
 
@@ -186,9 +190,7 @@ def setting_of(evidence: Evidence, cohort: str) -> Setting:
 
 
 def noun_of(evidence: Evidence, cohort: str, values: pd.DataFrame) -> str:
-    """Return what is counted: patients, images where patients have several, or cases."""
-    if evidence.cards[cohort].get("patients_known") is False:
-        return "cases"
+    """Return what is counted: patients (lesions, cases), or images where these have several."""
     rows = values[values["cohort"] == cohort]
     single = (rows["n"] == rows["n_patients"]).all()
-    return "patients" if single else "images"
+    return f"{evidence.cards[cohort].get('unit', 'patient')}s" if single else "images"

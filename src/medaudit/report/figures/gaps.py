@@ -29,7 +29,7 @@ def gaps(context: Context) -> Figure:
     title = f"{terms.first_upper(terms.gap(evidence.gap))} in {name} on {context.place}"
     down, across = -(-len(attributes) // ACROSS), min(len(attributes), ACROSS)
     width = max(7.0, 2.6 + 2.5 * across)
-    height = 0.35 + down * (0.75 + EACH * len(runs))
+    height = 0.5 + down * (1.0 + EACH * max(len(runs), 2))
     figure, part = canvas(width, height, title, context.face)
     panels = part.subplots(down, across, sharey=True, sharex=True, squeeze=False).ravel()
     rows = rows.assign(verdict=verdicts_of(rows, round(1 - evidence.level, 9)))
@@ -41,10 +41,10 @@ def gaps(context: Context) -> Figure:
         panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     for panel in panels[len(attributes) :]:
         panel.remove()
-    labels = fitting.labels(map(context.names.run, runs.to_dict("records")), 2.4)
+    labels = fitting.labels(map(context.names.run, runs.to_dict("records")), 2.4, 8)
     said = nulls.hypothesis({"null": next(iter(rows["null"].dropna()), None)})
     margin = " Broken line: the margin declared before the run." if rows["margin"].any() else ""
-    panels[0].set_yticks(range(len(runs)), labels)
+    panels[0].set_yticks(range(len(runs)), labels, fontsize=8)
     panels[0].set_ylim(len(runs) - 0.4, -0.6)
     panels[0].set_xlim(left=min(0, panels[0].get_xlim()[0]) if rows["low"].min() < 0 else 0)
     fitting.legend(part, [*verdict_handles(panels[0], rows["verdict"]), *_handles(panels[0])])
@@ -76,7 +76,7 @@ def _panel(panel: Axes, rows: pd.DataFrame, runs: pd.DataFrame) -> None:
     panel.hlines(y, low, high, color=PLAIN, lw=1.5, zorder=3)
     for verdict, face in FACES.items():
         kept = rows["verdict"].eq(verdict).to_numpy()
-        panel.plot(value[kept], y[kept], ls="", mew=1.3, ms=5.5, zorder=4, **face)
+        panel.plot(value[kept], y[kept], ls="", mew=1.3, ms=5.5, zorder=4, clip_on=False, **face)
     for place, status in zip(y[np.isnan(value)], rows["status"][np.isnan(value)], strict=True):
         panel.annotate(
             f"not estimable: {number_format.reason(status)}",

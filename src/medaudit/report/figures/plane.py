@@ -125,7 +125,7 @@ def _panel(panel: Axes, rows: pd.DataFrame) -> None:
         if row.pareto or len(rows) <= CROWD:
             panel.hlines(row.performance, row.gap_low, row.gap_high, color=tone, lw=0.8, alpha=0.5)
             panel.vlines(row.gap, row.p_low, row.p_high, color=tone, lw=0.8, alpha=0.5)
-        panel.plot(row.gap, row.performance, zorder=4, **_look(row.run, row.verdict))
+        panel.plot(row.gap, row.performance, zorder=4, clip_on=False, **_look(row.run, row.verdict))
         inside = "white" if row.verdict == Verdict.SHOWN and tone not in PALE else "black"
         panel.annotate(
             str(row.run + 1),

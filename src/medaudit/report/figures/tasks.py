@@ -18,7 +18,7 @@ from medaudit.report.wording import number_format, terms
 def tasks(context: Context) -> Figure | None:
     """Draw each group minus all patients, groups by tasks; None if there are no single tasks."""
     evidence, cohort = context.evidence, context.cohort
-    best = best_run(context.facts, evidence.headline, cohort)
+    best = best_run(context.facts, evidence.headline, cohort, evidence.entry)
     if best is None:
         return None
     model, method = best["model"], best["method"]

@@ -1,21 +1,16 @@
 """Answers to a study's questions in sentences: how well, how fair, how certain.
 
-Every sentence is made from the facts of `medaudit.report.compare`. It says when an interval
-includes 0, which hypothesis a gap was tested against, and when something is not estimable. Sentences
-on gaps are in `medaudit.report.page.gap_answers`.
+How fair each subject is comes from `medaudit.report.answers`; the rest is made from the facts of
+`medaudit.report.compare`. Sentences on gaps are in `medaudit.report.page.gap_answers`.
 """
 
 import pandas as pd
 
 from medaudit.core.documents import StudyHead
+from medaudit.report.answers.severity import named
+from medaudit.report.answers.structure import AttributeAnswer, RunAnswer, StudyAnswers
 from medaudit.report.page.answer import Answer
-from medaudit.report.page.gap_answers import (
-    all_runs,
-    how_fair,
-    other_measures,
-    primary_questions,
-    short_gap,
-)
+from medaudit.report.page.gap_answers import all_runs, other_measures, primary_questions
 from medaudit.report.page.rivals import (
     count_rivals,
     differences_from,
@@ -25,10 +20,12 @@ from medaudit.report.page.rivals import (
 from medaudit.report.studies import facts as study_facts
 from medaudit.report.studies.evidence import direction
 from medaudit.report.wording import number_format, terms
-from medaudit.report.wording.phrases import alpha, interval, p_text, run_name
+from medaudit.report.wording.phrases import alpha, interval, p_text, plural, run_name
 
 
-def answer(facts: pd.DataFrame, head: StudyHead, cohort: str) -> list[Answer]:
+def answer(
+    facts: pd.DataFrame, head: StudyHead, cohort: str, answered: StudyAnswers
+) -> list[Answer]:
     """Return the answers to a study's questions on one cohort.
 
     Parameters
@@ -36,66 +33,78 @@ def answer(facts: pd.DataFrame, head: StudyHead, cohort: str) -> list[Answer]:
     facts : pandas.DataFrame
         Rows of `COMPARISON` with ``measure``.
     head : StudyHead
-        ``headline``, ``gap``, ``level`` and ``draws`` are used.
+        ``entry``, ``headline``, ``lead``, ``gap``, ``level`` and ``draws`` are used.
     cohort : str
         Name.
+    answered : StudyAnswers
+        What is said about each run.
     """
     whole = facts[facts["cohort"] == cohort]
     rows = whole[whole["measure"].eq(head["headline"])]
-    best = study_facts.best_run(rows, head["headline"], cohort)
+    best = study_facts.best_run(rows, head["headline"], cohort, head.get("entry"))
     primary = primary_questions(whole, head)
+    first = [run for run in answered.on(cohort) if run.first]
+    fair = [found for run in first for found in how_fair(run, several=len(first) > 1)]
+    short = [sentence for run in first for sentence in in_short(run)]
     if best is None:
-        return _not_estimable(rows, head, primary)
-    gaps = study_facts.headline_gaps(rows, head["headline"], head["gap"])
-    of_best = gaps_of(best, rows, head)
-    others = other_measures(best, whole, head)
-    short = [*in_short(best, rows, of_best, head), *others, *primary]
+        lost = _not_estimable(rows, head)
+        short = [*lost, *short, *primary]
+        return [Answer("In short", short, summary=True), Answer("How well?", lost), *fair]
+    others = other_measures(best, whole, head, [m.metric for run in first for m in run.overall])
     return [
-        Answer("In short", short, summary=True),
+        Answer("In short", [*short, *compared(best, rows, head), *primary], summary=True),
         Answer("How well?", how_well(best, rows, head)),
-        *(how_fair(gap, best, head) for _, gap in of_best.iterrows()),
+        *fair,
         *([Answer("In other measures?", others)] if others else []),
         *([Answer("Primary questions?", primary)] if primary else []),
-        Answer("Across all runs?", all_runs(gaps, head)),
-        Answer("How certain?", how_certain(best, of_best, head)),
+        Answer("Across all runs?", all_runs(leading_gaps(whole, head), head)),
+        Answer("How certain?", how_certain(best, head)),
     ]
 
 
-def _not_estimable(rows: pd.DataFrame, head: StudyHead, primary: list[str]) -> list[Answer]:
+def _not_estimable(rows: pd.DataFrame, head: StudyHead) -> list[str]:
     runs = rows[rows["kind"] == "performance"]
     reason = ", ".join(dict.fromkeys(runs["status"].map(number_format.reason)))
-    sentences = [f"{terms.measure(head['headline'])} is not estimable for any run: {reason}."]
-    short = [*sentences, *primary]
-    return [Answer("In short", short, summary=True), Answer("How well?", sentences)]
+    return [f"{terms.measure(head['headline'])} is not estimable for any run: {reason}."]
 
 
-def gaps_of(run: pd.Series, rows: pd.DataFrame, head: StudyHead) -> pd.DataFrame:
-    """Return the headline gaps of one run, one row per attribute."""
-    gaps = study_facts.headline_gaps(rows, head["headline"], head["gap"])
-    return gaps[gaps["model"].eq(run["model"]) & gaps["method"].eq(run["method"])]
+def leading_gaps(rows: pd.DataFrame, head: StudyHead) -> pd.DataFrame:
+    """Return the gaps in the leading measures; of means over tasks, not means of tasks' gaps."""
+    kept = rows["kind"].eq("gap") & rows["gap"].eq(head["gap"])
+    kept &= rows["measure"].isin(head.get("lead") or [head["headline"]])
+    return rows[kept & rows["task"].ne("mean_of_gaps")]
 
 
-def in_short(
-    best: pd.Series,
-    rows: pd.DataFrame,
-    gaps: pd.DataFrame,
-    head: StudyHead,
-) -> list[str]:
-    """Return the short answer: the best run, its rivals and its gaps."""
-    name = terms.measure(head["headline"])
-    sentences = [
-        f"{run_name(best)} has the {_best_word(head)} {name}: "
-        f"{number_format.number(best['value'])} ({interval(best, head)})."
+def in_short(run: RunAnswer) -> list[str]:
+    """Return a run's answers in short: how well, and the verdict on each attribute."""
+    found = [f"By {one.label}: {one.verdict}. {one.sentence}" for one in run.attributes]
+    return [f"{run.name}. {run.sentence}", *(found or ["It has no audited groups."])]
+
+
+def how_fair(run: RunAnswer, several: bool) -> list[Answer]:
+    """Return one answer per attribute of a run: every measure, and findings that are worse."""
+    whose = f" ({run.name})" if several else ""
+    return [
+        Answer(f"How fair by {one.label}?{whose}", _in_full(one), named(one.kind))
+        for one in run.attributes
     ]
+
+
+def _in_full(one: AttributeAnswer) -> list[str]:
+    sentences = []
+    for measure in (*one.measures, *one.findings):
+        sentences.append(f"{measure.sentence} {measure.evidence}".strip())
+    return sentences
+
+
+def compared(best: pd.Series, rows: pd.DataFrame, head: StudyHead) -> list[str]:
+    """Return how many runs cannot be told apart from the best, where there are several."""
     rivals = differences_from(best, rows[rows["kind"] == "performance_difference"])
     alike = int((~(rivals["p_adjusted"] <= alpha(head))).sum())
-    if alike:
-        sentences.append(indistinguishable(alike, len(rivals)))
-    found = [short_gap(gap, head) for _, gap in gaps.iterrows()]
-    sentences.append(
-        f"Its gaps between groups: {'; '.join(found)}." if found else "It has no audited groups."
-    )
-    return sentences
+    if not alike:
+        return []
+    name = f"{run_name(best)} has the {_best_word(head)} {terms.measure(head['headline'])}. "
+    return [name + indistinguishable(alike, len(rivals))]
 
 
 def _best_word(head: StudyHead) -> str:
@@ -105,8 +114,8 @@ def _best_word(head: StudyHead) -> str:
 def how_well(best: pd.Series, rows: pd.DataFrame, head: StudyHead) -> list[str]:
     """Return sentences that name the best run and compare the others with it."""
     sentences = [
-        f"{run_name(best)} has the {_best_word(head)} {terms.measure(head['headline'], long=True)}:"
-        f" {number_format.number(best['value'])} ({interval(best, head)})."
+        f"{run_name(best)} has the {_best_word(head)} {terms.measure(head['headline'], long=True)}"
+        f"{_among(head)}: {number_format.number(best['value'])} ({interval(best, head)})."
     ]
     rivals = differences_from(best, rows[rows["kind"] == "performance_difference"])
     if rivals.empty:
@@ -126,24 +135,29 @@ def how_well(best: pd.Series, rows: pd.DataFrame, head: StudyHead) -> list[str]:
     return sentences
 
 
-def how_certain(best: pd.Series, gaps: pd.DataFrame, head: StudyHead) -> list[str]:
-    """Return the size of the test set, what the intervals leave out, and what could be detected."""
-    sentences = [
-        f"The test set has {number_format.count(best['n'])} images of "
-        f"{number_format.count(best['n_patients'])} patients; intervals count patients, so several "
-        "images of one patient do not make them narrower than they are worth."
-    ]
+def _among(head: StudyHead) -> str:
+    """Write among which runs the best one was sought."""
+    entry = head.get("entry") or {}
+    if entry.get("subjects"):
+        return " of the models that the study is about"
+    return ", controls apart" if entry.get("controls") else ""
+
+
+def how_certain(best: pd.Series, head: StudyHead) -> list[str]:
+    """Return the size of the test set, and what the intervals leave out."""
+    images, patients = best["n"], best["n_patients"]
+    size = f"The test set has {number_format.count(images)} images"
+    if images == patients:
+        sentences = [f"{size}, one per patient."]
+    else:
+        sentences = [
+            f"{size} of {plural(int(patients), 'patient')}; intervals count patients, so several "
+            "images of one patient do not make them narrower than they are worth."
+        ]
     if not number_format.missing(best["seed_sd"]):
         sentences.append(
             f"Training with another seed changes {terms.measure(head['headline'])} by about "
             f"{number_format.number(best['seed_sd'])} (standard deviation); the intervals do not "
             "include this."
-        )
-    least = gaps["smallest_detectable"].dropna()
-    if len(least):
-        ends = list(dict.fromkeys(number_format.number(end) for end in (least.min(), least.max())))
-        by = ", depending on the attribute" if len(ends) > 1 else ""
-        sentences.append(
-            f"The smallest gap that this cohort finds in 80 of 100 samples is {' to '.join(ends)}{by}."
         )
     return sentences

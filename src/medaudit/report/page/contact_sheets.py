@@ -80,15 +80,14 @@ def _strips(card: CohortCard, frame: pd.DataFrame, folder: Path) -> list[Strip]:
         for group, part in stored.groupby(f"a_{name}", observed=True):
             rng = generator("contact sheet", card["name"], name, group)
             ids = rng.permutation(part["image_id"].to_numpy())[:SHOWN]
-            strips.append(
-                {
-                    "attribute": terms.attribute(name),
-                    "group": str(group),
-                    "count": len(ids),
-                    "source": _jpeg(store.read(ids)),
-                }
-            )
+            strips.append(strip_of(terms.attribute(name), str(group), store.read(ids)))
     return strips
+
+
+def strip_of(attribute: str, group: str, pictures: Images) -> Strip:
+    """Return pictures of a group side by side."""
+    source = _jpeg(pictures)
+    return {"attribute": attribute, "group": group, "count": len(pictures), "source": source}
 
 
 def _jpeg(pictures: Images) -> str:

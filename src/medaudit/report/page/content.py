@@ -30,6 +30,7 @@ from medaudit.report.studies.evidence import PLAIN, ordered
 from medaudit.report.tables.table import Column
 from medaudit.report.wording import terms
 from medaudit.report.wording.disclaimers import notes_of
+from medaudit.report.wording.names import Names, read_names
 
 SPLITS = ("train", "val", "test")
 OPEN = ("performance", "fairness", "equivalence")
@@ -58,7 +59,10 @@ def read_studies(
                 f"study {name}: its tables or figures are missing; pass the folders of all studies "
                 "to --tables and --figures"
             )
-    return [_study(by_study[name], listed_tables[name], listed_figures[name]) for name in order]
+    names = read_names(config)
+    return [
+        _study(by_study[name], listed_tables[name], listed_figures[name], names) for name in order
+    ]
 
 
 def read_cohorts(
@@ -108,15 +112,16 @@ def _index(folders: list[Path]) -> dict[str, Index]:
     return {index["study"]: (folder, index) for folder, index in found}
 
 
-def _study(facts: pd.DataFrame, tables: Index, figures: Index) -> dict[str, Any]:
+def _study(facts: pd.DataFrame, tables: Index, figures: Index, names: Names) -> dict[str, Any]:
     head = tables[1]
-    claims = _claims(tables)
+    facts = _with_names(facts, names)
+    claims, answered = _claims(tables), from_json(read_json(tables[0] / "answers.json"))
     together = [] if TOGETHER not in claims else [_together(claims[TOGETHER])]
     drawn = [_figure(figures[0], entry) for entry in figures[1]["figures"]]
     return {
         "name": head["study"],
         "title": head["entry"].get("title", head["study"]),
-        "answered": from_json(read_json(tables[0] / "answers.json")),
+        "answered": answered,
         "question": head["entry"].get("question"),
         "notes": head["notes"],
         "models": facts["model"].unique().tolist(),
@@ -125,7 +130,8 @@ def _study(facts: pd.DataFrame, tables: Index, figures: Index) -> dict[str, Any]
         + [
             {
                 "cohort": cohort,
-                "answers": [*claims.get(cohort, []), *answer(facts, head, cohort)],
+                "answers": [*claims.get(cohort, []), *answer(facts, head, cohort, answered)],
+                "runs": answered.on(cohort),
                 "glance": glance(facts, head, cohort),
             }
             for cohort in head["cohorts"]
@@ -133,12 +139,24 @@ def _study(facts: pd.DataFrame, tables: Index, figures: Index) -> dict[str, Any]
         "cohorts": head["cohorts"],
         "picture": drawn[0] if drawn else None,
         "figures": drawn,
-        "tables": [_table(tables[0], entry) for entry in head["tables"]],
+        "tables": [_table(tables[0], entry, names) for entry in head["tables"]],
     }
 
 
+def _with_names(facts: pd.DataFrame, names: Names) -> pd.DataFrame:
+    """Add the display names of a fact's runs."""
+    for column, prefix in (("run_shown", ""), ("against_shown", "against_")):
+        pairs = facts[[f"{prefix}model", f"{prefix}method"]].set_axis(["model", "method"], axis=1)
+        known = {
+            tuple(row): names.run(dict(zip(pairs, row, strict=True)))
+            for row in set(map(tuple, pairs.to_numpy()))
+        }
+        facts = facts.assign(**{column: [known[tuple(row)] for row in pairs.to_numpy()]})
+    return facts
+
+
 def _together(answers: list[Answer]) -> dict[str, Any]:
-    return {"cohort": TOGETHER, "answers": answers, "glance": None}
+    return {"cohort": TOGETHER, "answers": answers, "runs": (), "glance": None}
 
 
 def _claims(tables: Index) -> dict[str, list[Answer]]:
@@ -159,12 +177,12 @@ def _figure(folder: Path, entry: dict[str, Any]) -> dict[str, Any]:
     return {**entry, "picture": picture(folder / files["svg"]), "csv": data}
 
 
-def _table(folder: Path, entry: dict[str, Any]) -> dict[str, Any]:
+def _table(folder: Path, entry: dict[str, Any], names: Names) -> dict[str, Any]:
     columns = tuple(Column(**column) for column in entry["columns"])
     files = entry["files"]
     return {
         **entry,
-        **table_rows(folder / files["csv"], columns),
+        **table_rows(folder / files["csv"], columns, names),
         "open": entry["name"] in OPEN,
         "csv": packed((folder / files["csv"]).read_bytes()),
         "latex": packed((folder / files["tex"]).read_bytes()),

@@ -6,19 +6,13 @@ from typing import Any
 import pandas as pd
 
 from medaudit.core.documents import StudyHead
-from medaudit.metrics.definitions import METRICS
-from medaudit.report.equivalence import Equivalence, upper_limit
-from medaudit.report.page.answer import Answer
+from medaudit.report.equivalence import Equivalence
 from medaudit.report.studies.evidence import has_best_end
 from medaudit.report.studies.multiple_testing import PRIMARY
 from medaudit.report.verdicts import Verdict, judge_gap
-from medaudit.report.wording import nulls, number_format, terms
+from medaudit.report.wording import number_format, terms
 from medaudit.report.wording.phrases import (
     alpha,
-    estimable,
-    interval,
-    level_of,
-    p_text,
     plural,
     run_name,
 )
@@ -54,95 +48,6 @@ def _worst(gap: Mapping[str, Any]) -> str:
     return "" if number_format.missing(name) else f", {word} in {terms.group(str(name))}"
 
 
-def how_fair(gap: pd.Series, best: pd.Series, head: StudyHead) -> Answer:
-    """Return how large a run's gap by one attribute is, and what it shows."""
-    question = f"How fair by {terms.attribute(gap['attribute'])}?"
-    verdict = verdict_on(gap, head)
-    if number_format.missing(gap["value"]):
-        reason = number_format.reason(gap["status"])
-        text = f"Not estimable for {run_name(best)}: {reason} ({estimable(gap)})."
-        return Answer(question, [text], verdict)
-    sentences = [
-        f"{terms.first_upper(terms.gap(head['gap']))} in {terms.measure(head['headline'])} for "
-        f"{run_name(best)}: {_number(gap['value'])} ({interval(gap, head)})"
-        f"{_between(gap, head)}."
-    ]
-    if isinstance(verdict, Equivalence):
-        sentences.append(explain_margin(gap, head))
-    tested, reason = explain_gap(gap, head)
-    sentences.append(reason)
-    if tested in (Verdict.SHOWN, Verdict.HINT) and gap["low"] <= 0:
-        sentences.append("Its interval reaches 0, so its size is very uncertain.")
-    if gap["n_estimable"] < gap["n_groups"]:
-        sentences.append(f"This covers only {estimable(gap)}.")
-    return Answer(question, sentences, verdict)
-
-
-def _between(gap: pd.Series, head: StudyHead) -> str:
-    """Write the groups with the lowest and the highest value, and which end is better."""
-    if head["gap"] != "max_min" or number_format.missing(gap.get("lowest")):
-        return ""
-    low, high = (
-        f"{terms.group(gap[name])} ({_number(gap[f'{name}_value'])})"
-        for name in ("lowest", "highest")
-    )
-    return f": lowest in {low}, highest in {high}{better(head['headline'])}"
-
-
-def better(measure: str) -> str:
-    """Write that lower values of a measure are better; empty where higher ones are, or neither."""
-    metric = METRICS.get(measure.partition(" (")[0])
-    return "; lower is better" if metric is not None and metric.target == 0 else ""
-
-
-def explain_margin(gap: Mapping[str, Any], head: StudyHead) -> str:
-    """Return a sentence that gives the reason for the verdict against the margin."""
-    verdict, margin = Equivalence(str(gap["equivalence"])), _number(gap["margin"])
-    upper = _number(upper_limit(gap))
-    said = f"{terms.first_upper(str(verdict))} of {margin}"
-    if verdict == Equivalence.FAIR:
-        limit = f"the gap is below {upper} (one-sided {level_of(head)} limit)"
-        return f"{said}, which was declared before the run: {limit}."
-    if verdict == Equivalence.UNFAIR:
-        low = _number(gap["low"])
-        return f"Unfair: the lower limit of the gap, {low}, exceeds the margin of {margin}."
-    if verdict == Equivalence.NOT_ESTIMABLE:
-        return f"Against the margin of {margin} nothing can be said, because there is no interval."
-    if upper_limit(gap) < gap["margin"]:
-        return (
-            f"Undecided: the groups that could be estimated keep the margin of {margin} (one-sided "
-            f"{level_of(head)} limit {upper}), but a group that is left out may not."
-        )
-    return (
-        f"Undecided: gaps below and above the margin of {margin} are both compatible with the data "
-        f"(one-sided {level_of(head)} limit {upper})."
-    )
-
-
-def explain_gap(gap: pd.Series, head: StudyHead) -> tuple[Verdict, str]:
-    """Return what the test of a gap shows, and sentences that give the reason."""
-    verdict = judge_gap(gap, alpha(head))
-    if verdict == Verdict.UNKNOWN:
-        return verdict, "It is not estimable, so nothing was tested."
-    if verdict == Verdict.UNTESTED:
-        return verdict, nulls.no_test(gap)
-    expected = nulls.reference(gap) if head["gap"] == "max_min" else ""
-    this = "this" if expected else f"the hypothesis that {nulls.hypothesis(gap)}"
-    tested = number_format.count(gap["family_size"])
-    if verdict == Verdict.SHOWN:
-        return verdict, f"{expected}The data contradict {this} ({p_text(gap)})."
-    if verdict == Verdict.HINT:
-        return verdict, (
-            f"{expected}On its own, this gap contradicts {this} ({p_text(gap)}), but not after "
-            f"adjusting for the {tested} gaps tested: {Verdict.HINT}."
-        )
-    least = nulls.detectable(gap)
-    return verdict, (
-        f"{expected}{terms.first_upper(Verdict.NOT_SHOWN)}: the data are compatible with {this} "
-        f"({p_text(gap)}). That is no proof of fairness{'; ' if least else ''}{least}."
-    )
-
-
 def all_runs(gaps: pd.DataFrame, head: StudyHead) -> list[str]:
     """Return sentences that count what was shown of the gaps of all runs."""
     tested = gaps[gaps["p_adjusted"].notna()]
@@ -150,9 +55,8 @@ def all_runs(gaps: pd.DataFrame, head: StudyHead) -> list[str]:
     runs = len(gaps[["model", "method"]].drop_duplicates())
     size = f"{plural(runs, 'run')} by {plural(gaps['attribute'].nunique(), 'attribute')}"
     sentences = [
-        f"{len(clear) or 'None'} of {plural(len(tested), 'tested gap')} in "
-        f"{terms.measure(head['headline'])} ({size}) {'are' if len(clear) > 1 else 'is'} "
-        "significant after adjusting for multiple testing."
+        f"{_share(clear, tested)} ({size}) {'are' if len(clear) > 1 else 'is'} significant after "
+        f"adjusting for all tests of the run{_by_measure(clear, tested)}."
     ]
     if len(clear) and head["gap"] == "max_min":
         worst = clear["worst"].value_counts()
@@ -169,6 +73,25 @@ def all_runs(gaps: pd.DataFrame, head: StudyHead) -> list[str]:
     return [*sentences, *count_verdicts(gaps)]
 
 
+def _share(clear: pd.DataFrame, tested: pd.DataFrame) -> str:
+    names = ", ".join(map(terms.measure, tested["measure"].unique()))
+    return (
+        f"{len(clear) or 'None'} of {plural(len(tested), 'tested gap')} in {names or 'any measure'}"
+    )
+
+
+def _by_measure(clear: pd.DataFrame, tested: pd.DataFrame) -> str:
+    """Count measure by measure, where there are several."""
+    sizes = tested["measure"].value_counts(sort=False)
+    if len(sizes) < 2 or clear.empty:
+        return ""
+    found = [
+        f"{int(clear['measure'].eq(name).sum())} of {size} in {terms.measure(str(name))}"
+        for name, size in sizes.items()
+    ]
+    return f": {', '.join(found)}"
+
+
 def count_verdicts(gaps: pd.DataFrame) -> list[str]:
     """Return a sentence that counts the verdicts against margins; none where there is no margin."""
     judged = gaps["equivalence"].dropna() if "equivalence" in gaps else pd.Series(dtype=object)
@@ -180,7 +103,7 @@ def count_verdicts(gaps: pd.DataFrame) -> list[str]:
 
 def primary_questions(facts: pd.DataFrame, head: StudyHead) -> list[str]:
     """Return the primary questions of a study on one cohort with their answers, in brief."""
-    if "role" not in facts:
+    if "role" not in facts or not (head.get("entry") or {}).get("questions"):
         return []
     asked = facts[facts["kind"].eq("gap") & facts["role"].eq(PRIMARY)]
     if asked.empty:
@@ -196,13 +119,15 @@ def _primary(gap: pd.Series, head: StudyHead) -> str:
     return f"{terms.measure(gap['measure'])} of {run_name(gap)} {short_gap(gap, head)}"
 
 
-def other_measures(best: pd.Series, facts: pd.DataFrame, head: StudyHead) -> list[str]:
-    """Return the gaps of a run in other measures that are shown, or exceed their margin."""
+def other_measures(
+    best: pd.Series, facts: pd.DataFrame, head: StudyHead, told_of: list[str]
+) -> list[str]:
+    """Return the gaps of a run that are shown, or exceed their margin, in measures not `told_of`."""
     gaps = facts[
         facts["kind"].eq("gap") & facts["gap"].eq(head["gap"]) & facts["task"].ne("mean_of_gaps")
     ]
     gaps = gaps[gaps["model"].eq(best["model"]) & gaps["method"].eq(best["method"])]
-    gaps = gaps[gaps["measure"].ne(head["headline"])]
+    gaps = gaps[~gaps["measure"].isin(told_of)]
     told = [
         f"{terms.measure(gap['measure'])} {short_gap(gap, head)}"
         for _, gap in gaps.iterrows()
@@ -211,7 +136,7 @@ def other_measures(best: pd.Series, facts: pd.DataFrame, head: StudyHead) -> lis
     if not told:
         return []
     more = f"; and {len(told) - MOST} more in the table 'All gaps'" if len(told) > MOST else ""
-    return [f"In other measures: {'; '.join(told[:MOST])}{more}."]
+    return [f"{run_name(best)}: {'; '.join(told[:MOST])}{more}."]
 
 
 def _number(value: Any) -> str:

@@ -5,7 +5,8 @@ from typing import Any
 import pandas as pd
 
 from medaudit.core.documents import StudyHead
-from medaudit.report.page.answers import gaps_of
+from medaudit.report.answers.severity import rank
+from medaudit.report.page.answers import leading_gaps
 from medaudit.report.page.gap_answers import verdict_on
 from medaudit.report.studies.facts import best_run
 from medaudit.report.wording import number_format, terms
@@ -36,11 +37,12 @@ def glance(facts: pd.DataFrame, head: StudyHead, cohort: str) -> dict[str, Any] 
         ``margin`` and ``others`` (other runs), all in per cent of the axis or None; ``ends`` (texts
         of both ends of the axis).
     """
-    rows = facts[(facts["cohort"] == cohort) & facts["measure"].eq(head["headline"])]
-    best = best_run(rows, head["headline"], cohort)
+    whole = facts[facts["cohort"] == cohort]
+    rows = whole[whole["measure"].eq(head["headline"])]
+    best = best_run(rows, head["headline"], cohort, head.get("entry"))
     if best is None:
         return None
-    gaps = gaps_of(best, rows, head)
+    gaps = worst_gaps(best, whole, head)
     runs = rows.loc[rows["kind"] == "performance", "value"].dropna()
     first = {"label": terms.measure(head["headline"]), "verdict": None}
     first |= {"chance": None, "margin": None}
@@ -54,6 +56,17 @@ def glance(facts: pd.DataFrame, head: StudyHead, cohort: str) -> dict[str, Any] 
     }
 
 
+def worst_gaps(run: pd.Series, facts: pd.DataFrame, head: StudyHead) -> pd.DataFrame:
+    """Return the gap of a run with the worst verdict of its leading measures, by attribute."""
+    gaps = leading_gaps(facts, head)
+    gaps = gaps[gaps["model"].eq(run["model"]) & gaps["method"].eq(run["method"])]
+    places = [rank(verdict_on(gap, head)) for _, gap in gaps.iterrows()]
+    lead = head.get("lead") or [head["headline"]]
+    order = gaps.assign(place=places, order=gaps["measure"].map(lead.index))
+    worst = order.sort_values(["place", "order"], kind="stable").drop_duplicates("attribute")
+    return gaps.loc[worst.index.sort_values()]
+
+
 def _axis(best: pd.Series, runs: pd.Series, head: StudyHead) -> tuple[float, float]:
     seen = [*runs, *best[["low", "high"]].dropna()]
     floor = LEAST_AUC if head["headline"] == "auc" else 0.0
@@ -65,7 +78,7 @@ def _gap_row(gap: pd.Series, top: float, head: StudyHead) -> dict[str, Any]:
     tested = not lost and head["gap"] == "max_min" and not number_format.missing(gap["null_q95"])
     margin = None if number_format.missing(gap.get("margin")) else gap["margin"]
     return {
-        "label": f"gap by {terms.attribute(gap['attribute'])}",
+        "label": f"{terms.measure(gap['measure'])} gap by {terms.attribute(gap['attribute'])}",
         "verdict": None if lost else verdict_on(gap, head),
         "chance": round(100 * gap["null_q95"] / top, 1) if tested and not untested(gap) else None,
         "margin": None if margin is None else round(100 * margin / top, 1),

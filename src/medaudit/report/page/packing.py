@@ -11,6 +11,7 @@ import pandas as pd
 
 from medaudit.report.tables.table import Column, shown
 from medaudit.report.wording import number_format
+from medaudit.report.wording.names import Names
 
 FEW = 25
 """A table with more rows is packed; the page's script shows it in pages."""
@@ -48,7 +49,7 @@ def picture(path: Path) -> dict[str, Any]:
     }
 
 
-def table_rows(path: Path, columns: tuple[Column, ...]) -> dict[str, Any]:
+def table_rows(path: Path, columns: tuple[Column, ...], names: Names) -> dict[str, Any]:
     """Return the rows of a table's CSV file for the page.
 
     Returns
@@ -60,7 +61,7 @@ def table_rows(path: Path, columns: tuple[Column, ...]) -> dict[str, Any]:
     """
     texts_as = {column.key: "str" for column in columns if column.kind == "text"}
     data = pd.read_csv(path, dtype=texts_as, keep_default_na=False, na_values=[""])
-    texts = shown(data, columns)
+    texts = shown(data, columns, names)
     orders = [[_order(value) for value in data[column.key]] for column in columns]
     if len(data) <= FEW:
         lines = zip(texts.to_numpy().tolist(), zip(*orders, strict=True), strict=True)

@@ -36,12 +36,40 @@ MARGIN_VERDICTS = [
 ]
 """Legend of the verdicts against margins."""
 
+UPLOT = {"script": "uPlot.iife.min.js", "style": "uPlot.min.css"}
+"""Files of the plotting library; its licence is next to them."""
+
 
 def render(content: dict[str, Any]) -> str:
     """Return the page; everything in `content` is escaped."""
-    loader = PackageLoader("medaudit.report.page")
+    environment = _environment()
+    style, scripts = _read("style.css"), [_read("page.js")]
+    uplot = {name: Markup(_read(file)) for name, file in UPLOT.items()}  # noqa: S704
+    if content["explorer"]:
+        scripts.append(_read("explorer.js"))
+    bibliography = Bibliography()
+    return environment.get_template("page.html").render(
+        **content,
+        bibliography=bibliography,
+        cite=bibliography.cite,
+        style=Markup(style),  # noqa: S704 our own file
+        scripts=[Markup(script) for script in scripts],  # noqa: S704 our own files
+        script_hashes=[_hash(script) for script in (*scripts, uplot["script"])],
+        uplot=uplot,
+        data_tables=data_tables(),
+        verdicts=[*(MARGIN_VERDICTS if _margins(content) else []), *VERDICTS],
+        hypotheses=HYPOTHESES,
+    )
+
+
+def render_summary(content: dict[str, Any]) -> str:
+    """Return the summary (`medaudit.report.page.summary`); everything in `content` is escaped."""
+    return _environment().get_template("summary.html").render(**content)
+
+
+def _environment() -> Environment:
     environment = Environment(
-        loader=loader,
+        loader=PackageLoader("medaudit.report.page"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -49,26 +77,24 @@ def render(content: dict[str, Any]) -> str:
     )
     environment.filters |= {
         "count": number_format.count,
+        "short": number_format.short,
+        "measure_in_words": terms.measure,
+        "group": terms.group,
         "upper_first": terms.first_upper,
         "packed": packed,
         "in_words": in_words,
         "rule_in_words": describe_rule,
         "pretty_json": pretty_json,
     }
-    source, _, _ = loader.get_source(environment, "style.css")
-    script, _, _ = loader.get_source(environment, "page.js")
-    bibliography = Bibliography()
-    return environment.get_template("page.html").render(
-        **content,
-        bibliography=bibliography,
-        cite=bibliography.cite,
-        style=Markup(source),  # noqa: S704 our own file
-        script=Markup(script),  # noqa: S704 our own file
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        data_tables=data_tables(),
-        verdicts=[*(MARGIN_VERDICTS if _margins(content) else []), *VERDICTS],
-        hypotheses=HYPOTHESES,
-    )
+    return environment
+
+
+def _read(name: str) -> str:
+    return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
+
+
+def _hash(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(str(script).encode()).digest()).decode()
 
 
 def _margins(content: dict[str, Any]) -> bool:

@@ -45,7 +45,7 @@ def make_record(
     """
     return {
         "config": config,
-        "code": {"git": git_state(PACKAGE), "stages": stage_hashes()},
+        "code": {"git": git_state(PACKAGE), "stages": stage_hashes(config)},
         "environment": environment(),
         "tables": {card["name"]: card.get("tables", {}) for card in cards},
         "cohorts": {card["name"]: card.get("ids_sha256") for card in cards},
@@ -88,8 +88,11 @@ def _git(folder: Path, *arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def stage_hashes() -> dict[str, str]:
-    """Return the hash of the code of every stage."""
+def stage_hashes(config: Config) -> dict[str, str]:
+    """Return the hash of the code of every stage; of an audit of a file, that of `score`."""
+    cohorts = config.get("cohorts", {})
+    if cohorts and not any("dataset" in cohort for cohort in cohorts.values()):
+        return {"score": code_version("score")}
     found_by_name = {"compare": all_modules()}
     return {
         stage: code_version(module, *found_by_name.get(stage, []))

@@ -6,6 +6,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from medaudit.core.entry_types import StudyEntry
 from medaudit.report.studies.evidence import RUN, Evidence, direction, overall
 from medaudit.report.studies.multiple_testing import step_down
 
@@ -94,7 +95,7 @@ def performance_differences(evidence: Evidence) -> pd.DataFrame:
     rows = overall(evidence.metrics)
     rows = rows[(rows["attribute"] == "all") & rows["group"].eq("all")]
     parts = [
-        _family([_differences(part, evidence.replicates(part), evidence.level)])
+        _family([_differences(part, evidence)])
         for _, part in rows.groupby(["cohort", "measure"], sort=False)
     ]
     return _stack(parts).assign(kind="performance_difference", attribute="all", gap="none")
@@ -129,17 +130,24 @@ def _family(parts: list[tuple[pd.DataFrame, np.ndarray]]) -> pd.DataFrame:
     return frame.assign(p_adjusted=np.maximum(adjusted, frame["p_value"]))
 
 
-def _differences(
-    rows: pd.DataFrame, draws: np.ndarray, level: float
-) -> tuple[pd.DataFrame, np.ndarray]:
-    runs = rows[RUN].reset_index(drop=True)
+def _differences(rows: pd.DataFrame, evidence: Evidence) -> tuple[pd.DataFrame, np.ndarray]:
+    runs, draws, level = rows[RUN].reset_index(drop=True), evidence.replicates(rows), evidence.level
     values = rows["value"].to_numpy(float)
-    ranked = direction(rows["measure"].iloc[0]) * values
-    best = None if np.isnan(ranked).all() else int(np.nanargmax(ranked))
-    pairs = list(comparable_pairs(runs, best))
+    pairs = list(comparable_pairs(runs, _best(rows, values, evidence.entry)))
     found = [(values[a] - values[b], *compare_paired(draws[a], draws[b], level)) for a, b in pairs]
     first, second = np.array(pairs, dtype=int).reshape(-1, 2).T
     return _frame(rows, runs, pairs, found), draws[first] - draws[second]
+
+
+def _best(rows: pd.DataFrame, values: np.ndarray, entry: StudyEntry) -> int | None:
+    """Return the place of the best run, of the subjects if there are any; never of a control."""
+    ranked = direction(rows["measure"].iloc[0]) * values
+    control = rows["model"].isin(entry.get("controls") or []).to_numpy()
+    subject = rows["model"].isin(entry.get("subjects") or []).to_numpy()
+    for kept in (subject & ~control, ~control, np.ones_like(control)):
+        if np.isfinite(ranked[kept]).any():
+            return int(np.nanargmax(np.where(kept, ranked, np.nan)))
+    return None
 
 
 def _gap_differences(rows: pd.DataFrame, evidence: Evidence) -> tuple[pd.DataFrame, np.ndarray]:

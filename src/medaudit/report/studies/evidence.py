@@ -41,6 +41,7 @@ class CompareSettings(_StudySettings, total=False):
 
     methods: dict[str, MethodEntry]
     models: dict[str, dict]
+    cohorts: dict[str, dict]
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from medaudit.core.audit_tables import COMPARISON
+from medaudit.core.entry_types import StudyEntry
 from medaudit.metrics.gaps import GAPS, SIGNED, parse_gap
 from medaudit.report.equivalence import judge_gaps
 from medaudit.report.studies.differences import gap_differences, performance_differences
@@ -141,12 +142,22 @@ def headline_gaps(facts: pd.DataFrame, headline: str, gap: str) -> pd.DataFrame:
     return facts[kept & facts["task"].ne("mean_of_gaps")]
 
 
-def best_run(facts: pd.DataFrame, headline: str, cohort: str) -> pd.Series | None:
-    """Return the performance of the best run on a cohort; None if no run is estimable."""
+def best_run(
+    facts: pd.DataFrame, headline: str, cohort: str, entry: StudyEntry | None = None
+) -> pd.Series | None:
+    """Return the performance of the best run on a cohort; None if no run is estimable.
+
+    Of a study that names its subjects, the best of these; a control is best only if nothing else
+    was run.
+    """
     rows = facts[facts["kind"].eq("performance") & facts["measure"].eq(headline)]
     known = rows[rows["cohort"].eq(cohort) & rows["value"].notna()]
     if known.empty:
         return None
+    controls = known["model"].isin((entry or {}).get("controls") or [])
+    known = known if controls.all() else known[~controls]
+    subjects = known["model"].isin((entry or {}).get("subjects") or [])
+    known = known[subjects] if subjects.any() else known
     order = known["value"] * direction(headline)
     return known.loc[order.sort_values(ascending=False, kind="stable").index[0]]
 

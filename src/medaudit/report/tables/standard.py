@@ -221,8 +221,8 @@ def differences(context: Context) -> Table:
     ).assign(
         difference_status=rows["status"],
         quantity=rows["measure"].map(terms.measure) + of_gap.where(gap, ""),
-        first=rows["model"] + " / " + rows["method"],
-        second=rows["against_model"] + " / " + rows["against_method"],
+        first=_runs(rows, "", context),
+        second=_runs(rows, "against_", context),
     )
     keep = ["cohort", "quantity", "kind", "measure", "attribute", "first", "second"]
     keep += ["difference", "difference_low", "difference_high", "difference_status"]
@@ -244,3 +244,8 @@ def differences(context: Context) -> Table:
             Column("p_adjusted", "Adjusted p", "p"),
         ),
     )
+
+
+def _runs(rows: pd.DataFrame, prefix: str, context: Context) -> list[str]:
+    runs = rows[[f"{prefix}model", f"{prefix}method"]].set_axis(["model", "method"], axis=1)
+    return [context.names.run(row) for row in runs.to_dict("records")]

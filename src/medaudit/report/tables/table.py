@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from medaudit.core.table_io import FLOAT_FORMAT, atomic
-from medaudit.report.wording import number_format
+from medaudit.report.wording import number_format, terms
+from medaudit.report.wording.names import Names
 
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -78,19 +79,34 @@ class Table:
         }
 
 
-def shown(data: pd.DataFrame, columns: tuple[Column, ...]) -> pd.DataFrame:
-    """Return `data` as text, one column per `Column`, with its label as heading."""
-    texts = [[_cell(row, column) for column in columns] for row in data.to_dict("records")]
+def shown(
+    data: pd.DataFrame, columns: tuple[Column, ...], names: Names | None = None
+) -> pd.DataFrame:
+    """Return `data` as text, one column per `Column`, with its label as heading.
+
+    Models, methods, cohorts and groups have their display names.
+    """
+    named = _readers(names or Names())
+    texts = [[_cell(row, column, named) for column in columns] for row in data.to_dict("records")]
     return pd.DataFrame(texts, columns=[column.label for column in columns], dtype=object)
 
 
-def write_files(table: Table, folder: Path, notes: list[str]) -> dict[str, str]:
+def _readers(names: Names) -> dict[str, Callable[[str], str]]:
+    """Return how the texts of some columns are written for a reader."""
+    groups = dict.fromkeys(("group", "worst", "best", "lowest", "highest"), terms.group)
+    axes = {"model": names.model, "method": names.method, "cohort": names.cohort}
+    return {**groups, **axes, **{f"against_{key}": name for key, name in axes.items()}}
+
+
+def write_files(
+    table: Table, folder: Path, notes: list[str], names: Names | None = None
+) -> dict[str, str]:
     """Write a table as CSV, LaTeX (booktabs) and HTML and return the file names by format.
 
     `notes` follow the caption in LaTeX and HTML. In CSV, numbers have the format ``%.6g``, and
     texts that a spreadsheet would run as formulas are neutralised.
     """
-    text = shown(table.data, table.columns)
+    text = shown(table.data, table.columns, names)
     caption = " ".join([f"{table.title}.", table.caption, *notes])
     contents = {
         "csv": number_format.neutralise(table.data).to_csv(
@@ -135,8 +151,10 @@ def _latex(text: str) -> str:
     return "".join(LATEX.get(character, character) for character in text)
 
 
-def _cell(row: dict[Hashable, Any], column: Column) -> str:
+def _cell(row: dict[Hashable, Any], column: Column, named: dict[str, Callable[[str], str]]) -> str:
     value = row[column.key]
+    if column.key in named and isinstance(value, str):
+        return named[column.key](value)
     if column.kind in ("estimate", "difference"):
         bounds = (row[f"{column.key}_low"], row[f"{column.key}_high"])
         signed = column.kind == "difference"

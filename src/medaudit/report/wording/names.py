@@ -51,7 +51,7 @@ GIVEN = "given"
 """Method of external predictions: nothing was trained, so it is not shown."""
 
 
-def read_names(entries: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Names:
+def read_names(entries: Mapping[str, Any]) -> Names:
     """Return the labels of catalogue entries; a label that two names share is not used.
 
     Parameters

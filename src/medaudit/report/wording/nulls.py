@@ -9,6 +9,7 @@ HYPOTHESES = {
     "separation": "given the finding, groups do not matter for the score",
     "calibration": "at equal scores, the finding is equally frequent in all groups",
     "parity": "groups do not matter for the score",
+    "equal_value": "the groups have the same value",
 }
 """Null hypothesis of a gap, as the column ``null`` names it, to what it says."""
 

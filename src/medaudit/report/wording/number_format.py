@@ -14,6 +14,8 @@ REASONS: dict[str, str] = {
     Status.NO_DECISION: "no decision",
     Status.NO_FIT: "calibration cannot be fitted",
     Status.NO_NULL: "too few patients can exchange groups",
+    Status.NO_HYPOTHESIS: "no null hypothesis is known for this metric",
+    Status.NO_SCORE: "no score",
     Status.TOO_FEW: "too few",
     Status.MISSING: "no value",
 }
@@ -64,6 +66,11 @@ def number(value: float, digits: int = 3, signed: bool = False) -> str:
     zero = float(text) == 0
     sign = "" if zero else MINUS if value < 0 else "+" if signed else ""
     return sign + text
+
+
+def short(value: float | None) -> str:
+    """Write a number for a table on the first screen; a dash if it is missing."""
+    return number(np.nan if value is None else value, 2)
 
 
 def p_value(value: float) -> str:

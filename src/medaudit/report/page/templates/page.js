@@ -21,6 +21,47 @@ async function rowsOf(table) {
   return text[0].map((_, i) => text.map((_, k) => cell(k, i)));
 }
 
+function showTab() {
+  const id = decodeURIComponent(location.hash.slice(1));
+  const target = id ? document.getElementById(id) : null;
+  const tab = target ? target.closest(".tab") : document.querySelector(".tab");
+  if (!tab) return;
+  document.querySelectorAll(".tab").forEach((one) => one.classList.toggle("current", one === tab));
+  document.querySelectorAll("nav.tabs a").forEach((link) => {
+    if (link.getAttribute("href") === `#${tab.id}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  });
+  for (let fold = target?.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+  if (target === tab || !target) scrollTo(0, 0);
+  else target.scrollIntoView();
+}
+
+const banner = document.querySelector("aside.phantom");
+if (banner) {
+  const below = () => document.documentElement.style.setProperty("--banner", `${banner.offsetHeight}px`);
+  new ResizeObserver(below).observe(banner);
+}
+
+document.documentElement.classList.add("tabbed");
+addEventListener("hashchange", showTab);
+showTab();
+
+// A table that is wider than its place says so, and its name columns stay when it is scrolled.
+function mark(box) {
+  const room = box.scrollWidth - box.clientWidth - box.scrollLeft;
+  box.classList.toggle("more", room > 4);
+  const rows = box.querySelectorAll("tr");
+  const first = rows[0]?.cells[0]?.offsetWidth ?? 0;
+  if (first) box.style.setProperty("--first", `${first}px`);
+}
+
+function watch(box) {
+  box.tabIndex = 0;
+  const again = () => mark(box);
+  box.addEventListener("scroll", again, { passive: true });
+  new ResizeObserver(again).observe(box);
+}
+
 const code = document.getElementById("data-tables");
 const bundle = URL.createObjectURL(await unpack(code.textContent.trim(), "text/javascript"));
 const { default: DataTable } = await import(bundle);
@@ -60,8 +101,18 @@ async function enhance(table) {
     language: { search: "Filter rows: " },
   });
   enhanced.push(made);
+  const box = table.parentElement;
+  watch(box);
+  const name = document.getElementById(`${table.id}-title`)?.textContent ?? "table";
+  const drawn = () => {
+    mark(box);
+    made.table().container().querySelector("nav")?.setAttribute("aria-label", `Pages of ${name}`);
+  };
+  made.on("draw", drawn);
+  drawn();
 }
 
+addEventListener("beforeprint", () => document.querySelectorAll("details.picture[open] img").forEach(showPicture));
 addEventListener("beforeprint", () => enhanced.forEach((table) => table.page.len(-1).draw()));
 addEventListener("afterprint", () => enhanced.forEach((table) => table.page.len(PAGE).draw()));
 
@@ -101,5 +152,11 @@ for (const details of document.querySelectorAll("details.table:not([open])")) {
   details.addEventListener("toggle", open, { once: true });
 }
 await Promise.all([...document.querySelectorAll("details[open] table.data")].map(enhance));
-await Promise.all([...document.querySelectorAll("figure.drawn img")].map(showPicture));
+for (const details of document.querySelectorAll("details.picture")) {
+  const open = () => details.querySelectorAll("figure.drawn img").forEach(showPicture);
+  details.addEventListener("toggle", open, { once: true });
+}
+const free = [...document.querySelectorAll("figure.drawn img")].filter((picture) => !picture.closest("details"));
+await Promise.all(free.map(showPicture));
+document.querySelectorAll(".scroll").forEach((box) => box.querySelector("table.data") ?? watch(box));
 document.documentElement.dataset.ready = "yes";

@@ -1,0 +1,164 @@
+"""The summary: what a reader must know of a run, on two A4 pages that can be sent by themselves."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Any
+
+from medaudit.report.answers.structure import (
+    CONTROL,
+    AttributeAnswer,
+    Caution,
+    RunAnswer,
+    StudyAnswers,
+)
+from medaudit.report.wording import number_format
+from medaudit.report.wording.disclaimers import PHANTOM, on_figures
+from medaudit.report.wording.names import Names
+
+LOUD = ("SHOWN", "UNFAIR", "HINT")
+"""Verdicts whose sentence is in the summary; attributes with another verdict share a line."""
+LINE = 118
+"""Characters of a printed line."""
+ROOM = 96
+"""Lines of text that two pages hold, with their headings."""
+HEADING = 2
+"""Lines that a heading takes."""
+FEW = 4
+"""Warnings and caveats of a study at most; the report has the others."""
+
+
+@dataclass
+class Block:
+    """What is said about one run.
+
+    Parameters
+    ----------
+    cohort, run, sentence : str
+        Display names, and how well the run does.
+    control : bool
+        Whether it is a control.
+    loud : list of AttributeAnswer
+        Attributes with a difference.
+    quiet : list of str
+        Lines on the other attributes, one per verdict.
+    """
+
+    cohort: str
+    run: str
+    sentence: str
+    control: bool
+    loud: list[AttributeAnswer]
+    quiet: list[str] = field(default_factory=list)
+
+    @property
+    def lines(self) -> int:
+        """Lines it takes."""
+        said = [one.label + one.verdict + one.sentence for one in self.loud]
+        return HEADING + sum(ceil(len(text) / LINE) for text in (self.sentence, *said, *self.quiet))
+
+
+def summarise(
+    studies: Iterable[dict[str, Any]], cards: Iterable[dict[str, Any]], names: Names
+) -> dict[str, Any]:
+    """Return the content of the summary.
+
+    Parameters
+    ----------
+    studies : iterable of dict
+        ``answered`` (`StudyAnswers`), ``title``, ``question``, ``cohorts``.
+    cards : iterable of dict
+        Cohort cards: ``name``, ``notes``.
+    names : Names
+        Display names.
+
+    Returns
+    -------
+    dict
+        ``studies``: each with ``title``, ``question``, ``blocks`` (`Block`), ``left`` (runs that
+        are only in the report), ``warnings``, ``caveats``, ``limits`` and ``level``.
+    """
+    notes = {card["name"]: card.get("notes", []) for card in cards}
+    found = [_study(study, notes, names) for study in studies]
+    _fit(found)
+    return {"studies": found}
+
+
+def _study(study: dict[str, Any], notes: dict[str, list[str]], names: Names) -> dict[str, Any]:
+    answered: StudyAnswers = study["answered"]
+    first = [run for run in answered.runs if run.first and run.role != CONTROL]
+    shown = first or list(answered.runs[:1])
+    said = [note for cohort in study["cohorts"] for note in notes.get(cohort, [])]
+    return {
+        "title": study["title"],
+        "question": study["question"],
+        "blocks": [_block(run, names) for run in shown],
+        "left": len(answered.runs) - len(shown),
+        "warnings": _warnings(answered, shown)[:FEW],
+        "caveats": [note for note in dict.fromkeys(map(_brief, said)) if note != PHANTOM][:FEW],
+        "limits": _limits(shown),
+        "decisions": answered.decisions,
+        "level": f"{100 * answered.level:g}",
+    }
+
+
+def _brief(note: str) -> str:
+    return on_figures([note])[0]
+
+
+def _warnings(answered: StudyAnswers, shown: list[RunAnswer]) -> list[Caution]:
+    found = [*answered.cautions, *(caution for run in shown for caution in run.cautions)]
+    return list(dict.fromkeys(found))
+
+
+def _block(run: RunAnswer, names: Names) -> Block:
+    loud = [one for kind in LOUD for one in run.attributes if one.kind == kind]
+    quiet: dict[str, list[str]] = {}
+    for one in run.attributes:
+        if one.kind not in LOUD:
+            quiet.setdefault(one.verdict, []).append(one.label)
+    return Block(
+        cohort=names.cohort(run.cohort),
+        run=names.run({"model": run.model, "method": run.method}),
+        sentence=run.sentence,
+        control=run.role == CONTROL,
+        loud=loud,
+        quiet=[f"{verdict}: by {', by '.join(labels)}" for verdict, labels in quiet.items()],
+    )
+
+
+def _limits(shown: list[RunAnswer]) -> str:
+    """Write which gaps could have been found."""
+    least = [
+        measure.smallest_detectable
+        for run in shown
+        for one in run.attributes
+        for measure in one.measures
+        if measure.smallest_detectable is not None
+    ]
+    if not least:
+        return ""
+    ends = dict.fromkeys(number_format.number(value, 2) for value in (min(least), max(least)))
+    return (
+        f"The smallest gaps that these test sets find in 80 of 100 samples are {' to '.join(ends)}, "
+        "depending on the measure and the groups. Smaller gaps may exist unseen."
+    )
+
+
+def _fit(studies: list[dict[str, Any]]) -> None:
+    """Leave out the last runs of the longest study until the text fits two pages."""
+
+    def lines(study: dict[str, Any]) -> int:
+        more = [w.text for w in study["warnings"]] + study["caveats"] + [study["limits"]]
+        said = sum(ceil(len(text) / LINE) for text in (*more, study["decisions"]))
+        return 2 * HEADING + said + sum(block.lines for block in study["blocks"])
+
+    while sum(map(lines, studies)) > ROOM:
+        longest = max(studies, key=lines)
+        if len(longest["blocks"]) > 1:
+            longest["blocks"].pop()
+            longest["left"] += 1
+        elif longest["warnings"] or longest["caveats"]:
+            (longest["caveats"] or longest["warnings"]).pop()
+        else:
+            break

@@ -1,0 +1,1 @@
+"""Binned scores by group, for curves and the threshold slider; findings that a model misses."""
