@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from medaudit.cli import main
+from medaudit.core.errors import MedauditError
 
 QUICK = ["--draws", "20", "--threads", "1"]
 
@@ -19,7 +20,7 @@ def files(tmp_path):
     n = 200
     y = (rng.random(n) < 0.5).astype(int)
     predictions = pd.DataFrame(
-        {"id": range(n), "label": y, "score": np.round(0.2 + 0.5 * y + 0.3 * rng.random(n), 3)}
+        {"id": range(n), "label": y, "score": np.round(0.1 + 0.3 * y + 0.5 * rng.random(n), 3)}
     )
     groups = pd.DataFrame({"id": range(n), "sex": rng.choice(["F", "M"], n)})
     predictions.to_csv(tmp_path / "p.csv", index=False)
@@ -140,3 +141,56 @@ def test_a_folder_that_cannot_be_written(files):
             + ["--output", str(files / "taken")]
         )
     assert "taken" in str(stopped.value.code)
+
+
+def test_a_file_that_cannot_be_audited_loads_no_statistics(files):
+    (files / "wrong.csv").write_text("image,width,height\na,1,2\nb,3,4\n")
+    code = (
+        "import sys\n"
+        "from medaudit.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as end: print(end)\n"
+        "print({'numba', 'scipy', 'sklearn', 'matplotlib', 'torch', 'snakemake'} & set(sys.modules))"
+    )
+    done = python(code, "score", str(files / "wrong.csv"))
+    assert "found no label and no score column" in done.stdout, done.stderr
+    assert done.stdout.strip().endswith("set()")
+
+
+def test_what_was_detected_is_printed_before_anything_fails(files, capsys):
+    with pytest.raises(SystemExit, match="no groups|no column gives groups"):
+        main(["score", str(files / "p.csv"), *QUICK])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "could also be" in shown and "label label named like the truth; holds 0, 1" in shown
+    assert "score score named like a score; probabilities from" in shown
+
+
+def test_every_choice_can_be_said(files, monkeypatch):
+    import medaudit.score
+
+    said = {}
+
+    def score(*tables, **options):
+        said.update(options, tables=tables)
+        raise MedauditError("stop")
+
+    monkeypatch.setattr(medaudit.score, "score", score)
+    (files / "columns.yaml").write_text("label: y\nscore: p\nage: old\n")
+    options = ["--columns", str(files / "columns.yaml"), "--not-a-role", "finding", "run"]
+    options += ["--ignore", "x", "--groups-columns", "sex", "--decision", "d", "--yes"]
+    options += ["--labels", "truth.csv", "--score", "q", "--missing=-9", "--horizon", "365"]
+    with pytest.raises(SystemExit, match="stop"):
+        main(["score", "a.csv", "b.csv", *options])
+    assert [path.name for path in said["tables"][0]] == ["a.csv", "b.csv"]
+    assert said["labels"].name == "truth.csv" and said["yes"]
+    assert said["columns"] == {
+        "label": "y",
+        "score": ["q"],
+        "age": "old",
+        "not_a_role": ["finding", "run"],
+        "ignore": ["x"],
+        "groups": ["sex"],
+        "decision": "d",
+        "missing": ["-9"],
+        "horizon": 365.0,
+    }

@@ -15,7 +15,7 @@ from medaudit.plan.planning import count_found, plan_gap, plan_patients
 from medaudit.plan.population import Group, Population, as_tables, draw, group_of_auc
 from medaudit.plan.study import Question, Study
 from medaudit.plan.worse import PLANNED, operating_point, true_value, worsen
-from medaudit.score import MINIMUM
+from medaudit.score.settings import MINIMUM
 
 GROUP = Group(20_000, 0.3, 0.82, 0.15)
 

@@ -235,7 +235,9 @@ def test_logits_are_found_by_their_range_and_can_be_forced():
     result = score(frame.assign(score=logit), **FAST)
     check(result, whole())
     assert any("logits, through a sigmoid" in text for _, text in result.study.detected)
-    forced = score(frame, scores="logits", **FAST)
+    with pytest.raises(MedauditError, match="no score of label is below 0.5"):
+        score(frame, scores="logits", **FAST)
+    forced = score(frame, scores="logits", yes=True, **FAST)
     assert value(forced, metric="fpr") == 1.0
     assert value(score(frame, **FAST), metric="fpr") < 1.0
 
@@ -435,11 +437,17 @@ def test_class_probabilities_must_sum_to_one():
 def test_groups_that_do_not_fit():
     with pytest.raises(MedauditError, match="no id of the groups"):
         score(table(), people().assign(patient_id=lambda t: "x" + t["patient_id"]), **FAST)
+    again = pd.concat([people(), people().iloc[:2].assign(site="d")])
     with pytest.raises(
-        MedauditError, match="duplicate ids in patient_id: 2 ids have several rows that differ"
+        MedauditError, match="2 ids have several rows that differ in site, e.g. 'p0'"
     ):
-        again = people().iloc[:2].assign(site="d")
-        score(table(), pd.concat([people(), again]), **FAST)
+        score(table(), again, attributes=["sex", "site"], **FAST)
+    found = score(table(), again, **FAST)
+    check(found, whole())
+    assert found.study.attributes == ["sex", "age_group"]
+    assert any(
+        "differ between the rows of one patient_id: site" in t for _, t in found.study.detected
+    )
     with pytest.raises(MedauditError, match="no attribute"):
         score(whole(), attributes=["race"], **FAST)
     with pytest.raises(MedauditError, match="at most 20"):
@@ -471,7 +479,7 @@ def test_one_value_small_groups_one_row_and_one_class_have_a_status():
         ("p.parquet", b"PAR1 but not really", "cannot read"),
         ("p.csv", b"id,label,score\n1,0\n", "cannot read"),
         ("p.csv", b"id,label,label,score\n1,0,0,.5\n", r"duplicate columns \['label'\]"),
-        ("p.csv", b"\x00\x01\x02" * 100, "not text, Excel"),
+        ("p.csv", b"\x00\x01\x02" * 100, "not text, a spreadsheet"),
         ("p.csv", b"id,label,score\n", "no rows"),
     ],
 )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from medaudit.cli import check, crate, dossier, findings, init, plan, split
 from medaudit.cli.options import Commands
+from medaudit.cli.reading_options import add_files, add_roles, columns_of
 from medaudit.cli.score_options import (
     add_margins,
     add_outcomes,
@@ -26,6 +27,8 @@ from medaudit.cli.score_options import (
 from medaudit.core.errors import MedauditError, exit_with
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from medaudit.score import Result
 
 SCORE = """\
@@ -80,7 +83,13 @@ def _add_score(commands: Commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=_score)
-    parser.add_argument("predictions", type=Path, help="CSV, TSV or Parquet")
+    parser.add_argument(
+        "predictions",
+        type=Path,
+        nargs="+",
+        help="CSV, TSV, Parquet, JSON or a spreadsheet; several files, or a pattern: models of the "
+        "same images, or parts of one test set",
+    )
     parser.add_argument("--groups", type=Path, metavar="FILE", help="one row per image or patient")
     parser.add_argument(
         "--output",
@@ -92,17 +101,8 @@ def _add_score(commands: Commands) -> None:
     parser.add_argument(
         "--card", type=Path, metavar="FILE", help="an audit card, which the report shows"
     )
-    columns = parser.add_argument_group("columns", "detected by name if not given")
-    for role in ("id", "patient", "split", "model", "method", "task", "seed"):
-        columns.add_argument(f"--{role}", metavar="COLUMN")
-    columns.add_argument("--label", nargs="+", metavar="COLUMN", help="several: one per task")
-    columns.add_argument(
-        "--score",
-        nargs="+",
-        metavar="COLUMN",
-        dest="score_column",
-        help="several: one per task; with a single label, one per class or per model",
-    )
+    columns = parser.add_argument_group("columns", "detected by name and content if not given")
+    add_roles(columns)
     columns.add_argument(
         "--attributes",
         nargs="+",
@@ -122,6 +122,7 @@ def _add_score(commands: Commands) -> None:
 
 
 def _add_reading(group: argparse._ArgumentGroup) -> None:
+    add_files(group)
     group.add_argument(
         "--age-threshold",
         type=float,
@@ -146,13 +147,14 @@ def _score(options: dict) -> None:
     from rich.console import Console
 
     from medaudit.config.audit_card import read_card
-    from medaudit.report.gate import check_gate
-    from medaudit.score.summary import show
 
     if options["card"]:  # a mistake in it must not cost an audit
         read_card(options["card"])
-    result = _measure(options)
     console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
+    result = _measure(options, console)
+    from medaudit.report.gate import check_gate
+    from medaudit.score.summary import show
+
     show(result, console, options["interval"])
     try:
         written = result.write(options["output"], options["card"])
@@ -165,29 +167,28 @@ def _score(options: dict) -> None:
         check_gate(result.equivalence, options["gate"], result.study.name)
 
 
-def _measure(options: dict) -> "Result":
+def _measure(options: dict, console: "Console") -> "Result":
     """Audit the file: outcomes of cases, or labels and scores."""
     predictions, groups = options["predictions"], options["groups"]
     if measures_cases(options):
         from medaudit.score.outcome_audit import score_outcomes
 
-        return score_outcomes(predictions, groups, **outcomes_of(options))
+        if len(predictions) > 1:
+            raise MedauditError(f"--measures: {len(predictions)} files; audit one at a time")
+        return score_outcomes(predictions[0], groups, **outcomes_of(options))
     from medaudit.score import score
+    from medaudit.score.detected_table import show_choices
 
     reading = ("attributes", "control", "age_threshold", "scores", "task_type", "positive")
     return score(
         predictions,
         groups,
-        columns=_columns(options),
+        labels=options["labels"],
+        columns=columns_of(options),
+        yes=options["yes"],
+        announce=lambda choices: show_choices(choices, console),
         answers=options["answers"],
         refusals=options["refusal"],
         **statistics_of(options),
         **{name: options[name] for name in reading},
     )
-
-
-def _columns(options: dict) -> dict:
-    names = ("id", "patient", "split", "model", "method", "task", "seed", "label")
-    found = {name: options[name] for name in names if options[name]}
-    found |= {"weight": options["weights"]} if options["weights"] else {}
-    return found | ({"score": options["score_column"]} if options["score_column"] else {})

@@ -1,7 +1,7 @@
 """The AUC from ranks: cheap where one score meets many labellings."""
 
 import numpy as np
-from scipy.stats import rankdata
+import pandas as pd
 
 
 def rank_auc(score: np.ndarray, positive: np.ndarray) -> np.ndarray:
@@ -24,5 +24,7 @@ def rank_auc(score: np.ndarray, positive: np.ndarray) -> np.ndarray:
     """
     n_pos = positive.sum(axis=0)
     pairs = n_pos * (len(positive) - n_pos)
-    won = rankdata(score) @ positive - n_pos * (n_pos + 1) / 2
+    # `scipy.stats.rankdata` gives the same, but loading it takes longer than reading a file
+    ranks = pd.Series(score).rank().to_numpy()
+    won = ranks @ positive - n_pos * (n_pos + 1) / 2
     return np.divide(won, pairs, out=np.full(np.shape(pairs), np.nan), where=pairs > 0)

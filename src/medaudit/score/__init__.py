@@ -9,15 +9,16 @@ May import: `medaudit.core`, `medaudit.data`, `medaudit.metrics`, `medaudit.adap
      `medaudit.audit`, `medaudit.report`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from medaudit.adapt.predictions.columns import Choice
 from medaudit.core.entry_types.evaluation import (
     Evaluation,
     EvaluationMinimum,
@@ -72,6 +73,13 @@ class Result:
     replicates: dict[tuple[str, str], np.ndarray]
     nulls: dict[tuple[str, str], np.ndarray]
 
+    @cached_property
+    def answers(self) -> "StudyAnswers":
+        """What the audit says about each model, in plain data and in sentences."""
+        from medaudit.score.answering import answers_of
+
+        return answers_of(self)
+
     def __repr__(self) -> str:
         """Return what was audited, in a few lines."""
         return self._view("__repr__")
@@ -84,13 +92,6 @@ class Result:
 
         return getattr(Audit(self), method)()
 
-    @cached_property
-    def answers(self) -> "StudyAnswers":
-        """What the audit says about each model, in plain data and in sentences."""
-        from medaudit.score.answering import answers_of
-
-        return answers_of(self)
-
     def write(self, folder: str | Path, audit_card: str | Path | None = None) -> Path:
         """Write tables, figures and report into `folder` and return the report's path.
 
@@ -102,10 +103,11 @@ class Result:
 
 
 def score(
-    predictions: str | Path | pd.DataFrame,
+    predictions: str | Path | pd.DataFrame | Sequence[Path | pd.DataFrame],
     groups: str | Path | pd.DataFrame | None = None,
     *,
-    columns: dict[str, str | list[str]] | None = None,
+    labels: str | Path | pd.DataFrame | None = None,
+    columns: Mapping[str, Any] | str | Path | None = None,
     attributes: list[str] | None = None,
     control: list[str] | None = None,
     age_threshold: float | list[float] = 60,
@@ -121,6 +123,8 @@ def score(
     margins: Margins | None = None,
     reference: Mapping[str, str] | None = None,
     threads: int = 1,
+    yes: bool = False,
+    announce: Callable[[list[Choice]], None] | None = None,
     answers: str | Sequence[str] | None = None,
     refusals: Sequence[str] = (),
 ) -> Result:
@@ -128,16 +132,21 @@ def score(
 
     Parameters
     ----------
-    predictions : str, Path or pandas.DataFrame
-        CSV, TSV or Parquet; long (columns label and score, optionally task and model) or wide
-        (``label_x`` and ``score_x`` for each task; or one label and a score for each class or
-        model).
+    predictions : str, Path, pandas.DataFrame, or sequence of them
+        CSV, TSV, Parquet, JSON or a spreadsheet; long (columns label and score, optionally task
+        and model) or wide (``label_x`` and ``score_x`` for each task; or one label and a score for
+        each class or model). Several files, or a pattern (``fold*.csv``): models if they hold the
+        same images, otherwise parts of one test set.
     groups : str, Path or pandas.DataFrame, optional
         One row per image or patient. Default: the other columns of `predictions`.
-    columns : dict, optional
-        Column of each role that is not recognised by its name: ``id``, ``patient``, ``split``,
-        ``label``, ``score``, ``model``, ``method``, ``task``, ``seed``; and ``weight``, for
-        weights of images.
+    labels : str, Path or pandas.DataFrame, optional
+        Labels in a file of their own, one row per image or patient.
+    columns : dict, str or Path, optional
+        What is not detected, or detected wrongly: the column of each role (``id``, ``patient``,
+        ``split``, ``label``, ``score``, ``model``, ``method``, ``task``, ``seed``, ``decision``,
+        ``age``; ``weight`` for weights of images), and ``not_a_role``, ``ignore``, ``groups``,
+        ``missing``, ``classes``, ``sheet``, ``event``, ``time``, ``horizon``
+        (`medaudit.score.reading.Reading`); or the file ``columns.yaml`` of an earlier audit.
     attributes : list of str, optional
         Attributes to compare; intersections as ``sex & age_group``. Default: every column with
         2 to 20 levels.
@@ -175,6 +184,10 @@ def score(
         Reference group by attribute, e.g. ``{"sex": "male"}``: the gap ``reference`` is added.
     threads : int
         Number of threads; does not change any number.
+    yes : bool
+        Audit also labels and scores that look wrong (AUC 1, AUC near 0, no score below 0.5).
+    announce : callable, optional
+        It gets the role of each column (`Choice`) before anything that depends on it can fail.
     answers : str or sequence of str, optional
         Columns of yes and no (or 1 and 0) instead of scores, e.g. of a vision-language model;
         blanks and refusals are counted. The AUC is then ``undefined:no_score``.
@@ -208,7 +221,7 @@ def score(
     study = assemble_any(
         Path(predictions) if isinstance(predictions, str) else predictions,
         Path(groups) if isinstance(groups, str) else groups,
-        {k: [v] if isinstance(v, str) else list(v) for k, v in (columns or {}).items() if v},
+        columns,
         {
             "attributes": attributes,
             "control": control or [],
@@ -216,7 +229,10 @@ def score(
             "scores": scores,
             "task_type": task_type,
             "positive": positive,
+            "yes": yes,
         },
+        Path(labels) if isinstance(labels, str) else labels,
+        announce,
         [answers] if isinstance(answers, str) else list(answers or []),
         refusals,
     )
@@ -233,8 +249,9 @@ def score(
         "reference": reference,
         "control": control,
     }
-    # Statistics and their compiled code are loaded only once the files were read: a file that cannot
-    # be audited is refused in a fraction of a second.
-    from medaudit.score.measure import measure_study
+    evaluation = evaluation_of(study, asked)
+    # Statistics and their compiled code are loaded only once the files were read: a file that
+    # cannot be audited is refused in a fraction of a second.
+    from medaudit.score.audit_runs import audit_runs
 
-    return Result(**measure_study(study, evaluation_of(study, asked), threads))
+    return Result(study=study, evaluation=evaluation, **audit_runs(study, evaluation, threads))

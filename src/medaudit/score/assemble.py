@@ -1,29 +1,37 @@
 """Turn external tables into a cohort and predictions with the workflow's own table schemas."""
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import Any, TypedDict, cast
 
-import numpy as np
 import pandas as pd
 
-from medaudit.adapt.predictions.columns import NAMED_ONLY, OPTIONS, Columns, find_columns
+from medaudit.adapt.predictions.columns import Choice, Columns, Undecided, find_columns
 from medaudit.adapt.predictions.probabilities import as_probabilities
 from medaudit.adapt.predictions.shaping import find_task_type, tidy
 from medaudit.core.documents import CohortCard
-from medaudit.core.errors import MedauditError
 from medaudit.core.files import sha256
-from medaudit.core.intersections import SEPARATOR
-from medaudit.core.table_io import PREDICTIONS
 from medaudit.data.cohort.card import describe
 from medaudit.data.cohort.selection import Selection
 from medaudit.data.groups import describe_groups
 from medaudit.data.readers.sheet import Sheet, read_sheet
-from medaudit.score.join_groups import choose_attributes, join_groups
+from medaudit.score.cohort_rows import (
+    by_model,
+    cohort_of,
+    first_rows,
+    images_of,
+    remaining,
+    with_counts,
+)
+from medaudit.score.doubts import Doubt, ask, find_doubts
+from medaudit.score.join_groups import MOST_LEVELS, Wanted, choose_attributes, join_groups
+from medaudit.score.not_groups import post_outcome
+from medaudit.score.reading import Reading, read_reading
+from medaudit.score.sources import Source, read_predictions
 from medaudit.score.weights import add_weights
 
-_RUN = ["model", "method"]
 OUTCOMES = "outcomes"
 """Type of task of a study without labels and scores."""
 
@@ -37,6 +45,7 @@ class Options(TypedDict):
     scores: str
     task_type: str
     positive: str | None
+    yes: bool
 
 
 @dataclass
@@ -66,6 +75,10 @@ class Study:
         The files that were read.
     has_patients : bool
         Whether a column identifies patients.
+    doubts : list of Doubt
+        What looked wrong with labels and scores, and the user let pass.
+    settings : dict
+        How the file was read, as ``columns.yaml`` keeps it.
     refused : dict, optional
         Of answers without scores: what was refused (`medaudit.score.answers_only`).
     """
@@ -80,17 +93,19 @@ class Study:
     detected: list[tuple[str, str]]
     files: list[Path] = field(default_factory=list)
     has_patients: bool = True
+    doubts: list[Doubt] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
     refused: dict[str, pd.DataFrame] | None = None
-
-    @property
-    def has_validation(self) -> bool:
-        """Whether there are validation rows on which thresholds can be chosen."""
-        return bool((self.cohort["split"] == "val").any())
 
     @property
     def scored(self) -> bool:
         """Whether there are scores, and not only answers."""
         return self.refused is None
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether there are validation rows on which thresholds can be chosen."""
+        return bool((self.cohort["split"] == "val").any())
 
     @property
     def weighted(self) -> bool:
@@ -111,6 +126,7 @@ class Study:
             "tables": {p.name: {"file": p.name, "sha256": sha256(p)} for p in self.files},
             "exclusions": [],
             "notes": [],
+            "unit": "patient" if self.has_patients else "case",
             "phantom": False,
         }
         details = {"detected": [list(pair) for pair in self.detected]}
@@ -119,64 +135,137 @@ class Study:
 
 
 def assemble(
-    predictions: Path | pd.DataFrame,
+    predictions: Source,
     groups: Path | pd.DataFrame | None,
-    columns: dict[str, list[str]],
+    columns: Mapping[str, Any] | str | Path | None,
     options: Options,
+    labels: Path | pd.DataFrame | None = None,
+    announce: Callable[[list[Choice]], None] | None = None,
 ) -> Study:
     """Read the files, find the role of each column, join the groups, and return the study.
 
     Parameters
     ----------
-    predictions, groups : Path or pandas.DataFrame
-        The files; without `groups`, the other columns of the predictions are the groups.
-    columns : dict of str to list of str
-        Columns named by the user, see `medaudit.adapt.predictions.columns.find_columns`.
+    predictions : Path, pandas.DataFrame, or list of them
+        The predictions.
+    groups, labels : Path or pandas.DataFrame, optional
+        Groups of patients (default: the other columns of the predictions), and labels in a file
+        of their own.
+    columns : dict or Path, optional
+        What the user said of the columns, see `medaudit.score.reading.Reading`.
     options : dict
-        ``attributes``, ``control``, ``age_threshold``, ``scores``, ``task_type``, ``positive``.
+        ``attributes``, ``control``, ``age_threshold``, ``scores``, ``task_type``, ``positive``,
+        ``yes``.
+    announce : callable, optional
+        It gets the role of each column before anything that depends on it can fail.
 
     Raises
     ------
     MedauditError
         Anything that would make a number wrong; the message says what and where.
     """
-    unknown = set(columns) - {*OPTIONS, *NAMED_ONLY}
-    if unknown:
-        raise MedauditError(f"unknown roles of columns {sorted(unknown)}; use {list(OPTIONS)}")
-    sheet = read_sheet(predictions, "the predictions")
-    own = None if groups is None else read_sheet(groups, "the groups")
-    given = _of_file(columns, sheet, own)
-    found = find_columns(sheet.frame, given, sheet.where, positive=options["positive"])
+    reading = read_reading(columns)
+    options = cast(Options, {**options, **_saved(reading, options)})
+    sheet, files = read_predictions(predictions, labels, reading)
+    own = None if groups is None else read_sheet(groups, "the groups", leftovers=True)
+    found = _find(sheet, own, reading, options, announce)
     tidied = tidy(sheet, found, options["positive"])
     frame, task_type = tidied.frame, find_task_type(tidied, options["task_type"])
     frame["score"], read = as_probabilities(frame, options["scores"], task_type == "multiclass")
-    images = _images(frame, sheet.where)
-    source = own or _remaining(sheet, found, frame)
-    joined = join_groups(own, images, columns) if own else _first_rows(source, images)
-    attributes, names = choose_attributes(
-        joined,
-        (options["attributes"], options.get("control", [])),
-        options["age_threshold"],
-        source.where,
-        source.notes,
+    doubts = find_doubts(frame, task_type)
+    if not options.get("yes"):
+        ask(doubts, found, options["positive"], sheet.where)
+    images = images_of(frame, sheet.where)
+    source = own or remaining(sheet, found, frame)
+    wanted = _wanted(options, reading, found)
+    joined = (
+        join_groups(own, images, reading.columns, wanted.names)
+        if own
+        else first_rows(source, images)
     )
+    wanted.not_groups = post_outcome(joined, frame, MOST_LEVELS) | wanted.not_groups
+    attributes, names = choose_attributes(joined, wanted, source.where, source.notes)
     notes = [*sheet.notes, *tidied.notes, f"{task_type}; scores are {read}"]
-    cohort = _cohort(frame, images, attributes)
-    detected = _detected(sheet, found, frame, notes)
+    cohort = cohort_of(frame, images, attributes)
+    detected = _detected(sheet, found, frame, notes, announce is not None)
     detected += [("groups file", f"{own.where}: {len(own.frame)} rows")] if own else []
     detected += [("", note) for note in source.notes]
     return Study(
-        name=_slug(Path(predictions).stem) if isinstance(predictions, str | Path) else "scored",
+        name=_slug(files[0].stem) if files else "scored",
         cohort=add_weights(cohort, sheet, found, tidied, names),
-        predictions=_by_model(frame, sheet.where),
+        predictions=by_model(frame, sheet.where, found),
         tasks=list(frame["task"].unique()),
         task_type=task_type,
         attributes=names,
         declared=names if options["attributes"] else [],
-        detected=[*detected, ("groups", ", ".join(_with_counts(attributes, names)))],
-        files=[Path(f) for f in (predictions, groups) if isinstance(f, str | Path)],
+        detected=[*detected, ("groups", ", ".join(with_counts(attributes, names)))],
+        files=[*files, *([groups] if isinstance(groups, Path) else [])],
         has_patients="patient" in found.roles or not images["patient_id"].is_unique,
+        doubts=doubts,
+        settings=_settings(found, reading, options, names),
     )
+
+
+def _saved(reading: Reading, options: Options) -> dict[str, Any]:
+    """Return the options of a saved file that the command line does not give."""
+    default = {"positive": None, "scores": "auto", "task_type": "auto"}
+    given: Mapping[str, Any] = options
+    return {k: v for k, v in reading.options.items() if given[k] == default[k]}
+
+
+def _find(
+    sheet: Sheet,
+    own: Sheet | None,
+    reading: Reading,
+    options: Options,
+    announce: Callable[[list[Choice]], None] | None,
+) -> Columns:
+    given = _of_file(reading.columns, sheet, own)
+    show = announce or (lambda choices: None)
+    try:
+        found = find_columns(
+            sheet.frame,
+            given,
+            sheet.where,
+            positive=options["positive"],
+            classes=reading.classes,
+        )
+    except Undecided as error:
+        show(error.choices)
+        raise
+    show(found.choices)
+    return found
+
+
+def _wanted(options: Options, reading: Reading, found: Columns) -> Wanted:
+    said = reading.columns
+    return Wanted(
+        options["attributes"] or [],
+        options.get("control", []),
+        options["age_threshold"],
+        next(iter(said.get("age", [])), None),
+        said.get("groups", []),
+        said.get("ignore", []),
+        dict(found.not_groups),
+    )
+
+
+def _settings(
+    found: Columns, reading: Reading, options: Options, names: list[str | list[str]]
+) -> dict[str, Any]:
+    """Return how the file was read, with what was detected, as the user could have said it."""
+    said = {
+        "age": next(iter(reading.columns.get("age", [])), None),
+        "ignore": reading.columns.get("ignore"),
+        "classes": reading.classes,
+        "missing": reading.missing,
+        **{key: getattr(reading, key) for key in ("sheet", "event", "time", "horizon")},
+        "positive": options["positive"] or found.positive,
+        **{k: options[k] for k in ("scores", "task_type") if options[k] != "auto"},
+    }
+    single = [name for name in names if isinstance(name, str)]
+    kept = {key: value for key, value in said.items() if value not in (None, [])}
+    return {**found.as_settings(), **kept, "groups": single}
 
 
 def _of_file(
@@ -194,96 +283,13 @@ def _of_file(
     }
 
 
-def _images(frame: pd.DataFrame, where: str) -> pd.DataFrame:
-    """Return one row per image: id, patient, split and its first row in the file."""
-    images = frame[["image_id", "patient_id", "split"]].drop_duplicates()
-    duplicate = images["image_id"].duplicated()
-    if duplicate.any():
-        raise MedauditError(
-            f"{where}: {int(duplicate.sum())} image ids have more than one patient or split, e.g. "
-            f"{images.loc[duplicate, 'image_id'].iloc[0]!r}; give each image one of each, or name "
-            "another id column with --id"
-        )
-    first = frame[["image_id", "row"]].drop_duplicates("image_id")
-    return images.assign(row=first["row"]).reset_index(drop=True)
-
-
-def _remaining(sheet: Sheet, found: Columns, frame: pd.DataFrame) -> Sheet:
-    """Return the columns that have no role and the same value in all rows of an image."""
-    rest = sheet.frame.drop(columns=list(found.taken))
-    rows = frame.drop_duplicates("row").set_index("row")["image_id"].reindex(rest.index)
-    if rows.is_unique:
-        return Sheet(rest, sheet.where)
-    varying = [c for c in rest if (rest[c].groupby(rows).nunique() > 1).any()]
-    notes = [f"not used as groups, since they differ within an image: {', '.join(varying)}"]
-    return Sheet(rest.drop(columns=varying), sheet.where, notes if varying else [])
-
-
-def _first_rows(source: Sheet, images: pd.DataFrame) -> pd.DataFrame:
-    return source.frame.iloc[images["row"]].reset_index(drop=True)
-
-
-def _cohort(frame: pd.DataFrame, images: pd.DataFrame, attributes: pd.DataFrame) -> pd.DataFrame:
-    labels = _labels(frame, images)
-    return pd.concat(
-        [
-            images[["image_id", "patient_id"]].assign(path=images["image_id"]),
-            attributes[["age"]].assign(view=pd.Series(None, dtype="str")),
-            images[["split"]],
-            pd.DataFrame({f"y_{task}": values for task, values in labels.items()}),
-            attributes.drop(columns="age"),
-        ],
-        axis=1,
-    )
-
-
-def _labels(frame: pd.DataFrame, images: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Return the labels of each task in the order of `images`; models and seeds must agree."""
-    place = pd.Index(images["image_id"]).get_indexer(frame["image_id"])
-    y, found = frame["y"].to_numpy(), {}
-    # Writing y to its place keeps the last label of an image; reading it back finds the others.
-    for task, rows in frame.groupby("task", sort=False).indices.items():
-        labels = np.full(len(images), np.nan)
-        labels[place[rows]] = y[rows]
-        differ = labels[place[rows]] != y[rows]
-        differ &= ~(np.isnan(labels[place[rows]]) & np.isnan(y[rows]))
-        found[str(task)] = labels
-        if differ.any():
-            first = frame["image_id"].iloc[rows[differ][0]]
-            raise MedauditError(
-                f"labels of {task} differ between models or seeds for {int(differ.sum())} rows, "
-                f"e.g. image {first!r}; give each image one label"
-            )
-    return found
-
-
-def _by_model(frame: pd.DataFrame, where: str) -> dict[tuple[str, str], pd.DataFrame]:
-    found = {(str(m), str(k)): rows for (m, k), rows in frame.groupby(_RUN, sort=False)}
-    everyone = frame["image_id"].nunique()
-    for run, rows in found.items():
-        expected = everyone * frame["task"].nunique() * rows["seed"].nunique()
-        if len(rows) != expected:
-            raise MedauditError(
-                f"{where}: model {' / '.join(run)} has {len(rows)} of {expected} scores (images "
-                "x tasks x seeds), but models are compared on the same images; add the missing "
-                "scores, or audit the model in a file of its own"
-            )
-    columns = list(PREDICTIONS.columns)
-    kept = {key: rows[rows["split"] != "train"] for key, rows in found.items()}
-    return {key: rows[columns].reset_index(drop=True) for key, rows in kept.items()}
-
-
 def _detected(
-    sheet: Sheet, found: Columns, frame: pd.DataFrame, notes: list[str]
+    sheet: Sheet, found: Columns, frame: pd.DataFrame, notes: list[str], announced: bool
 ) -> list[tuple[str, str]]:
     """Return the role of each column, and the notes, as pairs to print."""
-    roles = {"id": "image id"}
     shown = [("predictions", f"{sheet.where}: {len(sheet.frame)} rows")]
-    shown += [(roles.get(role, role), column) for role, column in found.roles.items()]
-    shown += [(f"task {task}", f"{y} / {score}") for task, (y, score) in found.tasks.items()]
-    if found.label:
-        several = [*found.scores.values(), *found.classes.values()]
-        shown += [("label", found.label), ("scores", ", ".join(several))]
+    if not announced:
+        shown += [(choice.role, f"{choice.column} ({choice.reason})") for choice in found.choices]
     if "patient" not in found.roles:
         shown += [("patient", "no column: each image counts as a patient")]
     if "split" not in found.roles:
@@ -292,17 +298,6 @@ def _detected(
         counts = frame.drop_duplicates("image_id")["split"].value_counts()
         shown += [("splits", ", ".join(f"{split} {n}" for split, n in counts.items()))]
     return shown + [("", note) for note in notes]
-
-
-def _with_counts(attributes: pd.DataFrame, names: list[str | list[str]]) -> list[str]:
-    """Return the attributes, single ones with the number of images in each group."""
-    single = [name for name in names if isinstance(name, str)]
-    levels = {name: attributes[f"a_{name}"].value_counts() for name in single}
-    texts = [
-        f"{name} (" + ", ".join(f"{level} {n}" for level, n in counts.items()) + ")"
-        for name, counts in levels.items()
-    ]
-    return texts + [SEPARATOR.join(name) for name in names if not isinstance(name, str)]
 
 
 def _slug(name: str) -> str:

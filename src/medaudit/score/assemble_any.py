@@ -1,24 +1,29 @@
 """A study from a file of scores, or of answers without scores."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from medaudit.data.readers.sheet import read_sheet
+from medaudit.adapt.predictions.columns import Choice
 from medaudit.score.answers_only import DEFAULT_METRICS as ANSWER_METRICS
 from medaudit.score.answers_only import read_answers
 from medaudit.score.assemble import Options, Study, assemble
+from medaudit.score.reading import read_reading
+from medaudit.score.sources import Source, read_predictions
 
 __all__ = ["ANSWER_METRICS", "assemble_any"]
 
 
 def assemble_any(
-    predictions: Path | pd.DataFrame,
+    predictions: Source,
     groups: Path | pd.DataFrame | None,
-    columns: dict[str, list[str]],
+    columns: Mapping[str, Any] | str | Path | None,
     options: Options,
+    labels: Path | pd.DataFrame | None,
+    announce: Callable[[list[Choice]], None] | None,
     answers: Sequence[str],
     refusals: Sequence[str],
 ) -> Study:
@@ -26,7 +31,7 @@ def assemble_any(
 
     Parameters
     ----------
-    predictions, groups, columns, options
+    predictions, groups, columns, options, labels, announce
         As there.
     answers : sequence of str
         Columns of answers instead of scores; empty: there are scores.
@@ -34,12 +39,20 @@ def assemble_any(
         Further words for a refusal.
     """
     if not answers:
-        return assemble(predictions, groups, columns, options)
-    sheet = read_sheet(predictions, "the predictions")
-    read = read_answers(sheet, columns, answers, refusals)
-    study = assemble(read.frame, groups, read.columns, options)
-    notes = [("answers", note) for note in read.notes]
-    if isinstance(predictions, Path):
-        files = [predictions, *study.files]
-        study = replace(study, name=predictions.stem, files=files)
-    return replace(study, refused=read.refused, detected=[*study.detected, *notes])
+        return assemble(predictions, groups, columns, options, labels, announce)
+    reading = read_reading(columns)
+    sheet, files = read_predictions(predictions, labels, reading)
+    read = read_answers(sheet, reading.columns, answers, refusals)
+    # Answers look like decisions that somebody took for scores; here they are meant to be.
+    told: Options = {**options, "yes": True}
+    said = {**reading.options, **read.columns}
+    study = assemble(read.frame, groups, said, told, None, announce)
+    notes = [("answers", note) for note in [*sheet.notes, *read.notes]]
+    return replace(
+        study,
+        name=files[0].stem if files else study.name,
+        files=[*files, *study.files],
+        refused=read.refused,
+        detected=[*study.detected, *notes],
+        doubts=[],
+    )

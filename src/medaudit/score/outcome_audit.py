@@ -21,7 +21,7 @@ from medaudit.metrics.outcome_metrics import Outcome
 from medaudit.report.equivalence import judged_rows
 from medaudit.score import Result
 from medaudit.score.assemble import OUTCOMES, Study
-from medaudit.score.join_groups import choose_attributes, join_groups
+from medaudit.score.join_groups import Wanted, choose_attributes, join_groups
 from medaudit.score.outcome_columns import grades, measures, numbers, read_patients
 from medaudit.score.outcome_tables import outcome_tables
 
@@ -223,17 +223,15 @@ def _study(
         )
     patient = image if roles["patient"] is None else frame[roles["patient"]].astype("str")
     base = pd.DataFrame({"image_id": image, "patient_id": patient.to_numpy()})
-    own = None
+    own, wanted = None, Wanted(attributes or [], [], age_threshold)
     if groups is not None:
         own = read_sheet(groups if isinstance(groups, pd.DataFrame) else Path(groups), "the groups")
         given = {k: [str(v)] for k, v in columns.items() if k in ("id", "patient")}
-        candidates = join_groups(own, base, given)
+        candidates = join_groups(own, base, given, wanted.names)
     else:
         taken = [*used, *(name for name in roles.values() if name is not None)]
         candidates = frame.drop(columns=taken).reset_index(drop=True)
-    levels, chosen = choose_attributes(
-        candidates, (attributes, []), age_threshold, sheet.where, notes
-    )
+    levels, chosen = choose_attributes(candidates, wanted, sheet.where, notes)
     test = np.ones(len(frame), bool)
     if roles["split"] is not None:
         test = frame[roles["split"]].astype("str").str.casefold().eq("test").to_numpy()

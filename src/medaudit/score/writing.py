@@ -10,9 +10,11 @@ from medaudit.audit.lint.problems import SEVERITIES
 from medaudit.core import audit_tables, table_io
 from medaudit.core.entry_types import Config, StudyEntry
 from medaudit.report.compare import compare
+from medaudit.report.page.known import SCORE
 from medaudit.report.report import report
 from medaudit.report.studies.evidence import null_of
 from medaudit.score.answering import entry_of
+from medaudit.score.reading import COLUMNS_FILE, write_reading
 
 if TYPE_CHECKING:  # `Result.write` imports this module
     from medaudit.score import Result
@@ -42,6 +44,9 @@ def write(result: Result, folder: Path, audit_card: Path | None = None) -> Path:
     lint = folder / "lint" / f"{name}.json"
     table_io.write_table(study.cohort, card.with_suffix(".parquet"), table_io.COHORT)
     table_io.write_json(study.card(), card)
+    if study.settings:
+        read_from = ", ".join(path.name for path in study.files) or "a data frame"
+        write_reading(study.settings, read_from, folder / COLUMNS_FILE)
     table_io.write_json(_findings(result), lint)
     dialects = folder / "dialects"
     table_io.write_table(result.dialects, dialects / f"{name}.csv", audit_tables.DIALECTS)
@@ -66,7 +71,7 @@ def write(result: Result, folder: Path, audit_card: Path | None = None) -> Path:
     )
     page = folder / "report.html"
     report(
-        {"config": cast(Config, _config(result, entry))},
+        {"config": cast(Config, _config(result, entry)), "made_by": SCORE},
         compare=[facts],
         tables=[tables / name],
         figures=[figures / name],
@@ -93,6 +98,7 @@ def _config(result: Result, entry: StudyEntry) -> dict:
     """Return a configuration that describes the audit, for the report and ``run.json``."""
     study = result.study
     cohort = {"task_type": study.task_type, "tasks": study.tasks, "attributes": study.attributes}
+    cohort["strata"] = study.declared
     return {
         "run": [study.name],
         "studies": {study.name: entry},

@@ -7,6 +7,7 @@ from medaudit.adapt.predictions.detection.choices import (
     NAMED_ONLY,
     OPTIONS,
     SETTINGS,
+    Choice,
     Columns,
 )
 from medaudit.adapt.predictions.detection.decisions import find_decision
@@ -15,7 +16,15 @@ from medaudit.adapt.predictions.detection.names import parse
 from medaudit.adapt.predictions.detection.row_roles import find_row_roles
 from medaudit.core.errors import MedauditError
 
-__all__ = ["NAMED_ONLY", "OPTIONS", "SETTINGS", "Columns", "find_columns"]
+__all__ = ["NAMED_ONLY", "OPTIONS", "SETTINGS", "Choice", "Columns", "find_columns"]
+
+
+class Undecided(MedauditError):
+    """The roles cannot all be told; ``choices`` holds those that could."""
+
+    def __init__(self, message: str, choices: list[Choice]) -> None:
+        super().__init__(message)
+        self.choices = choices
 
 
 def find_columns(
@@ -24,6 +33,7 @@ def find_columns(
     where: str,
     needs_label: bool = True,
     positive: str | None = None,
+    classes: list[str] | None = None,
 ) -> Columns:
     """Find the columns of a predictions file.
 
@@ -46,6 +56,8 @@ def find_columns(
         Whether a file without labels is an error.
     positive : str, optional
         The level of the label that the user called positive.
+    classes : list of str, optional
+        Names of the classes in the order of the label's codes 0, 1, 2 ...
 
     Raises
     ------
@@ -65,13 +77,17 @@ def find_columns(
         found.add({"id": "image id"}.get(role, role), column, "named by you")
     ignored = {*given.get("ignore", []), *found.refused, *given.get("age", [])}
     free = [name for name in names if name not in ignored]
-    kept = _not_label_or_score(free, given)
-    find_row_roles(frame, found, kept)
-    if any(len(given.get(role, ())) > 1 for role in ("label", "score")):
-        _pair_given(frame, found, given, where)
-    if not found.tasks and not found.scores:
-        Layouts(frame, found, free, where, needs_label, positive).find()
-    find_decision(frame, found, free, where)
+    try:
+        find_row_roles(frame, found, _not_label_or_score(free, given))
+        if any(len(given.get(role, ())) > 1 for role in ("label", "score")):
+            _pair_given(frame, found, given, where)
+        if not found.tasks and not found.scores:
+            search = Layouts(frame, found, free, where, needs_label, positive)
+            search.names_of_codes = classes or []
+            search.find()
+        find_decision(frame, found, free, where)
+    except MedauditError as error:
+        raise Undecided(str(error), found.choices) from error
     _mark_model_columns(frame, found, names)
     return found
 
@@ -91,6 +107,10 @@ def _pair_given(
     frame: pd.DataFrame, found: Columns, given: dict[str, list[str]], where: str
 ) -> None:
     labels, scores = given.get("label", []), given.get("score", [])
+    if not labels:  # one label, and a score of each class or model
+        free = [name for name in map(str, frame.columns) if name not in scores]
+        label = Layouts(frame, found, free, where, True, None).label()
+        labels = [] if label is None else [label]
     for role in ("label", "score"):
         found.roles.pop(role, None)
     if len(labels) == len(scores):

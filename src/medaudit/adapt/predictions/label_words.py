@@ -50,9 +50,9 @@ def positive_levels(levels: Sequence[str], wanted: str | None, column: str, wher
     positive = {level for level, word in words.items() if word in POSITIVE}
     unknown = [x for x, word in words.items() if word not in POSITIVE | NEGATIVE]
     if unknown and len(levels) == 2:
-        absent = [level for level, word in words.items() if word in ABSENCE]
-        if len(absent) == 1 and set(levels) - set(absent) == set(unknown):
-            return set(unknown)
+        absent = [level for level, word in words.items() if word in ABSENCE | NEGATIVE]
+        if len(absent) == 1 and words[absent[0]] in ABSENCE:
+            return set(levels) - set(absent)
     if unknown:
         raise MedauditError(
             f"{where}: labels in {column} must be 0 and 1 (or yes and no); found {unknown[:5]}. "

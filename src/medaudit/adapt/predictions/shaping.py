@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from medaudit.adapt.predictions.detection.candidates import rounding
 from medaudit.adapt.predictions.detection.choices import Columns
 from medaudit.adapt.predictions.label_words import positive_levels
 from medaudit.adapt.predictions.splits import KNOWN
 from medaudit.core.errors import MedauditError
 from medaudit.data.readers.sheet import Sheet, as_numbers, as_text, has_decimal_commas
+from medaudit.metrics.probability_sums import sum_tolerance
 
 KEY = ["model", "method", "seed", "image_id", "task"]
 
@@ -90,13 +90,8 @@ def find_task_type(predictions: TidyPredictions, wanted: str) -> str:
         return "multiclass"
     images = frame.groupby(["model", "method", "seed", "image_id"], sort=False)
     one = (images["y"].sum() == 1) & (images["y"].count() == tasks)
-    sums = (images["score"].sum() - 1).abs() <= rounding_of(frame)
+    sums = (images["score"].sum() - 1).abs() <= sum_tolerance(frame["score"].to_numpy(float), tasks)
     return "multiclass" if (one & sums).all() else "multilabel"
-
-
-def rounding_of(frame: pd.DataFrame) -> float:
-    """Return how far the rounded probabilities of an image may sum from 1."""
-    return rounding(frame["score"].to_numpy(float).reshape(frame["task"].nunique(), -1))
 
 
 def _check_unique(frame: pd.DataFrame, where: str) -> None:

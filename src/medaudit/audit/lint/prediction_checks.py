@@ -7,6 +7,7 @@ import pandas as pd
 
 from medaudit.audit.lint.problems import Finding, examples
 from medaudit.core.entry_types.evaluation import EvaluationThreshold
+from medaudit.metrics.probability_sums import sum_tolerance
 from medaudit.metrics.rank_auc import rank_auc
 from medaudit.metrics.thresholds import describe_rule
 
@@ -87,7 +88,8 @@ def scores(predictions: pd.DataFrame, task_type: str) -> Iterator[Finding]:
 
 def _sums(predictions: pd.DataFrame) -> Iterator[Finding]:
     total = predictions.groupby(["seed", "image_id"], sort=False)["score"].sum()
-    off = total[(total - 1).abs() > 1e-3]
+    tolerance = sum_tolerance(predictions["score"].to_numpy(), predictions["task"].nunique())
+    off = total[(total - 1).abs() > tolerance]
     if len(off):
         message = f"the class probabilities of {len(off)} images do not sum to 1"
         where = f"ids {examples(off.index.get_level_values('image_id').unique())}"

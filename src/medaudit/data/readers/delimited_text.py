@@ -2,7 +2,7 @@
 
 import csv
 import io
-import zlib
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +13,16 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from medaudit.core.errors import MedauditError
+from medaudit.data.readers.archives import LARGEST
 
 if TYPE_CHECKING:
     from _csv import Reader
 
-LARGEST = 1 << 33
-"""Bytes of unpacked text."""
 DELIMITERS = (",", ";", "\t", "|")
 BLANKS = ["", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "null", "NULL", "None", "<NA>"]
+_SEP = re.compile(rb"\s*\"?sep=[,;|\t]\"?[ ,;|\t]*(?=\r?\n|$)", re.IGNORECASE)
+"""First line by which Excel is told the delimiter."""
+_COMMENTS = re.compile(rb"(?:[ \t]*#[^\n]*\n)+")
 BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
@@ -112,30 +114,6 @@ def find_delimiter(data: bytes) -> str:
     return max(DELIMITERS, key=_unquoted(_header_line(data)).count)
 
 
-def unpack(data: bytes, path: Path) -> bytes:
-    """Return the content of a gzipped file, and other data as they are.
-
-    Raises
-    ------
-    MedauditError
-        The archive is damaged, or unpacks to more than `LARGEST`.
-    """
-    if data[:2] != b"\x1f\x8b":
-        return data
-    parts, room = [], LARGEST
-    try:
-        while data and room > 0:
-            inflate = zlib.decompressobj(wbits=31)
-            parts.append(inflate.decompress(data, room))
-            room -= len(parts[-1])
-            if not inflate.eof:
-                raise zlib.error("it is truncated, or too large")
-            data = inflate.unused_data
-    except zlib.error as error:
-        raise MedauditError(f"cannot unpack {path}: {error}; copy it again") from error
-    return b"".join(parts)
-
-
 def _read_names(data: bytes, delimiter: str) -> list[str]:
     names = _split(_header_line(data), delimiter)
     rows = _records(_first_lines(data)[_lines_before(data) :], delimiter)
@@ -170,7 +148,35 @@ def _trimmed(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def _as_utf8(data: bytes) -> tuple[bytes, str]:
     """Return text as UTF-8 with line ends of Unix where it has those of old Macs (CR alone)."""
     text, encoding = _decode(data)
-    return (text if b"\n" in text else text.replace(b"\r", b"\n")), encoding
+    text = text if b"\n" in text else text.replace(b"\r", b"\n")
+    return _without_preamble(text), encoding
+
+
+def _without_preamble(text: bytes) -> bytes:
+    """Blank the line ``sep=;`` and comments before the header; lines keep their numbers."""
+    text = _SEP.sub(b"", text, count=1) if _SEP.match(text) else text
+    comments = _COMMENTS.match(text)
+    if comments is None:
+        return text
+    *_, last = comments[0].splitlines()
+    following = text[comments.end() :].split(b"\n", 1)[0]
+    is_header = any(
+        (n := last.count(mark)) and n == following.count(mark) for mark in (b",", b";", b"\t", b"|")
+    )
+    if is_header:  # `#id,label,score` names the columns
+        return text
+    return b"\n" * comments[0].count(b"\n") + text[comments.end() :]
+
+
+def utf16_without_mark(data: bytes) -> str | None:
+    """Return the encoding of UTF-16 text without a byte-order mark, or None."""
+    head = data[:400]
+    if len(head) < 8:
+        return None
+    for start, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        if not any(head[start::2]) and all(head[1 - start :: 2]):
+            return encoding
+    return None
 
 
 def _decode(data: bytes) -> tuple[bytes, str]:
@@ -178,6 +184,8 @@ def _decode(data: bytes) -> tuple[bytes, str]:
         if data.startswith(mark):
             text = data.decode("utf-8-sig" if encoding == "utf-8" else encoding)
             return text.encode(), f"{encoding} with a byte-order mark"
+    if utf16 := utf16_without_mark(data):
+        return data.decode(utf16).encode(), utf16
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:

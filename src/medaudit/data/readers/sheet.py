@@ -1,4 +1,4 @@
-"""Read a table of any origin as text: CSV, TSV, Excel or Parquet, whatever delimiter and encoding."""
+"""Read a table of any origin as text: CSV, TSV, spreadsheets, Parquet, JSON; any encoding."""
 
 import re
 from collections.abc import Collection
@@ -12,10 +12,13 @@ import pyarrow.parquet as pq
 
 from medaudit.core.errors import MedauditError
 from medaudit.data.readers import delimited_text
-from medaudit.data.readers.excel_sheet import read_cells
+from medaudit.data.readers.archives import PACKED, ZIP, inner_suffix, is_workbook, unpack
+from medaudit.data.readers.excel_sheet import read_cells, sheet_names
 from medaudit.data.readers.excel_sheet import read_table as read_excel
+from medaudit.data.readers.leftovers import drop_leftovers
+from medaudit.data.readers.nested import as_json_lines, spread_lists
 
-ZIP = b"PK\x03\x04"
+OLD_EXCEL = b"\xd0\xcf\x11\xe0"
 _CONTROLS = r"[\x00-\x1f\x7f-\x9f]+"
 _UNNAMED = re.compile(r"__index_level_\d+__")
 MOST_CELLS = 500_000_000
@@ -58,21 +61,30 @@ class Sheet:
 
 
 def read_sheet(
-    source: Path | pd.DataFrame, where: str = "the table", wanted: Collection[str] | None = None
+    source: Path | pd.DataFrame,
+    where: str = "the table",
+    wanted: Collection[str] | None = None,
+    sheet: str | None = None,
+    leftovers: bool = False,
 ) -> Sheet:
     """Read a table; ``NA``, ``NaN``, ``null``, ``None`` and empty cells are missing.
 
     Parameters
     ----------
     source : Path or pandas.DataFrame
-        Parquet, Excel or JSON lines (by suffix or by first bytes), otherwise delimited text, plain or
-        gzipped, whose delimiter (comma, semicolon, tab, bar) and encoding (UTF-8, UTF-16 with a
+        Parquet, a spreadsheet (.xlsx, .xls, .ods) or JSON (by suffix or by first bytes), otherwise
+        delimited text, plain or compressed (gzip, bzip2, xz, zip), whose delimiter (comma, semicolon, tab, bar) and encoding (UTF-8, UTF-16 with a
         byte-order mark, otherwise Windows-1252) are detected. A data frame is used as it is.
     where : str
         Name of a data frame in messages.
     wanted : collection of str, optional
         Columns to read of a file, as far as it has them (at least one); None reads all. It saves most of the
         time that a table of many columns takes.
+    sheet : str, optional
+        Sheet of a spreadsheet; default: the first.
+    leftovers : bool
+        Whether what is no data is dropped with a note (`drop_leftovers`): for tables of anybody.
+        Then columns of lists are left out too, and a spreadsheet with several tables needs `sheet`.
 
     Raises
     ------
@@ -80,20 +92,36 @@ def read_sheet(
         The file does not exist, is empty or broken, has no rows, or has a duplicate column.
     """
     if isinstance(source, pd.DataFrame):
-        sheet = Sheet(source.reset_index(drop=True), where)
+        found = Sheet(source.reset_index(drop=True), where)
     else:
-        sheet = _read_file(Path(source), wanted)
-    names = [_plain_name(name) for name in sheet.frame.columns]
-    _check_unique(names, sheet.where)
-    sheet.frame.columns = pd.Index(names)
-    sheet.names = sheet.names or names
-    if not sheet.plain:
-        _drop_controls(sheet.frame)
-    if sheet.frame.empty:
+        if leftovers and sheet is None:
+            _check_one_table(Path(source))
+        found = _read_file(Path(source), wanted, sheet)
+    names = [_plain_name(name) for name in found.frame.columns]
+    _check_unique(names, found.where)
+    found.frame.columns = pd.Index(names)
+    found.names = found.names or names
+    if leftovers:
+        found.frame, nested = spread_lists(found.frame)
+        found.frame, dropped = drop_leftovers(found.frame)
+        found.notes += [*nested, *dropped]
+    if not found.plain:
+        _drop_controls(found.frame)
+    if found.frame.empty:
         raise MedauditError(
-            f"{sheet.where} has a header ({', '.join(sheet.names)}) and no rows; export it again"
+            f"{found.where} has a header ({', '.join(found.names)}) and no rows; export it again"
         )
-    return sheet
+    return found
+
+
+def _check_one_table(path: Path) -> None:
+    if path.suffix.lower() not in (".xlsx", ".xlsm", ".xls", ".ods"):
+        return
+    names = sheet_names(path)
+    if len(names) > 1:
+        raise MedauditError(
+            f"{path} has the sheets {', '.join(map(repr, names))}; name one: --sheet {names[0]!r}"
+        )
 
 
 def line_of(path: Path, row: int) -> int | None:
@@ -101,10 +129,10 @@ def line_of(path: Path, row: int) -> int | None:
 
     Only errors need it, so the file is read again. None for Parquet.
     """
-    data = delimited_text.unpack(path.read_bytes(), path)
+    data = unpack(path.read_bytes(), path)
     if data[:4] == b"PAR1":
         return None
-    if data[:4] == ZIP:
+    if data[:4] in (ZIP, OLD_EXCEL):
         cells = enumerate(read_cells(path), start=1)
         filled = iter([k for k, cell in cells if any(c is not None for c in cell)])
     else:
@@ -122,26 +150,44 @@ def _check_unique(names: list[str], where: str) -> None:
         raise MedauditError(f"{where}: duplicate columns {duplicate}; rename or drop one of each")
 
 
-def _read_file(path: Path, wanted: Collection[str] | None) -> Sheet:
+def _read_file(path: Path, wanted: Collection[str] | None, sheet: str | None) -> Sheet:
     try:
-        data = delimited_text.unpack(path.read_bytes(), path)
+        with path.open("rb") as file:
+            _check_kind(file.read(4096), path)  # a wrong file of many GB is not read
+        data = unpack(path.read_bytes(), path)
     except OSError as error:
         raise MedauditError(f"cannot read {path}: {error.strerror or error}") from error
     if not data.strip():
         raise MedauditError(f"{path} is empty (0 rows); export it again")
+    suffix = inner_suffix(path)
     try:
-        if data[:4] == b"PAR1" or path.suffix.lower() in (".parquet", ".pq"):
+        if data[:4] == b"PAR1" or suffix in (".parquet", ".pq"):
             frame, names = _read_parquet(data, wanted)
             return Sheet(frame, str(path), ["Parquet"], names, path)
-        if data[:4] == ZIP and path.suffix.lower() != ".zip":
-            frame = read_excel(path)
-            return Sheet(frame, str(path), ["Excel, first sheet"], list(frame), path)
-        if data[:1] == b"{" and path.suffix.lower() in (".json", ".jsonl", ".ndjson"):
+        if (data[:4] == ZIP and is_workbook(data)) or data[:4] == OLD_EXCEL:
+            frame = read_excel(path, sheet)
+            note = f"spreadsheet, {f'sheet {sheet}' if sheet else 'first sheet'}"
+            return Sheet(frame, str(path), [note], list(frame), path)
+        if suffix in (".json", ".jsonl", ".ndjson"):
+            data = as_json_lines(data, path)
             frame, names = _read_json_lines(data, wanted)
             return Sheet(frame, str(path), ["JSON, one object per line"], names, path)
         return _read_text(data, path, wanted)
     except (pa.ArrowException, UnicodeError, OSError) as error:
         raise MedauditError(f"cannot read {path}: {error}") from error
+
+
+def _check_kind(head: bytes, path: Path) -> None:
+    """Raise an error if the first bytes are of no kind of table."""
+    known = (b"PAR1", ZIP, OLD_EXCEL, *PACKED, b"\xff\xfe", b"\xfe\xff")
+    if (
+        b"\x00" in head
+        and not head.startswith(known)
+        and not delimited_text.utf16_without_mark(head)
+    ):
+        raise MedauditError(
+            f"{path} is not text, a spreadsheet or Parquet; export it as CSV, TSV or Parquet"
+        )
 
 
 def _read_json_lines(data: bytes, wanted: Collection[str] | None) -> tuple[pd.DataFrame, list[str]]:
@@ -166,10 +212,7 @@ def _read_parquet(data: bytes, wanted: Collection[str] | None) -> tuple[pd.DataF
 
 
 def _read_text(data: bytes, path: Path, wanted: Collection[str] | None) -> Sheet:
-    if b"\x00" in data[:4096] and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise MedauditError(
-            f"{path} is not text, Excel (.xlsx) or Parquet; export it as CSV, TSV or Parquet"
-        )
+    _check_kind(data[:4096], path)
     text = delimited_text.find_format(data)
     kept = [name for name in text.names if wanted is None or _plain_name(name) in wanted]
     if not kept:

@@ -190,9 +190,7 @@ def setting_of(evidence: Evidence, cohort: str) -> Setting:
 
 
 def noun_of(evidence: Evidence, cohort: str, values: pd.DataFrame) -> str:
-    """Return what is counted: patients, images where patients have several, or cases."""
-    if evidence.cards[cohort].get("patients_known") is False:
-        return "cases"
+    """Return what is counted: patients (lesions, cases), or images where these have several."""
     rows = values[values["cohort"] == cohort]
     single = (rows["n"] == rows["n_patients"]).all()
-    return "patients" if single else "images"
+    return f"{evidence.cards[cohort].get('unit', 'patient')}s" if single else "images"

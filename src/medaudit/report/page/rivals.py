@@ -17,12 +17,20 @@ def differences_from(best: pd.Series, differences: pd.DataFrame) -> pd.DataFrame
     found = differences[first | turned].copy()
     # Each pair is stored once: where `best` is its second run, the signs are reversed.
     turned = turned[found.index]
-    own = found["model"] + " + " + found["method"]
-    found["rival"] = own.where(turned, found["against_model"] + " + " + found["against_method"])
+    found["rival"] = _shown(found, "run_shown", "").where(
+        turned, _shown(found, "against_shown", "against_")
+    )
     low, high = found["low"].copy(), found["high"].copy()
     found["value"] = found["value"].where(~turned, -found["value"])
     found["low"], found["high"] = low.where(~turned, -high), high.where(~turned, -low)
     return found[found["value"].notna()]
+
+
+def _shown(rows: pd.DataFrame, column: str, prefix: str) -> pd.Series:
+    """Return the display names of runs, where the rows have them."""
+    return (
+        rows[column] if column in rows else rows[f"{prefix}model"] + " + " + rows[f"{prefix}method"]
+    )
 
 
 def explain_difference(difference: pd.Series, head: StudyHead) -> str:

@@ -46,8 +46,8 @@ def plural(number: int, noun: str) -> str:
 
 
 def run_name(row: Mapping[str, Any]) -> str:
-    """Write the name of a run."""
-    return f"{row['model']} + {row['method']}"
+    """Write the name of a run: ``run_shown``, its display name, where the row has it."""
+    return row.get("run_shown") or f"{row['model']} + {row['method']}"
 
 
 def difference_in_points(row: Mapping[str, Any], head: StudyHead, meaning: tuple[str, str]) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from medaudit.adapt.predictions.detection.content import Content
 from medaudit.adapt.predictions.detection.names import Kind, Name, parse
+from medaudit.metrics.probability_sums import sum_tolerance
 
 FEW = 20
 """Distinct whole numbers up to which a predicted column holds decisions rather than scores."""
@@ -38,12 +39,15 @@ class Candidate:
     def role(self) -> str:
         """Return ``truth``, ``score``, ``decision``, ``outcome`` or ``none``."""
         kind, content = self.name.kind, self.content
+        if content.is_outcome and kind != Kind.SCORE:
+            return "outcome"
         if kind == Kind.NONE or not content.n:  # a blank score is an error, which shaping raises
             return "score" if kind in (Kind.SCORE, Kind.LOGIT) else "none"
-        if kind == Kind.OUTCOME or (content.is_outcome and kind != Kind.SCORE):
+        if kind == Kind.OUTCOME:
             return "outcome"
         if kind == Kind.TRUTH:
-            return "none" if content.is_continuous or not content.levels else "truth"
+            constant = content.n_levels < 2 and self.name.strength == 1
+            return "none" if content.is_continuous or not content.levels or constant else "truth"
         if kind in (Kind.PREDICTION, Kind.DECISION):
             if not content.is_numeric:
                 return "decision" if self.name.predicted or content.n_levels <= FEW else "none"
@@ -96,12 +100,4 @@ def sum_to_one(contents: list[Content]) -> bool:
         return False
     table = np.stack([c for c in columns if c is not None])
     total = table.sum(axis=0)
-    return bool((np.abs(total - 1)[~np.isnan(total)] <= rounding(table)).all())
-
-
-def rounding(table: np.ndarray) -> float:
-    """Return how far rounded probabilities ``[classes, rows]`` may sum from 1: at least 0.001."""
-    for digits in (1, 2, 3):
-        if np.allclose(np.round(table, digits), table, atol=1e-9, equal_nan=True):
-            return max(1e-3, 0.5001 * len(table) * 10.0**-digits)
-    return 1e-3
+    return bool((np.abs(total - 1)[~np.isnan(total)] <= sum_tolerance(table, len(table))).all())

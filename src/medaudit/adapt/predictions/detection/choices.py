@@ -5,7 +5,7 @@ from typing import Any
 
 OPTIONS = ("id", "patient", "split", "label", "score", "model", "method", "task", "seed")
 NAMED_ONLY = ("weight",)
-"""Roles that no name of a column gives: the user must name it."""
+"""Roles that a column has only if the user names it."""
 SETTINGS = ("decision", "age", "groups", "ignore", "not_a_role")
 """What a user can say of columns beyond their roles."""
 
@@ -99,7 +99,8 @@ class Columns:
 
     def as_settings(self) -> dict[str, Any]:
         """Return the columns by role, as the user could have named them."""
-        found: dict[str, Any] = {role: self.roles[role] for role in OPTIONS if role in self.roles}
+        known = (*OPTIONS, *NAMED_ONLY)
+        found: dict[str, Any] = {role: self.roles[role] for role in known if role in self.roles}
         if self.tasks:
             pairs = list(self.tasks.values())
             found["label"] = [label for label, _ in pairs if label is not None]

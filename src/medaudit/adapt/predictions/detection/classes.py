@@ -34,7 +34,8 @@ def find_classes(search: Layouts, label: str) -> bool:
     if not 2 <= len(levels) <= 50 or not stems:
         return False
     best = {key: same[0] for key, same in stems.items()}
-    matched = {level: key for level in levels if (key := _match(level, best)) is not None}
+    names = _named_codes(levels, search.names_of_codes)
+    matched = {x: key for x in levels if (key := _match(names.get(x, x), best)) is not None}
     if len(matched) == len(levels):
         return _take(search, label, matched, best)
     one = _set_of(best)
@@ -44,13 +45,19 @@ def find_classes(search: Layouts, label: str) -> bool:
         return _two_by_order(search, label, one, best)
     codes = sorted(content.folded)
     if content.is_whole and codes == [str(k) for k in range(len(one))][: len(codes)] and len(one) > 2:  # fmt: skip
-        names = " ".join(repr(best[key].name.stem) for key in one)
+        shown = " ".join(repr(best[key].name.stem) for key in one)
         raise MedauditError(
             f"{search.where}: {label} holds the codes {', '.join(codes)} and the scores are named "
-            f"for {names}: which code is which is not in the file; give the names in the order of "
-            f"the codes: --classes {names}"
+            f"for {shown}: which code is which is not in the file; give the names in the order of "
+            f"the codes: --classes {shown}"
         )
     return False
+
+
+def _named_codes(levels: list[str], names: list[str]) -> dict[str, str]:
+    """Return the user's name of each code 0, 1, 2 ..."""
+    codes = {str(k): name for k, name in enumerate(names)}
+    return {x: codes[x.removesuffix(".0")] for x in levels if x.removesuffix(".0") in codes}
 
 
 def _match(level: str, best: dict[str, Candidate]) -> str | None:
@@ -155,7 +162,8 @@ def _two_by_order(search: Layouts, label: str, keys: list[str], best: dict[str, 
     positive = _positive(search, levels, label)
     named = [key for key in keys if key not in _ABSENT]
     if len(named) == 1 and not {"0", "1"} & set(keys):
-        score = best[named[0]]
+        present = key_of(positive.removesuffix(".0")) not in _ABSENT
+        score = best[named[0] if present else next(key for key in keys if key != named[0])]
     else:
         truth = (search.frame[label].astype("str").str.strip() == positive).to_numpy()
         numbers = contents[1].numbers

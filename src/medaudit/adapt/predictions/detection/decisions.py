@@ -6,8 +6,7 @@ import pandas as pd
 from medaudit.adapt.predictions.detection.candidates import Candidate, candidates
 from medaudit.adapt.predictions.detection.choices import Columns
 from medaudit.adapt.predictions.detection.content import Content
-from medaudit.adapt.predictions.detection.names import Kind, parse
-from medaudit.adapt.predictions.label_words import NEGATIVE, POSITIVE
+from medaudit.adapt.predictions.label_words import NEGATIVE, POSITIVE, positive_levels
 from medaudit.core.errors import MedauditError
 from medaudit.metrics.rank_auc import rank_auc
 
@@ -44,7 +43,25 @@ def find_decision(frame: pd.DataFrame, found: Columns, free: list[str], where: s
     chosen, values = positive[known], numbers[known]
     if len(values) < ENOUGH or not 0 < chosen.sum() < len(chosen):
         return
+    truth = _is_true(Content(frame[label]), found.positive)
     _compare(found, chosen, values, (decision, score, where), named)
+    if found.turned and truth is not None and not named:
+        _check_turned(truth[known], chosen, values, (decision, score, where))
+
+
+def _check_turned(
+    truth: np.ndarray, chosen: np.ndarray, values: np.ndarray, names: tuple[str, str, str]
+) -> None:
+    """Raise an error if the score ranks the labels better as it is than turned."""
+    decision, score, where = names
+    as_it_is = float(rank_auc(values, truth))
+    turned = float(rank_auc(np.where(chosen, values, 1 - values), truth))
+    if as_it_is > turned - 0.05:
+        raise MedauditError(
+            f"{where}: {score} is never below 0.5; is it the confidence in {decision}? Then "
+            f"--decision {decision!r}; if it is the probability of the positive class: "
+            f"--ignore {decision!r} --yes"
+        )
 
 
 def _compare(
@@ -95,6 +112,15 @@ def _clearest(candidate: Candidate) -> bool:
     return not candidate.name.predicted
 
 
+def _is_true(label: Content, positive: str | None) -> np.ndarray | None:
+    """Return where the label is positive, or None where shaping will ask."""
+    try:
+        levels = positive_levels(label.levels, positive, "", "")
+    except MedauditError:
+        return None
+    return label.values.astype("str").str.strip().isin(levels).to_numpy()
+
+
 def _is_positive(decision: Content, label: Content, positive: str | None) -> np.ndarray | None:
     """Return where the decision is positive, in the words of the label or in words for yes."""
     text = decision.values.astype("str").str.strip().str.casefold()
@@ -105,8 +131,3 @@ def _is_positive(decision: Content, label: Content, positive: str | None) -> np.
     if levels <= POSITIVE | NEGATIVE and levels & POSITIVE:
         return text.isin(POSITIVE).to_numpy()
     return None
-
-
-def is_confidence(name: str) -> bool:
-    """Return whether a column is named for the confidence in a prediction."""
-    return parse(name).kind == Kind.CONFIDENCE

@@ -13,6 +13,7 @@ from medaudit.adapt.predictions.detection.candidates import (
 from medaudit.adapt.predictions.detection.choices import Columns
 from medaudit.adapt.predictions.detection.classes import find_classes
 from medaudit.adapt.predictions.detection.names import Kind, key_of
+from medaudit.adapt.predictions.label_words import ABSENCE
 from medaudit.core.errors import MedauditError
 
 MISSING_CODES = {"-1", "-9", "9", "99", "u", "-"}
@@ -48,6 +49,7 @@ class Layouts:
     ) -> None:
         self.frame, self.found, self.where = frame, found, where
         self.needs_label, self.positive = needs_label, positive
+        self.names_of_codes: list[str] = []
         names = [n for n in free if n not in found.taken and n not in found.not_groups]
         self.all = candidates(frame, names)
         self.truths = [c for c in self.all if c.role == "truth"]
@@ -58,11 +60,13 @@ class Layouts:
         label, score = self.label(), self.found.roles.get("score")
         if score is None and label is not None and find_classes(self, label):
             return
-        plain = score or self.plain_score()
-        if label is not None and plain:
-            self.take_plain(label, plain)
+        plain = None if score else self.plain_score()
+        label = self.lone_label() if label is None and (score or plain) else label
+        score = score or plain
+        if label is not None and score is not None:
+            self.take_plain(label, score)
         elif not self.pairs() and not self.models(label):
-            self.without_label_or_score(label, plain)
+            self.without_label_or_score(label, score)
 
     def label(self) -> str | None:
         """Return the column of the truth that has no stem, or None."""
@@ -76,10 +80,18 @@ class Layouts:
         self._check_truths(best, usable[1:])
         return best.column
 
+    def lone_label(self) -> str | None:
+        """Return the only column of labels that is named for a task, beside a plain score."""
+        named = [c for c in self.truths if c.name.strength > 1 and c.content.is_binary]
+        stems = [c for c in self.scores if c.name.stem and not c.name.plain and c.looks_like_score]
+        return named[0].column if len(named) == 1 and not stems else None
+
     def _check_truths(self, best: Candidate, others: list[Candidate]) -> None:
         differ = [c for c in others if not same_partition(best.content, c.content)]
-        # y_true is clearer than label, unless its content made it come second
+        # y_true is clearer than label; label and diagnosis are not told apart by their names
         doubt = [c for c in differ if c.name.strength >= best.name.strength]
+        if best.name.strength == 2:
+            doubt += [c for c in differ if c.name.strength == 1 and _labels_alike(c, best)]
         if doubt and best.name.strength > 1:
             names = [best.column, *(c.column for c in doubt)]
             raise MedauditError(
@@ -91,7 +103,7 @@ class Layouts:
         """Return the score column that has no stem, or None."""
         plain = sorted((c for c in self.scores if c.name.plain), key=lambda c: c.rank)
         if not plain:
-            return self._decisions()
+            return self._decisions() or self._texts()
         self.check_rivals(plain)
         return plain[0].column
 
@@ -102,11 +114,20 @@ class Layouts:
         usable = [c for c in decisions if c.content.is_numeric]
         return usable[0].column if usable and not stems else None
 
+    def _texts(self) -> str | None:
+        """Return a column that is named like a score and holds texts, which shaping reports."""
+        kinds = (Kind.SCORE, Kind.LOGIT, Kind.CONFIDENCE)
+        named = [c for c in self.all if c.name.kind in kinds and c.name.plain]
+        others = any(c.looks_like_score for c in self.scores)
+        return named[0].column if named and not others else None
+
     def check_rivals(self, ranked: list[Candidate]) -> None:
         """Raise an error if two columns of probabilities rank the rows differently."""
         best = ranked[0]
         for other in ranked[1:]:
             rival = other.looks_like_score and best.looks_like_score
+            # the softmax of several logits ranks the rows differently than one of them
+            rival &= other.content.is_unit == best.content.is_unit
             rival &= other.name.kind != Kind.CONFIDENCE or best.name.kind == Kind.CONFIDENCE
             if rival and not same_order(best.content, other.content):
                 raise MedauditError(
@@ -239,6 +260,13 @@ class Layouts:
             + " (for several tasks, several of each)"
             + (", or give a second file of labels with --labels" if "label" in lacking else "")
         )
+
+
+def _labels_alike(candidate: Candidate, best: Candidate) -> bool:
+    """Return whether a column holds labels, and no attribute that is named like one."""
+    levels = candidate.content.folded
+    same = levels == best.content.folded
+    return len(levels) == 2 and (same or candidate.content.is_binary or bool(levels & ABSENCE))
 
 
 def _range(candidate: Candidate) -> str:
