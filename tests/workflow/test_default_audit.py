@@ -58,7 +58,9 @@ def test_every_planted_difference_is_found_in_a_leading_measure(rows):
 
 def test_two_attributes_without_a_planted_difference_are_not_called(rows):
     others = rows[~rows["planted"]]
-    called = others.groupby(["cohort", "attribute"])["outcome"].agg(lambda each: CALLED in set(each))
+    called = others.groupby(["cohort", "attribute"])["outcome"].agg(
+        lambda each: CALLED in set(each)
+    )
     assert (~called).sum() >= 2, others[["cohort", "run", "attribute", "evidence"]].to_string()
 
 
