@@ -154,7 +154,6 @@ def _score(options: dict) -> None:
 
     from medaudit.cli.against import check_earlier, show_changes
     from medaudit.config.audit_card import read_card
-    from medaudit.report.gate import check_gate
 
     if options["against"]:
         check_earlier(options["against"], options["output"])
@@ -162,6 +161,7 @@ def _score(options: dict) -> None:
         read_card(options["card"])
     console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
     result = _measure(options, console)
+    from medaudit.report.gate import check_gate
     from medaudit.score.summary import show
 
     show(result, console, options["interval"])
@@ -180,16 +180,13 @@ def _score(options: dict) -> None:
 
 def _measure(options: dict, console: "Console") -> "Result":
     """Audit the file: outcomes of cases, or labels and scores."""
-    files, groups = options["predictions"], options["groups"]
-    predictions = files[0] if len(files) == 1 else files
+    predictions, groups = options["predictions"], options["groups"]
     if measures_cases(options):
-        if len(files) > 1:
-            raise MedauditError(
-                f"measures of cases are read from one file, not from {len(files)}; merge them"
-            )
         from medaudit.score.outcome_audit import score_outcomes
 
-        return score_outcomes(predictions, groups, **outcomes_of(options))
+        if len(predictions) > 1:
+            raise MedauditError(f"--measures: {len(predictions)} files; audit one at a time")
+        return score_outcomes(predictions[0], groups, **outcomes_of(options))
     from medaudit.score import score
     from medaudit.score.detected_table import show_choices
 
@@ -199,10 +196,10 @@ def _measure(options: dict, console: "Console") -> "Result":
         groups,
         labels=options["labels"],
         columns=columns_of(options),
-        answers=options["answers"],
-        refusals=options["refusal"],
         yes=options["yes"],
         announce=lambda choices: show_choices(choices, console),
+        answers=options["answers"],
+        refusals=options["refusal"],
         **statistics_of(options),
         **{name: options[name] for name in reading},
     )

@@ -73,6 +73,13 @@ class Result:
     replicates: dict[tuple[str, str], np.ndarray]
     nulls: dict[tuple[str, str], np.ndarray]
 
+    @cached_property
+    def answers(self) -> "StudyAnswers":
+        """What the audit says about each model, in plain data and in sentences."""
+        from medaudit.score.answering import answers_of
+
+        return answers_of(self)
+
     def __repr__(self) -> str:
         """Return what was audited, in a few lines."""
         return self._view("__repr__")
@@ -84,13 +91,6 @@ class Result:
         from medaudit.score.audit_result import Audit
 
         return getattr(Audit(self), method)()
-
-    @cached_property
-    def answers(self) -> "StudyAnswers":
-        """What the audit says about each model, in plain data and in sentences."""
-        from medaudit.score.answering import answers_of
-
-        return answers_of(self)
 
     def write(self, folder: str | Path, audit_card: str | Path | None = None) -> Path:
         """Write tables, figures and report into `folder` and return the report's path.
@@ -231,9 +231,10 @@ def score(
             "positive": positive,
             "yes": yes,
         },
-        ([answers] if isinstance(answers, str) else list(answers or []), refusals),
         Path(labels) if isinstance(labels, str) else labels,
         announce,
+        [answers] if isinstance(answers, str) else list(answers or []),
+        refusals,
     )
     if answers and tuple(metrics) == DEFAULT_METRICS:
         metrics = list(ANSWER_METRICS)
@@ -248,8 +249,9 @@ def score(
         "reference": reference,
         "control": control,
     }
+    evaluation = evaluation_of(study, asked)
     # Statistics and their compiled code are loaded only once the files were read: a file that
     # cannot be audited is refused in a fraction of a second.
-    from medaudit.score.measure import measure_study
+    from medaudit.score.audit_runs import audit_runs
 
-    return Result(**measure_study(study, evaluation_of(study, asked), threads))
+    return Result(study=study, evaluation=evaluation, **audit_runs(study, evaluation, threads))

@@ -8,13 +8,11 @@ from typing import Any
 import pandas as pd
 
 from medaudit.adapt.predictions.columns import Choice
-from medaudit.core.errors import MedauditError
-from medaudit.data.readers.sheet import read_sheet
 from medaudit.score.answers_only import DEFAULT_METRICS as ANSWER_METRICS
 from medaudit.score.answers_only import read_answers
 from medaudit.score.assemble import Options, Study, assemble
 from medaudit.score.reading import read_reading
-from medaudit.score.sources import Source
+from medaudit.score.sources import Source, read_predictions
 
 __all__ = ["ANSWER_METRICS", "assemble_any"]
 
@@ -24,9 +22,10 @@ def assemble_any(
     groups: Path | pd.DataFrame | None,
     columns: Mapping[str, Any] | str | Path | None,
     options: Options,
-    answers: tuple[Sequence[str], Sequence[str]],
-    labels: Path | pd.DataFrame | None = None,
-    announce: Callable[[list[Choice]], None] | None = None,
+    labels: Path | pd.DataFrame | None,
+    announce: Callable[[list[Choice]], None] | None,
+    answers: Sequence[str],
+    refusals: Sequence[str],
 ) -> Study:
     """Return the study of a file, see `medaudit.score.assemble.assemble`.
 
@@ -34,26 +33,26 @@ def assemble_any(
     ----------
     predictions, groups, columns, options, labels, announce
         As there.
-    answers : tuple of (sequence of str, sequence of str)
-        Columns of answers instead of scores (empty: there are scores), and further words for a
-        refusal.
-
-    Raises
-    ------
-    MedauditError
-        As there; or answers in several files, or with labels in another file.
+    answers : sequence of str
+        Columns of answers instead of scores; empty: there are scores.
+    refusals : sequence of str
+        Further words for a refusal.
     """
-    if not answers[0]:
+    if not answers:
         return assemble(predictions, groups, columns, options, labels, announce)
-    if not isinstance(predictions, Path | pd.DataFrame) or labels is not None:
-        raise MedauditError(
-            "answers without scores are read from one file that also holds the labels; merge the files"
-        )
-    sheet = read_sheet(predictions, "the predictions")
-    read = read_answers(sheet, read_reading(columns).columns, *answers)
-    study = assemble(read.frame, groups, read.columns, options, announce=announce)
-    notes = [("answers", note) for note in read.notes]
-    if isinstance(predictions, Path):
-        files = [predictions, *study.files]
-        study = replace(study, name=predictions.stem, files=files)
-    return replace(study, refused=read.refused, detected=[*study.detected, *notes])
+    reading = read_reading(columns)
+    sheet, files = read_predictions(predictions, labels, reading)
+    read = read_answers(sheet, reading.columns, answers, refusals)
+    # Answers look like decisions that somebody took for scores; here they are meant to be.
+    told: Options = {**options, "yes": True}
+    said = {**reading.options, **read.columns}
+    study = assemble(read.frame, groups, said, told, None, announce)
+    notes = [("answers", note) for note in [*sheet.notes, *read.notes]]
+    return replace(
+        study,
+        name=files[0].stem if files else study.name,
+        files=[*files, *study.files],
+        refused=read.refused,
+        detected=[*study.detected, *notes],
+        doubts=[],
+    )

@@ -14,10 +14,10 @@ from medaudit.metrics.sample import read_sample
 from medaudit.score import Result
 from medaudit.score.audit_difference import compare_audits
 from medaudit.score.audit_plots import Plots
+from medaudit.score.audit_runs import settings_of
 from medaudit.score.audit_text import Text, as_html, in_full, in_short
 from medaudit.score.custom_metrics import Custom, CustomMetric, measure_custom
 from medaudit.score.gap_view import SUMS, adjusted_gaps
-from medaudit.score.measure import settings_of
 from medaudit.score.names import match_name
 from medaudit.score.terminal_tables import measured
 

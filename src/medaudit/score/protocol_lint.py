@@ -22,10 +22,10 @@ def lint_study(study: Study, evaluation: Evaluation) -> list[Finding]:
             "narrow if patients have several images. Name the column with --patient"
         )
         found.append(Finding("no_patients", "warning", message, len(study.cohort), "patient"))
+    found += [_refused(label, rows) for label, rows in (study.refused or {}).items()]
     for doubt in study.doubts:
         message = doubt.message
         found.append(Finding("detection", "warning", message, doubt.count, doubt.task))
-    found += [_refused(label, rows) for label, rows in (study.refused or {}).items()]
     for (model, method), rows in study.predictions.items():
         prefix = f"{model} / {method}: " if len(study.predictions) > 1 else ""
         for one in check_predictions(rows, study.cohort, study.task_type, evaluation["threshold"]):

@@ -1,7 +1,4 @@
-"""From a study to the tables of its audit, by the functions that the workflow calls.
-
-It loads the statistics and their compiled code, so it is imported once the files were read.
-"""
+"""Lint and audit of every run of a study: the tables of a `medaudit.score.Result`."""
 
 from typing import Any
 
@@ -27,17 +24,8 @@ from medaudit.score.protocol_lint import lint_study
 from medaudit.score.refusals import decided_only, refusal_tables
 
 
-def measure_study(study: Study, evaluation: Evaluation, threads: int) -> dict[str, Any]:
-    """Return the tables of an audit: the fields of `medaudit.score.Result` by name.
-
-    Parameters
-    ----------
-    study : Study
-        The cohort and the predictions.
-    evaluation : Evaluation
-        What is measured.
-    threads : int
-        Blocks of replicates computed at once; changes no number.
+def audit_runs(study: Study, evaluation: Evaluation, threads: int) -> dict[str, Any]:
+    """Return the tables of a `medaudit.score.Result` by the names of its fields.
 
     Raises
     ------
@@ -70,14 +58,11 @@ def measure_study(study: Study, evaluation: Evaluation, threads: int) -> dict[st
         asked = ask(rows, study.cohort, settings, sample)
         tables["sensitivity"].append(asked if study.scored else _without_thresholds(asked))
     merged = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
-    lint = pd.DataFrame(as_json(findings)["findings"], columns=list(Finding.__annotations__))
     return {
-        "study": study,
         **merged,
         "rankings": rank_measures(merged["dialects"]),
         "equivalence": judged_rows(merged["gaps"], evaluation["margins"]),
-        "lint": lint,
-        "evaluation": evaluation,
+        "lint": pd.DataFrame(as_json(findings)["findings"], columns=list(Finding.__annotations__)),
         "replicates": replicates,
         "nulls": nulls,
     }
