@@ -49,6 +49,10 @@ def test_the_users_dictionary_is_left_alone():
         ("evaluation/bootstraps", 1, "'bootstraps' is unknown (did you mean 'bootstrap'?)"),
         ("evaluation/bootstrap/draws", 3, "evaluation.bootstrap.draws: 3 is less than"),
         ("evaluation/metrics", ["auk"], "'auk' is unknown (did you mean 'auc'?); known: a"),
+        ("evaluation/metrics", ["sensitivty"], "(did you mean 'sensitivity', which is 'tpr'?)"),
+        ("evaluation/metrics", ["tpr", "recall"], "'tpr' is listed more than once"),
+        ("studies/clip_nih/lead", ["specificity"], "lead: 'tnr' is not among evaluation.metrics"),
+        ("studies/clip_nih/controls", ["pixel"], "controls: 'pixel' is unknown (did you mean 'pix"),
         ("evaluation/control", ["rase"], "evaluation.control: no audited cohort has 'rase'; cont"),
         ("evaluation/sensitivity", {"prevalence": {"A": 1.0}}, "prevalence.A: 1.0 is greater"),
         ("evaluation/sensitivity", {"flagged": [2, 0.5]}, "sensitivity.flagged: 2 is not below"),
@@ -88,6 +92,28 @@ def test_what_is_wrong_is_said_with_its_place_and_what_is_known(path, value, sai
     assert said in str(caught.value)
 
 
+def test_metrics_may_have_any_of_their_names():
+    config = edited("evaluation/metrics", ["ROC AUC", "sensitivity", "false-alarm rate", "f1"])
+    config["evaluation"]["margins"] = {"Recall": 0.1}
+    config["studies"]["clip_nih"] |= {
+        "lead": ["sensitivity"],
+        "questions": [{"metric": "AUROC", "attribute": "sex"}],
+    }
+    found = check(config, SCHEMAS)
+    assert found["evaluation"]["metrics"] == ["auc", "tpr", "fpr", "f1"]
+    assert found["evaluation"]["margins"] == {"tpr": 0.1}
+    study = found["studies"]["clip_nih"]
+    assert study["lead"] == ["tpr"] and study["questions"][0]["metric"] == "auc"
+
+
+def test_a_control_is_no_subject_and_may_be_left_out_by_an_overlay():
+    config = edited("studies/clip_nih/controls", ["vit_random"])
+    assert check(config, SCHEMAS)["studies"]["clip_nih"]["controls"] == ["vit_random"]
+    config["studies"]["clip_nih"] |= {"controls": ["clip_small"], "subjects": ["clip_small"]}
+    with pytest.raises(MedauditError, match="'clip_small' is among its subjects too"):
+        check(config, SCHEMAS)
+
+
 def test_every_problem_is_listed_at_once():
     config = edited("models/pixels/dimension", 0)
     config["methods"]["linear"]["seeds"] = "three"
@@ -100,7 +126,7 @@ def test_every_problem_is_listed_at_once():
 def test_a_missing_folder_and_missing_weights_are_found(tmp_path, monkeypatch):
     monkeypatch.setenv("MEDAUDIT_DATA", str(tmp_path))
     config = edited("datasets/nih/folder", "CXR8")
-    config["models"]["vit_random"]["weights"] = "vit.safetensors"
+    config["models"]["scratch_resnet_small"]["weights"] = "vit.safetensors"
     with pytest.raises(MedauditError) as caught:
         check_files(check(config, SCHEMAS))
     assert str(tmp_path / "CXR8") in str(caught.value)

@@ -6,10 +6,13 @@ import pytest
 
 from checkout import ROOT
 from medaudit.core.errors import MedauditError
+from medaudit.report.answers.structure import StudyAnswers
 from medaudit.report.page import references
+from medaudit.report.page.known import WORKFLOW, known_of
 from medaudit.report.page.methods import in_words, methods_of
 from medaudit.report.page.references import Bibliography, to_bibtex
 from medaudit.report.page.render import render
+from medaudit.report.wording.names import Names
 
 TEMPLATE = ROOT / "src/medaudit/report/page/templates/methods.html"
 FULL = {"kind": "finetune", "tune": "full", "epochs": 12, "batch_size": 64, "layer_decay": 0.75}
@@ -72,13 +75,16 @@ def section() -> str:
     evaluation |= {"bootstrap": {"draws": 2000, "level": 0.95}}
     config["evaluation"] = evaluation | {"threshold": {"rule": "youden"}}
     models = [{"name": "m", "entry": config["models"]["m"], "pretraining": None, "curve": None}]
-    models[0] |= {"sha256": None, "overlap": []}
+    models[0] |= {"sha256": None, "overlap": [], "external": False}
     study["method"] = methods_of(study, config, [card], models)
     record = {"code": {"git": {"commit": "ab" * 20, "dirty": False}}, "time": "t", "tables": {}}
     record |= {"seeds": {}, "environment": {"python": "3", "platform": "p", "cores": 2}}
     record["environment"] |= {"devices": "cpu", "packages": {}}
     content = {"studies": [study], "model_cards": models, "cohorts": [card], "notes": []}
     content |= {"phantom": False, "config": config, "record": record, "packages": ["torch 2"]}
+    study |= {"answered": StudyAnswers("fairtune", "T", 0.95, ("auc",), "", "", ("m",), ())}
+    content |= {"explorer": None, "missed": [], "planted": [], "audit_card": None, "names": Names()}
+    content |= {"warnings": [], "known": known_of(config, ["m"], METHODS, [card], WORKFLOW)}
     page = render(content)
     found = page[page.index('<section id="methods"') :]
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", found[: found.index("</section>")]))

@@ -163,7 +163,7 @@ def test_a_gap_in_one_finding_is_shown_although_the_mean_hides_it(tmp_path, caps
     found = finding_gaps(score(frame, attributes=["sex"], metrics=["tpr"], draws=200))
     found = found[found["gap"] == "max_min"].set_index("task")
     assert list(found.index) == list(TASKS)
-    assert found.loc["Edema", "p_adjusted"] == pytest.approx(4 * found.loc["Edema", "p_value"])
+    assert found.loc["Edema", "p_adjusted"] >= found.loc["Edema", "p_value"]
     assert found.loc["Edema", "p_adjusted"] <= 0.05
     frame.to_csv(tmp_path / "p.csv", index=False)
     arguments = ["--metrics", "recall", "--draws", "200", "--output", str(tmp_path / "out")]

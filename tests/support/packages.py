@@ -6,7 +6,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": {"core"},
     "training": {"core", "data"},
     "models": {"core", "data", "training"},
-    "config": {"core", "data", "models"},
+    "config": {"core", "metrics", "data", "models"},
     "adapt": {"core", "data", "metrics", "training", "models"},
     "search": {"core", "data", "metrics", "training", "models", "adapt"},
     "audit": {"core", "data", "metrics"},

@@ -89,12 +89,29 @@ def _check_study(where: str, name: str, study: StudyEntry, config: Config) -> It
     for model in study.get("subjects", []):
         if model not in models:
             yield f"{where}.subjects: {model!r} is not a model of the study, and {unknown(model, models)}"
+    yield from _check_roles(where, study, config)
     for number, question in enumerate(study.get("questions", [])):
         found = list(_check_question(f"{where}.questions.{number}", {**question}, study, config))
         yield from found
         known = all(name in catalogues[axis] for axis in AXES for name in names_of(study, axis))
         if not found and known and not question_runs(config, name, {**question}):
             yield f"{where}.questions.{number}: no run of the study fits {show(question)}"
+
+
+def _check_roles(where: str, study: StudyEntry, config: Config) -> Iterator[str]:
+    """Check controls and leading measures; a control that an overlay left out does no harm."""
+    catalogue, metrics = config["models"], config["evaluation"]["metrics"]
+    for model in study.get("controls", []):
+        if model not in catalogue:
+            yield f"{where}.controls: {model!r} {unknown(model, catalogue)}"
+        elif model in study.get("subjects", []):
+            yield f"{where}.controls: {model!r} is among its subjects too; name it in one of them"
+    for metric in study.get("lead", []):
+        if metric not in metrics:
+            yield (
+                f"{where}.lead: {metric!r} is not among evaluation.metrics ({', '.join(metrics)}): "
+                "add it there"
+            )
 
 
 def _check_question(

@@ -10,6 +10,7 @@ from typing import Any
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
+from medaudit.config.metric_names import meant
 from medaudit.config.renamed import RENAMED
 from medaudit.config.requests import requestable
 from medaudit.config.yaml_file import read_settings
@@ -101,7 +102,9 @@ def unknown(value: object, known: Iterable[object]) -> str:
     if renamed in names:
         hint = f" (it was renamed: write {renamed!r})"
     else:
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        alias = meant(value, names) if "tpr" in names else None
+        near = alias or (repr(close[0]) if close else None)
+        hint = f" (did you mean {near}?)" if near else ""
     return f"is unknown{hint}; known: {', '.join(names)}"
 
 

@@ -12,6 +12,7 @@ from typing import Any, cast
 from medaudit.config.audit_card import margins_of, read_card
 from medaudit.config.cross_checks import cross_check
 from medaudit.config.entries import merge, offer_attributes
+from medaudit.config.metric_names import resolve_names
 from medaudit.config.schema import entry_kinds, read_schema, show, unknown, validate
 from medaudit.config.selection import pretrainings_of, selected, with_members
 from medaudit.config.yaml_file import find_unsafe_values, read_settings
@@ -68,6 +69,7 @@ def check(config: Mapping[str, Any], schemas: Path | dict[str, Path]) -> Config:
     checked: Any = None
     if not problems:
         checked = deepcopy(config)
+        resolve_names(checked)
         problems += validate(checked, read_schema(schemas, "config"), "config")
     if not problems:
         for catalogue in CATALOGUES:
@@ -83,7 +85,7 @@ def check(config: Mapping[str, Any], schemas: Path | dict[str, Path]) -> Config:
 
 
 def _resolve(entries: dict[str, Any], catalogue: str, problems: list[str]) -> dict[str, Any]:
-    """Replace ``extends: other`` by the other entry, merged below this one."""
+    """Replace ``extends: other`` by the other entry, merged below this one; its label stays its own."""
 
     def merged(name: str, chain: tuple[str, ...]) -> dict[str, Any]:
         entry = dict(entries[name])
@@ -94,7 +96,9 @@ def _resolve(entries: dict[str, Any], catalogue: str, problems: list[str]) -> di
             reason = "extends itself" if parent in chain else unknown(parent, entries)
             problems.append(f"{catalogue}.{name}.extends: {show(parent)} {reason}")
             return entry
-        return merge(merged(parent, (*chain, parent)), entry)
+        base = merged(parent, (*chain, parent))
+        base.pop("label", None)
+        return merge(base, entry)
 
     return {name: merged(name, (name,)) for name in entries}
 

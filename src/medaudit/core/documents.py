@@ -54,6 +54,7 @@ class CohortCard(TypedDict, total=False):
     tables: dict[str, dict[str, str]]
     exclusions: list[dict[str, Any]]
     notes: list[str]
+    unit: str
     phantom: bool
     planted: list[PlantedRule]
     balance: dict[str, Any]

@@ -26,8 +26,8 @@ def manifest(settings: datasets.DatasetSettings, *, output: Path, card: Path) ->
     card : Path
         JSON: ``dataset``, ``tables`` (file name and SHA-256 by role), ``n_images``, ``n_patients``,
         ``labels`` (numbers of positive, negative and missing by label), ``attributes`` (images per
-        level, and missing, by attribute), ``views``, ``age``, ``exclusions``, ``notes`` and
-        ``phantom`` (true if the images are synthetic).
+        level, and missing, by attribute), ``views``, ``age``, ``exclusions``, ``notes``, ``unit``
+        (what ``patient_id`` identifies) and ``phantom`` (true if the images are synthetic).
 
     Raises
     ------
@@ -59,6 +59,7 @@ def describe(source: datasets.LoadedDataset, settings: datasets.DatasetSettings)
         "age": _span(frame["age"]),
         "exclusions": source.exclusions,
         "notes": source.notes,
+        "unit": source.unit,
         "phantom": datasets.what_is_drawn(settings) is not None,
     }
 

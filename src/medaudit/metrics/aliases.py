@@ -73,9 +73,14 @@ def resolve_metrics(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(map(resolve_metric, names)))
 
 
-def _hint(name: str) -> str:
+def nearest(name: str, n: int = 2) -> list[str]:
+    """Return the names and aliases of metrics that are nearest to an unknown name."""
     shown = {plain(alias): alias for aliases in ALIASES.values() for alias in aliases}
     shown |= {plain(metric): metric for metric in METRICS}
-    close = [shown[key] for key in get_close_matches(plain(name), shown, n=2)]
+    return [shown[key] for key in get_close_matches(plain(name), shown, n=n)]
+
+
+def _hint(name: str) -> str:
+    close = nearest(name)
     meant = f"; did you mean {' or '.join(map(repr, close))}?" if close else ";"
     return f"{meant} known: {', '.join(METRICS)}"

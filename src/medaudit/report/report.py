@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from medaudit.config.audit_card import read_card, sections
 from medaudit.core.entry_types import Config
@@ -13,6 +13,7 @@ from medaudit.core.table_io import atomic, read_json, read_metadata, write_json
 from medaudit.report.page.contact_sheets import contact_sheets
 from medaudit.report.page.content import read_cohorts, read_studies
 from medaudit.report.page.explorer import explorer
+from medaudit.report.page.known import WORKFLOW, known_of
 from medaudit.report.page.methods import methods_of, versions
 from medaudit.report.page.missed_section import missed_section
 from medaudit.report.page.model_cards import model_cards
@@ -34,6 +35,7 @@ class ReportSettings(TypedDict):
     """Settings of `report`."""
 
     config: Config
+    made_by: NotRequired[str]
 
 
 def report(
@@ -60,7 +62,8 @@ def report(
     Parameters
     ----------
     settings : dict
-        ``config``: the merged configuration.
+        ``config``: the merged configuration; ``made_by``: one of
+        `medaudit.report.page.known`, the workflow if absent.
     compare : list of Path
         Facts of each study (`medaudit.core.audit_tables.COMPARISON`).
     tables, figures : list of Path
@@ -100,6 +103,9 @@ def report(
     studies = read_studies(config, compare, tables, figures)
     used = ordered(name for study in studies for name in study["models"])
     models = model_cards(config, used, findings, [read_json(path) for path in pretrainings])
+    methods = ordered(name for study in studies for name in study["methods"])
+    made_by = settings.get("made_by", WORKFLOW)
+    known = known_of(config, used, methods, cohort_parts, made_by)
     for study in studies:
         study["method"] = methods_of(study, config, cohort_parts, models)
     footers = [read_metadata(path) for path in predictions]
@@ -107,42 +113,40 @@ def report(
         studies, cohort_cards, findings, footers, [card["name"] for card in models]
     )
     names = read_names(config)
-    scored = []
+    scored: list[ScoredRun] = []
     if len(cohorts) == len(cards):
-        scored = _first_runs_first(
-            scored_runs(config, cohort_cards, cohorts, groups, predictions), studies
-        )
-    if missed is not None:
-        for run_ in scored:
-            write_missed(run_, missed)
-    folder = missed.name if missed is not None else ""
-    page = render(
-        {
-            "explorer": explorer(scored, config.get("evaluation", {}), names),
-            "missed": missed_section(scored, stores, folder, names) if missed else [],
-            "names": names,
-            "studies": studies,
-            "warnings": warnings,
-            "model_cards": models,
-            "packages": versions(record),
-            "cohorts": cohort_parts,
-            "planted": planted_rows(cohort_cards, [study["answered"] for study in studies]),
-            "phantom": any(card.get("phantom") for card in cohort_cards),
-            "notes": notes_of(cohort_cards),
-            "config": config,
-            "record": record,
-            "audit_card": sections(read_card(audit_card[0])) if audit_card else None,
-        }
-    )
+        runs = scored_runs(config, cohort_cards, cohorts, groups, predictions)
+        scored = _first_runs_first(runs, studies)
+    content = {
+        "explorer": explorer(scored, config.get("evaluation", {}), names),
+        "missed": missed_section(scored, stores, missed.name, names) if missed else [],
+        "names": names,
+        "studies": studies,
+        "warnings": warnings,
+        "model_cards": models,
+        "known": known,
+        "packages": versions(record, known["packages"]),
+        "cohorts": cohort_parts,
+        "planted": planted_rows(cohort_cards, [study["answered"] for study in studies]),
+        "phantom": any(card.get("phantom") for card in cohort_cards),
+        "notes": notes_of(cohort_cards),
+        "config": config,
+        "record": record,
+        "audit_card": sections(read_card(audit_card[0])) if audit_card else None,
+    }
     write_json(record, run)
+    for one in scored if missed is not None else []:
+        write_missed(one, missed)  # type: ignore[arg-type]
     if summary is not None:
-        content = {"summary": summarise(studies, cohort_cards, names), "record": record}
-        phantom = any(card.get("phantom") for card in cohort_cards)
-        with atomic(summary) as temporary:
-            temporary.write_text(render_summary({**content, "phantom": phantom}), encoding="utf-8")
-    with atomic(output) as temporary:
+        short = {**content, "summary": summarise(studies, cohort_cards, names)}
+        _write(render_summary(short), summary)
+    _write(render(content), output)
+
+
+def _write(page: str, path: Path) -> None:
+    with atomic(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
-    LOG.info("%s: %.1f MiB", output, len(page.encode()) / 2**20)
+    LOG.info("%s: %.1f MiB", path, len(page.encode()) / 2**20)
 
 
 def _first_runs_first(runs: Iterable[ScoredRun], studies: list[dict]) -> list[ScoredRun]:

@@ -10,10 +10,12 @@ from medaudit.audit.lint.problems import SEVERITIES
 from medaudit.core import audit_tables, table_io
 from medaudit.core.entry_types import Config, StudyEntry
 from medaudit.report.compare import compare
+from medaudit.report.page.known import SCORE
 from medaudit.report.report import report
 from medaudit.report.studies.evidence import null_of
 from medaudit.score.answering import entry_of
 from medaudit.score.reading import COLUMNS_FILE, write_reading
+from medaudit.score.synthetic import is_synthetic
 
 if TYPE_CHECKING:  # `Result.write` imports this module
     from medaudit.score import Result
@@ -70,7 +72,7 @@ def write(result: Result, folder: Path, audit_card: Path | None = None) -> Path:
     )
     page = folder / "report.html"
     report(
-        {"config": cast(Config, _config(result, entry))},
+        {"config": cast(Config, _config(result, entry)), "made_by": SCORE},
         compare=[facts],
         tables=[tables / name],
         figures=[figures / name],
@@ -97,6 +99,7 @@ def _config(result: Result, entry: StudyEntry) -> dict:
     """Return a configuration that describes the audit, for the report and ``run.json``."""
     study = result.study
     cohort = {"task_type": study.task_type, "tasks": study.tasks, "attributes": study.attributes}
+    cohort["strata"] = study.declared
     return {
         "run": [study.name],
         "studies": {study.name: entry},
@@ -141,7 +144,7 @@ def _write_run(result: Result, folder: Path, model: str, method: str, stem: str)
         cohort=name,
         model=model,
         method=method,
-        phantom=False,
+        phantom=is_synthetic(result.study.files),
     )
     for stage, table, contract in (
         ("evaluate", result.metrics, table_io.METRICS),

@@ -31,7 +31,7 @@ def describe(selection: Selection, settings: Mapping[str, Any], manifest: dict) 
         ``age_threshold``, ``age_rule``, ``seed``, ``n_images``, ``n_patients``, ``counts`` (see
         `count_groups`), ``missing`` (attribute: images in no group), ``tables`` (role: file name
         and sha256), ``exclusions`` (of the dataset, then of the cohort, in order), ``notes``,
-        ``phantom``, ``ids_sha256`` (of ``image_id``, tab, ``split``, newline for each row),
+        ``unit`` (what ``patient_id`` identifies), ``phantom``, ``ids_sha256`` (of ``image_id``, tab, ``split``, newline for each row),
         ``test_sha256`` (`hash_test`), and what the builder adds.
     """
     frame = selection.frame
@@ -53,6 +53,7 @@ def describe(selection: Selection, settings: Mapping[str, Any], manifest: dict) 
         },
         "exclusions": [*manifest["exclusions"], *selection.exclusions],
         "notes": [*manifest["notes"], *selection.notes, *_notes_of_tasks(settings["tasks"])],
+        "unit": manifest.get("unit", "patient"),
         "phantom": manifest["phantom"],
         "ids_sha256": hash_ids(frame),
         "test_sha256": hash_test(frame),

@@ -74,12 +74,16 @@ class LoadedDataset:
         ``{"reason": str, "count": int}`` for rows or values that were left out.
     notes : list of str
         Sentences that every output based on this dataset must repeat.
+    unit : str
+        What ``patient_id`` identifies: ``patient``, or ``lesion`` or ``image`` where the owner does
+        not identify patients.
     """
 
     frame: "pd.DataFrame"
     tables: dict[str, Path]
     exclusions: list[dict] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    unit: str = "patient"
 
 
 def load(settings: Mapping[str, Any]) -> LoadedDataset:

@@ -85,7 +85,7 @@ def _read(folder: Path, settings: DatasetSettings) -> LoadedDataset:
     )
     if "partition" in table.column_names:
         frame["a_official_split"] = table["partition"].to_pandas().astype("str")
-    return LoadedDataset(frame, {"labels": path}, [], _notes(table))
+    return LoadedDataset(frame, {"labels": path}, [], _notes(table), "image")
 
 
 def _notes(table: pa.Table) -> list[str]:

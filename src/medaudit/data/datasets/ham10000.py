@@ -84,7 +84,7 @@ def _read(folder: Path, settings: DatasetSettings) -> LoadedDataset:
         "HAM10000 does not identify patients: splits are by lesion, and two lesions may belong to "
         "the same person."
     )
-    return LoadedDataset(frame, {"metadata": path}, [], [lesions, note])
+    return LoadedDataset(frame, {"metadata": path}, [], [lesions, note], "lesion")
 
 
 def _malignant(diagnosis: pd.Series, settings: DatasetSettings) -> tuple[np.ndarray, str]:

@@ -29,7 +29,7 @@ def gaps(context: Context) -> Figure:
     title = f"{terms.first_upper(terms.gap(evidence.gap))} in {name} on {context.place}"
     down, across = -(-len(attributes) // ACROSS), min(len(attributes), ACROSS)
     width = max(7.0, 2.6 + 2.5 * across)
-    height = 0.35 + down * (0.75 + EACH * len(runs))
+    height = 0.5 + down * (1.0 + EACH * max(len(runs), 2))
     figure, part = canvas(width, height, title, context.face)
     panels = part.subplots(down, across, sharey=True, sharex=True, squeeze=False).ravel()
     rows = rows.assign(verdict=verdicts_of(rows, round(1 - evidence.level, 9)))

@@ -114,6 +114,7 @@ def _index(folders: list[Path]) -> dict[str, Index]:
 
 def _study(facts: pd.DataFrame, tables: Index, figures: Index, names: Names) -> dict[str, Any]:
     head = tables[1]
+    facts = _with_names(facts, names)
     claims, answered = _claims(tables), from_json(read_json(tables[0] / "answers.json"))
     together = [] if TOGETHER not in claims else [_together(claims[TOGETHER])]
     drawn = [_figure(figures[0], entry) for entry in figures[1]["figures"]]
@@ -129,9 +130,9 @@ def _study(facts: pd.DataFrame, tables: Index, figures: Index, names: Names) -> 
         + [
             {
                 "cohort": cohort,
-                "answers": [*claims.get(cohort, []), *answer(facts, head, cohort, answered)],
+                "answers": [*claims.get(cohort, []), *answer(facts, head, cohort, answered, names)],
                 "runs": answered.on(cohort),
-                "glance": glance(facts, head, cohort),
+                "glance": glance(facts, head, cohort, names),
             }
             for cohort in head["cohorts"]
         ],
@@ -140,6 +141,18 @@ def _study(facts: pd.DataFrame, tables: Index, figures: Index, names: Names) -> 
         "figures": drawn,
         "tables": [_table(tables[0], entry, names) for entry in head["tables"]],
     }
+
+
+def _with_names(facts: pd.DataFrame, names: Names) -> pd.DataFrame:
+    """Add the display names of a fact's runs."""
+    for column, prefix in (("run_shown", ""), ("against_shown", "against_")):
+        pairs = facts[[f"{prefix}model", f"{prefix}method"]].set_axis(["model", "method"], axis=1)
+        known = {
+            tuple(row): names.run(dict(zip(pairs, row, strict=True)))
+            for row in set(map(tuple, pairs.to_numpy()))
+        }
+        facts = facts.assign(**{column: [known[tuple(row)] for row in pairs.to_numpy()]})
+    return facts
 
 
 def _together(answers: list[Answer]) -> dict[str, Any]:

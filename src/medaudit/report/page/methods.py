@@ -6,10 +6,6 @@ from typing import Any
 from medaudit.config.selection import with_members
 from medaudit.core.entry_types import Config, MethodEntry
 
-PACKAGES = (
-    *("torch", "timm", "open_clip_torch", "peft", "transformers", "optuna", "scikit-learn"),
-    *("numpy", "snakemake"),
-)
 IN_TEMPLATE = (
     *("kind", "head", "tune", "seeds", "select", "by_model", "lora", "group_curves", "workers"),
     *("objective", "space", "sampler", "training", "cache", "format", "fscl", "fairprune"),
@@ -42,7 +38,7 @@ def methods_of(
         images, patients), ``models`` (cards of the study's models and their members), ``methods``
         (``name``, ``entry``, ``rest``: further settings in words, ``by_model``: settings of single
         models), ``requested`` (tables that the study requests), ``primary`` (whether it
-        names primary questions or subjects).
+        names primary questions).
     """
     names = with_members(study["models"], config.get("models", {}))
     used = [card for card in cohorts if card["name"] in study["cohorts"]]
@@ -53,15 +49,15 @@ def methods_of(
         "models": [card for card in models if card["name"] in names],
         "methods": [_method(name, known.get(name, {}), names) for name in study["methods"]],
         "requested": entry.get("tables") or [],
-        "primary": bool(entry.get("questions") or entry.get("subjects")),
+        "primary": bool(entry.get("questions")),
     }
 
 
-def versions(record: dict[str, Any]) -> list[str]:
-    """Return the packages that results depend on, with their versions."""
-    packages = record["environment"]["packages"].items()
-    installed = {name.lower(): version for name, version in packages}
-    return [f"{name} {installed[name.lower()]}" for name in PACKAGES if name.lower() in installed]
+def versions(record: dict[str, Any], packages: list[str]) -> list[str]:
+    """Return the `packages` that are installed, with their versions."""
+    found = record["environment"]["packages"].items()
+    installed = {name.lower(): version for name, version in found}
+    return [f"{name} {installed[name.lower()]}" for name in packages if name.lower() in installed]
 
 
 def in_words(settings: Mapping[str, Any]) -> str:

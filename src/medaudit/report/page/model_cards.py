@@ -7,6 +7,7 @@ import pandas as pd
 from medaudit.config.selection import with_members
 from medaudit.core.documents import LintFinding, LintFindings, PretrainingCard
 from medaudit.core.entry_types import Config, ModelEntry
+from medaudit.report.page.known import is_external
 from medaudit.report.page.packing import packed
 
 WIDTH, HEIGHT = 600, 200
@@ -35,7 +36,7 @@ def model_cards(
     Returns
     -------
     list of dict
-        ``name``, ``entry``, ``sha256`` (from the configuration, or of weights made by this run;
+        ``name``, ``entry``, ``external`` (whether only its scores are known), ``sha256`` (from the configuration, or of weights made by this run;
         else None), ``overlap`` (sentences of the lint), ``pretraining`` (card or None), ``curve``
         (`draw_curve` or None).
     """
@@ -64,6 +65,7 @@ def _card(
         "name": name,
         "entry": entry,
         "sha256": entry.get("sha256") or own,
+        "external": is_external(entry),
         "overlap": list(dict.fromkeys(overlap)),
         "pretraining": card,
         "curve": draw_curve(card.get("curve", [])) if card else None,

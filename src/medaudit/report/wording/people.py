@@ -10,11 +10,17 @@ from medaudit.report.wording import terms
 ADJECTIVES = ("sex", "gender", "race", "ethnicity", "race_ethnicity")
 """Attributes whose groups are written before the noun: ``black patients``."""
 
+SEXES = {"f": "female", "m": "male", "w": "female"}
+"""Short codes of sexes, where the attribute is a sex."""
+
 UNKNOWN = ("unknown", "u", "other", "missing")
 """Groups that no adjective describes."""
 
 NAMELESS = ("label", "labels", "y", "target", "outcome", "class", "truth", "positive", "finding")
 """Names of a task that do not say what was found."""
+
+OF_PATIENTS = ("images", "lesions")
+"""What patients have, where it is not patients that are counted."""
 
 RARE = 0.02
 """Where all shares are below this, they are written per 1,000."""
@@ -30,7 +36,7 @@ def people(attribute: str, group: str, noun: str = "patients") -> str:
     attribute, group : str
         As in the tables; of intersections, as ``sex & age_group`` and ``female & >=60``.
     noun : str
-        ``patients``, ``cases``, or ``images``, which become ``images of ... patients``.
+        ``patients``, ``cases``, or what patients have (`OF_PATIENTS`): ``images of ... patients``.
 
     Examples
     --------
@@ -44,6 +50,8 @@ def people(attribute: str, group: str, noun: str = "patients") -> str:
     before, after = [], []
     for name, level in zip(split_name(attribute), split_name(group), strict=True):
         shown = terms.group(level)
+        if name in ("sex", "gender"):
+            shown = SEXES.get(level.lower(), shown)
         if name in ADJECTIVES and level.lower() not in UNKNOWN:
             before.append(shown)
         elif level.lower() in UNKNOWN:
@@ -51,10 +59,23 @@ def people(attribute: str, group: str, noun: str = "patients") -> str:
         elif "age" in name.split("_") and _AGES.match(level):
             after.append(shown)
         else:
-            after.append(f"with {terms.attribute(name)} {shown}")
-    whom = "patients" if noun == "images" else noun
+            after.append(f"with {_named(terms.attribute(name), shown)}")
+    whom = "patients" if noun in OF_PATIENTS else noun
     text = " ".join([*before, whom, *after])
-    return f"images of {text}" if noun == "images" else text
+    return f"{noun} of {text}" if noun in OF_PATIENTS else text
+
+
+def _named(attribute: str, level: str) -> str:
+    """Write a level after its attribute, without a word that both have.
+
+    Examples
+    --------
+    >>> _named("skin type", "types 4-6"), _named("view", "AP")
+    ('skin types 4-6', 'view AP')
+    """
+    before, _, last = attribute.rpartition(" ")
+    repeated = level.partition(" ")[0].removesuffix("s").lower() == last.lower()
+    return f"{before} {level}".strip() if repeated else f"{attribute} {level}"
 
 
 def finding(task: str) -> str:

@@ -66,7 +66,8 @@ def load(settings: DatasetSettings) -> LoadedDataset:
     if DICOM not in named_tables(entry):
         _warn_of_formats(source, frame)
     notes = [*listed(entry.get("notes")), *source.notes]
-    return LoadedDataset(frame, source.tables, source.exclusions, notes)
+    unit = "patient" if (entry.get("columns") or {}).get("patient") else "image"
+    return LoadedDataset(frame, source.tables, source.exclusions, notes, unit)
 
 
 def _manifest(source: Source, entry: Mapping[str, Any], folder: Path) -> pd.DataFrame:

@@ -45,7 +45,7 @@ def load_or_draw(
         "The dataset has no folder: the rows of its table are drawn at random, with the published "
         "shares of labels and groups if there are any, and so are the images. They are not patients."
     )
-    return LoadedDataset(source.frame, {}, source.exclusions, [note, *source.notes])
+    return LoadedDataset(source.frame, {}, source.exclusions, [note, *source.notes], source.unit)
 
 
 def draw_levels(rng: np.random.Generator, counts: Mapping[Any, float], n: int) -> np.ndarray:

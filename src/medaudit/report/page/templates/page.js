@@ -23,8 +23,8 @@ async function rowsOf(table) {
 
 function showTab() {
   const id = decodeURIComponent(location.hash.slice(1));
-  const target = id && document.getElementById(id);
-  const tab = target?.closest(".tab") ?? (id && target ? null : document.querySelector(".tab"));
+  const target = id ? document.getElementById(id) : null;
+  const tab = target ? target.closest(".tab") : document.querySelector(".tab");
   if (!tab) return;
   document.querySelectorAll(".tab").forEach((one) => one.classList.toggle("current", one === tab));
   document.querySelectorAll("nav.tabs a").forEach((link) => {
@@ -34,6 +34,12 @@ function showTab() {
   for (let fold = target?.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
   if (target === tab || !target) scrollTo(0, 0);
   else target.scrollIntoView();
+}
+
+const banner = document.querySelector("aside.phantom");
+if (banner) {
+  const below = () => document.documentElement.style.setProperty("--banner", `${banner.offsetHeight}px`);
+  new ResizeObserver(below).observe(banner);
 }
 
 document.documentElement.classList.add("tabbed");
@@ -95,9 +101,15 @@ async function enhance(table) {
     language: { search: "Filter rows: " },
   });
   enhanced.push(made);
-  const box = table.closest(".dt-layout-table") ?? table.parentElement;
+  const box = table.parentElement;
   watch(box);
-  made.on("draw", () => mark(box));
+  const name = document.getElementById(`${table.id}-title`)?.textContent ?? "table";
+  const drawn = () => {
+    mark(box);
+    made.table().container().querySelector("nav")?.setAttribute("aria-label", `Pages of ${name}`);
+  };
+  made.on("draw", drawn);
+  drawn();
 }
 
 addEventListener("beforeprint", () => document.querySelectorAll("details.picture[open] img").forEach(showPicture));
