@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medaudit.cli import check, crate, dossier, findings, init, plan, split
+from medaudit.cli import check, crate, dossier, findings, init, monitor, plan, split
 from medaudit.cli.options import Commands
 from medaudit.cli.reading_options import add_files, add_roles, columns_of
 from medaudit.cli.score_options import (
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"medaudit {version('medaudit')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_score(commands)
-    for command in (init, check, findings, split, crate, dossier, plan):
+    for command in (init, check, findings, split, crate, dossier, monitor, plan):
         command.add(commands)
     return parser
 
@@ -100,6 +100,12 @@ def _add_score(commands: Commands) -> None:
     )
     parser.add_argument(
         "--card", type=Path, metavar="FILE", help="an audit card, which the report shows"
+    )
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="RESULT",
+        help="an earlier result: what changed beyond chance",
     )
     columns = parser.add_argument_group("columns", "detected by name and content if not given")
     add_roles(columns)
@@ -146,8 +152,11 @@ def _add_reading(group: argparse._ArgumentGroup) -> None:
 def _score(options: dict) -> None:
     from rich.console import Console
 
+    from medaudit.cli.against import check_earlier, show_changes
     from medaudit.config.audit_card import read_card
 
+    if options["against"]:
+        check_earlier(options["against"], options["output"])
     if options["card"]:  # a mistake in it must not cost an audit
         read_card(options["card"])
     console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
@@ -163,6 +172,8 @@ def _score(options: dict) -> None:
             f"cannot write to {options['output']}: {error}; give another --output"
         ) from error
     console.print(f"Written to {written}", soft_wrap=True, markup=False)
+    if options["against"]:
+        show_changes(result, options, console)
     if options["gate"]:
         check_gate(result.equivalence, options["gate"], result.study.name)
 

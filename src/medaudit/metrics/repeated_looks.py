@@ -48,7 +48,7 @@ def critical_values(weights: np.ndarray, baseline: float, spent: np.ndarray) -> 
     inequality, P(any) <= sum P(A) - sum over the tree's edges of P(A and B), is then solved for the
     value of each look.
     """
-    return np.array(_solve(tuple(weights), float(baseline), tuple(spent)))
+    return _solve(tuple(weights), float(baseline), tuple(spent)).copy()
 
 
 @lru_cache(maxsize=256)

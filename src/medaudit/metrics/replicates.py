@@ -22,9 +22,12 @@ from medaudit.metrics.sample import Sample
 Compute = Callable[[np.ndarray, np.ndarray], None]
 """Fills an array like the values, with a last axis of replicates, from the patients' weights."""
 
+Draw = Callable[[slice], np.ndarray]
+"""Returns the weights of patients, shape (patients, replicates), of a block of replicates."""
+
 
 def bootstrap_metrics(
-    sample: Sample, evaluation: Evaluation, threads: int
+    sample: Sample, evaluation: Evaluation, threads: int, draw: Draw | None = None
 ) -> list[tuple[GroupMetrics, list[GroupBlock]]]:
     """Measure every attribute's groups, with replicates.
 
@@ -36,6 +39,9 @@ def bootstrap_metrics(
         ``metrics``, ``minimum``, ``ece_bins`` and ``bootstrap`` (``draws``).
     threads : int
         Blocks of replicates computed at once; changes no number.
+    draw : callable, optional
+        Returns the weights of patients of a block of replicates; default: `draw_patients` within
+        the sample's strata.
 
     Returns
     -------
@@ -55,11 +61,15 @@ def bootstrap_metrics(
         for (metrics, blocks), same in zip(found, everybody, strict=True)
     ]
     every = [metrics for metrics, _ in found]
-    draw_replicates(every, computes, sample, evaluation["bootstrap"]["draws"], threads)
+    draw_replicates(every, computes, sample, evaluation["bootstrap"]["draws"], threads, draw)
     for metrics, same in zip(every, everybody, strict=True):
         if same:
             metrics.replicates[-1] = every[0].replicates[0]
     return found
+
+
+def _draw(sample: Sample, block: slice) -> np.ndarray:
+    return draw_patients(sample.stratum, sample.stream, block, sample.identity)
 
 
 def _fill(
@@ -80,6 +90,7 @@ def draw_replicates(
     sample: Sample,
     draws: int,
     threads: int,
+    draw: Draw | None = None,
 ) -> None:
     """Fill the replicates of several `GroupMetrics`, all with the same draws of patients.
 
@@ -95,12 +106,15 @@ def draw_replicates(
         Number of replicates.
     threads : int
         Blocks of replicates computed at once; changes no number.
+    draw : callable, optional
+        As for `bootstrap_metrics`.
     """
+    draw = draw or partial(_draw, sample)
     for one in metrics:
         one.replicates = np.full((*one.value.shape, draws), np.nan, np.float32)
 
     def compute(block: slice) -> None:
-        weights = draw_patients(sample.stratum, sample.stream, block, sample.identity)
+        weights = draw(block)
         for one, compute_one in zip(metrics, computes, strict=True):
             compute_one(one.replicates[..., block], weights)
 

@@ -1,10 +1,10 @@
 """Turn external tables into a cohort and predictions with the workflow's own table schemas."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, cast
 
 import pandas as pd
 
@@ -28,24 +28,13 @@ from medaudit.score.cohort_rows import (
 from medaudit.score.doubts import Doubt, ask, find_doubts
 from medaudit.score.join_groups import MOST_LEVELS, Wanted, choose_attributes, join_groups
 from medaudit.score.not_groups import post_outcome
-from medaudit.score.reading import Reading, read_reading, saved_options
+from medaudit.score.reading import Options, Reading, read_reading, saved_options
 from medaudit.score.sources import Source, read_predictions
+from medaudit.score.synthetic import is_synthetic
 from medaudit.score.weights import add_weights
 
 OUTCOMES = "outcomes"
 """Type of task of a study without labels and scores."""
-
-
-class Options(TypedDict):
-    """What the user says about the files beyond the roles of columns."""
-
-    attributes: list[str] | None
-    control: list[str]
-    age_threshold: float | list[float]
-    scores: str
-    task_type: str
-    positive: str | None
-    yes: bool
 
 
 @dataclass
@@ -75,6 +64,8 @@ class Study:
         The files that were read.
     has_patients : bool
         Whether a column identifies patients.
+    rows : sequence of int
+        The row of the file that each image of the cohort comes from; empty if unknown.
     doubts : list of Doubt
         What looked wrong with labels and scores, and the user let pass.
     settings : dict
@@ -93,6 +84,7 @@ class Study:
     detected: list[tuple[str, str]]
     files: list[Path] = field(default_factory=list)
     has_patients: bool = True
+    rows: Sequence[int] = ()
     doubts: list[Doubt] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     refused: dict[str, pd.DataFrame] | None = None
@@ -114,20 +106,15 @@ class Study:
 
     def card(self) -> CohortCard:
         """Return the cohort's card (see `medaudit.data.cohort.card`)."""
-        settings = {
-            "name": self.name,
-            "builder": "file",
-            "task_type": self.task_type,
-            "tasks": self.tasks,
-            "attributes": self.attributes,
-        }
+        settings: dict[str, Any] = {"name": self.name, "builder": "file"}
+        settings |= {name: getattr(self, name) for name in ("task_type", "tasks", "attributes")}
         source = {
             "dataset": self.name,
             "tables": {p.name: {"file": p.name, "sha256": sha256(p)} for p in self.files},
             "exclusions": [],
             "notes": [],
             "unit": "patient" if self.has_patients else "case",
-            "phantom": False,
+            "phantom": is_synthetic(self.files),
         }
         details = {"detected": [list(pair) for pair in self.detected]}
         card = describe(Selection(self.cohort, details=details), settings, source)
@@ -201,6 +188,7 @@ def assemble(
         detected=[*detected, ("groups", ", ".join(with_counts(attributes, names)))],
         files=[*files, *([groups] if isinstance(groups, Path) else [])],
         has_patients="patient" in found.roles or not images["patient_id"].is_unique,
+        rows=images["row"].tolist(),
         doubts=doubts,
         settings=_settings(found, reading, options, names),
     )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import yaml
 
@@ -14,6 +14,18 @@ from medaudit.core.errors import MedauditError
 OTHERS = ("classes", "missing", "sheet", "event", "time", "horizon")
 OPTIONS_OF_SCORE = ("positive", "scores", "task_type")
 COLUMNS_FILE = "columns.yaml"
+
+
+class Options(TypedDict):
+    """What the user says about the files beyond the roles of columns."""
+
+    attributes: list[str] | None
+    control: list[str]
+    age_threshold: float | list[float]
+    scores: str
+    task_type: str
+    positive: str | None
+    yes: bool
 
 
 @dataclass

@@ -189,13 +189,13 @@ def _auc_part(
     arrays: dict[str, np.ndarray], known: np.ndarray, period: np.ndarray, n_periods: int
 ) -> Part:
     y, score, patient = arrays["y"], arrays["score"], arrays["patient"]
-    rows = np.unique(patient[known], return_inverse=True)[1]
-    shape = (int(rows.max()) + 1 if len(rows) else 0, n_periods)
+    shared = np.unique(patient[known], return_inverse=True)[1]
+    shape = (int(shared.max()) + 1 if len(shared) else 0, n_periods)
     add, share = np.zeros(shape), np.zeros(shape)
     value, weight = np.full(n_periods, np.nan), np.zeros(n_periods)
     counts = np.zeros((2, n_periods))
     place = np.full(len(y), -1)
-    place[known] = rows
+    place[known] = shared
     for time in range(n_periods):
         positive = np.flatnonzero(known & (period == time) & (y == 1))
         negative = np.flatnonzero(known & (period == time) & (y == 0))
@@ -207,8 +207,9 @@ def _auc_part(
         value[time] = won.mean()
         weight[time] = len(positive) * len(negative) / (len(positive) + len(negative))
         for images, placed in ((positive, won), (negative, lost)):
-            np.add.at(add, (place[images], time), placed / len(images))
-            np.add.at(share, (place[images], time), 1 / len(images))
+            rows, size = place[images], len(images)
+            add[:, time] += np.bincount(rows, placed / size, minlength=shape[0])
+            share[:, time] += np.bincount(rows, minlength=shape[0]) / size
     return _aligned(Part(value, weight, add, share, counts), patient, known)
 
 

@@ -26,7 +26,9 @@ class Look:
     z, critical : float
         The difference over its standard error, and the value that it must reach for an alarm.
     limit_low, limit_high : float
-        Values of period `end` beyond which there would be an alarm.
+        Values of period `end` beyond which there would be an alarm; they may be impossible ones.
+    overall, overall_low, overall_high : float
+        Mean of all periods since the baseline, minus the baseline, with limits over all looks.
     """
 
     start: int
@@ -39,6 +41,9 @@ class Look:
     critical: float
     limit_low: float
     limit_high: float
+    overall: float
+    overall_low: float
+    overall_high: float
 
     @property
     def alarms(self) -> bool:
@@ -65,7 +70,7 @@ def watch(series: Series, n_baseline: int, spent: np.ndarray) -> dict[int, Look]
     """
     n_looks = min(len(series.value) - n_baseline, len(spent))
     weight, base = series.weight, float(series.weight[:n_baseline].sum())
-    if base <= 0 or n_looks < 1 or not _enough(series.parts, slice(0, n_baseline), n_baseline):
+    if n_looks < 1 or not can_watch(series, n_baseline):
         return {}
     after = weight[n_baseline : n_baseline + n_looks]
     critical = critical_values(after, base, spent[:n_looks])
@@ -75,6 +80,12 @@ def watch(series: Series, n_baseline: int, spent: np.ndarray) -> dict[int, Look]
         if at is not None:
             found[n_baseline + int(look)] = at
     return found
+
+
+def can_watch(series: Series, n_baseline: int) -> bool:
+    """Return whether the baseline has enough images; it does not depend on any later period."""
+    has_weight = bool(series.weight[:n_baseline].sum() > 0)
+    return has_weight and _enough(series.parts, slice(0, n_baseline), n_baseline)
 
 
 def baseline_value(series: Series, n_baseline: int) -> float:
@@ -124,7 +135,7 @@ def _look(series: Series, n_baseline: int, end: int, critical: float) -> Look | 
     upper = ((reference + critical * error) * total - earlier) / weight[end]
     lower = ((reference - critical * error) * total - earlier) / weight[end]
     most = int(np.abs(z).argmax())
-    reach = critical * error[most]
+    reach, whole = critical * error[most], critical * error[0]
     return Look(
         start=starts[most],
         end=end,
@@ -136,6 +147,9 @@ def _look(series: Series, n_baseline: int, end: int, critical: float) -> Look | 
         critical=critical,
         limit_low=float(lower.max()),
         limit_high=float(upper.min()),
+        overall=float(difference[0]),
+        overall_low=float(difference[0] - whole),
+        overall_high=float(difference[0] + whole),
     )
 
 
