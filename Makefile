@@ -12,7 +12,7 @@ PROGRESS := $(shell test -t 2 && echo --logger rich)
 
 audit: $(READY)
 	$(RUN) python -m snakemake $(PROGRESS) $(ARGS)
-	@echo "report: $(CURDIR)/results/report.html"
+	@test ! -e results/report.html || $(RUN) python -m medaudit findings
 
 test: $(READY)
 	$(RUN) python -m pytest -n 2 --dist loadgroup $(ARGS)

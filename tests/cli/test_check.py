@@ -13,7 +13,6 @@ from checkout import ROOT, Checkout
 from medaudit.cli.check import find_missing, spell_size, spell_time
 from medaudit.cli.dry_run import parse_jobs, read_config
 from medaudit.cli.estimate import (
-    SHORT_SECONDS,
     bytes_of_embeddings,
     cohorts_of_jobs,
     disk_of_stores,
@@ -21,9 +20,10 @@ from medaudit.cli.estimate import (
     sizes_in_card,
     stored_sizes,
 )
-from medaudit.cli.estimate.work import SPEED, images_seen
+from medaudit.cli.estimate.work import SPEED, START_SECONDS, images_seen
 from medaudit.cli.rebuild import rebuild
 from medaudit.config import jobs
+from medaudit.config.time_left import typical_seconds
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import write_json
 from medaudit.data.images import images
@@ -108,7 +108,8 @@ def test_an_estimate_says_what_it_rests_on(config, tmp_path):
     assert [one.basis for one in found] == ["measured", "arithmetic", "similar", "guess"]
     entry = config["methods"]["full"]
     images = 840 * entry["epochs"] * len(entry["learning_rates"])
-    expected = [109.84, images / SPEED["train", True], 5.0, SHORT_SECONDS]
+    guess = typical_seconds("lint")
+    expected = [109.84, START_SECONDS + images / SPEED["train", True], 5.0, guess]
     assert [one.seconds for one in found] == pytest.approx(expected)
 
 

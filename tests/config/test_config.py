@@ -126,7 +126,7 @@ def test_every_problem_is_listed_at_once():
 def test_a_missing_folder_and_missing_weights_are_found(tmp_path, monkeypatch):
     monkeypatch.setenv("MEDAUDIT_DATA", str(tmp_path))
     config = edited("datasets/nih/folder", "CXR8")
-    config["models"]["vit_random"]["weights"] = "vit.safetensors"
+    config["models"]["scratch_resnet_small"]["weights"] = "vit.safetensors"
     with pytest.raises(MedauditError) as caught:
         check_files(check(config, SCHEMAS))
     assert str(tmp_path / "CXR8") in str(caught.value)

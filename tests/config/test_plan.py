@@ -114,6 +114,7 @@ def test_a_strangers_predictions_are_taken_as_given_and_by_nothing_else():
     config = edited("models/stranger", stranger)
     study = config["studies"]["clip_nih"]
     study["models"], study["methods"] = ["pixels", "stranger"], ["linear", "full", "given"]
+    study["also"] = []
     checked = check(config, SCHEMAS)
     pairs = {(run["model"], run["method"]) for run in jobs.runs(checked, "clip_nih")}
     assert pairs == {("pixels", "linear"), ("stranger", "given")}
@@ -194,7 +195,7 @@ def test_compare_knows_what_the_run_pretrains_and_the_members_of_ensembles():
     config = edited("models/both", {"kind": "ensemble", "members": ["pixels", "clip_small"]})
     config["studies"]["clip_nih"]["models"] = ["both"]
     given = settings("compare", check(config, SCHEMAS), study="clip_nih")["models"]
-    assert set(given) == {"both", "pixels", "clip_small"}
+    assert set(given) == {"both", "pixels", "clip_small", "efficientnet_lite0_small"}
     pretrained = given["clip_small"]["pretrained"]
     entry = config["pretrainings"]["clip_small"]
     for key in ("algorithm", "epochs", "cohorts"):
@@ -209,7 +210,7 @@ def test_compare_knows_what_the_run_pretrains_and_the_members_of_ensembles():
     assert {name: pretrained[name] for name in ("epochs", "fraction")} == {
         name: official[name] for name in ("epochs", "fraction")
     }
-    assert given["clip_small"]["family"] == "vit" and given["pixels"]["family"] is None
+    assert given["clip_small"]["family"] == "resnet" and given["pixels"]["family"] is None
 
 
 def test_every_shipped_model_says_how_it_was_pretrained():

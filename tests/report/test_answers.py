@@ -54,9 +54,9 @@ def test_false_alarms_in_dark_skin_at_equal_auc_are_the_answer(tmp_path):
     assert (dark, light) == (91, 18)
     assert "raises a false alarm in 91 of 100 patients with skin types 4-6 without" in said
     assert re.search(r"\(95 % CI \d+ to \d+\) and 18 of 100 patients with skin types 1-3", said)
-    assert "false alarm" in found.sentence or "FPR" in found.sentence
+    assert "false alarm" in found.sentence or "false positive rate" in found.sentence
     page = plain(result.write(tmp_path).read_text())
-    first = page[page.index('<section class="short"') : page.index('id="answers-1"')]
+    first = page[page.index('id="short-title"') : page.index('id="answers-1"')]
     assert 'data-verdict="SHOWN"' in first and found.sentence.split(".")[0] in first
 
 
@@ -129,7 +129,7 @@ def test_warnings_are_there_where_planted_and_nowhere_else(tmp_path, groups, kin
     (run,) = result.answers.runs
     assert {one.kind for one in run.cautions} == kinds
     page = result.write(tmp_path).read_text()
-    first = page[page.index('<section class="short"') : page.index('id="answers-1"')]
+    first = page[page.index('id="short-title"') : page.index('id="answers-1"')]
     found = set(re.findall(r'data-kind="(\w+)"', first))
     assert found - {"no_patients", "lint"} == kinds
     for anchor in re.findall(r'data-kind="\w+"><a href="#([^"]+)"', first):
@@ -145,7 +145,7 @@ def test_every_model_of_a_file_is_answered(tmp_path):
     assert by_name["ours"].attributes[0].kind == "NOT_SHOWN"
     assert by_name["vendor"].attributes[0].kind == "SHOWN"
     page = result.write(tmp_path).read_text()
-    first = page[page.index('<section class="short"') : page.index('id="answers-1"')]
+    first = page[page.index('id="short-title"') : page.index('id="answers-1"')]
     assert "<strong>ours</strong>" in first and "<strong>vendor</strong>" in first
     assert "All runs side by side" in page
     # One model more costs the other no power.
@@ -162,7 +162,7 @@ def test_few_patients_and_missing_decisions_are_said():
     few = frame[frame["race"].eq("white") | frame["id"].str.endswith(("-0", "-1"))]
     found, measures = only(answered(few), "race")
     assert found.kind in ("UNKNOWN", "NOT_ESTIMABLE")
-    assert "Not estimable: TPR, FPR, AUC" in found.sentence
+    assert "Not estimable: sensitivity, false positive rate, AUC" in found.sentence
     assert "black patients (too few: " in measures["tpr"].evidence
 
 
@@ -170,12 +170,12 @@ def test_several_images_of_a_patient_are_counted_as_images():
     frame = planted("sex", SEX)
     frame["patient"] = [f"{name.rsplit('-', 1)[0]}-{k // 2}" for k, name in enumerate(frame["id"])]
     _, measures = only(answered(frame), "sex")
-    assert "of 100 images of f patients with the finding" in measures["tpr"].sentence
+    assert "of 100 images of female patients with the finding" in measures["tpr"].sentence
 
 
 def test_rows_without_a_patient_are_cases():
     _, measures = only(answered(planted("sex", SEX).drop(columns="patient")), "sex")
-    assert "50 of 100 f cases with the finding" in measures["tpr"].sentence
+    assert "50 of 100 female cases with the finding" in measures["tpr"].sentence
 
 
 def test_classes_are_said_as_classes():

@@ -13,7 +13,7 @@ import synthetic_searches as searches
 from canvas_check import leaves_its_axes, leaves_the_canvas, looks_twice, nameless_axes
 from medaudit.config.requests import FIGURES, requestable
 from medaudit.report.figures import fitting
-from medaudit.report.figures.style import colour, marker, style
+from medaudit.report.figures.style import colour, lay_out, marker, style
 from medaudit.report.outputs import make_figures
 from medaudit.report.studies.context import Context
 from medaudit.report.wording.names import Names
@@ -81,7 +81,7 @@ def drawn(tmp_path_factory) -> dict:
         with style():
             figures = make_figures(context, FIGURES.values())
             for figure in figures:
-                figure.canvas.draw_without_rendering()
+                lay_out(figure.canvas)
         made |= {(study.__name__, figure.name): figure for figure in figures}
     return made
 

@@ -48,6 +48,7 @@ def measure(metric: str, kind: str, worst: str, p: float = 0.01) -> MeasureAnswe
         p_adjusted=p,
         family_size=3,
         smallest_detectable=None,
+        chance=None,
         margin=None,
         worst=worst,
         best=None,

@@ -148,12 +148,14 @@ def test_a_long_table_is_packed_with_every_cell_and_its_order(tmp_path):
     assert short["rows"][3] == [("r3", "r3", columns[0]), ("–", "", columns[1])]
 
 
-def test_phantom_stands_on_page_tables_and_figures(made):
+def test_phantom_is_on_the_page_and_a_caveat_is_said_once(made):
     text = made["output"].read_text()
     assert '<aside class="phantom"' in text and "@top-center" in text
     captions = re.findall(r'class="caption".*?</p>|<figcaption>.*?</figcaption>', text, re.DOTALL)
     assert len(captions) == 7 + 4
-    assert all("PHANTOM PIXELS" in caption and NOTE in caption for caption in captions)
+    assert not any(NOTE in caption for caption in captions)
+    assert text.count(NOTE) == 2  # a warning, and the cohort's card, where every study links to
+    assert 'href="#cohort-of-cells"' in text and 'id="cohort-of-cells"' in text
 
 
 def test_real_data_of_two_cohorts_bear_no_phantom_mark(tmp_path):
@@ -173,7 +175,7 @@ def test_real_data_of_two_cohorts_bear_no_phantom_mark(tmp_path):
     report({"config": config_of(study, "Real")}, **inputs, **places)
     text = places["output"].read_text()
     assert "PHANTOM" not in text
-    assert "On one" in text and "On two" in text and text.count("<figure") == 2 * 4
+    assert "On one" in text and "On two" in text and text.count("<figure") == 2 * 3
     page = Page(text)
     assert len(page.ids) == len(set(page.ids))
 

@@ -53,10 +53,21 @@ def page(request, browser, file):
     opened.on("request", lambda request: asked.append(request.url))
     opened.goto(file.as_uri())
     opened.wait_for_selector("html[data-ready]")
+    show(opened, "study-1")
     yield opened
     outside = [url for url in asked if not url.startswith(("blob:", "data:", file.as_uri()))]
     context.close()
     assert said == [] and outside == []
+
+
+def show(page, name: str) -> None:
+    """Show the tab of an element."""
+    page.evaluate("(name) => (location.hash = name)", name)
+    until(page, f"document.getElementById('{name}').offsetParent !== null")
+
+
+def tabs(page) -> list[str]:
+    return page.evaluate("[...document.querySelectorAll('nav.tabs a')].map((a) => a.hash.slice(1))")
 
 
 def column(table, k: int) -> list[str]:
@@ -164,7 +175,9 @@ def test_every_picture_is_there_and_downloads_are_the_files(page, file):
 def test_the_page_fits_every_screen(page):
     unfold(page)
     wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert page.evaluate(wide) <= 0
+    for name in tabs(page):
+        show(page, name)
+        assert page.evaluate(wide) <= 0, name
 
 
 def test_the_phantom_mark_is_on_every_screen_and_in_the_large_picture(page):
@@ -181,11 +194,17 @@ def test_the_phantom_mark_is_on_every_screen_and_in_the_large_picture(page):
     assert top
 
 
-def test_the_keyboard_reaches_what_the_mouse_does(page):
+def test_the_keyboard_reaches_what_the_mouse_does(page, file):
+    page.goto("about:blank")
+    page.goto(file.as_uri())
+    page.wait_for_selector("html[data-ready]")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id || location.hash") in ("main", "#main")
+    page.locator("nav.tabs a").nth(1).focus()
+    page.keyboard.press("Enter")
+    until(page, "document.getElementById('study-1').offsetParent !== null")
     sorter = page.locator("table.data thead th").nth(2).locator(".dt-column-order")
     sorter.focus()
     before = column(page.locator("table.data").first, 2)
@@ -205,9 +224,49 @@ def test_the_keyboard_reaches_what_the_mouse_does(page):
     assert closed.count() == number - 1
 
 
-def test_axe_finds_nothing_serious(page):
+def test_axe_finds_nothing(page):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     unfold(page)
-    found = axe.Axe().run(page).response["violations"]
-    told = [(v["impact"], v["id"], v["nodes"][0]["html"]) for v in found]
-    assert [item for item in told if item[0] not in ("minor", "moderate")] == []
+    told = []
+    for name in tabs(page):
+        show(page, name)
+        found = axe.Axe().run(page).response["violations"]
+        told += [(name, v["impact"], v["id"], v["nodes"][0]["html"]) for v in found]
+    assert told == []
+
+
+def test_one_tab_is_shown_and_a_link_opens_the_fold_that_it_leads_into(page):
+    shown = "[...document.querySelectorAll('.tab')].filter((t) => t.offsetParent).map((t) => t.id)"
+    for name in tabs(page):
+        show(page, name)
+        assert page.evaluate(shown) == [name]
+        assert page.locator("nav.tabs [aria-current]").get_attribute("href") == f"#{name}"
+    folded = page.locator("details.table:not([open]) table.data").last.get_attribute("id")
+    page.evaluate("(name) => (location.hash = name)", folded)
+    until(page, f"document.getElementById('{folded}').offsetParent !== null")
+
+
+def test_a_table_that_is_too_wide_says_so_and_its_first_column_stays(page):
+    unfold(page)
+    boxes = page.locator(".dt-layout-cell:has(> table.data)").filter(visible=True)
+    seen = 0
+    for box in boxes.all():
+        over = box.evaluate("(e) => e.scrollWidth - e.clientWidth > 4")
+        box.evaluate("(e) => (e.scrollLeft = 0)")
+        page.wait_for_timeout(60)
+        assert box.evaluate("(e) => e.classList.contains('more')") == over
+        if over and box.locator("tbody td").count() > 1:
+            seen += 1
+            before = box.locator("tbody td").first.bounding_box()["x"]
+            box.evaluate("(e) => (e.scrollLeft = 60)")
+            assert abs(box.locator("tbody td").first.bounding_box()["x"] - before) < 2
+    assert seen
+
+
+def test_the_page_is_at_most_twelve_screens_long(page, file):
+    if page.viewport_size["width"] < 1000:
+        pytest.skip("on a wide screen")
+    page.set_viewport_size({"width": 1400, "height": 900})
+    for name in tabs(page):
+        show(page, name)
+        assert page.evaluate("document.documentElement.scrollHeight") <= 12 * 900, name

@@ -12,6 +12,7 @@ from medaudit.report.page.known import WORKFLOW, known_of
 from medaudit.report.page.methods import in_words, methods_of
 from medaudit.report.page.references import Bibliography, to_bibtex
 from medaudit.report.page.render import render
+from medaudit.report.wording.names import Names
 
 TEMPLATE = ROOT / "src/medaudit/report/page/templates/methods.html"
 FULL = {"kind": "finetune", "tune": "full", "epochs": 12, "batch_size": 64, "layer_decay": 0.75}
@@ -82,6 +83,7 @@ def section() -> str:
     content = {"studies": [study], "model_cards": models, "cohorts": [card], "notes": []}
     content |= {"phantom": False, "config": config, "record": record, "packages": ["torch 2"]}
     study |= {"answered": StudyAnswers("fairtune", "T", 0.95, ("auc",), "", "", ("m",), ())}
+    content |= {"explorer": None, "missed": [], "planted": [], "audit_card": None, "names": Names()}
     content |= {"warnings": [], "known": known_of(config, ["m"], METHODS, [card], WORKFLOW)}
     page = render(content)
     found = page[page.index('<section id="methods"') :]

@@ -105,7 +105,7 @@ def test_lowest_and_highest_follow_the_values_where_lower_is_better(tmp_path):
     assert head["headline"] == "ece"
     answered = from_json(read_json(study["tables"] / "answers.json"))
     (found,) = [a for a in answer(facts, head, "cells", answered) if a.question.endswith("by sex?")]
-    (said,) = [text for text in found.sentences if text.startswith("ECE")]
+    (said,) = [text for text in found.sentences if text.startswith("Calibration error")]
     low, high = value.idxmin(), value.idxmax()
     for name in (low, high):  # patients have several images here
         assert f"{value[name]:.3f} in images of {name} patients" in said

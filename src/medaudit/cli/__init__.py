@@ -11,12 +11,25 @@ import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from medaudit.cli import check, crate, dossier, findings, init, monitor, plan, split
 from medaudit.cli.options import Commands
 from medaudit.cli.reading_options import add_files, add_roles, columns_of
-from medaudit.cli.score_options import add_margins, add_statistics, statistics_of
+from medaudit.cli.score_options import (
+    add_margins,
+    add_outcomes,
+    add_statistics,
+    measures_cases,
+    outcomes_of,
+    statistics_of,
+)
 from medaudit.core.errors import MedauditError, exit_with
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from medaudit.score import Result
 
 SCORE = """\
 Audits the predictions of one or several models by group of patients: metrics with intervals, gaps
@@ -26,6 +39,8 @@ next to the gaps that chance alone produces, and warnings about misleading numbe
   medaudit score predictions.csv --attributes sex "sex & age_group"
   medaudit score predictions.csv --metrics auc sensitivity ppv --reference-group sex=male
   medaudit score predictions.csv --margin sensitivity=0.1 --gate
+  medaudit score answers.csv --answers reply --refusal "I cannot tell"
+  medaudit score cases.csv --measures dice hd95
   medaudit score wide.tsv --label y_edema y_mass --score s_edema s_mass
 """
 
@@ -107,6 +122,7 @@ def _add_score(commands: Commands) -> None:
         help="also compare groups at equal values of these, e.g. age_group,view",
     )
     _add_reading(parser.add_argument_group("reading"))
+    add_outcomes(parser.add_argument_group("without scores"))
     add_statistics(parser.add_argument_group("statistics"))
     add_margins(parser.add_argument_group("margins"))
 
@@ -138,34 +154,13 @@ def _score(options: dict) -> None:
 
     from medaudit.cli.against import check_earlier, show_changes
     from medaudit.config.audit_card import read_card
-    from medaudit.score import score
-    from medaudit.score.detected_table import show_choices
 
     if options["against"]:
         check_earlier(options["against"], options["output"])
     if options["card"]:  # a mistake in it must not cost an audit
         read_card(options["card"])
     console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
-    result = score(
-        options["predictions"],
-        options["groups"],
-        labels=options["labels"],
-        columns=columns_of(options),
-        yes=options["yes"],
-        announce=lambda choices: show_choices(choices, console),
-        **statistics_of(options),
-        **{
-            name: options[name]
-            for name in (
-                "attributes",
-                "control",
-                "age_threshold",
-                "scores",
-                "task_type",
-                "positive",
-            )
-        },
-    )
+    result = _measure(options, console)
     from medaudit.report.gate import check_gate
     from medaudit.score.summary import show
 
@@ -181,3 +176,30 @@ def _score(options: dict) -> None:
         show_changes(result, options, console)
     if options["gate"]:
         check_gate(result.equivalence, options["gate"], result.study.name)
+
+
+def _measure(options: dict, console: "Console") -> "Result":
+    """Audit the file: outcomes of cases, or labels and scores."""
+    predictions, groups = options["predictions"], options["groups"]
+    if measures_cases(options):
+        from medaudit.score.outcome_audit import score_outcomes
+
+        if len(predictions) > 1:
+            raise MedauditError(f"--measures: {len(predictions)} files; audit one at a time")
+        return score_outcomes(predictions[0], groups, **outcomes_of(options))
+    from medaudit.score import score
+    from medaudit.score.detected_table import show_choices
+
+    reading = ("attributes", "control", "age_threshold", "scores", "task_type", "positive")
+    return score(
+        predictions,
+        groups,
+        labels=options["labels"],
+        columns=columns_of(options),
+        yes=options["yes"],
+        announce=lambda choices: show_choices(choices, console),
+        answers=options["answers"],
+        refusals=options["refusal"],
+        **statistics_of(options),
+        **{name: options[name] for name in reading},
+    )

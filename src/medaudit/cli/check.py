@@ -1,5 +1,6 @@
 """``medaudit check``: which data and weights are there, and what a run would do and cost."""
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from medaudit.cli.options import Commands, add_configuration, add_parser, make_console
+from medaudit.config.time_left import spell_time
 from medaudit.core.entry_types import Config, ModelEntry
 from medaudit.core.errors import MedauditError
 
@@ -190,7 +192,11 @@ def _show_jobs(
         table.add_row(rule, str(len(part)), spell_time(sum(e.seconds for e in part)), based_on)
     console.print(table)
     total = sum(estimate.seconds for estimate in estimates)
-    console.print(f"About {spell_time(total)} if the jobs ran one after the other.")
+    cores = len(os.sched_getaffinity(0))
+    console.print(
+        f"About {spell_time(total / cores)} on the {cores} cores of this machine if they are free, "
+        f"{spell_time(total)} if the jobs ran one after the other."
+    )
     for basis in BASES:
         if any(estimate.basis == basis for estimate in estimates):
             console.print(f"  [dim]{basis}: {EXPLAINED[basis]}[/dim]")
@@ -222,15 +228,6 @@ def _show_disk(
             f"the image stores need {spell_size(total)}, but {where} has only {spell_size(free)} "
             "free: free disk space, or run from a folder on another disk"
         )
-
-
-def spell_time(seconds: float) -> str:
-    """Return e.g. ``40 s``, ``12 min``, ``3.5 h``, ``4.2 days``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 172800 else f"{seconds / 86400:.1f} days"
 
 
 def spell_size(size: int) -> str:

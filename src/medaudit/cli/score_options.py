@@ -78,6 +78,67 @@ def add_statistics(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def add_outcomes(group: argparse._ArgumentGroup) -> None:
+    """Add what takes the place of labels and scores."""
+    group.add_argument(
+        "--answers",
+        nargs="+",
+        default=[],
+        metavar="COLUMN",
+        help="yes and no instead of scores, e.g. of a vision-language model; blanks and refusals "
+        "are counted and compared",
+    )
+    group.add_argument(
+        "--refusal", nargs="+", default=[], metavar="TEXT", help="answers that are refusals"
+    )
+    group.add_argument(
+        "--measures",
+        nargs="+",
+        default=[],
+        metavar="COLUMN",
+        help="measures of each case, e.g. dice hd95: their means are compared",
+    )
+    for name in ("ordinal", "continuous"):
+        what = "grades" if name == "ordinal" else "numbers"
+        group.add_argument(
+            f"--{name}",
+            nargs=2,
+            metavar=("TRUE", "PREDICTED"),
+            help=f"columns of true and predicted {what}",
+        )
+    group.add_argument(
+        "--higher-is-better", nargs="+", default=[], metavar="COLUMN", help="of the measures"
+    )
+    group.add_argument(
+        "--lower-is-better", nargs="+", default=[], metavar="COLUMN", help="of the measures"
+    )
+
+
+def measures_cases(options: dict) -> bool:
+    """Return whether outcomes without labels and scores are to be audited."""
+    return bool(options["measures"] or options["ordinal"] or options["continuous"])
+
+
+def outcomes_of(options: dict) -> dict[str, Any]:
+    """Return the arguments of `medaudit.score.outcome_audit.score_outcomes`."""
+    unused = ["metrics", "gaps", "reference_group", "weights", "threshold_rule", "threshold"]
+    if given := [name for name in [*unused, "answers", "control"] if options.get(name)]:
+        shown = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise MedauditError(
+            f"{shown}: not for --measures, --ordinal and --continuous; leave it out"
+        )
+    better = dict.fromkeys(options["higher_is_better"], 1)
+    better |= dict.fromkeys(options["lower_is_better"], -1)
+    return {
+        "columns_measured": options["measures"],
+        "better": better,
+        "columns": {role: options[role] for role in ("id", "patient", "split") if options[role]},
+        "margins": _margins(options),
+        **{name: options[name] for name in ("ordinal", "continuous", "attributes")},
+        **{name: options[name] for name in ("age_threshold", "minimum", "draws", "level")},
+    }
+
+
 def add_margins(group: argparse._ArgumentGroup) -> None:
     """Add margins and the gate."""
     group.add_argument(

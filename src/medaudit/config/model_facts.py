@@ -54,10 +54,16 @@ def _pretraining_facts(config: Config, model: ModelEntry) -> Facts:
     }
 
 
+FAMILIES = {"resnet": ("resnet", "rn50", "rn101"), "vit": ("vit",)}
+"""Families of image encoders, and how names of architectures show them (open_clip: RN50)."""
+
+
 def family_of(entry: ModelEntry) -> str | None:
     """Return the family of a model's image encoder, ``vit`` or ``resnet``; None if neither."""
     text = str(entry.get("architecture") or entry.get("image_tower") or "").lower()
-    return next((family for family in ("resnet", "vit") if family in text), None)
+    return next(
+        (family for family, names in FAMILIES.items() if any(n in text for n in names)), None
+    )
 
 
 def pretraining_data(models: Mapping[str, Any], name: str) -> dict[str, list[str] | None]:

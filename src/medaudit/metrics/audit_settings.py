@@ -22,7 +22,8 @@ class AuditSettings(TypedDict, total=False):
     ``multiclass``. ``tasks`` defaults to those of the predictions. ``attributes`` are names, or
     lists of names for intersections. ``strata`` are those of the attributes within which the
     bootstrap draws patients (default: all). ``test_weights`` is ``none`` (default),
-    ``equal_prevalence``, ``resample`` or ``given`` (the user's, in `medaudit.score`). Each stage says which keys of ``evaluation`` it reads.
+    ``equal_prevalence``, ``resample`` or ``given`` (the user's, in `medaudit.score`). Without ``scored`` (default true) scores are
+    only decisions. Each stage says which keys of ``evaluation`` it reads.
     """
 
     cohort: str
@@ -33,6 +34,7 @@ class AuditSettings(TypedDict, total=False):
     attributes: list[str | list[str]]
     strata: list[str | list[str]]
     test_weights: str
+    scored: bool
     evaluation: Evaluation
 
 

@@ -6,7 +6,7 @@ the formulas. The schema of the configuration, that table and the report take th
 here, or are tested against it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +48,11 @@ class Metric:
     label: str
     long_label: str = ""
     null: str = "separation"
+
+    @property
+    def decided(self) -> bool:
+        """Whether decisions suffice, without scores."""
+        return self.needs == ("confusion",)
 
 
 def _divide(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
@@ -184,6 +189,11 @@ METRICS: dict[str, Metric] = {
 DIAGNOSIS = ("underdiagnosis", "overdiagnosis")
 NO_FINDING = "No Finding"
 WHOLE_DECISION = ("accuracy", "ece", "ece_debiased", "absolute_error")
+
+
+def needs_scores(metrics: Sequence[str]) -> np.ndarray:
+    """Return whether each metric needs scores, and not only decisions."""
+    return np.array([not METRICS[name].decided for name in metrics], bool)
 
 
 def applies(metric: str, task: str) -> bool:

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from medaudit.core.entry_types import Evaluation
+from medaudit.core.statuses import Status
 from medaudit.metrics.attributes import Attribute
-from medaudit.metrics.definitions import DIAGNOSIS, METRICS, applies
+from medaudit.metrics.definitions import DIAGNOSIS, METRICS, applies, needs_scores
 from medaudit.metrics.engine import group_values
 from medaudit.metrics.sample import Sample
 from medaudit.metrics.sorted_scores import SortedScores, sort_images
@@ -163,6 +164,8 @@ def measure_groups(
     fill(found, found.value[..., None], blocks, ones)
     selected = count_groups(found, blocks)
     _set_statuses(found, selected, evaluation["minimum"])
+    if not sample.scored:
+        found.status[(found.status != "") & needs_scores(found.metrics)] = str(Status.NO_SCORE)
     found.value[found.status != "ok"] = np.nan
     found.average(found.value)
     _spread_statuses(found)

@@ -67,6 +67,8 @@ class Sample:
     own_range : bool
         Whether calibration bins lie on each group's own range of scores
         (`medaudit.metrics.sorted_scores.SortedScores`); only dialects ask for it.
+    scored : bool
+        Whether scores are more than decisions.
     """
 
     tasks: tuple[str, ...]
@@ -84,6 +86,7 @@ class Sample:
     stream: str
     validation: Validation | None = None
     own_range: bool = False
+    scored: bool = True
 
     @property
     def multiclass(self) -> bool:
@@ -145,6 +148,7 @@ def read_sample(predictions: pd.DataFrame, cohort: pd.DataFrame, settings: Audit
         weights=_read_weights(test.frame, attributes, tasks, settings),
         stream=name_images(test.frame),
         validation=None if multiclass else val.validation(),
+        scored=settings.get("scored", True),
     )
 
 

@@ -26,7 +26,8 @@ from medaudit.core.entry_types.evaluation import (
 )
 from medaudit.core.margins import Margins
 from medaudit.metrics.aliases import resolve_metrics
-from medaudit.score.assemble import Study, assemble
+from medaudit.score.assemble import Study
+from medaudit.score.assemble_any import ANSWER_METRICS, assemble_any
 from medaudit.score.settings import DEFAULT_GAPS, DEFAULT_METRICS, Asked, evaluation_of
 
 if TYPE_CHECKING:
@@ -124,6 +125,8 @@ def score(
     threads: int = 1,
     yes: bool = False,
     announce: Callable[[list[Choice]], None] | None = None,
+    answers: str | Sequence[str] | None = None,
+    refusals: Sequence[str] = (),
 ) -> Result:
     """Audit predictions by group and return metrics, gaps, dialects and lint findings.
 
@@ -185,6 +188,11 @@ def score(
         Audit also labels and scores that look wrong (AUC 1, AUC near 0, no score below 0.5).
     announce : callable, optional
         It gets the role of each column (`Choice`) before anything that depends on it can fail.
+    answers : str or sequence of str, optional
+        Columns of yes and no (or 1 and 0) instead of scores, e.g. of a vision-language model;
+        blanks and refusals are counted. The AUC is then ``undefined:no_score``.
+    refusals : sequence of str
+        Further words in `answers` that are refusals.
 
     Returns
     -------
@@ -210,7 +218,7 @@ def score(
     0.0
     """
     metrics = resolve_metrics(metrics)  # a name that is not known must not wait for the file
-    study = assemble(
+    study = assemble_any(
         Path(predictions) if isinstance(predictions, str) else predictions,
         Path(groups) if isinstance(groups, str) else groups,
         columns,
@@ -225,7 +233,11 @@ def score(
         },
         Path(labels) if isinstance(labels, str) else labels,
         announce,
+        [answers] if isinstance(answers, str) else list(answers or []),
+        refusals,
     )
+    if answers and tuple(metrics) == DEFAULT_METRICS:
+        metrics = list(ANSWER_METRICS)
     asked: Asked = {
         "metrics": metrics,
         "gaps": gaps,

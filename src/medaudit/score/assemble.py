@@ -13,17 +13,24 @@ from medaudit.adapt.predictions.probabilities import as_probabilities
 from medaudit.adapt.predictions.shaping import find_task_type, tidy
 from medaudit.core.documents import CohortCard
 from medaudit.core.files import sha256
-from medaudit.core.intersections import SEPARATOR
 from medaudit.data.cohort.card import describe
 from medaudit.data.cohort.selection import Selection
 from medaudit.data.groups import describe_groups
 from medaudit.data.readers.sheet import Sheet, read_sheet
-from medaudit.score.cohort_rows import by_model, cohort_of, first_rows, images_of, remaining
+from medaudit.score.cohort_rows import (
+    by_model,
+    cohort_of,
+    first_rows,
+    images_of,
+    remaining,
+    with_counts,
+)
 from medaudit.score.doubts import Doubt, ask, find_doubts
 from medaudit.score.join_groups import MOST_LEVELS, Wanted, choose_attributes, join_groups
 from medaudit.score.not_groups import post_outcome
 from medaudit.score.reading import Options, Reading, read_reading
 from medaudit.score.sources import Source, read_predictions
+from medaudit.score.synthetic import is_synthetic
 from medaudit.score.weights import add_weights
 
 OUTCOMES = "outcomes"
@@ -58,11 +65,13 @@ class Study:
     has_patients : bool
         Whether a column identifies patients.
     rows : sequence of int
-        For each row of `cohort`, the row of the predictions file that it comes first in.
+        The row of the file that each image of the cohort comes from; empty if unknown.
     doubts : list of Doubt
         What looked wrong with labels and scores, and the user let pass.
     settings : dict
         How the file was read, as ``columns.yaml`` keeps it.
+    refused : dict, optional
+        Of answers without scores: what was refused (`medaudit.score.answers_only`).
     """
 
     name: str
@@ -78,6 +87,12 @@ class Study:
     rows: Sequence[int] = ()
     doubts: list[Doubt] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
+    refused: dict[str, pd.DataFrame] | None = None
+
+    @property
+    def scored(self) -> bool:
+        """Whether there are scores, and not only answers."""
+        return self.refused is None
 
     @property
     def has_validation(self) -> bool:
@@ -91,20 +106,15 @@ class Study:
 
     def card(self) -> CohortCard:
         """Return the cohort's card (see `medaudit.data.cohort.card`)."""
-        settings = {
-            "name": self.name,
-            "builder": "file",
-            "task_type": self.task_type,
-            "tasks": self.tasks,
-            "attributes": self.attributes,
-        }
+        settings: dict[str, Any] = {"name": self.name, "builder": "file"}
+        settings |= {name: getattr(self, name) for name in ("task_type", "tasks", "attributes")}
         source = {
             "dataset": self.name,
             "tables": {p.name: {"file": p.name, "sha256": sha256(p)} for p in self.files},
             "exclusions": [],
             "notes": [],
             "unit": "patient" if self.has_patients else "case",
-            "phantom": False,
+            "phantom": is_synthetic(self.files),
         }
         details = {"detected": [list(pair) for pair in self.detected]}
         card = describe(Selection(self.cohort, details=details), settings, source)
@@ -175,7 +185,7 @@ def assemble(
         task_type=task_type,
         attributes=names,
         declared=names if options["attributes"] else [],
-        detected=[*detected, ("groups", ", ".join(_with_counts(attributes, names)))],
+        detected=[*detected, ("groups", ", ".join(with_counts(attributes, names)))],
         files=[*files, *([groups] if isinstance(groups, Path) else [])],
         has_patients="patient" in found.roles or not images["patient_id"].is_unique,
         rows=images["row"].tolist(),
@@ -276,17 +286,6 @@ def _detected(
         counts = frame.drop_duplicates("image_id")["split"].value_counts()
         shown += [("splits", ", ".join(f"{split} {n}" for split, n in counts.items()))]
     return shown + [("", note) for note in notes]
-
-
-def _with_counts(attributes: pd.DataFrame, names: list[str | list[str]]) -> list[str]:
-    """Return the attributes, single ones with the number of images in each group."""
-    single = [name for name in names if isinstance(name, str)]
-    levels = {name: attributes[f"a_{name}"].value_counts() for name in single}
-    texts = [
-        f"{name} (" + ", ".join(f"{level} {n}" for level, n in counts.items()) + ")"
-        for name, counts in levels.items()
-    ]
-    return texts + [SEPARATOR.join(name) for name in names if not isinstance(name, str)]
 
 
 def _slug(name: str) -> str:

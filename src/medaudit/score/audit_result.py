@@ -19,6 +19,7 @@ from medaudit.score.audit_text import Text, as_html, in_full, in_short
 from medaudit.score.custom_metrics import Custom, CustomMetric, measure_custom
 from medaudit.score.gap_view import SUMS, adjusted_gaps
 from medaudit.score.names import match_name
+from medaudit.score.terminal_tables import measured
 
 
 class Audit:
@@ -64,7 +65,7 @@ class Audit:
     @property
     def metrics(self) -> list[str]:
         """Names of the metrics, in the order in which they were asked for."""
-        return [*self.result.evaluation["metrics"], *(one.name for one in self.functions)]
+        return [*measured(self.result), *(one.name for one in self.functions)]
 
     @property
     def findings(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from medaudit.audit.conditional_gaps import find_conditional_gaps
@@ -20,6 +21,7 @@ from medaudit.metrics.sample import read_sample
 from medaudit.report.equivalence import judged_rows
 from medaudit.score.assemble import Study
 from medaudit.score.protocol_lint import lint_study
+from medaudit.score.refusals import decided_only, refusal_tables
 
 
 def audit_runs(study: Study, evaluation: Evaluation, threads: int) -> dict[str, Any]:
@@ -45,8 +47,16 @@ def audit_runs(study: Study, evaluation: Evaluation, threads: int) -> dict[str, 
         tables["gaps"].append(gaps)
         scored = score_dialects(metrics, drawn, study.task_type)
         tables["dialects"].append(quote_audit(scored, metrics, gaps))
+        if study.refused:
+            refusals = refusal_tables(study.refused, study.tasks, study.cohort, sample, settings)
+            tables["metrics"].append(refusals[0])
+            tables["gaps"].append(refusals[1])
+            blank = np.full((len(refusals[0]), drawn.shape[1]), np.nan, np.float32)
+            replicates[run] = np.concatenate([drawn, blank])
+            nulls[run] = np.concatenate([null, refusals[2]])
         tables["conditional"].append(_conditional(rows, study, settings, threads))
-        tables["sensitivity"].append(ask(rows, study.cohort, settings, sample))
+        asked = ask(rows, study.cohort, settings, sample)
+        tables["sensitivity"].append(asked if study.scored else _without_thresholds(asked))
     merged = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
     return {
         **merged,
@@ -58,11 +68,18 @@ def audit_runs(study: Study, evaluation: Evaluation, threads: int) -> dict[str, 
     }
 
 
+def _without_thresholds(asked: pd.DataFrame) -> pd.DataFrame:
+    """Return the answers but those on other thresholds, which decisions do not have."""
+    return asked[asked["question"] != "threshold"]
+
+
 def _conditional(
     rows: pd.DataFrame, study: Study, settings: AuditSettings, threads: int
 ) -> pd.DataFrame:
     if not settings["evaluation"]["control"]:
         return pd.DataFrame(columns=list(CONDITIONAL.columns))
+    if not study.scored:
+        settings = {**settings, "evaluation": decided_only(settings["evaluation"])}
     found = find_conditional_gaps(rows, study.cohort, settings, threads)
     if found.empty:
         control = ", ".join(settings["evaluation"]["control"])
@@ -84,5 +101,6 @@ def settings_of(study: Study, model: str, method: str, evaluation: Evaluation) -
         "attributes": study.attributes,
         "strata": study.declared,
         "test_weights": "given" if study.weighted else "none",
+        "scored": study.scored,
         "evaluation": evaluation,
     }

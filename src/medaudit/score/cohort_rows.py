@@ -5,6 +5,7 @@ import pandas as pd
 
 from medaudit.adapt.predictions.columns import Columns
 from medaudit.core.errors import MedauditError
+from medaudit.core.intersections import SEPARATOR
 from medaudit.core.table_io import PREDICTIONS
 from medaudit.data.readers.sheet import Sheet
 
@@ -100,3 +101,14 @@ def _refusable(columns: Columns) -> str:
     texts = [f"{column} was taken for the {role}" for role, column in named.items() if column]
     names = " ".join(column for column in named.values() if column)
     return f" ({', '.join(texts)}; if not: --not-a-role {names})" if texts else ""
+
+
+def with_counts(attributes: pd.DataFrame, names: list[str | list[str]]) -> list[str]:
+    """Return the attributes, single ones with the number of images in each group."""
+    single = [name for name in names if isinstance(name, str)]
+    levels = {name: attributes[f"a_{name}"].value_counts() for name in single}
+    texts = [
+        f"{name} (" + ", ".join(f"{level} {n}" for level, n in counts.items()) + ")"
+        for name, counts in levels.items()
+    ]
+    return texts + [SEPARATOR.join(name) for name in names if not isinstance(name, str)]

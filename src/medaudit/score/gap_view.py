@@ -10,6 +10,7 @@ import pandas as pd
 from medaudit.report.studies import facts
 from medaudit.report.studies.multiple_testing import adjust_families
 from medaudit.score.answering import evidence_of
+from medaudit.score.assemble import OUTCOMES
 
 if TYPE_CHECKING:  # `medaudit.score` prints nothing
     from medaudit.score import Result
@@ -25,10 +26,23 @@ def adjusted_gaps(result: Result) -> pd.DataFrame:
     The families are the report's (`medaudit.report.studies.facts`): the gaps that a run's answers
     are made of, and of the other gaps those of one metric and kind.
     """
+    if result.study.task_type == OUTCOMES:
+        return _adjusted_outcomes(result)
     found = facts.gaps(evidence_of(result))
     found = found[found["task"].ne("mean_of_gaps")]
     kept = [*result.gaps.columns, "p_adjusted"]
     return found[kept].reset_index(drop=True)
+
+
+def _adjusted_outcomes(result: Result) -> pd.DataFrame:
+    """Adjust the gaps of outcomes over the attributes, for each outcome."""
+    (null,) = result.nulls.values()
+    found = result.gaps.assign(p_adjusted=np.nan)
+    for _, part in found[found["p_value"].notna()].groupby("metric", sort=False):
+        found.loc[part.index, "p_adjusted"] = facts.adjust_gaps(
+            part, null[part.index].astype(float)
+        )
+    return found
 
 
 def finding_gaps(result: Result) -> pd.DataFrame:

@@ -107,7 +107,7 @@ def audit(
         sample_weight=sample_weight,
     )
     if y_pred is not None:
-        options["decisions"] = True
+        options["answers"] = tables.columns["score"]
     result = score(tables.predictions, tables.groups, columns=tables.columns, **options)
     return Audit(result, custom)
 

@@ -148,6 +148,10 @@ def audit_outcomes(
         raise MedauditError(f"name at least one outcome, and each once; named are {names}")
     if unknown := sorted(set(margins) - set(names)):
         raise MedauditError(f"margins: there is no outcome {unknown}; name some of {names}")
+    for name, margin in margins.items():
+        for value in margin.values() if isinstance(margin, Mapping) else (margin,):
+            if not value > 0:
+                raise MedauditError(f"the margin {value!r} of {name} is not above 0")
     evaluation: Evaluation = {
         "metrics": names,
         "gaps": ["max_min"],

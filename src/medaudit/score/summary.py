@@ -66,7 +66,7 @@ def show(result: Result, console: Console, interval: str = "value") -> None:
     show_interval(result, interval, console)
     if result.study.task_type != OUTCOMES:
         show_decisions(result, console)
-    show_answers(result, console)
+        show_answers(result, console)
 
 
 def show_answers(result: Result, console: Console) -> None:
@@ -118,7 +118,9 @@ def show_lint(lint: pd.DataFrame, console: Console) -> None:
 def show_decisions(result: Result, console: Console) -> None:
     """Print how scores become decisions: a threshold, or the most probable class."""
     threshold = result.evaluation["threshold"]
-    if result.study.task_type == "multiclass":
+    if not result.study.scored:
+        text = "Decisions are the answers; there are no scores."
+    elif result.study.task_type == "multiclass":
         text = "Decisions are the most probable class."
     elif threshold["rule"] == "fixed":
         why = (

@@ -37,9 +37,16 @@ VERDICT_COLOURS = {Equivalence.FAIR: "green", Equivalence.UNFAIR: "red"}
 
 def shown_metrics(result: Result) -> list[str]:
     """Return the metrics to print: those that the user asked for, or the most common."""
-    metrics = list(result.evaluation["metrics"])
+    metrics = measured(result)
     asked = not set(DEFAULT_METRICS) <= set(metrics)
     return [m for m in metrics if asked or m in SHOWN or m not in DEFAULT_METRICS]
+
+
+def measured(result: Result) -> list[str]:
+    """Return all metrics of a result: those asked for, and after them rates of refusals."""
+    asked = list(result.evaluation["metrics"])
+    found = [m for m in result.metrics["metric"].unique() if m not in (*asked, "threshold")]
+    return [*asked, *found]
 
 
 def shown_gaps(result: Result) -> list[str]:
@@ -78,8 +85,15 @@ def _title(*parts: str) -> str:
 
 def _groups(result: Result, rows: pd.DataFrame, title: str, interval: str) -> Iterator[Table]:
     metrics = [m for m in shown_metrics(result) if (rows["metric"] == m).any()]
-    for start in range(0, len(metrics), ACROSS):
-        yield _group_table(rows, metrics[start : start + ACROSS], title, interval)
+    counts = rows.groupby("metric", sort=False)["n"].max()
+    part: list[str] = []
+    for name in metrics:
+        # The counts of a table are those of its metrics: of other images there is another table.
+        if len(part) == ACROSS or (part and counts[part[0]] != counts[name]):
+            yield _group_table(rows, part, title, interval)
+            part = []
+        part.append(name)
+    yield _group_table(rows, part, title, interval)
 
 
 def _group_table(rows: pd.DataFrame, metrics: list[str], title: str, interval: str) -> Table:

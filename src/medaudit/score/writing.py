@@ -15,6 +15,7 @@ from medaudit.report.report import report
 from medaudit.report.studies.evidence import null_of
 from medaudit.score.answering import entry_of
 from medaudit.score.reading import COLUMNS_FILE, write_reading
+from medaudit.score.synthetic import is_synthetic
 
 if TYPE_CHECKING:  # `Result.write` imports this module
     from medaudit.score import Result
@@ -143,7 +144,7 @@ def _write_run(result: Result, folder: Path, model: str, method: str, stem: str)
         cohort=name,
         model=model,
         method=method,
-        phantom=False,
+        phantom=is_synthetic(result.study.files),
     )
     for stage, table, contract in (
         ("evaluate", result.metrics, table_io.METRICS),

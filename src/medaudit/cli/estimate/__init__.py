@@ -5,17 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from medaudit.cli.estimate.work import LONG, images_seen, speed_of, store_bytes
+from medaudit.cli.estimate.work import LONG, START_SECONDS, images_seen, speed_of, store_bytes
+from medaudit.config.time_left import typical_seconds
 from medaudit.core.documents import CohortCard
 from medaudit.core.entry_types import Config
 from medaudit.core.table_io import read_json
 
-SHORT_SECONDS = 10.0
-"""Estimate for a job that processes no images and whose rule was never measured."""
-
 BASES = ("measured", "similar", "arithmetic", "guess")
 """Bases of an estimate: an earlier run of the same job; the median of earlier jobs of the rule;
-images / images per second (`medaudit.cli.estimate.work.SPEED`); `SHORT_SECONDS`."""
+images / images per second (`medaudit.cli.estimate.work.SPEED`) and the time to start; a job of the
+default audit (`medaudit.config.time_left.TYPICAL_SECONDS`)."""
 
 DIMENSION = 768
 """Assumed length of an embedding: a ViT-B's. A ResNet-152x2 has 4,096, a small model about 100."""
@@ -66,11 +65,11 @@ def _estimate(
         return Estimate(rule, before, "measured")
     if rule in LONG:
         seen, speed = images_seen(config, rule, names, sizes), speed_of(config, rule, names)
-        return Estimate(rule, seen / speed, "arithmetic")
+        return Estimate(rule, START_SECONDS + seen / speed, "arithmetic")
     typical = medians[rule]
     if typical is not None:
         return Estimate(rule, typical, "similar")
-    return Estimate(rule, SHORT_SECONDS, "guess")
+    return Estimate(rule, typical_seconds(rule), "guess")
 
 
 def benchmark_of(results: Path, rule: str, names: dict[str, str]) -> Path:

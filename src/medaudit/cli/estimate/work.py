@@ -13,6 +13,9 @@ LONG = ("images", "embed", "pretrain", "finetune", "search")
 SMALL_SIZE = 64
 """Largest side in pixels of the input of a model that counts as small."""
 
+START_SECONDS = 5.0
+"""Seconds until a job has loaded its libraries and its model."""
+
 SPEED = {
     ("images", True): 400,
     ("images", False): 150,

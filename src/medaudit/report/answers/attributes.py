@@ -120,7 +120,7 @@ def _sentence(
         if others:
             said.append(f"Differences also in: {', '.join(others)}.")
         if single and single[0][1] is not first:
-            said.insert(1, single[0][1].sentence)
+            said.insert(0, single[0][1].sentence)
     lost = [answer.label for _, answer in together if answer.gap is None]
     if lost:
         said.append(_lost(lost, together))

@@ -7,6 +7,7 @@ import pandas as pd
 
 from medaudit.report.answers.roles import Roles
 from medaudit.report.answers.structure import CONTROL, Caution
+from medaudit.report.studies import how_fair_models
 from medaudit.report.studies.differences import compare_paired
 from medaudit.report.studies.evidence import RUN, Evidence, direction
 from medaudit.report.wording import number_format, terms
@@ -39,6 +40,26 @@ def run_cautions(
     if roles.of(run) != CONTROL and run["cohort"] in roles.best_control:
         control = dict(zip(RUN, roles.best_control[run["cohort"]], strict=True))
         yield from against_control(run, control, values, evidence, names)
+
+
+def study_cautions(evidence: Evidence) -> Iterator[Caution]:
+    """Yield a warning per comparison of balanced with unbalanced training on unequal sizes."""
+    if "claims" not in (evidence.entry.get("tables") or []):
+        return
+    for plain, balanced in how_fair_models.balanced_pairs(evidence):
+        sizes = [
+            how_fair_models.training_images(evidence.cards[name]) for name in (balanced, plain)
+        ]
+        alike = how_fair_models.same_size_as(evidence, plain) is not None
+        if alike or None in sizes or sizes[0] == sizes[1]:
+            continue
+        shown = [number_format.count(size) for size in sizes]
+        yield Caution(
+            "unequal_training_sets",
+            f"Balanced and unbalanced training are compared on {shown[0]} and {shown[1]} images: "
+            "the difference may be one of size and not of balance.",
+            "table:claims",
+        )
 
 
 def _own(rows: pd.DataFrame, run: Mapping[str, str]) -> pd.DataFrame:

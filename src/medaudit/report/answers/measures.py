@@ -45,7 +45,7 @@ def answer_measure(
     lost = [f"{one.people} ({_why(one)})" for one in groups if one.value is None]
     return verdict, MeasureAnswer(
         metric=gap["measure"],
-        label=terms.measure(gap["measure"]),
+        label=terms.plain(gap["measure"]),
         task=gap["task"],
         attribute=gap["attribute"],
         groups=tuple(groups),

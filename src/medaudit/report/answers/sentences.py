@@ -133,7 +133,7 @@ def _finding(task: str) -> str:
 
 
 def _as_numbers(metric: str, task: str, groups: Sequence[GroupValue], setting: Setting) -> str:
-    name = terms.measure(metric)
+    name = terms.plain(metric)
     if task == "mean":
         name += f" (mean over {tasks_in_words(setting.tasks, setting.classes)})"
     elif task != "all" and len(setting.tasks) > 1:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from medaudit.metrics.thresholds import describe_rule
 from medaudit.report.answers.attributes import RunTables, answer_attribute
-from medaudit.report.answers.cautions import run_cautions
+from medaudit.report.answers.cautions import run_cautions, study_cautions
 from medaudit.report.answers.roles import Roles, roles_of
 from medaudit.report.answers.sentences import Setting
 from medaudit.report.answers.structure import CONTROL, OTHER, SUBJECT, Overall, RunAnswer
@@ -54,6 +54,7 @@ def answer_study(evidence: Evidence, facts: pd.DataFrame, names: Names | None = 
         subjects=roles.subjects,
         controls=roles.controls,
         runs=tuple(runs),
+        cautions=tuple(study_cautions(evidence)),
     )
 
 
@@ -139,7 +140,7 @@ def _overall(row: dict[str, Any]) -> Overall:
 
     return Overall(
         metric=row["measure"],
-        label=terms.measure(row["measure"]),
+        label=terms.plain(row["measure"]),
         task=row["task"],
         value=real("value"),
         low=real("low"),

@@ -1,6 +1,7 @@
 """The style of all figures, and how they are written: the same numbers give the same bytes."""
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,6 +50,8 @@ METADATA: dict[str, dict[str, Any]] = {
 }
 NOTE = 8
 """Size of the notes in points."""
+TRIES, MORE = 8, 0.5
+"""How often a figure is made larger, and by how many inches."""
 LINE = 0.17
 """Height of one line of notes in inches."""
 
@@ -109,9 +112,21 @@ def canvas(width: float, height: float, title: str, notes: list[str]) -> tuple[C
     return figure, above
 
 
+def lay_out(canvas: Canvas) -> None:
+    """Compute a figure's layout; one whose labels leave no room for its panels is made larger."""
+    for _ in range(TRIES):
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            canvas.draw_without_rendering()
+        if not any("constrained_layout not applied" in str(one.message) for one in said):
+            return
+        fitting.grow(canvas.subfigs[0], MORE)
+        canvas.set_figwidth(canvas.get_figwidth() + MORE)
+
+
 def write_files(figure: Figure, folder: Path) -> dict[str, str]:
     """Write a figure as PDF, PNG and SVG and its data as CSV; return file names by format."""
-    figure.canvas.draw_without_rendering()
+    lay_out(figure.canvas)
     # The layout is computed once: each format would otherwise get its own by its own font metrics.
     figure.canvas.set_layout_engine("none")
     for suffix, metadata in METADATA.items():

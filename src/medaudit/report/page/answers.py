@@ -20,11 +20,16 @@ from medaudit.report.page.rivals import (
 from medaudit.report.studies import facts as study_facts
 from medaudit.report.studies.evidence import direction
 from medaudit.report.wording import number_format, terms
+from medaudit.report.wording.names import Names
 from medaudit.report.wording.phrases import alpha, interval, p_text, plural, run_name
 
 
 def answer(
-    facts: pd.DataFrame, head: StudyHead, cohort: str, answered: StudyAnswers
+    facts: pd.DataFrame,
+    head: StudyHead,
+    cohort: str,
+    answered: StudyAnswers,
+    names: Names | None = None,
 ) -> list[Answer]:
     """Return the answers to a study's questions on one cohort.
 
@@ -38,11 +43,14 @@ def answer(
         Name.
     answered : StudyAnswers
         What is said about each run.
+    names : Names, optional
+        Display names.
     """
+    names = names or Names()
     whole = facts[facts["cohort"] == cohort]
     rows = whole[whole["measure"].eq(head["headline"])]
     best = study_facts.best_run(rows, head["headline"], cohort, head.get("entry"))
-    primary = primary_questions(whole, head)
+    primary = primary_questions(whole, head, names)
     first = [run for run in answered.on(cohort) if run.first]
     fair = [found for run in first for found in how_fair(run, several=len(first) > 1)]
     short = [sentence for run in first for sentence in in_short(run)]
@@ -52,10 +60,10 @@ def answer(
         return [Answer("In short", short, summary=True), Answer("How well?", lost), *fair]
     others = other_measures(best, whole, head, [m.metric for run in first for m in run.overall])
     return [
-        Answer("In short", [*short, *compared(best, rows, head), *primary], summary=True),
-        Answer("How well?", how_well(best, rows, head)),
+        Answer("In short", [*short, *compared(best, rows, head, names), *primary], summary=True),
+        Answer("How well?", how_well(best, rows, head, names)),
         *fair,
-        *([Answer("In other measures?", others)] if others else []),
+        *([Answer(f"In other measures? ({run_name(best, names)})", others)] if others else []),
         *([Answer("Primary questions?", primary)] if primary else []),
         Answer("Across all runs?", all_runs(leading_gaps(whole, head), head)),
         Answer("How certain?", how_certain(best, head)),
@@ -97,13 +105,13 @@ def _in_full(one: AttributeAnswer) -> list[str]:
     return sentences
 
 
-def compared(best: pd.Series, rows: pd.DataFrame, head: StudyHead) -> list[str]:
+def compared(best: pd.Series, rows: pd.DataFrame, head: StudyHead, names: Names) -> list[str]:
     """Return how many runs cannot be told apart from the best, where there are several."""
-    rivals = differences_from(best, rows[rows["kind"] == "performance_difference"])
+    rivals = differences_from(best, rows[rows["kind"] == "performance_difference"], names)
     alike = int((~(rivals["p_adjusted"] <= alpha(head))).sum())
     if not alike:
         return []
-    name = f"{run_name(best)} has the {_best_word(head)} {terms.measure(head['headline'])}. "
+    name = f"{run_name(best, names)} has the {_best_word(head)} {terms.measure(head['headline'])}. "
     return [name + indistinguishable(alike, len(rivals))]
 
 
@@ -111,13 +119,13 @@ def _best_word(head: StudyHead) -> str:
     return "highest" if direction(head["headline"]) > 0 else "lowest"
 
 
-def how_well(best: pd.Series, rows: pd.DataFrame, head: StudyHead) -> list[str]:
+def how_well(best: pd.Series, rows: pd.DataFrame, head: StudyHead, names: Names) -> list[str]:
     """Return sentences that name the best run and compare the others with it."""
     sentences = [
-        f"{run_name(best)} has the {_best_word(head)} {terms.measure(head['headline'], long=True)}"
+        f"{run_name(best, names)} has the {_best_word(head)} {terms.measure(head['headline'], long=True)}"
         f"{_among(head)}: {number_format.number(best['value'])} ({interval(best, head)})."
     ]
-    rivals = differences_from(best, rows[rows["kind"] == "performance_difference"])
+    rivals = differences_from(best, rows[rows["kind"] == "performance_difference"], names)
     if rivals.empty:
         return sentences
     margin = rivals["value"] * direction(head["headline"])

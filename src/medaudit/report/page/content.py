@@ -130,9 +130,9 @@ def _study(facts: pd.DataFrame, tables: Index, figures: Index, names: Names) -> 
         + [
             {
                 "cohort": cohort,
-                "answers": [*claims.get(cohort, []), *answer(facts, head, cohort, answered)],
+                "answers": [*claims.get(cohort, []), *answer(facts, head, cohort, answered, names)],
                 "runs": answered.on(cohort),
-                "glance": glance(facts, head, cohort),
+                "glance": glance(facts, head, cohort, names),
             }
             for cohort in head["cohorts"]
         ],

@@ -11,6 +11,7 @@ from medaudit.report.studies.evidence import has_best_end
 from medaudit.report.studies.multiple_testing import PRIMARY
 from medaudit.report.verdicts import Verdict, judge_gap
 from medaudit.report.wording import number_format, terms
+from medaudit.report.wording.names import Names
 from medaudit.report.wording.phrases import (
     alpha,
     plural,
@@ -101,22 +102,24 @@ def count_verdicts(gaps: pd.DataFrame) -> list[str]:
     return [f"Against their margins: {', '.join(counted)}."]
 
 
-def primary_questions(facts: pd.DataFrame, head: StudyHead) -> list[str]:
+def primary_questions(
+    facts: pd.DataFrame, head: StudyHead, names: Names | None = None
+) -> list[str]:
     """Return the primary questions of a study on one cohort with their answers, in brief."""
     if "role" not in facts or not (head.get("entry") or {}).get("questions"):
         return []
     asked = facts[facts["kind"].eq("gap") & facts["role"].eq(PRIMARY)]
     if asked.empty:
         return []
-    listed = [_primary(gap, head) for _, gap in asked.head(MOST).iterrows()]
+    listed = [_primary(gap, head, names) for _, gap in asked.head(MOST).iterrows()]
     more = f"; and {len(asked) - MOST} more in the table 'All gaps'" if len(asked) > MOST else ""
     size = asked["family_size"].max()
     together = f", adjusted together over {number_format.count(size)} tests" if size > 1 else ""
     return [f"Primary questions{together}: {'; '.join(listed)}{more}."]
 
 
-def _primary(gap: pd.Series, head: StudyHead) -> str:
-    return f"{terms.measure(gap['measure'])} of {run_name(gap)} {short_gap(gap, head)}"
+def _primary(gap: pd.Series, head: StudyHead, names: Names | None) -> str:
+    return f"{terms.measure(gap['measure'])} of {run_name(gap, names)} {short_gap(gap, head)}"
 
 
 def other_measures(
@@ -136,7 +139,7 @@ def other_measures(
     if not told:
         return []
     more = f"; and {len(told) - MOST} more in the table 'All gaps'" if len(told) > MOST else ""
-    return [f"{run_name(best)}: {'; '.join(told[:MOST])}{more}."]
+    return [f"{'; '.join(told[:MOST])}{more}."]
 
 
 def _number(value: Any) -> str:

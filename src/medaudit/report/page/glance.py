@@ -10,13 +10,16 @@ from medaudit.report.page.answers import leading_gaps
 from medaudit.report.page.gap_answers import verdict_on
 from medaudit.report.studies.facts import best_run
 from medaudit.report.wording import number_format, terms
+from medaudit.report.wording.names import Names
 from medaudit.report.wording.nulls import untested
 from medaudit.report.wording.phrases import run_name
 
 LEAST_AUC = 0.5
 
 
-def glance(facts: pd.DataFrame, head: StudyHead, cohort: str) -> dict[str, Any] | None:
+def glance(
+    facts: pd.DataFrame, head: StudyHead, cohort: str, names: Names | None = None
+) -> dict[str, Any] | None:
     """Return the rows of the figure; None if no run is estimable.
 
     Parameters
@@ -27,6 +30,8 @@ def glance(facts: pd.DataFrame, head: StudyHead, cohort: str) -> dict[str, Any] 
         Head of the study's index.
     cohort : str
         Name.
+    names : Names, optional
+        Display names.
 
     Returns
     -------
@@ -50,7 +55,7 @@ def glance(facts: pd.DataFrame, head: StudyHead, cohort: str) -> dict[str, Any] 
     ends = gaps.reindex(columns=["value", "high", "null_q95", "margin"]).max().dropna()
     top = max([0.0, *ends]) * 1.05 or 1.0
     return {
-        "run": run_name(best),
+        "run": run_name(best, names),
         "level": f"{head['level'] * 100:g}",
         "rows": [first, *(_gap_row(gap, top, head) for _, gap in gaps.iterrows())],
     }

@@ -49,7 +49,9 @@ def picture(path: Path) -> dict[str, Any]:
     }
 
 
-def table_rows(path: Path, columns: tuple[Column, ...], names: Names) -> dict[str, Any]:
+def table_rows(
+    path: Path, columns: tuple[Column, ...], names: Names | None = None
+) -> dict[str, Any]:
     """Return the rows of a table's CSV file for the page.
 
     Returns

@@ -78,7 +78,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "count": number_format.count,
         "short": number_format.short,
-        "measure_in_words": terms.measure,
+        "measure_in_words": terms.plain,
         "group": terms.group,
         "upper_first": terms.first_upper,
         "packed": packed,

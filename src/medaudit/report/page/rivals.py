@@ -5,32 +5,29 @@ import pandas as pd
 from medaudit.core.documents import StudyHead
 from medaudit.report.verdicts import Verdict, judge_difference
 from medaudit.report.wording import number_format
-from medaudit.report.wording.phrases import COMPATIBLE, alpha
+from medaudit.report.wording.names import Names
+from medaudit.report.wording.phrases import COMPATIBLE, alpha, run_name
 
 
-def differences_from(best: pd.Series, differences: pd.DataFrame) -> pd.DataFrame:
+def differences_from(
+    best: pd.Series, differences: pd.DataFrame, names: Names | None = None
+) -> pd.DataFrame:
     """Return the differences `best` minus every other run; ``rival`` names the other."""
-    names = ["model", "method"]
-    first = (differences[names] == best[names]).all(axis=1)
-    second = differences[["against_model", "against_method"]].to_numpy() == best[names].to_numpy()
+    key, other = ["model", "method"], ["against_model", "against_method"]
+    first = (differences[key] == best[key]).all(axis=1)
+    second = differences[other].to_numpy() == best[key].to_numpy()
     turned = pd.Series(second.all(axis=1), index=differences.index)
     found = differences[first | turned].copy()
     # Each pair is stored once: where `best` is its second run, the signs are reversed.
     turned = turned[found.index]
-    found["rival"] = _shown(found, "run_shown", "").where(
-        turned, _shown(found, "against_shown", "against_")
-    )
+    found["rival"] = [
+        run_name(dict(zip(key, row[key if back else other], strict=True)), names)
+        for back, (_, row) in zip(turned, found.iterrows(), strict=True)
+    ]
     low, high = found["low"].copy(), found["high"].copy()
     found["value"] = found["value"].where(~turned, -found["value"])
     found["low"], found["high"] = low.where(~turned, -high), high.where(~turned, -low)
     return found[found["value"].notna()]
-
-
-def _shown(rows: pd.DataFrame, column: str, prefix: str) -> pd.Series:
-    """Return the display names of runs, where the rows have them."""
-    return (
-        rows[column] if column in rows else rows[f"{prefix}model"] + " + " + rows[f"{prefix}method"]
-    )
 
 
 def explain_difference(difference: pd.Series, head: StudyHead) -> str:

@@ -10,6 +10,9 @@ from medaudit.report.wording import terms
 ADJECTIVES = ("sex", "gender", "race", "ethnicity", "race_ethnicity")
 """Attributes whose groups are written before the noun: ``black patients``."""
 
+SEXES = {"f": "female", "m": "male", "w": "female"}
+"""Short codes of sexes, where the attribute is a sex."""
+
 UNKNOWN = ("unknown", "u", "other", "missing")
 """Groups that no adjective describes."""
 
@@ -47,6 +50,8 @@ def people(attribute: str, group: str, noun: str = "patients") -> str:
     before, after = [], []
     for name, level in zip(split_name(attribute), split_name(group), strict=True):
         shown = terms.group(level)
+        if name in ("sex", "gender"):
+            shown = SEXES.get(level.lower(), shown)
         if name in ADJECTIVES and level.lower() not in UNKNOWN:
             before.append(shown)
         elif level.lower() in UNKNOWN:

@@ -6,6 +6,7 @@ from typing import Any
 from medaudit.core.documents import StudyHead
 from medaudit.report.verdicts import Verdict
 from medaudit.report.wording import number_format
+from medaudit.report.wording.names import Names
 
 COMPATIBLE = f"{Verdict.NOT_SHOWN} (compatible with chance)"
 
@@ -45,9 +46,9 @@ def plural(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def run_name(row: Mapping[str, Any]) -> str:
-    """Write the name of a run: ``run_shown``, its display name, where the row has it."""
-    return row.get("run_shown") or f"{row['model']} + {row['method']}"
+def run_name(row: Mapping[str, Any], names: Names | None = None) -> str:
+    """Write the display name of a run: ``run_shown`` where the row has it."""
+    return row.get("run_shown") or (names or Names()).run(row)
 
 
 def difference_in_points(row: Mapping[str, Any], head: StudyHead, meaning: tuple[str, str]) -> str:

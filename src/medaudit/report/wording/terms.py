@@ -19,6 +19,29 @@ def measure(name: str, long: bool = False) -> str:
     return f"{shown} ({dialect}" if dialect else shown
 
 
+PLAIN = {
+    "tpr": "sensitivity",
+    "fpr": "false positive rate",
+    "tnr": "specificity",
+    "ppv": "positive predictive value",
+    "npv": "negative predictive value",
+    "ece": "calibration error (ECE)",
+    "ece_debiased": "calibration error (debiased ECE)",
+}
+"""Metrics by their plain names, for sentences; tables and figures use the short ones."""
+
+
+def plain(name: str) -> str:
+    """Return the plain name of a measure, for a sentence.
+
+    Examples
+    --------
+    >>> plain("tpr"), plain("auc")
+    ('sensitivity', 'AUC')
+    """
+    return PLAIN.get(name) or measure(name)
+
+
 def gap(name: str) -> str:
     """Return the name of a gap for a reader."""
     kind, group = parse_gap(name)

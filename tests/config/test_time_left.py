@@ -1,0 +1,38 @@
+"""Time left: the rest of the typical work at the speed so far."""
+
+import io
+import time
+
+import pytest
+
+from medaudit.config import time_left
+from medaudit.config.jobs import JOBS
+from medaudit.config.time_left import TYPICAL_SECONDS, describe, seconds_left, show_time_left
+
+
+def test_the_rest_is_done_at_the_speed_so_far():
+    jobs = [("pretrain", True), ("finetune", True), ("finetune", False), ("unheard", False)]
+    pretrain, finetune = TYPICAL_SECONDS["pretrain"], TYPICAL_SECONDS["finetune"]
+    expected = 600 * (finetune + 1) / (pretrain + finetune)
+    assert seconds_left(jobs, 600) == pytest.approx(expected)
+    assert describe(jobs, 600) == f"2 of 4 jobs done, about {expected / 60:.0f} min left"
+
+
+def test_nothing_is_said_before_anything_is_known():
+    assert seconds_left([("finetune", False)], 60) is None
+    assert describe([("manifest", True), ("finetune", False)], 60) == ""
+
+
+def test_every_rule_has_its_typical_time():
+    assert TYPICAL_SECONDS.keys() == JOBS.keys()
+
+
+@pytest.mark.parametrize("terminal", [False, True])  # the thread of True goes on
+def test_lines_are_for_terminals_only(terminal, monkeypatch):
+    stream = io.StringIO()
+    stream.isatty = lambda: terminal
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setattr(time_left, "EVERY", 0.01)
+    show_time_left(lambda: [("pretrain", True), ("pretrain", False)])
+    time.sleep(0.2)
+    assert ("1 of 2 jobs done, about " in stream.getvalue()) == terminal

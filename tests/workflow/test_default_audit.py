@@ -1,0 +1,88 @@
+"""The default audit finds what is planted in its phantoms, and no model is worse than the control."""
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from checkout import Checkout
+from medaudit.core.table_io import read_json
+from medaudit.report.answers.structure import CONTROL, StudyAnswers, from_json
+from medaudit.report.page.planted import CALLED, FOUND, planted_rows
+
+RESULTS = "MEDAUDIT_DEFAULT_RESULTS"
+"""Results folder of a default audit that has run; without it the test runs one (minutes)."""
+LIMIT = 3600
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.workflow,
+    pytest.mark.xdist_group("workflow"),
+]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory) -> Path:
+    if RESULTS in os.environ:
+        return Path(os.environ[RESULTS])
+    checkout = Checkout.copy(tmp_path_factory.mktemp("default") / "a checkout")
+    done = checkout.snakemake("--cores", "2", timeout=LIMIT)
+    assert done.returncode == 0, done.stdout[-6000:]
+    return checkout.folder / "results"
+
+
+@pytest.fixture(scope="module")
+def studies(results) -> list[StudyAnswers]:
+    return [from_json(read_json(path)) for path in sorted(results.glob("tables/*/answers.json"))]
+
+
+@pytest.fixture(scope="module")
+def rows(results, studies) -> pd.DataFrame:
+    cards = [read_json(path) for path in sorted(results.glob("groups/*.json"))]
+    return pd.DataFrame(planted_rows(cards, studies))
+
+
+def test_every_planted_difference_is_found_in_a_leading_measure(rows):
+    """By a run that answers its study; the evidence is in the failure's message."""
+    planted = rows[rows["planted"]]
+    found = planted.groupby(["cohort", "whom"])["outcome"].agg(lambda each: FOUND in set(each))
+    assert found.all(), planted[["cohort", "run", "whom", "outcome", "evidence"]].to_string()
+    assert {cohort for cohort, _ in found.index} >= {
+        "nih_6x200",
+        "chexpert_glocker_small",
+        "ham10000_age_small",
+        "fitzpatrick17k_skin_type_small",
+    }
+
+
+def test_two_attributes_without_a_planted_difference_are_not_called(rows):
+    others = rows[~rows["planted"]]
+    called = others.groupby(["cohort", "attribute"])["outcome"].agg(
+        lambda each: CALLED in set(each)
+    )
+    assert (~called).sum() >= 2, others[["cohort", "run", "attribute", "evidence"]].to_string()
+
+
+def test_every_adapted_model_beats_the_untrained_control(studies):
+    """Zero-shot runs are not adapted to the task; cohorts without a control are not compared."""
+    compared = 0
+    for study in studies:
+        for cohort in {run.cohort for run in study.runs}:
+            runs = study.on(cohort)
+            values = {(run.model, run.method): auc_of(run) for run in runs}
+            controls = [auc_of(run) for run in runs if run.role == CONTROL]
+            if controls:
+                trained = {
+                    run: value
+                    for run, value in values.items()
+                    if run[0] not in study.controls and not run[1].startswith("zero_shot")
+                }
+                assert min(trained.values()) > max(controls), values
+                compared += 1
+    assert compared >= 2
+
+
+def auc_of(run) -> float:
+    (value,) = [one.value for one in run.overall if one.metric == "auc"]
+    return value
