@@ -83,7 +83,7 @@ def _gap_row(gap: pd.Series, top: float, head: StudyHead) -> dict[str, Any]:
     tested = not lost and head["gap"] == "max_min" and not number_format.missing(gap["null_q95"])
     margin = None if number_format.missing(gap.get("margin")) else gap["margin"]
     return {
-        "label": f"{terms.measure(gap['measure'])} gap by {terms.attribute(gap['attribute'])}",
+        "label": f"{terms.plain(gap['measure'])} gap by {terms.attribute(gap['attribute'])}",
         "verdict": None if lost else verdict_on(gap, head),
         "chance": round(100 * gap["null_q95"] / top, 1) if tested and not untested(gap) else None,
         "margin": None if margin is None else round(100 * margin / top, 1),
