@@ -109,5 +109,5 @@ def test_the_terminal_says_what_was_tested_and_calls_nothing_fair(tmp_path, caps
     main(["score", str(tmp_path / "p.csv"), "--draws", "40", "--output", str(tmp_path / "out")])
     out = " ".join(capsys.readouterr().out.split())
     assert "No margin was declared (--margin), so no gap is called fair." in out
-    assert "2 of 2" in out and "adjusted for all gaps of one metric" in out and "separation:" in out
+    assert "2 of 2" in out and "adj. p: adjusted" in out and "separation:" in out
     assert "fair within" not in out and "if fair" not in out

@@ -28,7 +28,7 @@ from medaudit.score.cohort_rows import (
 from medaudit.score.doubts import Doubt, ask, find_doubts
 from medaudit.score.join_groups import MOST_LEVELS, Wanted, choose_attributes, join_groups
 from medaudit.score.not_groups import post_outcome
-from medaudit.score.reading import Options, Reading, read_reading
+from medaudit.score.reading import Options, Reading, read_reading, saved_options
 from medaudit.score.sources import Source, read_predictions
 from medaudit.score.synthetic import is_synthetic
 from medaudit.score.weights import add_weights
@@ -65,7 +65,7 @@ class Study:
     has_patients : bool
         Whether a column identifies patients.
     rows : sequence of int
-        The row of the file that each image of the cohort comes from; empty if unknown.
+        For each row of `cohort`, the row of the predictions file that it comes first in.
     doubts : list of Doubt
         What looked wrong with labels and scores, and the user let pass.
     settings : dict
@@ -152,7 +152,7 @@ def assemble(
         Anything that would make a number wrong; the message says what and where.
     """
     reading = read_reading(columns)
-    options = cast(Options, {**options, **_saved(reading, options)})
+    options = cast(Options, {**options, **saved_options(reading, options)})
     sheet, files = read_predictions(predictions, labels, reading)
     own = None if groups is None else read_sheet(groups, "the groups", leftovers=True)
     found = _find(sheet, own, reading, options, announce)
@@ -192,13 +192,6 @@ def assemble(
         doubts=doubts,
         settings=_settings(found, reading, options, names),
     )
-
-
-def _saved(reading: Reading, options: Options) -> dict[str, Any]:
-    """Return the options of a saved file that the command line does not give."""
-    default = {"positive": None, "scores": "auto", "task_type": "auto"}
-    given: Mapping[str, Any] = options
-    return {k: v for k, v in reading.options.items() if given[k] == default[k]}
 
 
 def _find(

@@ -10,8 +10,8 @@ import pandas as pd
 from medaudit.adapt.predictions.columns import Choice
 from medaudit.score.answers_only import DEFAULT_METRICS as ANSWER_METRICS
 from medaudit.score.answers_only import read_answers
-from medaudit.score.assemble import Options, Study, assemble
-from medaudit.score.reading import read_reading
+from medaudit.score.assemble import Study, assemble
+from medaudit.score.reading import Options, read_reading
 from medaudit.score.sources import Source, read_predictions
 
 __all__ = ["ANSWER_METRICS", "assemble_any"]

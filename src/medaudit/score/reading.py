@@ -120,3 +120,9 @@ def write_reading(settings: Mapping[str, Any], predictions: str, path: Path) -> 
     text = yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True)
     with atomic(path) as temporary:
         temporary.write_text(head + text, encoding="utf-8")
+
+
+def saved_options(reading: Reading, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a saved file that the command line does not give."""
+    default = {"positive": None, "scores": "auto", "task_type": "auto"}
+    return {k: v for k, v in reading.options.items() if given[k] == default[k]}
