@@ -89,17 +89,19 @@ def spell_time(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 172800 else f"{seconds / 86400:.1f} days"
 
 
-def show_time_left(jobs: Callable[[], Jobs]) -> None:
-    """Print a line from time to time until the process ends, if standard error is a terminal."""
-    if not sys.stderr.isatty():
-        return
-    started = time.monotonic()
+def show_time_left(jobs: Callable[[], Jobs]) -> threading.Event:
+    """Print a line from time to time until the process ends, if standard error is a terminal.
+
+    Setting the event that is returned ends it.
+    """
+    ended, started = threading.Event(), time.monotonic()
 
     def show() -> None:
-        while True:
-            time.sleep(EVERY)
+        while not ended.wait(EVERY):
             line = describe(jobs(), time.monotonic() - started)
             if line:
                 print(line, file=sys.stderr)
 
-    threading.Thread(target=show, daemon=True).start()
+    if sys.stderr.isatty():
+        threading.Thread(target=show, daemon=True).start()
+    return ended
