@@ -352,5 +352,17 @@ def test_groups_of_images_are_joined_by_patient():
         read(predictions, twice, attributes=["sex", "view"])
 
 
+def test_columns_of_the_groups_file_can_be_named_and_ignored():
+    predictions = whole()[["image_id", "label", "score"]]
+    groups = base().assign(years=30 + np.arange(N) % 60, ward=np.arange(N) % 3, run="a")
+    said = {"age": "years", "ignore": ["ward"], "not_a_role": ["run"]}
+    study = read(predictions, groups, columns=said)
+    assert set(study.attributes) == {"sex", "age_group"}
+    only = read(predictions, groups, columns={"groups": ["ward"]})
+    assert only.attributes == ["ward"]
+    with pytest.raises(MedauditError, match="has no column 'wrad'"):
+        read(predictions, groups, columns={"ignore": ["wrad"]})
+
+
 def _ordered(study):
     return labels_and_scores(study)

@@ -252,16 +252,15 @@ def _settings(
 def _of_file(
     columns: dict[str, list[str]], sheet: Sheet, own: Sheet | None
 ) -> dict[str, list[str]]:
-    """Return the named columns without the id columns that only the groups file has."""
-    if own is None:
-        return columns
-    elsewhere = set(own.frame.columns) - set(sheet.frame.columns)
-    shared = {"id", "patient"}
-    return {
-        role: chosen
+    """Return the named columns without those that only the groups file has."""
+    elsewhere = {*({} if own is None else own.frame.columns)} - {*sheet.frame.columns}
+    shared = ("id", "patient", "age", "ignore", "not_a_role")
+    found = {
+        role: [c for c in chosen if role not in shared or c not in elsewhere]
         for role, chosen in columns.items()
-        if role not in shared or not set(chosen) <= elsewhere
+        if role != "groups"  # checked with the other attributes
     }
+    return {role: chosen for role, chosen in found.items() if chosen}
 
 
 def _detected(
