@@ -4,6 +4,7 @@ import pytest
 
 from medaudit.cli import main
 from medaudit.config.audit_card import fields, margins_of, read_card, text_of
+from medaudit.config.validation import _missing_files
 from medaudit.core.errors import MedauditError
 
 
@@ -74,3 +75,12 @@ def test_the_drafted_card_is_empty_and_kept(tmp_path):
     assert read_card(path) == {}
     with pytest.raises(SystemExit, match="exists"):
         main(["dossier", "--new", str(path)])
+
+
+def test_a_wrong_card_stops_a_run_before_its_first_job(tmp_path):
+    path = tmp_path / "card.yaml"
+    path.write_text("ethisc: {approval: x}\n")
+    problem = next(_missing_files({"audit_card": str(path)}))
+    assert "line 1: ethisc: this key is unknown (did you mean 'ethics'?)" in problem
+    problem = next(_missing_files({"audit_card": str(tmp_path / "none.yaml")}))
+    assert "cannot read the audit card" in problem

@@ -88,6 +88,13 @@ def test_the_site_asks_no_other_server():
         assert not re.search(r"!\[[^]]*\]\(https?:|<(?:script|img|iframe)", text_of(page)), page
 
 
+def test_the_site_can_be_searched_from_a_disk():
+    assert {"search", "offline"} <= set(SITE["plugins"])
+    scripts = SITE["extra"]["polyfills"]  # without one, the theme would load it from a server
+    assert any("iframe-worker" in script for script in scripts)
+    assert all((DOCS / script).is_file() for script in scripts)
+
+
 def test_every_metric_and_gap_has_its_formula():
     text = text_of("metrics.md")
     schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())

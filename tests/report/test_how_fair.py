@@ -30,6 +30,7 @@ from synthetic_foundations import (
     METHODS,
     OWN,
     PLAIN,
+    SAME_SIZE,
     SERIES,
     TABLES,
     TASKS,
@@ -311,6 +312,31 @@ def test_cohorts_with_other_test_sets_are_not_paired(tmp_path):
     assert how_fair_models.balanced_pairs(context.evidence) == []
     assert "balance" not in set(claims_of(context)["claim"])
     assert balanced(replace(context, cohort=PLAIN)) is None
+
+
+def test_balance_is_compared_at_equal_size_and_says_the_sizes(tmp_path):
+    own = {name: OWN[name] for name in ("mae", "mae_medical")}
+    study = make_foundations(tmp_path, own, {PLAIN: "t", BALANCED: "t", SAME_SIZE: "t"})
+    for path in study["cards"]:
+        known = json.loads(path.read_text())
+        for row in known["counts"]:
+            if row["attribute"] == "all" and row["split"] == "train" and path.stem != PLAIN:
+                row["n_images"] = 534
+        path.write_text(json.dumps(known))
+    context = read_context(study)
+    rows = claims_of(context)
+    rows = rows[rows["claim"] == "balance"]
+    assert set(rows["first"]) == {"balanced (534 training images)"}
+    assert set(rows["second"]) == {"unbalanced (534 training images)"}
+    metrics = context.evidence.metrics
+    mean = metrics[metrics["task"].eq("mean") & metrics["seed"].eq("mean")]
+    mean = mean[mean["metric"].eq("auc") & mean["attribute"].eq("all")]
+    value = mean.set_index(["cohort", "model"])["value"]
+    single = rows[rows["family"].ne(POOLED) & rows["quantity"].eq("AUC")].set_index("part")
+    for name in own:
+        expected = 100 * (value[BALANCED, name] - value[SAME_SIZE, name])
+        assert single.loc[name, "value"] == pytest.approx(expected, rel=1e-4, abs=1e-6)
+    assert set(balanced(replace(context, cohort=PLAIN)).data["cohort"]) == {BALANCED, SAME_SIZE}
 
 
 def test_what_is_not_estimable_is_said_in_claims_and_sentences(context):

@@ -16,6 +16,7 @@ COUNTS = {
     "sex": {"female": (0, 60), "male": (2, 60)},
     "race": {"black": (40, 40), "white": (0, 40), "asian": (0, 40)},
     "age_group": {"<=60": (0, 50), ">60": (40, 70)},
+    "sex & race": {"female & black": (20, 20), "female & white": (0, 20)},
 }
 CARD = {
     "name": "c",
@@ -60,7 +61,7 @@ def measure(metric: str, kind: str, worst: str, p: float = 0.01) -> MeasureAnswe
 
 
 def answers(race: list[MeasureAnswer], sex: list[MeasureAnswer], **changes) -> StudyAnswers:
-    attributes = [("race", race), ("sex", sex), ("age_group", race)]
+    attributes = [("race", race), ("sex", sex), ("age_group", race), ("sex & race", race)]
     run = RunAnswer(
         **{"cohort": "c", "model": "m", "method": "linear", "name": "m + linear"},
         **{"role": "subject", "first": True, "sentence": "", "overall": ()},

@@ -160,6 +160,7 @@ def test_no_script_but_the_pages_own_runs(page, file, browser):
 
 
 def test_every_picture_is_there_and_downloads_are_the_files(page, file):
+    unfold(page)
     drawn = "[...document.images].filter((i) => i.alt && !(i.naturalWidth > 300)).length"
     until(page, f"{drawn} === 0")
     folder = file.parent

@@ -138,6 +138,17 @@ def test_a_hostile_document_is_refused(tmp_path):
         read(tmp_path / "cut.csv.xz")
 
 
+def test_percentages_and_an_index_of_ids(tmp_path):
+    percent = whole().assign(score=100 * P)
+    with pytest.raises(MedauditError, match="--scores percentages or --scores logits"):
+        read(percent)
+    same(read(percent, scores="percentages"))
+    whole().set_index("image_id").rename_axis(None).to_csv(tmp_path / "p.csv")
+    study = read(tmp_path / "p.csv")
+    same(study)
+    assert study.cohort["image_id"].iloc[0] == "img_0000.png"
+
+
 def test_nested_columns(tmp_path):
     lists = whole().assign(features=[[0.1, 0.2, k] for k in range(N)], meta=[{"a": 1}] * N)
     lists.to_parquet(tmp_path / "p.parquet")
@@ -162,7 +173,11 @@ def test_leftovers_of_spreadsheets(tmp_path):
     (tmp_path / "q.csv").write_text("\n".join([head, *rows[:50], head, ",,,", *rows[50:], *tail]))
     study = read(tmp_path / "q.csv")
     same(study)
-    for text in ("2 blank rows", "1 rows repeat the header", "the last 2 rows hold totals"):
+    for text in (
+        "blank rows left out: 2",
+        "repeat the header left out: 1",
+        "totals at the end left out: 2",
+    ):
         assert text in notes(study)
     named = frame.assign(image_id=[f"Total {k:04d}" for k in range(N)])
     same(read(named))
@@ -251,6 +266,22 @@ def test_a_challenge_has_the_same_columns_in_both_files():
         y, score = labels_and_scores(study, name)
         np.testing.assert_array_equal(y, kind == k)
         np.testing.assert_allclose(score, share[:, k])
+
+
+@pytest.mark.parametrize("separator", ["|", "; ", ","])
+def test_labels_in_one_column_are_spread(separator):
+    y2, p2 = truth_and_probability(seed=7)
+    lists = []
+    for first, second in zip(Y, y2, strict=True):
+        named = ["Pleural Effusion"] * first + ["Mass"] * second
+        lists.append(separator.join(named) or "No Finding")
+    frame = base().assign(prob_Mass=p2, prob_Pleural_Effusion=P)
+    study = read(frame.assign(**{"Finding Labels": lists}))
+    assert study.attributes == ["sex"] and set(study.tasks) == {"Mass", "Pleural_Effusion"}
+    for task, y, p in (("Mass", y2, p2), ("Pleural_Effusion", Y, P)):
+        found, score = labels_and_scores(study, task)
+        np.testing.assert_array_equal(found, y)
+        np.testing.assert_allclose(score, p)
 
 
 def survival() -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:

@@ -13,6 +13,9 @@ TABLES = ("models", "claims", "pretraining_data", "pretraining_epochs", "pretrai
 TABLES += ("ensembles", "linear_against_full")
 FIGURES = ("performance_fairness", "balanced", "relative_to_average", "disease_by_group")
 PLAIN, BALANCED = "chexpert_plain", "chexpert_even"
+SAME_SIZE = "chexpert_few"
+KINDS = {BALANCED: "race_sex", SAME_SIZE: "same_size"}
+"""How the training split of a cohort was drawn; ``none`` for others."""
 TASKS = ("Atelectasis", "Edema", "Pleural Effusion")
 GROUPS = {"all": ["all"], "sex": ["female", "male"], "race": ["asian", "black", "white"]}
 LEVEL = {"none": 0.70, "natural": 0.76, "medical": 0.80}
@@ -101,7 +104,7 @@ def make_foundations(
         write_gaps(_with_mean_of_gaps(run_gaps(single, draws)), gaps[-1])
     cards = [folder / "cohort" / f"{name}.json" for name in test_of]
     for (name, test), path in zip(test_of.items(), cards, strict=True):
-        kind = "race_sex" if name == BALANCED else "none"
+        kind = KINDS.get(name, "none")
         more = {"dataset": "chexpert", "balance": {"kind": kind}, "test_sha256": test}
         write_json({**card(name, GROUPS, phantom), **more}, path)
     settings = {"study": "how_fair", "entry": entry, "evaluation": EVALUATION}

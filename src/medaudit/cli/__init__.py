@@ -137,7 +137,9 @@ def _add_reading(group: argparse._ArgumentGroup) -> None:
         metavar="YEARS",
         help="where age_group is cut (default: 60); several make bands",
     )
-    group.add_argument("--scores", choices=["auto", "probabilities", "logits"], default="auto")
+    group.add_argument(
+        "--scores", choices=["auto", "probabilities", "logits", "percentages"], default="auto"
+    )
     group.add_argument(
         "--task-type",
         choices=["auto", "multilabel", "multiclass"],

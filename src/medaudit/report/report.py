@@ -121,6 +121,7 @@ def report(
         "explorer": explorer(scored, config.get("evaluation", {}), names),
         "missed": missed_section(scored, stores, missed.name, names) if missed else [],
         "names": names,
+        "summary_file": summary.name if summary is not None else "",
         "studies": studies,
         "warnings": warnings,
         "model_cards": models,

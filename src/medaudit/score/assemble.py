@@ -65,7 +65,7 @@ class Study:
     has_patients : bool
         Whether a column identifies patients.
     rows : sequence of int
-        The row of the file that each image of the cohort comes from; empty if unknown.
+        For each row of `cohort`, the row of the predictions file that it comes first in.
     doubts : list of Doubt
         What looked wrong with labels and scores, and the user let pass.
     settings : dict

@@ -14,6 +14,7 @@ from medaudit.data.readers.roles import plain
 from medaudit.data.readers.sheet import Sheet, as_text, read_sheet
 from medaudit.score.event_times import labels_at_horizon
 from medaudit.score.join_labels import join_labels
+from medaudit.score.label_lists import spread_label_lists
 from medaudit.score.reading import Reading
 
 Table: TypeAlias = Path | pd.DataFrame
@@ -48,7 +49,7 @@ def read_predictions(
     sheet = sheets[0] if len(sheets) == 1 else _combine(sheets, tables)
     if labels is not None:
         sheet = join_labels(sheet, read_sheet(labels, "the labels", leftovers=True), reading)
-    sheet = labels_at_horizon(sheet, reading)
+    sheet = labels_at_horizon(spread_label_lists(sheet), reading)
     _blank_codes(sheet, reading)
     files = [table for table in [*tables, labels] if isinstance(table, Path)]
     return sheet, files

@@ -11,7 +11,7 @@ from medaudit.adapt.predictions.detection.choices import (
     Columns,
 )
 from medaudit.adapt.predictions.detection.decisions import find_decision
-from medaudit.adapt.predictions.detection.layouts import Layouts
+from medaudit.adapt.predictions.detection.layouts import Layouts, shown
 from medaudit.adapt.predictions.detection.names import parse
 from medaudit.adapt.predictions.detection.row_roles import find_row_roles
 from medaudit.core.errors import MedauditError
@@ -95,7 +95,7 @@ def find_columns(
 def _check_given(given: dict[str, list[str]], names: list[str], where: str) -> None:
     absent = [c for chosen in given.values() for c in chosen if c not in names]
     if absent:
-        raise MedauditError(f"{where} has no column {absent}; name one of {names}")
+        raise MedauditError(f"{where} has no column {shown(absent)}; name one of {shown(names)}")
 
 
 def _not_label_or_score(free: list[str], given: dict[str, list[str]]) -> list[str]:

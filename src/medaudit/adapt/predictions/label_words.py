@@ -53,6 +53,12 @@ def positive_levels(levels: Sequence[str], wanted: str | None, column: str, wher
         absent = [level for level, word in words.items() if word in ABSENCE | NEGATIVE]
         if len(absent) == 1 and words[absent[0]] in ABSENCE:
             return set(levels) - set(absent)
+    if len(unknown) > 2 and not positive:
+        raise MedauditError(
+            f"{where}: labels in {column} must be 0 and 1 (or yes and no); found {len(levels)} values "
+            f"such as {unknown[:5]}. For classes, give one score column for each, named for it; "
+            "or name another column with --label"
+        )
     if unknown:
         raise MedauditError(
             f"{where}: labels in {column} must be 0 and 1 (or yes and no); found {unknown[:5]}. "

@@ -6,7 +6,7 @@ import pandas as pd
 from medaudit.core.errors import MedauditError
 from medaudit.metrics.probability_sums import sum_tolerance
 
-KINDS = ("auto", "probabilities", "logits")
+KINDS = ("auto", "probabilities", "logits", "percentages")
 
 
 def as_probabilities(frame: pd.DataFrame, kind: str, multiclass: bool) -> tuple[pd.Series, str]:
@@ -17,7 +17,7 @@ def as_probabilities(frame: pd.DataFrame, kind: str, multiclass: bool) -> tuple[
     frame : pandas.DataFrame
         ``frame`` of a `medaudit.adapt.predictions.shaping.TidyPredictions`.
     kind : str
-        ``probabilities``, ``logits`` or ``auto``: probabilities if all scores lie in [0, 1],
+        ``probabilities``, ``logits``, ``percentages`` (divided by 100) or ``auto``: probabilities if all scores lie in [0, 1],
         logits if some are negative. Each model is judged by itself.
     multiclass : bool
         Logits go through a softmax over the classes of an image, otherwise through a sigmoid;
@@ -47,6 +47,7 @@ def _convert(rows: pd.DataFrame, kind: str, multiclass: bool) -> pd.Series:
         logits = score.to_numpy(float)
         squashed = _softmax(rows) if multiclass else ranked_probabilities(logits[:, None], False)
         return pd.Series(squashed.reshape(-1), index=rows.index)
+    score = score / 100 if kind == "percentages" else score
     if not score.between(0, 1).all():
         raise MedauditError(
             f"{rows['model'].iloc[0]}: probabilities must lie in [0, 1]; these lie in "
@@ -58,6 +59,7 @@ def _convert(rows: pd.DataFrame, kind: str, multiclass: bool) -> pd.Series:
 def _describe(kind_of: dict[str, str], multiclass: bool) -> str:
     squash = "softmax" if multiclass else "sigmoid"
     text = {"logits": f"logits, through a {squash}", "probabilities": "probabilities"}
+    text["percentages"] = "percentages, divided by 100"
     used = sorted(set(kind_of.values()))
     if len(used) == 1:
         return text[used[0]]
@@ -77,7 +79,7 @@ def _guess(score: pd.Series, model: str) -> str:
     # would change every thresholded metric, so the user decides.
     raise MedauditError(
         f"{model}: scores lie in {low:g} to {high:g}: neither probabilities nor clearly logits "
-        "(none is negative). Use --scores logits if they are logits; divide percentages by 100"
+        "(none is negative). Use --scores percentages or --scores logits"
     )
 
 

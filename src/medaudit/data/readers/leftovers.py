@@ -3,7 +3,7 @@
 import pandas as pd
 
 TOTALS = {"total", "totals", "sum", "mean", "average", "grand total", "count", "median", "std"}
-_UNNAMED = ("", "index", "unnamed: 0", "level_0", "row.names", "row_names")
+_UNNAMED = ("", "level_0", "row.names", "row_names")
 
 
 def drop_leftovers(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -19,15 +19,15 @@ def drop_leftovers(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     notes: list[str] = []
     blank = frame.isna().all(axis=1)
     if blank.any():
-        notes.append(f"{int(blank.sum())} blank rows are left out")
+        notes.append(f"blank rows left out: {int(blank.sum())}")
         frame = frame[~blank]
     header = _repeats_header(frame)
     if header.any():
-        notes.append(f"{int(header.sum())} rows repeat the header and are left out")
+        notes.append(f"rows that repeat the header left out: {int(header.sum())}")
         frame = frame[~header]
     frame, total = _without_totals(frame)
     if total:
-        notes.append(f"the last {total} rows hold totals and are left out")
+        notes.append(f"rows of totals at the end left out: {total}")
     unnamed = [name for name in frame.columns if _is_leftover(str(name), frame[name])]
     if unnamed and len(unnamed) < len(frame.columns):
         shown = ", ".join(repr(str(name)) for name in unnamed)

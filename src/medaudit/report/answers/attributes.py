@@ -46,9 +46,8 @@ class RunTables:
 def answer_attribute(attribute: str, tables: RunTables, setting: Setting) -> AttributeAnswer:
     """Return the answer on one attribute."""
     together = _answers(tables.gaps, attribute, tables.answered, tables, setting)
-    single = _worse_findings(
-        _answers(tables.findings, attribute, tables.lead, tables, setting), together
-    )
+    every = _answers(tables.findings, attribute, tables.lead, tables, setting)
+    single = _worse_findings(every, together)
     decided = [*_deciding(together, tables.lead), *single]
     verdict, first = worst([(verdict, answer) for verdict, answer in decided])
     return AttributeAnswer(
@@ -56,7 +55,7 @@ def answer_attribute(attribute: str, tables: RunTables, setting: Setting) -> Att
         label=terms.attribute(attribute),
         verdict=str(verdict),
         kind=verdict.name,
-        sentence=_sentence(verdict, first, together, single),
+        sentence=_sentence(verdict, first, together, single) + _one_by_one(verdict, every),
         measures=tuple(answer for _, answer in together),
         findings=tuple(answer for _, answer in single),
         decides=next(k for k, (_, one) in enumerate([*together, *single]) if one is first),
@@ -129,6 +128,16 @@ def _sentence(
     elif verdict in (Verdict.UNTESTED, Verdict.HINT) or first.margin is not None:
         said.append(first.evidence)
     return " ".join(said)
+
+
+def _one_by_one(verdict: Given, every: list[Answered]) -> str:
+    """Write what single findings show where their mean is not estimable; else nothing."""
+    if verdict.name not in ("UNKNOWN", "NOT_ESTIMABLE") or not every:
+        return ""
+    known = [verdict for verdict, answer in every if answer.gap is not None]
+    hints = sum(verdict is Verdict.HINT for verdict in known)
+    found = f"{hints} suggestive only" if hints else "none is shown"
+    return f" Finding by finding, {len(known)} of {len(every)} differences could be estimated: {found}."
 
 
 def _lost(labels: list[str], together: list[Answered]) -> str:

@@ -186,7 +186,8 @@ def setting_of(evidence: Evidence, cohort: str) -> Setting:
     ):
         threshold = f"at the threshold {rule['value']:g}"
     else:
-        threshold = "at the chosen threshold" + ("s" if len(tasks) > 1 else "")
+        given = "given" if rule is not None and rule["rule"] == "fixed" else "chosen"
+        threshold = f"at the {given} threshold" + ("s" if len(tasks) > 1 else "")
     return Setting(evidence.level, tuple(tasks), classes, threshold)
 
 

@@ -19,6 +19,8 @@ CRITERIA = {"val_loss": "validation loss", "val_auc": "validation AUC"}
 ACROSS = 4
 """Panels per row."""
 
+SPAN = 0.05
+"""Least range of a criterion's axis."""
 FEW = 4
 """With more models, dots are drawn only for the selected learning rate of each seed."""
 
@@ -38,6 +40,7 @@ def learning_rates(context: Context) -> Figure | None:
     for panel, method in zip(panels, methods, strict=False):
         _rates(panel, rows[rows["method"] == method], models)
         panel.set_title(fitting.label(context.names.method(method), 2.4, 10))
+        _widen(panel)
     for panel in panels[len(methods) :]:
         panel.remove()
     _legend(part, panels[0], models, context)
@@ -112,6 +115,14 @@ def _rates(panel: Axes, rows: pd.DataFrame, models: list[str]) -> None:
     panel.set_xlabel("learning rate")
     select = rows["select"].iloc[0]
     panel.set_ylabel(CRITERIA.get(select, select))
+
+
+def _widen(panel: Axes) -> None:
+    """Show at least `SPAN` of the criterion, so that noise does not look like a slope."""
+    low, high = panel.get_ylim()
+    if high - low < SPAN:
+        middle = (low + high) / 2
+        panel.set_ylim(middle - SPAN / 2, middle + SPAN / 2)
 
 
 def lora_rank(context: Context) -> Figure | None:

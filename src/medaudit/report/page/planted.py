@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from medaudit.core.documents import CohortCard, PlantedRule
+from medaudit.core.intersections import split_name
 from medaudit.report.answers.structure import (
     SUBJECT,
     AttributeAnswer,
@@ -59,8 +60,9 @@ class PlantedRow:
 def planted_rows(cards: Iterable[CohortCard], studies: Iterable[StudyAnswers]) -> list[PlantedRow]:
     """Return what was planted and what was found, for the runs that answer each study.
 
-    Attributes that a rule concerns only in part are left out: of women of 60 and older, half of all
-    women are affected, and their difference from men is neither planted nor absent.
+    A rule counts by the attribute that describes it with the fewest parts: race, and not sex and
+    race. Attributes that a rule concerns only in part are left out: of women of 60 and older, half
+    of all women are affected, and their difference from men is neither planted nor absent.
 
     Parameters
     ----------
@@ -91,6 +93,7 @@ def _rows(
     head: dict[str, Any] = {"study": study.title, "cohort": card["name"], "run": run.name}
     head["attribute"] = answer.label
     rules = [(rule, planted_groups(rule, answer.attribute)) for rule in card["planted"]]
+    direct = [(rule, groups) for rule, groups in rules if answer.attribute == _direct(rule)]
     measures = [one for one in answer.measures if one.metric in study.lead]
     if all(groups == [] for _, groups in rules):
         shown = [one for one in measures if one.kind == Verdict.SHOWN.name]
@@ -101,13 +104,12 @@ def _rows(
         PlantedRow(
             **head,
             planted=True,
-            whom=", ".join(people.people(answer.attribute, group) for group in groups),
+            whom=", ".join(people.people(answer.attribute, group) for group in groups or []),
             what=_what(rule),
             expected=_expected(study),
-            **_outcome(measures, groups),
+            **_outcome(measures, groups or []),
         )
-        for rule, groups in rules
-        if groups
+        for rule, groups in direct
     ]
 
 
@@ -122,6 +124,13 @@ def planted_groups(rule: PlantedRule, attribute: str) -> list[str] | None:
         return []
     whole = [group for group, share in shares.items() if share >= WHOLE]
     return whole if whole and min(shares.values()) <= 1 - WHOLE else None
+
+
+def _direct(rule: PlantedRule) -> str | None:
+    """Return the attribute with the fewest parts of which a rule applies to whole groups."""
+    names = dict.fromkeys(part["attribute"] for part in rule["groups"])
+    whole = [name for name in names if planted_groups(rule, name)]
+    return min(whole, key=lambda name: len(split_name(name)), default=None)
 
 
 def _what(rule: PlantedRule) -> str:

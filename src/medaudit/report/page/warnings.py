@@ -11,8 +11,8 @@ from medaudit.report.wording.phrases import plural
 SHOWN_CHECKS = ("pretraining_overlap", "near_duplicates", "no_patients", "test_touched")
 """Checks of the lint whose warnings are said in full; of the others the number."""
 
-COVERED = ("label_polarity",)
-"""Checks of the lint that the answers' own warnings cover."""
+COVERED = {"label_polarity": "auc_below_half"}
+"""Checks of the lint, and the kind of the answers' own warnings that make them superfluous."""
 
 DRAWN = "drawn at random"
 """Words of the notes of cohorts whose tables, or an attribute of them, are invented."""
@@ -54,7 +54,12 @@ def collect_warnings(
         for label, caution in _of_study(study["answered"], footers, study.get("cautions", ()))
     ]
     places = _Places(None, 1, names, models)
-    found += [_linked(caution, label, places) for label, caution in _of_cohorts(cards, lint)]
+    kinds = {one["kind"] for one in found}
+    found += [
+        _linked(caution, label, places)
+        for label, caution in _of_cohorts(cards, lint)
+        if COVERED.get(caution.kind) not in kinds
+    ]
     return list({(one["label"], one["text"]): one for one in found}.values())
 
 
@@ -91,9 +96,9 @@ def _of_cohorts(cards: list[CohortCard], lint: list[LintFindings]) -> Iterator[t
     for part in lint:
         cohort, rest = part["cohort"], 0
         for finding in part["findings"]:
-            if finding["severity"] == "info" or finding["check"] in COVERED:
+            if finding["severity"] == "info":
                 continue
-            if finding["check"] not in SHOWN_CHECKS:
+            if finding["check"] not in (*SHOWN_CHECKS, *COVERED):
                 rest += 1
                 continue
             model = finding["where"] if finding["check"] == "pretraining_overlap" else ""

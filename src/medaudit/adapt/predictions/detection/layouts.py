@@ -109,7 +109,7 @@ class Layouts:
 
     def _decisions(self) -> str | None:
         """Return the column of decisions where nothing else could be the score."""
-        stems = [c for c in self.scores if c.looks_like_score]
+        stems = [c for c in self.scores if c.looks_like_score or c.content.is_continuous]
         decisions = [c for c in self.all if c.role == "decision" and c.name.plain]
         usable = [c for c in decisions if c.content.is_numeric]
         return usable[0].column if usable and not stems else None
@@ -248,7 +248,7 @@ class Layouts:
         lacking = [r for r, column in (("label", label), ("score", score)) if column is None]
         seen = [*self.stems(self.scores).values()]
         names = [c[0].column for c in seen]
-        texts = [f"found no {' and no '.join(lacking)} column among {list(self.frame.columns)}"]
+        texts = [f"found no {' and no '.join(lacking)} column among {shown(self.frame.columns)}"]
         texts += [f"the label is {label}"] if label else []
         if score or names:
             texts.append(f"scores: {', '.join(filter(None, [score, *names[:10]]))}")
@@ -275,6 +275,12 @@ def _range(candidate: Candidate) -> str:
         return "no numbers"
     kind = "probabilities" if candidate.content.is_unit else "numbers"
     return f"{kind} from {values.min():.3g} to {values.max():.3g}"
+
+
+def shown(names: Iterable[object]) -> str:
+    """Return the first names, to be listed in a message."""
+    texts = [repr(str(name)) for name in names]
+    return ", ".join(texts[:25]) + (f" and {len(texts) - 25} more" if len(texts) > 25 else "")
 
 
 def _truth_rank(candidate: Candidate) -> tuple[bool, int, bool]:

@@ -174,7 +174,7 @@ def _bounds(words: list[str]) -> tuple[int, int]:
 def _true_as_class(words: list[str]) -> tuple[int, int]:
     """Return the bounds of ``true`` in ``prob_true``, which names a class; else no stem."""
     before = set(words[:-1])
-    if words[-1] == "true" and before & SCORE and not before & (TRUTH | LABEL):
+    if words[-1:] == ["true"] and before & SCORE and not before & (TRUTH | LABEL):
         return len(words) - 1, len(words)
     return 0, 0
 

@@ -96,11 +96,17 @@ def _find_id(frame: pd.DataFrame, found: Columns, free: list[str]) -> None:
     named = [n for n in by_name(names, "id") if not Content(frame[n]).is_continuous]
     # a name that is not in the list is an id only if its content is: every value once
     if not named:
-        named = [n for n in names if set(words_of(n)) & ID_WORDS and _is_id(frame[n])]
+        named = [n for n in names if _names_id(n) and _is_id(frame[n])]
     if named:
         found.roles["id"] = named[0]
         n = frame[named[0]].nunique()
         found.add("image id", named[0], f"named like an id; {n:,} values in {len(frame):,} rows", named[1:])  # fmt: skip
+
+
+def _names_id(name: str) -> bool:
+    """Return whether a name has a word for an id; a saved index has no name at all."""
+    unnamed = not name.strip() or name.casefold().startswith("unnamed")
+    return unnamed or bool(set(words_of(name)) & ID_WORDS)
 
 
 def _is_id(column: pd.Series) -> bool:
