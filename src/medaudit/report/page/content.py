@@ -33,7 +33,7 @@ from medaudit.report.wording.disclaimers import notes_of
 from medaudit.report.wording.names import Names, read_names
 
 SPLITS = ("train", "val", "test")
-OPEN = ("performance", "fairness", "equivalence")
+OPEN = ("performance", "equivalence")
 """Tables that are open when the page loads."""
 
 Index = tuple[Path, StudyHead]
