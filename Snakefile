@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 from medaudit.config.failed_gates import exit_if_failed
+from medaudit.config.time_left import jobs_of_run, show_time_left
 
 STARTED = time.time()
 
@@ -21,6 +22,10 @@ module medaudit:
 use rule * from medaudit
 
 
-# A module's own handlers are not called, so that of the workflow is repeated here.
+# A module's own handlers are not called, so those of the workflow are repeated here.
+onstart:
+    show_time_left(lambda: jobs_of_run(workflow.dag))
+
+
 onerror:
     exit_if_failed(Path("results"), STARTED)

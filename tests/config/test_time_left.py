@@ -2,12 +2,19 @@
 
 import io
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from medaudit.config import time_left
 from medaudit.config.jobs import JOBS
-from medaudit.config.time_left import TYPICAL_SECONDS, describe, seconds_left, show_time_left
+from medaudit.config.time_left import (
+    TYPICAL_SECONDS,
+    describe,
+    jobs_of_run,
+    seconds_left,
+    show_time_left,
+)
 
 
 def test_the_rest_is_done_at_the_speed_so_far():
@@ -25,6 +32,19 @@ def test_nothing_is_said_before_anything_is_known():
 
 def test_every_rule_has_its_typical_time():
     assert TYPICAL_SECONDS.keys() == JOBS.keys()
+
+
+def test_snakemakes_graph_gives_rules_and_what_is_finished():
+    class Dag:
+        def needrun_jobs(self, exclude_finished):
+            assert not exclude_finished
+            names = ("images", "embed")
+            return [SimpleNamespace(rule=SimpleNamespace(name=name)) for name in names]
+
+        def finished(self, job):
+            return job.rule.name == "images"
+
+    assert jobs_of_run(Dag()) == [("images", True), ("embed", False)]
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -9,7 +9,7 @@ from medaudit.config.entries import pretraining_output
 from medaudit.config.failed_gates import exit_if_failed
 from medaudit.config.runs import seed_jobs
 from medaudit.config.selection import pretrainings_of, selected
-from medaudit.config.time_left import show_time_left
+from medaudit.config.time_left import jobs_of_run, show_time_left
 from medaudit.config.validation import (
     CATALOGUES,
     check,

@@ -108,13 +108,3 @@ def predictions_on(wildcards):
     runs = [run for study in USED["studies"] for run in jobs.runs(config, study)]
     here = [run for run in runs if run["cohort"] == wildcards.cohort]
     return fill("results/predictions/{cohort}/{model}/{method}.parquet", here)
-
-
-# --------------------------------------------------------------------------- Snakefile
-def jobs_of_run():
-    """Rule of each job of this run, and whether it is finished."""
-    dag = workflow.dag
-    return [
-        (job.rule.name, dag.finished(job))
-        for job in list(dag.needrun_jobs(exclude_finished=False))
-    ]

@@ -4,6 +4,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from typing import Any
 
 TYPICAL_SECONDS = {
     "manifest": 1.0,
@@ -87,6 +88,12 @@ def spell_time(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h" if seconds < 172800 else f"{seconds / 86400:.1f} days"
+
+
+def jobs_of_run(dag: Any) -> list[tuple[str, bool]]:
+    """Return the jobs (see `Jobs`) of Snakemake's graph of a run."""
+    jobs = list(dag.needrun_jobs(exclude_finished=False))
+    return [(job.rule.name, dag.finished(job)) for job in jobs]
 
 
 def show_time_left(jobs: Callable[[], Jobs]) -> threading.Event:
