@@ -106,8 +106,8 @@ def test_garbage_ends_with_one_message(files, change, message):
     [
         (["--threshold", "7"], "--threshold 7 is not between 0 and 1"),
         (["--threshold", "Edema=high"], "TASK=NUMBER"),
-        (["--threshold-rule", "fpr"], "needs --threshold, e.g. 0.05"),
-        (["--threshold-rule", "sensitivity"], "needs --threshold, e.g. 0.95"),
+        (["--threshold-rule", "fpr"], "fpr needs the rate to reach: fpr=0.05"),
+        (["--threshold-rule", "sensitivity"], "sensitivity needs the rate to reach: sensitivity="),
         (["--threshold-rule", "youden", "--threshold", "0.5"], "youden has no value"),
         (["--threshold", "0.2", "--threshold", "a=0.3"], "give one number for all tasks"),
         (["--threshold", "a=0.2", "--threshold", "a=0.3"], "give one number for all tasks"),

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from medaudit.cli.options import Commands, add_parser, make_console
 from medaudit.core.errors import MedauditError
-from medaudit.core.table_io import read_json
 
 if TYPE_CHECKING:
     from medaudit.report.answers.structure import AttributeAnswer, RunAnswer, StudyAnswers
@@ -34,6 +33,8 @@ def run(options: dict) -> None:
     page = options["results"] / "report.html"
     if not page.is_file():
         raise MedauditError(f"there is no {page}: run `snakemake` (or `make audit`) first")
+    from medaudit.core.table_io import read_json  # it loads pandas
+
     record = read_json(options["results"] / "run.json")
     folders = [options["results"] / "tables" / name for name in record["config"]["run"]]
     studies = [from_json(read_json(folder / "answers.json")) for folder in folders]
