@@ -4,15 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medaudit.core.table_io import read_json
-from medaudit.report.page.answers import answer
-from medaudit.report.page.content import _read_facts
-from medaudit.report.verdicts import Verdict
-from medaudit.score import score
+from medaudit.score import Result, score
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory) -> list:
+def result() -> Result:
     """Sixty patients with 10 to 40 images; AUC about .92 in group A, .68 in group B."""
     rng, rows = np.random.default_rng(1), []
     for patient in range(60):
@@ -24,24 +20,18 @@ def answers(tmp_path_factory) -> list:
             for k in range(n)
         ]
     names = ["image_id", "patient_id", "label", "score", "group", "stage"]
-    result = score(pd.DataFrame(rows, columns=names).round(4), draws=200)
-    folder = tmp_path_factory.mktemp("clustered")
-    result.write(folder)
-    (facts,) = (folder / "compare").glob("*.csv")
-    head = read_json(folder / "tables" / facts.stem / "index.json")
-    return answer(_read_facts(facts), head, facts.stem)
+    return score(pd.DataFrame(rows, columns=names).round(4), draws=200)
 
 
-def test_the_planted_gap_is_found_and_said(answers):
-    (item,) = [a for a in answers if a.question == "How fair by group?"]
-    said = " ".join(item.sentences)
-    assert item.verdict == Verdict.SHOWN and "The data contradict this" in said
-    assert "lowest in B" in said and "highest in A" in said
-    assert "compatible" not in said and "chance" not in said
+def test_the_planted_gap_is_found_and_said(result):
+    (item,) = result.answers.runs[0].attributes
+    assert item.label == "group" and item.verdict == "difference shown"
+    assert "100 images of patients with group B" in item.sentence
+    assert item.sentence.endswith("Differences also in: AUC.")
+    assert "chance" not in item.sentence and "compatible" not in item.sentence
 
 
-def test_groups_that_follow_the_label_are_not_compared_with_chance(answers):
-    said = " ".join(sentence for a in answers for sentence in a.sentences)
-    assert "by stage not estimable" in said
-    (item,) = [a for a in answers if a.question == "How fair by stage?"]
-    assert item.verdict == Verdict.UNKNOWN and "only one class" in item.sentences[0]
+def test_groups_that_follow_the_label_are_not_compared(result):
+    said = [text for _, text in result.study.detected]
+    assert "not used as groups: stage (follows from the label and the score)" in said
+    assert set(result.gaps["attribute"]) == {"group"}
