@@ -174,6 +174,11 @@ class Cells:
         """Return permuted sizes of groups and of rests, which hardly vary from the observed."""
         assert self.permuted.size is not None
         own = self.permuted.size[place]
+        if self.metrics.metrics[place[-1]] == "average_precision":
+            # Permutations count positives only, the sample's own variance is often smaller: a
+            # test is exact only if both statistics are made with sizes of one level.
+            observed = self._limits(self.own, place)[1]
+            own = own * (observed / np.nanmedian(own, axis=1))[:, None]
         if self.size == 2:
             return np.stack([own, own[::-1]])
         observed = self._limits(self.rest_limits, place)[1]
