@@ -10,7 +10,7 @@ from medaudit.metrics.gap_statistics import Contrasts, against_rest, all_pairs
 from medaudit.metrics.gaps import Parts
 from medaudit.metrics.group_intervals import GroupIntervals
 from medaudit.metrics.group_metrics import ALL, MEAN, GroupMetrics
-from medaudit.metrics.nulls import strata_of
+from medaudit.metrics.nulls import CALIBRATION, null_of, strata_of
 from medaudit.metrics.permutation import Permuted
 
 
@@ -142,8 +142,11 @@ class Cells:
         rest_value, rest_drawn = self._none(1)[:, 0], self._none(1)
         if self.rest is not None:
             rest_value, rest_drawn = self.rest.value[place], self.rest.replicates[place]
-        permuted = self.permuted
-        null_rest = self._none(1) if permuted.rest is None else permuted.rest[place]
+        permuted, spread = self.permuted, self._spread(place)
+        null = _spread_out(permuted.group[place], spread)
+        null_rest = (
+            self._none(1) if permuted.rest is None else _spread_out(permuted.rest[place], spread)
+        )
         return Cell(
             seed=metrics.seeds[s],
             task=metrics.tasks[t],
@@ -153,7 +156,7 @@ class Cells:
             rest_status=status[:-1] if self.rest is None else self.rest.status[place],
             value=Parts(value[:-1], rest_value, value[-1]),
             drawn=Parts(drawn[:-1], rest_drawn, drawn[-1]),
-            null=Parts(permuted.group[place], _widen(null_rest, permuted.group), value[-1]),
+            null=Parts(null, _widen(null_rest, permuted.group), value[-1]),
             limits=np.stack(
                 [self._limits(self.own, place), self._limits(self.rest_limits, place)], 1
             ),
@@ -162,6 +165,26 @@ class Cells:
             movable=self._movable(t, m, status[:-1] == "ok"),
             joint=self.joint,
         )
+
+    def _spread(self, place: tuple) -> float:
+        """Return how much wider means over tasks vary than independent permutations of tasks do.
+
+        Tasks of one sample depend on each other, and their permutations do not. Tests that are
+        studentised take that from the sizes; of the others, the permuted means are spread out by
+        the ratio of standard deviations in the bootstrap.
+        """
+        _, s, t, m = place
+        tasks, sized = self.metrics.tasks, np.isfinite(self.own.sizes.size[place]).any()
+        studentised = sized and null_of(self.metrics.metrics[m]) != CALIBRATION
+        if tasks[t] != MEAN or self.joint or studentised:
+            return 1.0
+        single = [u for u, name in enumerate(tasks) if name not in (ALL, MEAN)]
+        drawn = self.metrics.replicates[-1, s, single, m].astype(float)
+        drawn = drawn[:, np.isfinite(drawn).all(axis=0)]
+        if drawn.shape[1] < 2:
+            return 1.0
+        alone = drawn.var(axis=1).sum()
+        return float(np.sqrt(drawn.sum(axis=0).var() / alone)) if alone > 0 else 1.0
 
     def _limits(self, found: GroupIntervals | None, place: tuple) -> np.ndarray:
         if found is None:
@@ -197,6 +220,16 @@ class Cells:
 
     def _none(self, width: int) -> np.ndarray:
         return np.full((self.size, width), np.nan)
+
+
+def _spread_out(null: np.ndarray, spread: float) -> np.ndarray:
+    """Return permuted values, shape (groups, draws), `spread` times as far from their mean."""
+    if spread == 1:
+        return null
+    known = np.isfinite(null)
+    count = np.maximum(known.sum(axis=1, keepdims=True), 1)
+    centre = np.where(known, null, 0).sum(axis=1, keepdims=True) / count
+    return centre + spread * (null - centre)
 
 
 def _widen(rest: np.ndarray, group: np.ndarray) -> np.ndarray:

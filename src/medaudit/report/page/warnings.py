@@ -11,6 +11,8 @@ from medaudit.report.wording.phrases import plural
 SHOWN_CHECKS = ("pretraining_overlap", "near_duplicates", "no_patients", "test_touched")
 """Checks of the lint whose warnings are said in full; of the others the number."""
 
+KINDS = {"auc_below_half": "AUC below 0.5"}
+"""Kinds of warnings that do not read as words."""
 COVERED = {"label_polarity": "auc_below_half"}
 """Checks of the lint, and the kind of the answers' own warnings that make them superfluous."""
 
@@ -77,7 +79,7 @@ def _of_study(
                 others.setdefault(caution.kind, []).append(run.name)
     for kind, runs in others.items():
         listed = ", ".join(dict.fromkeys(runs))
-        text = f"{kind.replace('_', ' ')} in {plural(len(runs), 'further run')}: {listed}."
+        text = f"{KINDS.get(kind, kind.replace('_', ' '))} in {plural(len(runs), 'further run')}: {listed}."
         yield answered.title, Caution(kind, text[:1].upper() + text[1:], "")
     for caution in (*answered.cautions, *more):
         yield answered.title, caution
