@@ -125,7 +125,8 @@ def test_nothing_is_found_where_nothing_is_planted():
 def test_warnings_are_there_where_planted_and_nowhere_else(tmp_path, groups, kinds):
     frame = planted("site", groups)
     # Scores of 1 - 1e-9 and 1e-9 lie on one side of the threshold, but still rank.
-    result = answered(frame)
+    # The user insists: such a column follows from the score, and such an AUC is questioned.
+    result = answered(frame, attributes=["site"], yes=True)
     (run,) = result.answers.runs
     assert {one.kind for one in run.cautions} == kinds
     page = result.write(tmp_path).read_text()
