@@ -24,7 +24,7 @@ use rule * from medaudit
 
 # A module's own handlers are not called, so those of the workflow are repeated here.
 onstart:
-    show_time_left(lambda: jobs_of_run(workflow.dag))
+    show_time_left(lambda: jobs_of_run(workflow))
 
 
 onerror:

@@ -44,7 +44,7 @@ def test_snakemakes_graph_gives_rules_and_what_is_finished():
         def finished(self, job):
             return job.rule.name == "images"
 
-    assert jobs_of_run(Dag()) == [("images", True), ("embed", False)]
+    assert jobs_of_run(SimpleNamespace(dag=Dag())) == [("images", True), ("embed", False)]
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -255,14 +255,18 @@ def test_models_of_which_there_are_predictions_alone_have_no_origin():
         stage: [run["model"] for run in jobs.runs_needing(config, "clip_nih", stage)]
         for stage in ("attribute_probes", "dialects")
     }
-    assert set(models["attribute_probes"]) == {"pixels"}
-    assert set(models["dialects"]) == {"pixels", "both"}
+    assert set(models["attribute_probes"]) == {"pixels", "efficientnet_lite0_small"}
+    assert set(models["dialects"]) == {"pixels", "both", "efficientnet_lite0_small"}
 
 
 def test_compare_sees_the_kinds_of_methods_and_no_training_settings():
     config = check(shipped(), SCHEMAS)
     given = json.loads(jobs.settings(config, "compare", study="clip_nih"))
-    assert given["methods"]["linear"] == {"kind": "probe", "head": "linear"}
+    assert given["methods"]["linear"] == {
+        "kind": "probe",
+        "head": "linear",
+        "label": "linear probe",
+    }
 
 
 def test_replicates_that_do_not_fit_are_refused(inputs, tmp_path):

@@ -83,7 +83,14 @@ def section() -> str:
     content = {"studies": [study], "model_cards": models, "cohorts": [card], "notes": []}
     content |= {"phantom": False, "config": config, "record": record, "packages": ["torch 2"]}
     study |= {"answered": StudyAnswers("fairtune", "T", 0.95, ("auc",), "", "", ("m",), ())}
-    content |= {"explorer": None, "missed": [], "planted": [], "audit_card": None, "names": Names()}
+    content |= {
+        "summary_file": "",
+        "explorer": None,
+        "missed": [],
+        "planted": [],
+        "audit_card": None,
+        "names": Names(),
+    }
     content |= {"warnings": [], "known": known_of(config, ["m"], METHODS, [card], WORKFLOW)}
     page = render(content)
     found = page[page.index('<section id="methods"') :]

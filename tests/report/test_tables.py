@@ -77,7 +77,7 @@ def test_every_fairness_cell_is_the_input(study, tables):
 
 def test_reasons_are_shown_never_blank_nor_zero(tables):
     text = shown(tables["groups"].data, tables["groups"].columns)
-    lost = text[text["Group"] == "male & <60"]
+    lost = text[text["Group"] == "male, under 60"]
     assert len(lost) == 4
     assert set(lost["AUC"]) == {"not estimable: too few"}
     for table in tables.values():
@@ -127,7 +127,7 @@ def test_hostile_names_are_escaped_in_every_format(tmp_path):
     page = (tmp_path / "t.html").read_text()
     assert "<script" not in page and "&lt;script&gt;" in page
     latex = (tmp_path / "t.tex").read_text()
-    assert r"50\% \& \$x\_1\$ \textbackslash{}input\{x\}" in latex and "100 \\%" in latex
+    assert r"50\%, \$x\_1\$ \textbackslash{}input\{x\}" in latex and "100 \\%" in latex
     stored = pd.read_csv(tmp_path / "t.csv", dtype=str)
     assert stored["group"].tolist() == [
         HOSTILE,

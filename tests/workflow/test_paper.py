@@ -56,10 +56,10 @@ def test_the_grid_of_how_fair_is_planned(checkout, tmp_path):
     jobs = checkout.plan(*PAPER, "--config", "run=[how_fair]")
     count = collections.Counter(rule for rule, _ in jobs)
     assert count["pretrain"] == 7  # MoCo v3; MAE by data, fraction and epochs
-    assert count["finetune"] == 2 * 8 + 6
+    assert count["finetune"] == 3 * 8 + 6  # balanced, unbalanced, unbalanced of equal size
     assert count["probe"] == 2
     assert count["ensemble"] == 6
-    assert count["evaluate"] == count["disparity"] == 22 + 2 + 6
+    assert count["evaluate"] == count["disparity"] == 30 + 2 + 6
 
 
 def test_the_grid_of_fairtune_is_planned(checkout, tmp_path):

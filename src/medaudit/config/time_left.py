@@ -90,8 +90,9 @@ def spell_time(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 172800 else f"{seconds / 86400:.1f} days"
 
 
-def jobs_of_run(dag: Any) -> list[tuple[str, bool]]:
-    """Return the jobs (see `Jobs`) of Snakemake's graph of a run."""
+def jobs_of_run(workflow: Any) -> list[tuple[str, bool]]:
+    """Return the jobs (see `Jobs`) of a run of Snakemake."""
+    dag = workflow.dag
     jobs = list(dag.needrun_jobs(exclude_finished=False))
     return [(job.rule.name, dag.finished(job)) for job in jobs]
 

@@ -174,7 +174,8 @@ def utf16_without_mark(data: bytes) -> str | None:
     if len(head) < 8:
         return None
     for start, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
-        if not any(head[start::2]) and all(head[1 - start :: 2]):
+        text = head[1 - start :: 2]
+        if not any(head[start::2]) and all(byte >= 32 or byte in b"\t\r\n" for byte in text):
             return encoding
     return None
 

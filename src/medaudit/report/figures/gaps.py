@@ -36,7 +36,7 @@ def gaps(context: Context) -> Figure:
     for panel, attribute in zip(panels, attributes, strict=False):
         _panel(panel, rows[rows["attribute"] == attribute], runs)
         panel.set_title("by " + fitting.label(terms.attribute(attribute), 2.0, 10))
-        panel.set_xlabel(f"gap in {name}, {context.level} CI")
+        panel.set_xlabel(f"gap in {name},\n{context.level} CI")
         panel.tick_params(labelbottom=True)
         panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     for panel in panels[len(attributes) :]:
