@@ -28,7 +28,7 @@ def gaps(context: Context) -> Figure:
     name = terms.measure(evidence.headline)
     title = f"{terms.first_upper(terms.gap(evidence.gap))} in {name} on {context.place}"
     down, across = -(-len(attributes) // ACROSS), min(len(attributes), ACROSS)
-    width = max(7.0, 2.6 + 2.5 * across)
+    width = max(7.0, 3.0 + 2.5 * across)
     height = 0.5 + down * (1.0 + EACH * max(len(runs), 2))
     figure, part = canvas(width, height, title, context.face)
     panels = part.subplots(down, across, sharey=True, sharex=True, squeeze=False).ravel()
@@ -41,7 +41,7 @@ def gaps(context: Context) -> Figure:
         panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     for panel in panels[len(attributes) :]:
         panel.remove()
-    labels = fitting.labels(map(context.names.run, runs.to_dict("records")), 2.4, 8)
+    labels = fitting.labels(map(context.names.run, runs.to_dict("records")), 1.9, 8)
     said = nulls.hypothesis({"null": next(iter(rows["null"].dropna()), None)})
     margin = " Broken line: the margin declared before the run." if rows["margin"].any() else ""
     panels[0].set_yticks(range(len(runs)), labels, fontsize=8)
