@@ -41,7 +41,7 @@ def gaps(context: Context) -> Figure:
         panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     for panel in panels[len(attributes) :]:
         panel.remove()
-    labels = fitting.labels(map(context.names.run, runs.to_dict("records")), 1.9, 8)
+    labels = fitting.labels(map(context.names.run, runs.to_dict("records")), 1.6, 8)
     said = nulls.hypothesis({"null": next(iter(rows["null"].dropna()), None)})
     margin = " Broken line: the margin declared before the run." if rows["margin"].any() else ""
     panels[0].set_yticks(range(len(runs)), labels, fontsize=8)
