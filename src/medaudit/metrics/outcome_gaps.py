@@ -1,7 +1,7 @@
 """Gaps of an outcome between groups: a studentised permutation test of equal values, and limits.
 
 Null hypothesis ``equal_value``: the groups have the same value. Patients exchange their groups; the
-statistic is the largest difference over its standard error, computed anew in each permutation, so
+statistic is the largest difference over its standard error, computed again in each permutation, so
 that the test holds its level in large samples also where groups differ in spread or size (Janssen
 1997; Chung and Romano 2013), and exactly where patients are exchangeable.
 """

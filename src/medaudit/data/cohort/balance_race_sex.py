@@ -36,16 +36,9 @@ def balance_race_sex(selection: Selection, rng: np.random.Generator) -> None:
     ]
     women = int((train.loc[np.concatenate(kept), "a_sex"] == "female").sum())
     kept += _draw_evened(train[train["a_race"] == largest], n, len(sizes) * n / 2 - women, rng)
-    chosen = selection.frame.index.isin(np.concatenate(kept))
-    others = (selection.frame["split"] != "train").to_numpy()
-    selection.keep(pd.Series(chosen | others), "undersampled to balance race and sex in training")
-    after = selection.frame[selection.frame["split"] == "train"]
-    selection.details["balance"] = {
-        "kind": "race_sex",
-        "images_of_each_race": n,
-        "train_before": _count(train),
-        "train_after": _count(after),
-    }
+    reason = "undersampled to balance race and sex in training"
+    balance = {"kind": "race_sex", "images_of_each_race": n}
+    _keep_in_training(selection, train, np.concatenate(kept), reason, balance)
 
 
 def match_size(selection: Selection, rng: np.random.Generator) -> None:
@@ -68,17 +61,21 @@ def match_size(selection: Selection, rng: np.random.Generator) -> None:
     """
     train = selection.frame[selection.frame["split"] == "train"]
     sizes = _race_sizes(train)
-    chosen = selection.frame.index.isin(_draw(train.index, len(sizes) * int(sizes.min()), rng))
+    kept = _draw(train.index, len(sizes) * int(sizes.min()), rng)
+    reason = "left out at random: as many as balancing would leave out"
+    _keep_in_training(selection, train, kept, reason, {"kind": "same_size"})
+
+
+def _keep_in_training(
+    selection: Selection, train: pd.DataFrame, rows: np.ndarray, reason: str, balance: dict
+) -> None:
+    """Keep these rows of the training split and all of the others, and describe it."""
+    chosen = selection.frame.index.isin(rows)
     others = (selection.frame["split"] != "train").to_numpy()
-    selection.keep(
-        pd.Series(chosen | others), "left out at random: as many as balancing would leave out"
-    )
+    selection.keep(pd.Series(chosen | others), reason)
     after = selection.frame[selection.frame["split"] == "train"]
-    selection.details["balance"] = {
-        "kind": "same_size",
-        "train_before": _count(train),
-        "train_after": _count(after),
-    }
+    counts = {"train_before": _count(train), "train_after": _count(after)}
+    selection.details["balance"] = {**balance, **counts}
 
 
 def _race_sizes(train: pd.DataFrame) -> pd.Series:
