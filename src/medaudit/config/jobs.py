@@ -139,11 +139,10 @@ def _given(config: Config, **names: str) -> Settings:
 def _finetune(config: Config, **names: str) -> Settings:
     entry = _without(model_entry(config, names["model"]), *_DOCUMENTARY)
     settings = {**_adapt(config, **names), "model_entry": entry}
-    if settings["entry"]["kind"] == "search":
-        settings["entry"] = _without(_searched(config, **names), *_SEARCH_ONLY)
-    elif settings["entry"]["kind"] == "finetune":
-        settings["entry"] = grouped(config, settings["entry"], names["cohort"])
-    return settings
+    changed = grouped(config, settings["entry"], names["cohort"])
+    if changed["kind"] == "search":
+        changed = _without(_searched(config, **names), *_SEARCH_ONLY)
+    return {**settings, "entry": changed}
 
 
 def _searched(config: Config, cohort: str, model: str, method: str, **_: str) -> Settings:

@@ -28,20 +28,26 @@ def grouped(config: Config, entry: MethodEntry, cohort: str) -> dict[str, Any]:
     return settings
 
 
-def check_balance(where: str, entry: MethodEntry) -> Iterator[str]:
-    """Yield what is wrong with the balance of a method, wherever it is run."""
+def check_training(where: str, entry: MethodEntry) -> Iterator[str]:
+    """Yield what is wrong with the training of a method, whatever the cohort."""
     training = entry.get("training", "erm")
     settings: Any = entry
-    if training not in BALANCED or settings[training]["balance"] == "group":
-        return
-    if entry.get("class_weights") == "balanced":
+    if entry.get("attribute") and training not in BY_GROUP:
+        yield (
+            f"{where}.attribute: training {training} uses no groups; remove `attribute`, or set "
+            f"`training` to one of {', '.join(BY_GROUP)}"
+        )
+    balanced = training in BALANCED and settings[training]["balance"] == "group_and_class"
+    if balanced and entry.get("class_weights") == "balanced":
         yield (
             f"{where}: {training}.balance group_and_class and class_weights balanced would balance "
             "classes twice; set `class_weights: null`"
         )
 
 
-def check_tasks(where: str, method: str, entry: MethodEntry, cohort: str, config: Config):
+def check_tasks(
+    where: str, method: str, entry: MethodEntry, cohort: str, config: Config
+) -> Iterator[str]:
     """Yield why a method's balance does not fit a cohort's tasks."""
     tasks = config["cohorts"][cohort]
     several = tasks["task_type"] != "multiclass" and len(tasks["tasks"]) > 1
