@@ -126,7 +126,7 @@ def worst_groups(tmp_path_factory, trainings) -> dict[str, np.ndarray]:
     for training in trainings:
         output = folder / f"{training}.parquet"
         own = {"groupdro": {"groupdro": {"step_size": 0.1, "adjustment": 0.0}}}.get(training, {})
-        entry = {"epochs": 12, "augmentation": None, "drop_path": 0.0, "batch_size": 32, **own}
+        entry = {"epochs": 8, "augmentation": None, "drop_path": 0.0, "batch_size": 32, **own}
         finetune(settings(training, "0-2", **entry), **data, output=output)
         table = read_table(output, PREDICTIONS)
         table = table[table["split"] == "test"]
@@ -138,28 +138,32 @@ def worst_groups(tmp_path_factory, trainings) -> dict[str, np.ndarray]:
 
 
 def test_balanced_trainings_raise_the_worst_group_of_a_planted_conflict(tmp_path_factory):
-    """Plain training follows the sign that misleads one in ten patients; the others must not."""
+    """Plain training follows the sign that misleads one in ten patients; the others do so less."""
     remedies = ["resampling", "reweighting", "groupdro"]
     found = worst_groups(tmp_path_factory, ["erm", *remedies])
-    assert found["erm"].max() < 0.5
+    assert found["erm"].max() < 0.25, found
     for training in remedies:
-        assert (found[training] > found["erm"] + 0.1).all(), found
+        assert found[training].mean() > found["erm"].mean() + 0.08, found
+        assert (found[training] > found["erm"]).all(), found
 
 
 SCRIPT = """
 import json, sys
+from contextlib import nullcontext
 from pathlib import Path
-import torch
-from medaudit.adapt.finetune import finetune
+from medaudit.adapt import finetune
+from medaudit.training.distributed import join_processes
 given, cohort, images, folder = sys.argv[1:]
-for settings in json.loads(given):
-    output = Path(folder) / (settings["entry"]["training"] + ".parquet")
-    finetune(settings, cohort=Path(cohort), images=Path(images), output=output)
+with join_processes() as processes:
+    finetune.join_processes = lambda: nullcontext(processes)  # one group of processes for all
+    for settings in json.loads(given):
+        output = Path(folder) / (settings["entry"]["training"] + ".parquet")
+        finetune.finetune(settings, cohort=Path(cohort), images=Path(images), output=output)
 """
 
 
 def test_two_processes_give_the_predictions_of_one(data, tmp_path):
-    """Nine images in the last batch of one each: 40 images in batches of 13 leave one.
+    """40 images in batches of 13 leave one for the last batch, so that one process has none.
 
     EnD forms its pairs within each process, so it is another training there.
     """

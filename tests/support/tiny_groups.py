@@ -60,9 +60,8 @@ def write_conflict(folder: Path, train: int = 320, rest: int = 320) -> dict[str,
         rng.random(count) < np.where(np.arange(count) < train, 0.1, 0.5),
     )
     images = rng.normal(90, 30, (count, 16, 16))
-    sign = np.where(few, 1 - y, y)
-    images[:, :, :8] += 25 * sign[:, None, None]
-    images[:, :, 8:] += 20 * y[:, None, None]
+    images[:, :, :8] += 25 * np.where(few, 1 - y, y)[:, None, None]
+    images[:, :, 8:] += 12 * y[:, None, None]
     ids = [f"i{number:03d}" for number in range(count)]
     split = ["train"] * train + ["val"] * rest + ["test"] * rest
     frame = pd.DataFrame({"image_id": ids, "patient_id": ids, "path": ids, "split": split})
