@@ -6,6 +6,7 @@ Imports nothing heavy: it is read at every start of the workflow.
 from collections.abc import Iterator
 from typing import Any
 
+from medaudit.config.entries import method_entry
 from medaudit.core.entry_types import Config, MethodEntry
 
 BY_GROUP = ("resampling", "reweighting", "groupdro", "domain_independent", "end", "lnl")
@@ -26,6 +27,14 @@ def grouped(config: Config, entry: MethodEntry, cohort: str) -> dict[str, Any]:
     if entry.get("training") in BY_GROUP:
         settings["attribute"] = attribute or config["cohorts"][cohort]["attributes"][0]
     return settings
+
+
+def searched(config: Config, cohort: str, model: str, method: str, **_: str) -> dict[str, Any]:
+    """Return a search's entry; an objective without attribute gets the cohort's first."""
+    entry: dict[str, Any] = {**method_entry(config, method, model, cohort)}
+    del entry["workers"], entry["seeds"]
+    attribute = entry["objective"]["attribute"] or config["cohorts"][cohort]["attributes"][0]
+    return {**entry, "objective": {**entry["objective"], "attribute": attribute}}
 
 
 def check_training(where: str, entry: MethodEntry) -> Iterator[str]:
