@@ -16,7 +16,7 @@ from medaudit.config.labels import seen_by
 from medaudit.config.model_facts import METHOD_FACTS, model_facts, pretraining_data
 from medaudit.config.requests import modules_of
 from medaudit.config.runs import extra_search_workers, method_fits, runs, runs_needing
-from medaudit.config.selection import selected, with_members
+from medaudit.config.selection import with_members, without_unused_models
 from medaudit.config.stages import MODULES
 from medaudit.config.trainings import grouped, searched
 from medaudit.core.code_version import code_version
@@ -219,9 +219,7 @@ def _names(config: Config, **names: str) -> Settings:
 
 
 def _report(config: Config) -> Settings:
-    """Return the configuration without the models that no study uses."""
-    used = with_members(selected(config)["models"], config["models"])
-    return {"config": {**config, "models": _only(config["models"], *used)}}
+    return {"config": without_unused_models(config)}
 
 
 def _loader(config: Config, dataset: str) -> list[str]:
