@@ -99,3 +99,10 @@ def test_the_searches_of_the_paper_have_the_learning_rates_of_its_code():
     searches = {n: e["learning_rate"] for n, e in methods.items() if e["kind"] == "search"}
     assert searches.pop("fairtune_wide_rates") == [1e-5, 1e-2]
     assert len(searches) > 8 and all(rates == [1e-5, 1e-3] for rates in searches.values()), searches
+
+
+def test_a_job_depends_on_the_code_of_its_own_training():
+    names = ("finetune_groupdro", "finetune_lnl", "full")
+    config = check(shipped(), SCHEMAS)
+    found = {n: jobs.code(config, "finetune", cohort=COHORT, model=MODEL, method=n) for n in names}
+    assert len(set(found.values())) == 3
