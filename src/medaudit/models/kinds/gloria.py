@@ -79,7 +79,7 @@ def build(settings: ModelSettings) -> GloriaEncoder:
     encoder = GloriaEncoder(
         towers,
         WordPieces(settings, towers.text.bert.config.vocab_size, TOKENS, clean_report),
-        ImageInput.from_settings(settings, square="pad"),
+        ImageInput.from_settings(settings),
         description,
         logit_scale=TEMPERATURE,
     )

@@ -57,7 +57,7 @@ def build(settings: ModelSettings) -> VisionLanguageEncoder:
     encoder = VisionLanguageEncoder(
         towers,
         WordPieces(settings, towers.text.bert.config.vocab_size, TOKENS),
-        ImageInput.from_settings(settings, square="pad"),
+        ImageInput.from_settings(settings),
         {**description, "image_tower": kind, "text_pooling": pooling},
         logit_scale=towers.logit_scale.clamp(0, LARGEST_LOG_SCALE).exp().item(),
         texts_at_once=1 if pooling == "alone" else None,

@@ -134,7 +134,7 @@ def build(settings: ModelSettings) -> VisionLanguageEncoder:
     encoder = VisionLanguageEncoder(
         towers,
         SentencePieces(settings, sizes.max_position_embeddings, sizes.vocab_size),
-        ImageInput.from_settings(settings, square="stretch"),
+        ImageInput.from_settings(settings),
         description,
         logit_scale=towers.logit_scale.exp().item(),
         logit_bias=towers.logit_bias.item(),
