@@ -58,7 +58,7 @@ def reduced(entry: dict) -> dict:
     if kind == "timm":
         return small | _reduced_timm(entry["architecture"], arguments, small["input"])
     if kind in ("clip", "unimedclip"):
-        arguments |= _reduced_clip(entry["architecture"], arguments)
+        arguments |= _reduced_clip(entry["architecture"], arguments, own_text=kind == "clip")
         size = arguments["vision_cfg"]["image_size"]
         return small | {"arguments": arguments, "input": small["input"] | {"size": size}}
     text = {"num_hidden_layers": 2, "vocab_size": 64}
@@ -96,13 +96,13 @@ def _reduced_timm(name: str, arguments: dict, given: dict) -> dict:
     return {"arguments": {**arguments, **more}, "input": {**given, "size": 3 * patch}}
 
 
-def _reduced_clip(architecture: str, arguments: dict) -> dict:
+def _reduced_clip(architecture: str, arguments: dict, own_text: bool) -> dict:
     resnet = architecture.startswith("RN")
     patch = 32 if "32" in architecture else 16
     vision = {**arguments.get("vision_cfg", {}), "image_size": 64 if resnet else 3 * patch}
     vision["layers"] = [1, 1, 1, 1] if resnet else 1
-    if "unimed" in str(arguments):
-        return {"vision_cfg": vision}
+    if not own_text:
+        return {"vision_cfg": vision, "text": {"num_hidden_layers": 2, "vocab_size": 64}}
     text = {**arguments.get("text_cfg", {}), "layers": 1, "vocab_size": 64}
     return {"vision_cfg": vision, "text_cfg": text}
 
