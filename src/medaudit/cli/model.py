@@ -138,7 +138,9 @@ def _preprocessing(entry: dict[str, Any]) -> str:
     middle = f", the middle {given.size} x {given.size}" if cropped else ""
     mean, std = (", ".join(f"{value:.5g}" for value in x) for x in (given.mean, given.std))
     channels = "1 channel" if given.channels == 1 else "3 channels"
-    return f"{ways[given.square]}{middle} ({given.interpolation}); {channels}, mean {mean}, std {std}"
+    return (
+        f"{ways[given.square]}{middle} ({given.interpolation}); {channels}, mean {mean}, std {std}"
+    )
 
 
 def _write_sheet(entry: dict[str, Any], encoder: "Encoder | None", options: dict) -> str:

@@ -100,8 +100,10 @@ def seen(images: Images, entry: Mapping[str, Any], encoder: Encoder | None = Non
         uint8 ``[b, size, size, 3]``.
     """
     given = ImageInput.from_settings(entry)
-    own = isinstance(encoder, TorchEncoder)
-    pixels = encoder.prepare(images) if own else prepare_images(images, given)
+    if isinstance(encoder, TorchEncoder):
+        pixels = encoder.prepare(images)
+    else:
+        pixels = prepare_images(images, given)
     mean, std = (torch.tensor(x).view(1, -1, 1, 1) for x in (given.mean, given.std))
     levels = (pixels.cpu() * std + mean).mul(255).round().clamp(0, 255).byte()
     return levels.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
