@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.special import expit, logit
 
-SMALLEST = 1e-12
+SMALLEST = 1e-15
 """Least distance of a probability to 0 and 1 before its logarithm is taken."""
 
 Calibrator = Callable[[np.ndarray], np.ndarray]
@@ -107,7 +107,7 @@ def by_group(
 
 
 def _inside(score: np.ndarray) -> np.ndarray:
-    return np.clip(score, SMALLEST, 1 - SMALLEST)
+    return np.clip(np.asarray(score, float), SMALLEST, 1 - SMALLEST)
 
 
 def _logits(score: np.ndarray) -> np.ndarray:

@@ -60,17 +60,29 @@ class Problem:
         What remedies are fitted to, and what their points are selected on.
     groups : int
         Number of groups, that of rows without a group included where there are any.
+    levels : int
+        Number of recorded groups: `groups`, or one less.
     training : Training
         The budget.
-    rngs : list of numpy.random.Generator
-        One per seed.
+    seeds : tuple of int
+        Seeds of the random generators, one per run.
     """
 
     train: Part
     val: Part
     groups: int
+    levels: int
     training: Training
-    rngs: list[np.random.Generator]
+    seeds: tuple[int, ...]
+
+    @property
+    def rngs(self) -> list[np.random.Generator]:
+        """New generators, one per seed: what a remedy draws depends on no remedy before it."""
+        return [np.random.default_rng(seed) for seed in self.seeds]
+
+    def known(self, group: np.ndarray) -> np.ndarray:
+        """Return groups with -1 for rows without one."""
+        return np.where(group < self.levels, group, -1)
 
 
 def draw_points(

@@ -14,7 +14,6 @@ from medaudit.adapt.mitigate.last_layer import Scorer
 from medaudit.adapt.mitigate.problem import Point, Problem
 from medaudit.adapt.mitigate.training import Head, score, train
 
-PLAIN = "plain"
 FIRST_SHARE = 4
 """Just Train Twice finds the errors after a quarter of the epochs."""
 
@@ -152,4 +151,4 @@ REMEDIES = {
     "grid_search": Remedy(last_layer.grid_search),
     "fscl": Remedy(fscl, (0.05, 0.5)),
 }
-"""Remedies by name; `PLAIN` is the control, and no remedy."""
+"""Remedies by name."""

@@ -105,7 +105,8 @@ def train(
 def score(head: Head, parameters: Parameters, x: np.ndarray) -> np.ndarray:
     """Return logits ``[S, C, n]``, computed in chunks to bound the memory."""
     starts = range(0, max(len(x), 1), CHUNK)
-    return np.concatenate([head.logits(parameters, x[i : i + CHUNK]) for i in starts], axis=2)
+    parts = [head.logits(parameters, x[i : i + CHUNK]).astype(float) for i in starts]
+    return np.concatenate(parts, axis=2)
 
 
 def _weights(weight: np.ndarray | None, part: Part) -> np.ndarray:
