@@ -155,7 +155,8 @@ def _recalibrated(
 
 def _large_groups(val: Scored, fewest: int) -> tuple[list[int], tuple[int, ...]]:
     """Return the groups with enough positives and negatives on validation, and the others."""
-    kept, small = [], []
+    kept: list[int] = []
+    small: list[int] = []
     for code in np.unique(val.group[val.group >= 0]).tolist():
         y = val.y[val.group == code]
         enough = min((y == 1).sum(), (y == 0).sum()) >= fewest

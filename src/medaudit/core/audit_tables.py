@@ -143,14 +143,14 @@ MITIGATED = Table(
 REMEDIES = Table(
     "remedies",
     {
-        **dict.fromkeys(("cohort", "model", "method", "task", "attribute", "rule"), TEXT),
+        **dict.fromkeys(("cohort", "model", "task", "attribute", "rule"), TEXT),
         **dict.fromkeys(("remedy", "kind", "needs_group", "group", "metric"), TEXT),
         **dict.fromkeys(("plain", "value", "change", "low", "high", "p_adjusted"), REAL),
         **dict.fromkeys(("front", "processor_seconds"), REAL),
         **dict.fromkeys(("family_size", "n", "n_pos", "n_patients"), WHOLE),
         "status": TEXT,
     },
-    key=("cohort", "model", "method", "task", "attribute", "rule", "remedy", "group", "metric"),
+    key=("cohort", "model", "task", "attribute", "rule", "remedy", "group", "metric"),
     required=("status",),
 )
 """Each remedy's change of each group's metrics against plain training, over the same patients.

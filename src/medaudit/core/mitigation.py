@@ -3,7 +3,10 @@
 PLAIN = "plain"
 """Training with the mean loss: what every remedy is compared with."""
 OTHER_SEEDS = "plain_other_seeds"
-"""The same with as many other seeds: how much of a change is luck."""
+"""The same with other seeds: how much of a change is luck."""
 BEST_SEED = "plain_best_seed"
-"""The best of many plain seeds by the same rule: how much of a selection is luck."""
+"""The best of these seeds by the same rule: how much of a selection is luck."""
 CONTROLS = (PLAIN, OTHER_SEEDS, BEST_SEED)
+
+CONTROL, EMBEDDINGS, AFTER = "control", "embeddings", "after training"
+"""Kinds of what is compared with plain training."""

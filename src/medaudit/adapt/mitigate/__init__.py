@@ -147,10 +147,9 @@ def _fit(
         settings["evaluation"]["minimum"],
         mitigation["remedies"] or [*REMEDIES, *AFTER_TRAINING],
     )
-    others = seeds("others", mitigation["seeds"])
     many = seeds("many", mitigation["configurations"])
     test = frame.iloc[rows["test"]]
-    return Arms(problem, parts["test"]._replace(y=np.empty(0)), terms, others, many), test
+    return Arms(problem, parts["test"]._replace(y=np.empty(0)), terms, many), test
 
 
 def _rows(decided: Decided, test: pd.DataFrame) -> pd.DataFrame:

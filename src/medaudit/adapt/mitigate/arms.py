@@ -8,13 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from medaudit.adapt.logits import ranked_probabilities
 from medaudit.adapt.after_training import AFTER_TRAINING, Scored, apply_after, needs_group
+from medaudit.adapt.logits import ranked_probabilities
 from medaudit.adapt.mitigate.problem import Part, Point, Problem, draw_points
 from medaudit.adapt.mitigate.remedies import REMEDIES, Remedy, plain
 from medaudit.adapt.mitigate.selection import choose, group_aucs
 from medaudit.core.entry_types.evaluation import EvaluationMinimum, EvaluationThreshold
-from medaudit.core.mitigation import BEST_SEED, OTHER_SEEDS, PLAIN
+from medaudit.core.mitigation import (
+    AFTER,
+    BEST_SEED,
+    CONTROL,
+    CONTROLS,
+    EMBEDDINGS,
+    OTHER_SEEDS,
+    PLAIN,
+)
 from medaudit.metrics.thresholds import choose_threshold, value_for
 
 log = logging.getLogger(__name__)
@@ -69,10 +77,8 @@ class Arms:
         Test rows; their labels are not read.
     terms : Terms
         See there.
-    others : tuple of int
-        Seeds of the control with other seeds, as many as the problem has.
     many : tuple of int
-        Seeds of the control that is the best of many seeds.
+        Seeds of the controls: plain training with other seeds, and the best of them.
 
     Attributes
     ----------
@@ -85,35 +91,28 @@ class Arms:
         problem: Problem,
         test: Part,
         terms: Terms,
-        others: tuple[int, ...],
         many: tuple[int, ...],
     ) -> None:
         self.problem, self.test, self.terms = problem, test, terms
-        self.others, self.many = others, many
+        self.many = many
         self.records: list[dict[str, Any]] = []
         self._plain: dict[str, tuple[Point, np.ndarray, np.ndarray]] = {}
 
     def run(self) -> Iterator[Decided]:
         """Yield every arm: plain training, remedies on embeddings, controls, remedies after training."""
-        yield from self._fitted(PLAIN, Remedy(plain), self.problem)
+        yield from self._fitted(PLAIN, Remedy(plain))
         for name in self.terms.remedies:
             if name in REMEDIES:
-                yield from self._fitted(name, REMEDIES[name], self.problem)
-        again = replace(self.problem, seeds=self.others)
-        yield from self._fitted(OTHER_SEEDS, Remedy(plain), again, PLAIN)
-        yield from self._best_seed()
+                yield from self._fitted(name, REMEDIES[name])
+        yield from self._many_seeds()
         for name in self.terms.remedies:
             if name in AFTER_TRAINING:
                 yield from self._after(name)
 
-    def _fitted(
-        self, name: str, remedy: Remedy, problem: Problem, points_of: str | None = None
-    ) -> Iterator[Decided]:
-        training = problem.training
+    def _fitted(self, name: str, remedy: Remedy) -> Iterator[Decided]:
+        problem, training = self.problem, self.problem.training
         ends = (training["learning_rate"][0], training["learning_rate"][1])
-        points = draw_points(
-            points_of or name, ends, remedy.strength, training["configurations"]
-        )
+        points = draw_points(name, ends, remedy.strength, training["configurations"])
         start = time.process_time()
         scorer = remedy.fit(problem, points)
         val = scorer(problem.val.x)
@@ -129,21 +128,22 @@ class Arms:
                 self._plain[rule] = (points[place], *shares)
             yield self._decided(rule, name, *shares)
 
-    def _best_seed(self) -> Iterator[Decided]:
-        """Yield the best of as many plain seeds as a remedy has points, by each rule."""
+    def _many_seeds(self) -> Iterator[Decided]:
+        """Yield as many plain seeds as a remedy has points, and the best of them by each rule."""
         start = time.process_time()
         found: dict[Point, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
         for point, _, _ in self._plain.values():
             if point not in found:
-                part = replace(self.problem, seeds=self.many)
-                scorer = plain(part, [point])
-                val = scorer(part.val.x)
-                aucs = self._aucs(val)
-                found[point] = (val, aucs[:, 0], scorer(self.test.x))
-        self._record(BEST_SEED, time.process_time() - start, seeds=len(self.many))
+                scorer = plain(replace(self.problem, seeds=self.many), [point])
+                val = scorer(self.problem.val.x)
+                aucs = self._aucs(val)[:, 0]
+                found[point] = (val[:, 0], aucs, scorer(self.test.x)[:, 0])
+        for name in (OTHER_SEEDS, BEST_SEED):
+            self._record(name, time.process_time() - start, seeds=len(self.many))
         for rule, (point, _, _) in self._plain.items():
             val, aucs, test = found[point]
-            best = choose(rule, aucs)
+            best = [choose(rule, aucs)]
+            yield self._decided(rule, OTHER_SEEDS, *_probabilities(val, test))
             yield self._decided(rule, BEST_SEED, *_probabilities(val[best], test[best]))
 
     def _after(self, name: str) -> Iterator[Decided]:
@@ -186,7 +186,9 @@ class Arms:
 
     def _record(self, name: str, seconds: float, **more: Any) -> None:
         needs = name in AFTER_TRAINING and needs_group(name)
-        found = {"remedy": name, "processor_seconds": round(seconds, 3), "needs_group": needs}
+        kind = CONTROL if name in CONTROLS else AFTER if name in AFTER_TRAINING else EMBEDDINGS
+        found: dict[str, Any] = {"remedy": name, "kind": kind, "needs_group": needs}
+        found["processor_seconds"] = round(seconds, 3)
         self.records.append({**found, **more})
 
 

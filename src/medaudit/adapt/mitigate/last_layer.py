@@ -8,7 +8,7 @@ from scipy.special import logit
 
 from medaudit.adapt.mitigate.problem import Part, Point, Problem
 
-SUBSETS = 5
+SUBSETS = 3
 """Balanced subsets whose coefficients are averaged."""
 RIDGE, LASSO = (1e-4, 0.1), (0.03, 1.0)
 """Ranges of scikit-learn's C by penalty, which take the place of the learning rate."""

@@ -68,7 +68,7 @@ def undominated(values: np.ndarray) -> np.ndarray:
     """Return which rows ``[C]`` no other row is at least as good in all columns and better in one."""
     at_least = (values[None] >= values[:, None]).all(axis=2)
     better = (values[None] > values[:, None]).any(axis=2)
-    return ~(at_least & better).any(axis=1)
+    return np.logical_not(np.any(at_least & better, axis=1))
 
 
 def _auc(logits: np.ndarray, y: np.ndarray) -> np.ndarray:
