@@ -112,7 +112,10 @@ def draw_points(
     """
     order = generator("mitigate", "points", name).permutation(count)
     strengths = _spread(strength, count)[order] if strength else np.full(count, np.nan)
-    return [Point(*map(float, pair)) for pair in zip(_spread(learning_rate, count), strengths, strict=True)]
+    return [
+        Point(*map(float, pair))
+        for pair in zip(_spread(learning_rate, count), strengths, strict=True)
+    ]
 
 
 def _spread(ends: tuple[float, float], count: int) -> np.ndarray:
