@@ -5,8 +5,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 
-from medaudit.adapt.logits import loss, loss_gradient, mean_auc, probabilities
 from medaudit.adapt.adamw import AdamW, cosine
+from medaudit.adapt.logits import loss, loss_gradient, mean_auc, probabilities
 from medaudit.adapt.probe.heads import find_head
 from medaudit.adapt.probe.sweep import Examples, predict, train_sweep
 from medaudit.core.errors import MedauditError

@@ -8,7 +8,7 @@ import pandas as pd
 from medaudit.audit.remedies.arms import MEASURED, Arm, Measured, measure_arms
 from medaudit.core.audit_tables import WORST
 from medaudit.core.errors import MedauditError
-from medaudit.core.mitigation import OTHER_SEEDS, PLAIN
+from medaudit.core.mitigation import BEST_SEED, OTHER_SEEDS, PLAIN
 from medaudit.core.seeds import generator
 from medaudit.metrics.audit_settings import AuditSettings
 from medaudit.metrics.simultaneous import simultaneous
@@ -60,7 +60,9 @@ def compare_arms(
 def _rule_rows(
     arms: Sequence[Arm], own: list[int], plain: int, found: Measured, level: float
 ) -> list[dict]:
-    front = on_front(*_front_axes(found, own))
+    competing = [a for a, k in enumerate(own) if arms[k].remedy not in (OTHER_SEEDS, BEST_SEED)]
+    front = np.full(len(own), np.nan)
+    front[competing] = on_front(*_front_axes(found, [own[a] for a in competing]))
     rows = []
     for m, metric in enumerate(MEASURED):
         change = found.value[own, :, m] - found.value[plain, :, m]

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
 from medaudit.core.audit_tables import WORST
-from medaudit.core.mitigation import CONTROL, PLAIN
+from medaudit.core.mitigation import CONTROL, CONTROLS, PLAIN
 from medaudit.report.figures import fitting
 from medaudit.report.figures.style import COLOURS, Figure, canvas, colour, marker
 from medaudit.report.studies.context import Context
@@ -31,10 +32,12 @@ def remedy_changes(context: Context) -> Figure | None:
     rule = first_rule(context.extras.remedies)
     title = f"What each remedy changes on {context.place}"
     names = list(dict.fromkeys(n for _, part in found for n in part["remedy"] if n != PLAIN))
+    names.sort(key=lambda name: name in CONTROLS)
     height = len(found) * (0.95 + EACH * len(names))
     figure, part = canvas(8.4, height, title, context.face)
     panels = part.subplots(len(found), 2, sharey=True, squeeze=False)
-    data = []
+    data: list[pd.DataFrame] = []
+    handles: dict[tuple[str, str], Artist] = {}
     for line, (case, rows) in zip(panels, found, strict=True):
         groups = list(groups_of(rows, "tpr")["group"].unique())
         for panel, (metric, label) in zip(line, SHOWN.items(), strict=True):
@@ -43,11 +46,13 @@ def remedy_changes(context: Context) -> Figure | None:
             panel.set_title(f"{label}, by {_case_label(context, case)}", fontsize=9)
             panel.set_xlabel("change in percentage points")
             data.append(own)
-        handles = [
-            line[0].plot([], [], ls="", marker=marker(k), color=colour(k), label=terms.group(g))[0]
+        handles |= {
+            (case["attribute"], g): line[0].plot(
+                [], [], ls="", marker=marker(k), color=colour(k), label=terms.group(g)
+            )[0]
             for k, g in enumerate(groups)
-        ]
-        line[1].legend(handles=handles, fontsize=7, loc="best")
+        }
+    fitting.legend(part, list(handles.values()))
     panels[0, 0].set_yticks(
         range(len(names)), fitting.labels(map(remedy, names), 2.3, 8), fontsize=8
     )
@@ -92,7 +97,13 @@ def remedy_front(context: Context) -> Figure | None:
     data = []
     for panel, (case, rows) in zip(panels, found, strict=True):
         points = _points(rows)
-        _front(panel, points)
+        handles = _front(panel, points)
+        if len(found) == 1:
+            fitting.legend(part, handles, 2)
+        else:
+            panel.legend(
+                handles=handles, fontsize=6.5, loc="upper center", bbox_to_anchor=(0.5, -0.16)
+            )
         panel.set_title("by " + _case_label(context, case), fontsize=9)
         panel.set_xlabel("AUC, all patients")
         panel.set_ylabel("AUC, worst group")
@@ -130,7 +141,7 @@ def _points(rows: pd.DataFrame) -> pd.DataFrame:
     return points[kept].reset_index()
 
 
-def _front(panel: Axes, points: pd.DataFrame) -> None:
+def _front(panel: Axes, points: pd.DataFrame) -> list[Artist]:
     x, y = points["x"].to_numpy(float), points["y"].to_numpy(float)
     plain = points["remedy"].eq(PLAIN).to_numpy()
     control = points["kind"].eq(CONTROL).to_numpy() & ~plain
@@ -150,18 +161,14 @@ def _front(panel: Axes, points: pd.DataFrame) -> None:
     panel.plot(x[control], y[control], "s", ms=4, color="#8C8C8C")
     panel.plot(x[plain], y[plain], "D", ms=7, color=COLOURS[1])
     named = [*order[:NAMED], *np.flatnonzero(plain & ~front)]
-    for place, k in enumerate(sorted(named, key=lambda k: y[k])):
-        share = points["front"].iloc[k]
-        text = f"{remedy(points['remedy'].iloc[k])} ({POINTS * share:.0f} %)"
-        panel.annotate(
-            text,
-            (x[k], y[k]),
-            xytext=(1.02, 0.04 + 0.92 * (place + 0.5) / len(named)),
-            textcoords="axes fraction",
-            fontsize=7.5,
-            va="center",
-            arrowprops={"arrowstyle": "-", "color": "#999999", "lw": 0.6},
-        )
+    handles: list[Artist] = []
+    for number, k in enumerate(named, 1):
+        share = POINTS * points["front"].iloc[k]
+        label = f"{number}: {remedy(points['remedy'].iloc[k])}, on the front in {share:.0f} %"
+        panel.annotate(str(number), (x[k], y[k]), xytext=(4, 4), textcoords="offset points")
+        shape, shade = ("D", COLOURS[1]) if plain[k] else ("o", COLOURS[0])
+        handles.append(panel.plot([], [], ls="", marker=shape, color=shade, label=label)[0])
+    return handles
 
 
 def _cases_on(context: Context) -> list[tuple[dict[str, str], pd.DataFrame]]:

@@ -86,8 +86,12 @@ def _verb(text: str, number: int) -> str:
     """Return a plural phrase in the singular where it is about one."""
     if number != 1:
         return text
-    swaps = (("level down: they lower", "levels down: it lowers"), ("and raise no", "and raises no"))
-    swaps += (("lower a group's", "lowers a group's"), ("do not narrow", "does not narrow"))
+    swaps = (
+        ("level down: they lower", "levels down: it lowers"),
+        ("and raise no", "and raises no"),
+        ("lower a group's", "lowers a group's"),
+        ("do not narrow", "does not narrow"),
+    )
     for plural_text, single in swaps:
         text = text.replace(plural_text, single)
     return text
@@ -108,27 +112,30 @@ def _details(rows: pd.DataFrame, head: StudyHead) -> list[str]:
 
 
 def _detail(row: Mapping[str, Any], head: StudyHead) -> str:
-    name = terms.first_upper(remedy(row["remedy"]))
-    worst = terms.group(row["worst_group"])
+    name, worst = terms.first_upper(remedy(row["remedy"])), terms.group(row["worst_group"])
     found = (
-        f"{name}: of 100 patients {worst} with the finding it finds "
-        f"{_points(row, 'worst_tpr', head, 'more', 'fewer')}"
+        f"{name} finds {_points(row, 'worst_tpr', head)} of 100 images with the finding in the "
+        f"worst group ({worst})"
     )
     if row["effect"] == str(Effect.TRADED):
-        other = terms.group(row["fall_tpr_group"])
-        found += f", and {_points(row, 'fall_tpr', head, 'more', 'fewer')} of 100 {other}"
-    healthy = terms.group(row["rise_fpr_group"])
-    price = _points(row, "rise_fpr", head, "more", "fewer")
-    found += f"; of 100 without it, {price} get a false alarm ({healthy}, the largest change)"
+        fallen = terms.group(row["fall_tpr_group"])
+        found += f" and {_points(row, 'fall_tpr', head)} in the group {fallen}"
+    if row["rise_fpr"] > 0:
+        found += (
+            f". Of 100 images without the finding in the group {terms.group(row['rise_fpr_group'])}, "
+            f"{_points(row, 'rise_fpr', head)} are false alarms: the largest rise of any group."
+        )
+    else:
+        found += ". False alarms rise in no group."
     needs = " It needs the patient's group." if row["needs_group"] == "yes" else ""
-    return f"{found}.{needs}"
+    return found + needs
 
 
-def _points(row: Mapping[str, Any], key: str, head: StudyHead, more: str, fewer: str) -> str:
+def _points(row: Mapping[str, Any], key: str, head: StudyHead) -> str:
     value, low, high = row[key], row[f"{key}_low"], row[f"{key}_high"]
     if number_format.missing(value):
         return f"an unknown number ({number_format.reason(row[f'{key}_status'])})"
-    word = more if value >= 0 else fewer
+    word = "more" if value >= 0 else "fewer"
     ends = " to ".join(number_format.number(end, 0, signed=True) for end in (low, high))
     return f"{abs(value):.0f} {word} ({level_of(head)} CI {ends})"
 

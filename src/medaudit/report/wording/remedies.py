@@ -20,7 +20,7 @@ LABELS = {
     "fscl": "FSCL (contrastive)",
     "equalized_odds": "thresholds for equalised odds",
     "equal_opportunity": "thresholds for equal opportunity",
-    "equal_opportunity_relaxed": "the same, relaxed",
+    "equal_opportunity_relaxed": "relaxed equal opportunity",
     "equal_sensitivity": "a threshold per group",
     "one_threshold": "one lower threshold for all",
     "platt": "Platt recalibration",
