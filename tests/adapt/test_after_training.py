@@ -32,6 +32,9 @@ def test_platt_is_scikit_learns():
         def decision_function(self, x):
             return x[:, 0]
 
+        def predict(self, x):
+            return (x[:, 0] > 0).astype(int)
+
     val = draw(0)
     x = logit(val.score)[:, None]
     frozen = FrozenEstimator(Logits().fit(x, val.y))
