@@ -94,7 +94,7 @@ def test_the_count_names_what_helps_and_what_does_harm():
     )
     sentences = answer_remedies(table, HEAD)["c"][1].sentences
     assert any(
-        "finds 20 more (95" in s and "over 60" in s and "20 more" in s and "false alarms" in s
+        "the finding, 20 more (95" in s and "over 60" in s and "false alarms" in s
         for s in sentences
     )
     assert any("It needs the patient's group." in s for s in sentences)

@@ -12,7 +12,7 @@ from medaudit.report.figures.style import COLOURS, Figure, canvas, colour, marke
 from medaudit.report.studies.context import Context
 from medaudit.report.studies.remedy_effects import CASE, first_rule, groups_of
 from medaudit.report.wording import terms
-from medaudit.report.wording.remedies import RULES, remedy
+from medaudit.report.wording.remedies import remedy, selected_by
 
 MOST = 3
 """Cases (model, task and attribute) that a figure shows."""
@@ -60,7 +60,7 @@ def remedy_changes(context: Context) -> Figure | None:
     return Figure(
         f"remedy_changes{context.suffix}",
         title,
-        f"Against plain training on the same test patients, selected by {RULES[rule]}. Bars: "
+        f"Against plain training on the same test patients, {selected_by(rule)}. Bars: "
         f"{context.level} intervals that hold for all remedies and groups of a measure together, "
         "with the variation between seeds. Right of 0, more of a group's sick patients are found "
         "(left panel) or more of its healthy patients are called sick (right panel). The last rows "
@@ -111,7 +111,7 @@ def remedy_front(context: Context) -> Figure | None:
     return Figure(
         f"remedy_front{context.suffix}",
         title,
-        f"Selected by {RULES[rule]}. Up and to the right is better. Remedies that keep the scores of "
+        f"{terms.first_upper(selected_by(rule))}. Up and to the right is better. Remedies that keep the scores of "
         "plain training (thresholds) are at its place and are not drawn. The line joins the remedies "
         "that no other one beats in both. The percentage is the share of bootstrap draws of the "
         "test patients in which that is so: how sure the front is. Bars: where a remedy's interval of "

@@ -114,12 +114,12 @@ def _details(rows: pd.DataFrame, head: StudyHead) -> list[str]:
 def _detail(row: Mapping[str, Any], head: StudyHead) -> str:
     name, worst = terms.first_upper(remedy(row["remedy"])), terms.group(row["worst_group"])
     found = (
-        f"{name} finds {_points(row, 'worst_tpr', head)} of 100 images with the finding in the "
+        f"{name}: of 100 images with the finding, {_points(row, 'worst_tpr', head)} are found in the "
         f"worst group ({worst})"
     )
     if row["effect"] == str(Effect.TRADED):
         fallen = terms.group(row["fall_tpr_group"])
-        found += f" and {_points(row, 'fall_tpr', head)} in the group {fallen}"
+        found += f", and {_points(row, 'fall_tpr', head)} in the group {fallen}"
     if row["rise_fpr"] > 0:
         found += (
             f". Of 100 images without the finding in the group {terms.group(row['rise_fpr_group'])}, "

@@ -11,7 +11,7 @@ from medaudit.report.studies.remedy_effects import CASE, Judged, cases, first_ru
 from medaudit.report.tables.table import Column, Table
 from medaudit.report.verdicts import Verdict
 from medaudit.report.wording import terms
-from medaudit.report.wording.remedies import LAWFUL, RULES, remedy
+from medaudit.report.wording.remedies import LAWFUL, RULES, remedy, selected_by
 
 POINTS = 100.0
 METRICS = {"tpr": "sensitivity", "fpr": "false alarms", "auc": "AUC", "ece": "calibration error"}
@@ -24,17 +24,16 @@ def remedies(context: Context) -> Table | None:
     if rows.empty:
         return None
     rule = first_rule(rows)
-    found = [{**names, **_summary(one)} for names, judged in cases(rows, rule) for one in judged]
     return Table(
         "remedies",
         "What does each remedy change?",
-        f"Against plain training, selected by {RULES[rule]}, on the same test patients; changes in "
+        f"Against plain training, {selected_by(rule)}, on the same test patients; changes in "
         "percentage points. " + _interval_text(context) + " Worst group: the one with the lowest "
         "sensitivity under plain training. Largest fall, largest rise: of the other groups, and of "
         "all groups. On the front: share of bootstrap draws in which no other remedy has a higher "
         "AUC overall and in the worst group. Controls are plain training again: what they change is "
         f"luck. {LAWFUL}",
-        _shown(pd.DataFrame(found)),
+        _shown(summarise(rows)),
         (
             *_case_columns(context),
             Column("remedy_shown", "Remedy"),
@@ -52,6 +51,18 @@ def remedies(context: Context) -> Table | None:
             Column("processor_seconds", "CPU s", "number", 1),
         ),
     )
+
+
+def summarise(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per case, remedy and control: its effect, its gain and its price, in points.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        Of `medaudit.core.audit_tables.REMEDIES`; the first rule is shown.
+    """
+    judged = cases(rows, first_rule(rows))
+    return pd.DataFrame([{**names, **_summary(one)} for names, part in judged for one in part])
 
 
 def _summary(one: Judged) -> dict:
@@ -105,7 +116,7 @@ def remedy_groups(context: Context) -> Table | None:
     return Table(
         "remedy_groups",
         "Every remedy and every group",
-        f"Changes against plain training in percentage points, selected by {RULES[rule]}. "
+        f"Changes against plain training in percentage points, {selected_by(rule)}. "
         + _interval_text(context),
         _shown(data.merge(counts, on=key, how="left", validate="one_to_one")),
         (
@@ -194,7 +205,7 @@ def remedy_ranks(context: Context) -> Table | None:
     return Table(
         "remedy_ranks",
         "Do the remedies differ over datasets?",
-        f"Ranks of plain training and of the remedies, selected by {RULES[rule]}; 1 is best. The "
+        f"Ranks of plain training and of the remedies, {selected_by(rule)}; 1 is best. The "
         "blocks are pairs of dataset and model, whose attributes and tasks are averaged first; "
         "models on one dataset share patients, so the tests are somewhat too sure of themselves. "
         "Friedman's test needs at least 5 blocks; Nemenyi's test of a remedy against plain training "

@@ -40,11 +40,16 @@ RULES = {
 """Rules by which the points of a search are selected."""
 
 LAWFUL = (
-    "Remedies marked 'needs the group' use a patient's group to decide about that patient. Whether "
-    "that is allowed, and right, is a question of law and ethics that no number here answers."
+    "Some remedies need a patient's group to decide about that patient. Whether that is allowed, and "
+    "right, is a question of law and ethics that no number here answers."
 )
 
 
 def remedy(name: str) -> str:
     """Return the display name of a remedy or control."""
     return LABELS.get(name, name)
+
+
+def selected_by(rule: str) -> str:
+    """Write how what is compared was selected; a model that is audited as given was not."""
+    return f"selected by {RULES[rule]}" if rule in RULES else "the model as given"
