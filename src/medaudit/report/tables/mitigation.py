@@ -210,7 +210,9 @@ def remedy_ranks(context: Context) -> Table | None:
         "models on one dataset share patients, so the tests are somewhat too sure of themselves. "
         "Friedman's test needs at least 5 blocks; Nemenyi's test of a remedy against plain training "
         "counts only if Friedman's test shows that the remedies differ (Demsar 2006).",
-        pd.DataFrame(found).assign(remedy_shown=lambda d: d["remedy"].map(remedy)),
+        pd.DataFrame(found).assign(
+            remedy_shown=lambda d: [remedy(name) if name else None for name in d["remedy"]]
+        ),
         (
             Column("quantity", "Quantity"),
             Column("remedy_shown", "Remedy"),
@@ -228,14 +230,16 @@ def _rank_rows(quantity: str, wide: pd.DataFrame, level: float) -> list[dict]:
     test = rank_test(wide.dropna(axis=1, how="all"), 1, level)
     shared = {"quantity": quantity, "blocks": len(test.blocks), "friedman_p": test.p_value}
     shared["critical"] = test.critical
+    if test.reason:
+        return [
+            {**shared, "remedy": None, "rank": np.nan, "nemenyi_p": np.nan, "verdict": test.reason}
+        ]
     rows = []
     for name, rank in test.ranks.sort_values(kind="stable").items():
-        tested = not test.pairs.empty and name != PLAIN and PLAIN in test.pairs
-        p = float(test.pairs.loc[name, PLAIN]) if tested else np.nan
+        p = float(test.pairs.loc[name, PLAIN]) if name != PLAIN else np.nan
         shown = test.p_value <= 1 - level and p <= 1 - level
-        verdict = Verdict.SHOWN if shown else Verdict.NOT_SHOWN
-        said = test.reason or ("" if name == PLAIN else str(verdict))
-        rows.append({**shared, "remedy": name, "rank": rank, "nemenyi_p": p, "verdict": said})
+        verdict = "" if name == PLAIN else str(Verdict.SHOWN if shown else Verdict.NOT_SHOWN)
+        rows.append({**shared, "remedy": name, "rank": rank, "nemenyi_p": p, "verdict": verdict})
     return rows
 
 
