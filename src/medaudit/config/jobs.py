@@ -13,6 +13,7 @@ from medaudit.config.declared import gate_settings
 from medaudit.config.entries import method_entry, model_entry
 from medaudit.config.grids import grids_of, names_of
 from medaudit.config.labels import seen_by
+from medaudit.config.mitigation import mitigate_settings, remedies_settings
 from medaudit.config.model_facts import METHOD_FACTS, model_facts, pretraining_data
 from medaudit.config.requests import modules_of
 from medaudit.config.runs import extra_search_workers, method_fits, runs, runs_needing
@@ -23,8 +24,15 @@ from medaudit.core.code_version import code_version
 from medaudit.core.entry_types import Config, DatasetEntry
 from medaudit.data.datasets import phantom_module, what_is_drawn
 
-__all__ = ["JOBS", "code", "extra_search_workers", "method_fits", "runs"]
-__all__ += ["runs_needing", "settings"]
+__all__ = [
+    "JOBS",
+    "code",
+    "extra_search_workers",
+    "method_fits",
+    "runs",
+    "runs_needing",
+    "settings",
+]
 
 Settings = dict[str, Any]
 
@@ -277,6 +285,8 @@ JOBS: dict[str, tuple[Callable[..., Settings], Callable[..., list[str]]]] = {
     "predictions": (_given, _none),
     "merge_seeds": (_names, _none),
     "ensemble": (_ensemble, _none),
+    "mitigate": (mitigate_settings, _none),
+    "remedies": (remedies_settings, _none),
     "lint": (_lint, _none),
     "evaluate": (_audit(*_METRICS), _none),
     "disparity": (_audit(*_METRICS, "gaps", "null", "reference"), _none),
