@@ -20,6 +20,7 @@ from medaudit.core.entry_types import Config
 from medaudit.core.errors import MedauditError
 from medaudit.core.files import data_root
 from medaudit.data.datasets import dataset_folder
+from medaudit.models.stored_vectors import check_vectors
 from medaudit.models.weights.files import check_weights
 
 CATALOGUES = {
@@ -168,7 +169,8 @@ def _missing_files(config: Config) -> Iterator[str]:
         if split_file and not (data_root() / split_file).is_file():
             yield f"cohorts.{name}.split_file: there is no file {data_root() / split_file}"
     for name in used["models"]:
-        file = config["models"][name].get("file")
+        entry = config["models"][name]
+        file = entry.get("file") if entry["kind"] == "predictions" else None
         if file and not (data_root() / file).is_file():
             yield f"models.{name}.file: there is no file {data_root() / file}"
     models = {
@@ -176,3 +178,4 @@ def _missing_files(config: Config) -> Iterator[str]:
     }
     # Weights that this run pretrains are made later.
     yield from check_weights({n: dict(e) for n, e in models.items() if not e.get("pretrained")})
+    yield from check_vectors(models)

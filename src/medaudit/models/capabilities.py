@@ -47,7 +47,18 @@ KINDS = {
     "medclip": Kind(text=True),
     "cxrclip": Kind(text=True),
     "siglip": Kind(text=True),
+    "embeddings": Kind(trainable=False),
     "ensemble": Kind(embedding=False, trainable=False, members=True),
     "predictions": Kind(embedding=False, trainable=False, only_method="given"),
 }
 """Kinds of models, by the ``kind`` of a catalogue entry (``models.schema.yaml`` has the same)."""
+
+
+def why_not(kind: str) -> str:
+    """Return which methods a kind of model runs with, and why no others, for messages."""
+    can = KINDS[kind]
+    if can.only_method:
+        return f"a model of kind {kind} is its scores: it runs only with methods of kind {can.only_method}"
+    if not can.trainable:
+        return f"a model of kind {kind} has no weights to train: it runs with probes (methods of kind probe)"
+    return f"a model of kind {kind} has no text tower: it runs with probes and fine-tuning"

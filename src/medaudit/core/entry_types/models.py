@@ -45,7 +45,7 @@ class ModelEntry(TypedDict, total=False):
     layout: str
     golden: list[float] | None
     input: ModelEntryInput
-    pooling: str
+    pooling: str | None
     members: list[str]
     mean: str
     tokenizer: str | None
@@ -53,6 +53,10 @@ class ModelEntry(TypedDict, total=False):
     image_tower: str
     text_pooling: str
     file: str
+    array: str | None
+    ids: str | None
+    shape: list[int] | None
+    missing: str
     columns: dict[str, Any]
     scores: str
     positive: str
