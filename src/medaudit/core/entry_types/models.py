@@ -43,6 +43,7 @@ class ModelEntry(TypedDict, total=False):
     sha256: str | None
     source: str
     layout: str
+    prefix: str | None
     golden: list[float] | None
     input: ModelEntryInput
     pooling: str | None

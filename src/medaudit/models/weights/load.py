@@ -42,7 +42,9 @@ def read_state(path: Path, sha256: str | None = None) -> dict[str, torch.Tensor]
     -------
     dict of str to torch.Tensor
         On the CPU, with the number types of the file. From a training checkpoint, the content of
-        ``state_dict``, ``model``, ``model_state_dict`` or ``module`` (the first that exists).
+        ``state_dict``, ``model``, ``model_state_dict`` or ``module`` (the first that exists), or of
+        the only dictionary of tensors. Of several (a network and its moving average, student and
+        teacher) each key begins with the name of its own.
 
     Raises
     ------
@@ -166,17 +168,51 @@ def _read_torch_state(path: Path) -> dict[str, torch.Tensor]:
     content = read_torch(path)
     if isinstance(content, StandIn):
         content = dict(_module_tensors(content, "")) or content
-    found: dict = {}
-    if isinstance(content, dict):
-        inside = [content[key] for key in CONTAINERS if isinstance(content.get(key), dict)]
-        found = inside[0] if inside else content
-    tensors = found and all(map(torch.is_tensor, found.values()))
-    if not tensors or not all(isinstance(key, str) for key in found):
+    found = _state_in(content) if isinstance(content, dict) else None
+    if not found:
         raise MedauditError(
             f"{path} contains no dictionary of tensors; it contains {_shape_of(content)}. Save the "
             "model's state_dict() instead"
         )
-    return dict(found)
+    return found
+
+
+def _state_in(content: dict) -> dict[str, torch.Tensor] | None:
+    """Return the tensors of a checkpoint; those of several networks get their names as prefixes."""
+    if (whole := _flat(content)) is not None and not any(
+        isinstance(v, dict) for v in content.values()
+    ):
+        return whole
+    states = {
+        name: state
+        for name, value in content.items()
+        if isinstance(value, dict) and isinstance(name, str) and (state := _flat(value))
+    }
+    first = next((name for name in CONTAINERS if isinstance(content.get(name), dict)), None)
+    if first is not None:
+        if first not in states:
+            return None
+        # An average of the same network, e.g. `model_ema`, is a question for `prefix`.
+        keys = states[first].keys()
+        states = {name: state for name, state in states.items() if state.keys() == keys}
+    if len(states) == 1:
+        return next(iter(states.values()))
+    return {f"{name}.{key}": value for name, own in states.items() for key, value in own.items()}
+
+
+def _flat(content: dict, depth: int = 0) -> dict[str, torch.Tensor] | None:
+    """Return nested dictionaries of tensors as one, keys joined; None if there is anything else."""
+    flat: dict[str, torch.Tensor] = {}
+    for name, value in content.items():
+        if not isinstance(name, str) or depth > _DEEPEST:
+            return None
+        if torch.is_tensor(value):
+            flat[name] = value
+        elif isinstance(value, dict) and (inner := _flat(value, depth + 1)) is not None:
+            flat |= {f"{name}.{key}": tensor for key, tensor in inner.items()}
+        else:
+            return None
+    return flat
 
 
 def _module_tensors(module: StandIn, prefix: str) -> Iterator[tuple[str, torch.Tensor]]:
