@@ -16,8 +16,9 @@ from medaudit.config.labels import seen_by
 from medaudit.config.model_facts import METHOD_FACTS, model_facts, pretraining_data
 from medaudit.config.requests import modules_of
 from medaudit.config.runs import extra_search_workers, method_fits, runs, runs_needing
-from medaudit.config.selection import with_members
+from medaudit.config.selection import selected, with_members
 from medaudit.config.stages import MODULES
+from medaudit.config.trainings import grouped
 from medaudit.core.code_version import code_version
 from medaudit.core.entry_types import Config, DatasetEntry
 from medaudit.data.datasets import phantom_module, what_is_drawn
@@ -140,6 +141,8 @@ def _finetune(config: Config, **names: str) -> Settings:
     settings = {**_adapt(config, **names), "model_entry": entry}
     if settings["entry"]["kind"] == "search":
         settings["entry"] = _without(_searched(config, **names), *_SEARCH_ONLY)
+    elif settings["entry"]["kind"] == "finetune":
+        settings["entry"] = grouped(config, settings["entry"], names["cohort"])
     return settings
 
 
@@ -225,7 +228,9 @@ def _names(config: Config, **names: str) -> Settings:
 
 
 def _report(config: Config) -> Settings:
-    return {"config": config}
+    """Return the configuration without the models that no study uses."""
+    used = with_members(selected(config)["models"], config["models"])
+    return {"config": {**config, "models": _only(config["models"], *used)}}
 
 
 def _loader(config: Config, dataset: str) -> list[str]:

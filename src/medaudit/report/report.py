@@ -139,7 +139,7 @@ def report(
     for one in scored if missed is not None else []:
         write_missed(one, missed)  # type: ignore[arg-type]
     if summary is not None:
-        short = {**content, "summary": summarise(studies, cohort_cards, names)}
+        short = {**content, "summary": summarise(studies, cohort_cards, names, warnings)}
         _write(render_summary(short), summary)
     _write(render(content), output)
 

@@ -47,7 +47,8 @@ def collect_warnings(
     Returns
     -------
     list of dict
-        ``kind``, ``label`` (what it is about), ``text`` and ``href``.
+        ``kind``, ``label`` (what it is about), ``text``, ``href``, and ``study``: its title, or ""
+        for a warning about a cohort or model.
     """
     names = [card["name"] for card in cards]
     found = [
@@ -115,6 +116,7 @@ def _linked(caution: Caution, label: str, places: "_Places") -> Warned:
     return {
         "kind": caution.kind,
         "label": label,
+        "study": places.title,
         "text": caution.text,
         "href": places.href(caution.place),
     }
@@ -127,6 +129,7 @@ class _Places:
         self, study: dict[str, Any] | None, number: int, cohorts: list[str], models: list[str]
     ) -> None:
         self.study, self.number, self.cohorts, self.models = study, number, cohorts, models
+        self.title = study["answered"].title if study else ""
 
     def href(self, place: str) -> str:
         """Return the anchor of ``table:<name>``, ``cohort:<name>`` or ``model:<name>``."""
