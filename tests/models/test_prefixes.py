@@ -137,7 +137,7 @@ def test_a_wrong_prefix_lists_those_of_the_file(root):
 
 def test_another_size_behind_a_prefix_names_tensors_with_both_shapes(root):
     torch.save(behind(network(8, embed_dim=24), "net.model."), root / "w.pt")
-    said = r"cls_token \[1, 1, 24\] for \[1, 1, 12\].*or of another size"
+    said = r"other shapes 30: blocks.0.attn.proj.bias \[24\] for \[12\].*or of another size"
     with pytest.raises(MedauditError, match=said):
         build(ENTRY)
 

@@ -68,8 +68,11 @@ def members_of(wildcards):
 
 
 def scores_of(wildcards):
-    """The user's file of scores of a model that was run elsewhere."""
-    return str(data_root() / config["models"][wildcards.model]["file"])
+    """The user's file of scores of a model that was run elsewhere, or a model's own outputs."""
+    entry = config["models"][wildcards.model]
+    if "output" in entry:
+        return expand(rules.embed.output, **wildcards)
+    return str(data_root() / entry["file"])
 
 
 # --------------------------------------------------------------------------- audit.smk, report.smk

@@ -110,8 +110,25 @@ def _check_fits(where: str, name: str, config: Config) -> Iterator[str]:
             listed = ", ".join(names_of(study, "methods"))
             yield (
                 f"{where}: {model} runs with none of the methods {listed}: "
-                f"{why_not(config['models'][model]['kind'])}; add such a method, or remove {model}"
+                f"{why_not(config['models'][model])}; add such a method, or remove {model}"
             )
+    for run in runs(config, name):
+        yield from _check_output(run, config)
+
+
+def _check_output(run: dict[str, str], config: Config) -> Iterator[str]:
+    """Find tasks of a cohort that a model which gives scores has no output for."""
+    output: Mapping[str, Any] = config["models"][run["model"]].get("output") or {}
+    if output.get("holds", "embedding") == "embedding":
+        return
+    names, tasks = output.get("tasks") or [], config["cohorts"][run["cohort"]]["tasks"]
+    lacking = [task for task in tasks if task not in names]
+    if lacking:
+        yield (
+            f"models.{run['model']}.output.tasks: no output is named {', '.join(lacking)}, which the "
+            f"cohort {run['cohort']} has; name the outputs in order, by the cohort's tasks "
+            f"({', '.join(tasks)}), null where one is no task"
+        )
 
 
 def _check_roles(where: str, study: StudyEntry, config: Config) -> Iterator[str]:

@@ -133,7 +133,8 @@ def _ensemble(config: Config, **names: str) -> Settings:
 
 
 def _given(config: Config, **names: str) -> Settings:
-    return {**_adapt(config, **names), "entry": config["models"][names["model"]]}
+    entry = _without(config["models"][names["model"]], *_DOCUMENTARY)
+    return {**_adapt(config, **names), "entry": _only(entry, "output") or entry}
 
 
 def _finetune(config: Config, **names: str) -> Settings:

@@ -21,6 +21,7 @@ from medaudit.core.entry_types import Config
 from medaudit.core.errors import MedauditError
 from medaudit.core.files import data_root
 from medaudit.data.datasets import dataset_folder
+from medaudit.models.exported import check_exported
 from medaudit.models.stored_vectors import check_vectors
 from medaudit.models.weights.files import check_weights
 
@@ -181,3 +182,4 @@ def _missing_files(config: Config) -> Iterator[str]:
     # Weights that this run pretrains are made later.
     yield from check_weights({n: dict(e) for n, e in models.items() if not e.get("pretrained")})
     yield from check_vectors(models)
+    yield from check_exported(models)

@@ -16,6 +16,19 @@ class ModelEntryInput(TypedDict, total=False):
     interpolation: str
     square: str
     resize: int | None
+    name: str | None
+    range: list[float]
+    layout: str
+
+
+class ModelEntryOutput(TypedDict, total=False):
+    """Keys of a model entry output."""
+
+    name: str | None
+    holds: str
+    tasks: list[None | str]
+    link: str
+    pooling: str | None
 
 
 class ModelEntryPretraining(TypedDict, total=False):
@@ -53,6 +66,7 @@ class ModelEntry(TypedDict, total=False):
     tokenizer_source: str
     image_tower: str
     text_pooling: str
+    output: ModelEntryOutput
     file: str
     array: str | None
     ids: str | None
