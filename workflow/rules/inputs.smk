@@ -21,6 +21,11 @@ def split_file(wildcards):
     return [str(data_root() / name)] if name else []
 
 
+def seen_lists(wildcards):
+    """Lists of pretraining images of the models that are audited on a cohort."""
+    return list_files(config, wildcards.cohort)
+
+
 # -------------------------------------------------------------- models.smk, search.smk, adapt.smk
 def pretraining_files(axis, pattern):
     """`pattern` for the cohorts that a pretraining lists under `axis`."""

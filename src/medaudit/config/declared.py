@@ -10,6 +10,7 @@ from typing import Any
 from medaudit.config.grids import AXES, names_of
 from medaudit.config.runs import runs
 from medaudit.config.schema import show, unknown
+from medaudit.config.seen_lists import check_excluded
 from medaudit.core.entry_types import Config, StudyEntry
 from medaudit.core.intersections import join_names
 from medaudit.core.margins import DEFAULT, JUDGED
@@ -25,6 +26,7 @@ def check_declared(config: Config) -> Iterator[str]:
     yield from _check_reference(config)
     for name, study in config["studies"].items():
         yield from _check_study(f"studies.{name}", name, study, config)
+    yield from check_excluded(config)
     for name in (study for study in config["run"] if study in config["studies"]):
         yield from _check_fits(f"studies.{name}", name, config)
 

@@ -15,6 +15,7 @@ from medaudit.config.cross_checks import cross_check
 from medaudit.config.entries import merge, offer_attributes
 from medaudit.config.metric_names import resolve_names
 from medaudit.config.schema import entry_kinds, read_schema, show, unknown, validate
+from medaudit.config.seen_lists import list_files
 from medaudit.config.selection import pretrainings_of, selected, with_members
 from medaudit.config.yaml_file import find_unsafe_values, read_settings
 from medaudit.core.entry_types import Config
@@ -181,5 +182,10 @@ def _missing_files(config: Config) -> Iterator[str]:
     }
     # Weights that this run pretrains are made later.
     yield from check_weights({n: dict(e) for n, e in models.items() if not e.get("pretrained")})
+    for file in dict.fromkeys(
+        file for name in used["cohorts"] for file in list_files(config, name)
+    ):
+        if not Path(file).is_file():
+            yield f"pretraining_images: there is no list {file}; put it there, or remove it"
     yield from check_vectors(models)
     yield from check_exported(models)

@@ -31,6 +31,16 @@ class ModelEntryOutput(TypedDict, total=False):
     pooling: str | None
 
 
+class ModelEntryPretrainingImages(TypedDict, total=False):
+    """Keys of a model entry pretraining images."""
+
+    file: str
+    dataset: str
+    column: str
+    where: dict[str, Any]
+    hash: str
+
+
 class ModelEntryPretraining(TypedDict, total=False):
     """Keys of a model entry pretraining."""
 
@@ -48,6 +58,7 @@ class ModelEntry(TypedDict, total=False):
     source: str
     licence: str
     pretraining_data: list[str]
+    pretraining_images: list[ModelEntryPretrainingImages]
     pretraining: ModelEntryPretraining
     architecture: str
     arguments: dict[str, Any]
