@@ -11,7 +11,7 @@ from medaudit.config.entries import method_entry
 from medaudit.config.grids import AXES, VIEW, grids_of
 from medaudit.config.schema import unknown
 from medaudit.config.selection import with_members
-from medaudit.config.trainings import BY_GROUP, check_balance, check_tasks
+from medaudit.config.trainings import BY_GROUP, check_tasks, check_training
 from medaudit.core.entry_types import (
     CohortEntry,
     Config,
@@ -251,9 +251,11 @@ def _check_groups(where: str, grid: Grid, config: Config) -> Iterator[str]:
     """Find trainings by group whose attribute or balance does not fit a cohort."""
     for name in grid["methods"]:
         entry = config["methods"].get(name)
-        if not entry or entry.get("training") not in BY_GROUP:
+        if not entry:
             continue
-        yield from check_balance(f"methods.{name}", entry)
+        yield from check_training(f"methods.{name}", entry)
+        if entry.get("training") not in BY_GROUP:
+            continue
         place = f"{where}: methods.{name}.attribute"
         yield from _check_attribute(place, entry.get("attribute"), grid["cohorts"], config)
         for cohort in set(grid["cohorts"]) & set(config["cohorts"]):

@@ -17,9 +17,9 @@ from medaudit.config.model_facts import METHOD_FACTS, model_facts, pretraining_d
 from medaudit.config.requests import modules_of
 from medaudit.config.runs import extra_search_workers, method_fits, runs, runs_needing
 from medaudit.config.seen_lists import excluded_images, models_on, seen_images
-from medaudit.config.selection import selected, with_members
+from medaudit.config.selection import with_members, without_unused_models
 from medaudit.config.stages import MODULES
-from medaudit.config.trainings import grouped
+from medaudit.config.trainings import grouped, searched
 from medaudit.core.code_version import code_version
 from medaudit.core.entry_types import Config, DatasetEntry
 from medaudit.data.datasets import phantom_module, what_is_drawn
@@ -125,7 +125,7 @@ def _embed(config: Config, cohort: str, model: str) -> Settings:
 def _adapt(config: Config, **names: str) -> Settings:
     tasks = _only(config["cohorts"][names["cohort"]], "tasks", "task_type")
     entry = method_entry(config, names["method"], names["model"], names["cohort"])
-    return {**names, "entry": entry, **tasks}
+    return {**names, "entry": grouped(config, entry, names["cohort"]), **tasks}
 
 
 def _ensemble(config: Config, **names: str) -> Settings:
@@ -142,27 +142,18 @@ def _finetune(config: Config, **names: str) -> Settings:
     entry = _without(model_entry(config, names["model"]), *_DOCUMENTARY)
     settings = {**_adapt(config, **names), "model_entry": entry}
     if settings["entry"]["kind"] == "search":
-        settings["entry"] = _without(_searched(config, **names), *_SEARCH_ONLY)
-    elif settings["entry"]["kind"] == "finetune":
-        settings["entry"] = grouped(config, settings["entry"], names["cohort"])
+        settings["entry"] = _without(searched(config, **names), *_SEARCH_ONLY)
     return settings
 
 
-def _searched(config: Config, cohort: str, model: str, method: str, **_: str) -> Settings:
-    """Return a search's entry; an objective without attribute gets the cohort's first."""
-    entry = _without(method_entry(config, method, model, cohort), "workers", "seeds")
-    attribute = entry["objective"]["attribute"] or config["cohorts"][cohort]["attributes"][0]
-    return {**entry, "objective": {**entry["objective"], "attribute": attribute}}
-
-
 def _search(config: Config, worker: str, **names: str) -> Settings:
-    entry = _without(_searched(config, **names), "group_curves", "together", "compile")
+    entry = _without(searched(config, **names), "group_curves", "together", "compile")
     return {**_finetune(config, **names), "entry": entry}
 
 
 def _best_trial(config: Config, **names: str) -> Settings:
     used = ("kind", "space", "objective", "trials", "epochs")
-    return {**names, "entry": _only(_searched(config, **names), *used)}
+    return {**names, "entry": _only(searched(config, **names), *used)}
 
 
 def _audit(*used: str) -> Callable[..., Settings]:
@@ -228,9 +219,7 @@ def _names(config: Config, **names: str) -> Settings:
 
 
 def _report(config: Config) -> Settings:
-    """Return the configuration without the models that no study uses."""
-    used = with_members(selected(config)["models"], config["models"])
-    return {"config": {**config, "models": _only(config["models"], *used)}}
+    return {"config": without_unused_models(config)}
 
 
 def _loader(config: Config, dataset: str) -> list[str]:

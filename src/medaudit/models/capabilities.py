@@ -49,6 +49,7 @@ KINDS = {
     "medclip": Kind(text=True),
     "cxrclip": Kind(text=True),
     "siglip": Kind(text=True),
+    "unimedclip": Kind(text=True),
     "embeddings": Kind(trainable=False),
     "onnx": Kind(trainable=False),
     "torch_export": Kind(trainable=False),

@@ -109,13 +109,14 @@ def find_groups(train: Split, training: str) -> Groups:
             "method (kind search: objective.attribute) to an attribute of the cohort"
         )
     named = np.where(train.groups == "", UNKNOWN, train.groups)
-    names, codes = np.unique(named, return_inverse=True)
+    found, codes = np.unique(named, return_inverse=True)
+    names = tuple(str(name) for name in found)
     if len(names) < 2:
         raise MedauditError(
             f"training {training} compares groups, but all {len(named)} training images are of the "
             f"group {names[0]!r}: set `attribute` to one with at least two groups"
         )
-    return Groups(tuple(str(name) for name in names), codes)
+    return Groups(names, codes)
 
 
 def check_groups(settings: FinetuneSettings, frame: pd.DataFrame, train: Split) -> None:

@@ -250,7 +250,7 @@ class Trainer:
 
     def loss(self, batch: Batch, level: int) -> torch.Tensor:
         """Return the loss of this process's part of a batch, times the number of processes."""
-        x, y, weights = batch
+        x, y, weights = batch[:3]
         with precision(x.device)[1]():
             logits = self.parallel(x, level)
         # The parts' losses add up to that of the batch (`target_weights`), but gradients are

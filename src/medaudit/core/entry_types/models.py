@@ -6,6 +6,16 @@
 from typing import Any, TypedDict
 
 
+class ModelEntryOutput(TypedDict, total=False):
+    """Keys of a model entry output."""
+
+    name: str | None
+    holds: str
+    tasks: list[None | str]
+    link: str
+    pooling: str | None
+
+
 class ModelEntryInput(TypedDict, total=False):
     """Keys of a model entry input."""
 
@@ -19,16 +29,6 @@ class ModelEntryInput(TypedDict, total=False):
     name: str | None
     range: list[float]
     layout: str
-
-
-class ModelEntryOutput(TypedDict, total=False):
-    """Keys of a model entry output."""
-
-    name: str | None
-    holds: str
-    tasks: list[None | str]
-    link: str
-    pooling: str | None
 
 
 class ModelEntryPretrainingImages(TypedDict, total=False):

@@ -101,7 +101,9 @@ def load_weights(module: torch.nn.Module, settings: ModelSettings) -> dict:
     what = f"{layout} {settings['architecture']} ({path})"
     state = read_state(path, settings.get("sha256"))
     renamed = to_timm(state, layout, module, what, settings.get("prefix"))
-    load_strict(module, renamed.state, what, allow_missing=renamed.fresh)
+    # A counter of training batches, which old files lack; it changes no output.
+    allowed = (*renamed.fresh, r".*\.num_batches_tracked")
+    load_strict(module, renamed.state, what, allow_missing=allowed)
     return {
         "sha256": file_sha256(path),
         "prefix": renamed.prefix,

@@ -14,10 +14,14 @@ import logging
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
 from medaudit.core.errors import MedauditError
+from medaudit.models.weights.key_rules import OUTSIDE, Rules, apply_rules
+from medaudit.models.weights.owner_layouts import OWNERS
+from medaudit.models.weights.positions import Resampling, resample_positions
 from medaudit.models.weights.prefixes import State, is_head, summary, take_prefix
 
 MOCO_PARTS = ("base_encoder", "momentum_encoder")
@@ -39,11 +43,19 @@ class Layout:
         Regular expressions of keys that, like the classifier, are not part of the encoder.
     heads : int, optional
         Number of attention heads of all published models. It cannot be seen from the shapes.
+    joins : bool
+        Whether several weights of the file become one.
+    positions, register_positions : Resampling, optional
+        How the owner fits position embeddings to another image size, without and with register
+        tokens; None: not at all.
     """
 
     rename: Callable[[State], State]
     left_out: tuple[str, ...] = ()
     heads: int | None = None
+    joins: bool = False
+    positions: Resampling | None = None
+    register_positions: Resampling | None = None
 
 
 @dataclass(frozen=True)
@@ -97,15 +109,16 @@ def to_timm(
     """
     layout, expected = LAYOUTS[name], module.state_dict().keys()
 
-    def lacking(weights: State) -> int | None:
+    def encoder(weights: State) -> tuple[State, int] | None:
         try:
             renamed = layout.rename(weights)
         except ValueError:
             return None
-        fresh = _fresh_norm(name, renamed, module)
-        return len([key for key in expected - renamed.keys() if not _matches(key, fresh)])
+        absent = (*_fresh_norm(name, renamed, module), r".*\.num_batches_tracked")
+        lacking = [key for key in expected - renamed.keys() if not _matches(key, absent)]
+        return {key: renamed[key] for key in expected & renamed.keys()}, len(lacking)
 
-    inside, found, outside = take_prefix(state, lacking, prefix, what)
+    inside, found, outside = take_prefix(state, encoder, prefix, what, name in OWNERS)
     if prefix is None and name != "moco_v3" and {*found.split(".")} & {*MOCO_PARTS}:
         # Its ViT-S has 12 heads, which no shape shows: the layout checks them.
         raise MedauditError(
@@ -114,13 +127,14 @@ def to_timm(
         )
     try:
         renamed = layout.rename(inside)
-        if len(renamed) < len(inside):
+        if len(renamed) < len(inside) and not layout.joins:
             raise ValueError("two of its weights get the same name")
     except ValueError as error:
         raise MedauditError(
             f"{what}: {error}; is `layout: {name}` right? Known layouts: {', '.join(LAYOUTS)}"
         ) from error
     _check_heads(layout, module, what)
+    _fit_positions(layout, renamed, module)
     fresh = _fresh_norm(name, renamed, module)
     patterns = (*layout.left_out, *_classifier(module), *(fresh and [r"norm\.(weight|bias)"]))
     out = {key for key in renamed if _matches(key, patterns)}
@@ -129,7 +143,7 @@ def to_timm(
     dropped = {key for key in outside if prefix is not None or is_head(key)}
     kept = {key: renamed[key] for key in renamed.keys() - out}
     kept |= {key: outside[key] for key in outside.keys() - dropped}
-    left_out = summary({*out, *dropped})
+    left_out = summary(key.removeprefix(OUTSIDE) for key in {*out, *dropped})
     if left_out:
         log.info("%s: left out %s", what, ", ".join(left_out))
     return Renamed(kept, found, left_out, fresh)
@@ -152,6 +166,17 @@ def _check_heads(layout: Layout, module: torch.nn.Module, what: str) -> None:
             f"{what}: the owner's models have {layout.heads} attention heads, this one has "
             f"{sorted(found)}: set `arguments: {{num_heads: {layout.heads}}}`"
         )
+
+
+def _fit_positions(layout: Layout, state: State, module: torch.nn.Module) -> None:
+    """Resample the position embeddings of `state` to the image size of the model."""
+    rule = layout.register_positions if "reg_token" in state else layout.positions
+    wanted = getattr(module, "pos_embed", None)
+    if rule is None or wanted is None or "pos_embed" not in state or state["pos_embed"].ndim != 3:
+        return
+    tokens = 0 if getattr(module, "no_embed_class", False) else module.num_prefix_tokens
+    fitted = resample_positions(state["pos_embed"], wanted.shape[1], tokens, rule)
+    state["pos_embed"] = fitted
 
 
 def _fresh_norm(name: str, state: State, module: torch.nn.Module) -> tuple[str, ...]:
@@ -245,13 +270,28 @@ def _efficientnet_name(key: str, places: dict[str, str]) -> str:
     return f"blocks.{places.get(block, block)}.{inner.get(part, part)}.{leaf}"
 
 
+def _by_rules(rules: Rules) -> Layout:
+    return Layout(
+        partial(apply_rules, rules),
+        (*rules.left_out, OUTSIDE + ".*"),
+        joins=bool(rules.join),
+        positions=rules.positions,
+        register_positions=rules.register_positions,
+    )
+
+
 LAYOUTS = {
-    "timm": Layout(dict),
-    "mae": Layout(dict, (r"decoder_.*", "mask_token")),
+    "timm": Layout(
+        dict,
+        positions=Resampling(antialias=True),
+        register_positions=Resampling(antialias=True),
+    ),
+    "mae": Layout(dict, (r"decoder_.*", "mask_token"), positions=Resampling()),
     "moco_v3": Layout(
         _from_moco, (r"momentum_encoder\..*", r"predictor\..*", r"head\.\d+\..*"), heads=12
     ),
     "bit": Layout(_from_bit, ("global_step", "save_counter.*")),
     "efficientnet_pytorch": Layout(_from_efficientnet),
+    **{name: _by_rules(rules) for name, rules in OWNERS.items()},
 }
 """Layouts, by the ``layout`` of a catalogue entry."""

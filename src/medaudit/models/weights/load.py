@@ -15,6 +15,7 @@ import torch
 
 from medaudit.core.errors import MedauditError
 from medaudit.models.interface import Encoder
+from medaudit.models.weights.containers import state_in
 from medaudit.models.weights.files import check_sha256, resolve_weights
 from medaudit.models.weights.npz import read_npz
 from medaudit.models.weights.pickles import StandIn
@@ -22,7 +23,6 @@ from medaudit.models.weights.torch_files import read_torch
 
 __all__ = ["check_golden", "golden", "load_strict", "read_state", "resolve_weights", "strip_prefix"]
 
-CONTAINERS = ("state_dict", "model", "model_state_dict", "module")
 _SHOWN = 6
 _DEEPEST = 50
 
@@ -42,8 +42,9 @@ def read_state(path: Path, sha256: str | None = None) -> dict[str, torch.Tensor]
     -------
     dict of str to torch.Tensor
         On the CPU, with the number types of the file. From a training checkpoint, the content of
-        ``state_dict``, ``model``, ``model_state_dict`` or ``module`` (the first that exists), or of
-        the only dictionary of tensors. Of several (a network and its moving average, student and
+        ``state_dict``, ``model``, ``model_state_dict``, ``module`` or ``teacher`` (the first that
+        exists), or of the only dictionary of tensors; from a pickled module, its parameters and
+        buffers. Of several (a network and its moving average, student and
         teacher) each key begins with the name of its own.
 
     Raises
@@ -57,7 +58,9 @@ def read_state(path: Path, sha256: str | None = None) -> dict[str, torch.Tensor]
         raise MedauditError(f"there is no weights file {path}: put the owner's file there")
     check_sha256(path, sha256)
     readers = {".safetensors": _read_safetensors, ".npz": _read_npz, ".index": _read_bundle}
-    return readers.get(path.suffix, _read_torch_state)(path)
+    read = readers.get(path.suffix, _read_torch_state)
+    # MedImageInsight's file is called .pt and is safetensors.
+    return (_read_safetensors if _is_safetensors(path) else read)(path)
 
 
 def strip_prefix(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
@@ -168,7 +171,7 @@ def _read_torch_state(path: Path) -> dict[str, torch.Tensor]:
     content = read_torch(path)
     if isinstance(content, StandIn):
         content = dict(_module_tensors(content, "")) or content
-    found = _state_in(content) if isinstance(content, dict) else None
+    found = state_in(content) if isinstance(content, dict) else None
     if not found:
         raise MedauditError(
             f"{path} contains no dictionary of tensors; it contains {_shape_of(content)}. Save the "
@@ -177,56 +180,30 @@ def _read_torch_state(path: Path) -> dict[str, torch.Tensor]:
     return found
 
 
-def _state_in(content: dict) -> dict[str, torch.Tensor] | None:
-    """Return the tensors of a checkpoint; those of several networks get their names as prefixes."""
-    if (whole := _flat(content)) is not None and not any(
-        isinstance(v, dict) for v in content.values()
-    ):
-        return whole
-    states = {
-        name: state
-        for name, value in content.items()
-        if isinstance(value, dict) and isinstance(name, str) and (state := _flat(value))
-    }
-    first = next((name for name in CONTAINERS if isinstance(content.get(name), dict)), None)
-    if first is not None:
-        if first not in states:
-            return None
-        # An average of the same network, e.g. `model_ema`, is a question for `prefix`.
-        keys = states[first].keys()
-        states = {name: state for name, state in states.items() if state.keys() == keys}
-    if len(states) == 1:
-        return next(iter(states.values()))
-    return {f"{name}.{key}": value for name, own in states.items() for key, value in own.items()}
-
-
-def _flat(content: dict, depth: int = 0) -> dict[str, torch.Tensor] | None:
-    """Return nested dictionaries of tensors as one, keys joined; None if there is anything else."""
-    flat: dict[str, torch.Tensor] = {}
-    for name, value in content.items():
-        if not isinstance(name, str) or depth > _DEEPEST:
-            return None
-        if torch.is_tensor(value):
-            flat[name] = value
-        elif isinstance(value, dict) and (inner := _flat(value, depth + 1)) is not None:
-            flat |= {f"{name}.{key}": tensor for key, tensor in inner.items()}
-        else:
-            return None
-    return flat
-
-
 def _module_tensors(module: StandIn, prefix: str) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield names and tensors of a TorchScript module and its submodules, from their attributes."""
+    """Yield names and tensors of a pickled or TorchScript module and its submodules."""
     if prefix.count(".") > _DEEPEST:
         raise MedauditError(
             f"modules are nested more than {_DEEPEST} deep at {prefix[:60]}...: this is not a weights "
             "file; get the owner's original"
         )
-    for name, value in vars(module).items():
+    content = dict(vars(module))
+    for part in ("_parameters", "_buffers", "_modules"):  # of a module that is no archive
+        inner = content.pop(part, None)
+        content |= inner if isinstance(inner, dict) else {}
+    for name, value in content.items():
         if torch.is_tensor(value):
             yield prefix + name, value
         elif isinstance(value, StandIn):
             yield from _module_tensors(value, f"{prefix}{name}.")
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Return whether a file starts as safetensors do: the length of a header in JSON, then it."""
+    with path.open("rb") as stream:
+        start = stream.read(9)
+    length = int.from_bytes(start[:8], "little")
+    return start[8:] == b"{" and length < path.stat().st_size
 
 
 def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:

@@ -39,9 +39,10 @@ def is_head(key: str) -> bool:
 
 def take_prefix(
     state: State,
-    lacking: Callable[[State], int | None],
+    encoder: Callable[[State], tuple[State, int] | None],
     wanted: str | None,
     what: str,
+    decided: bool = False,
 ) -> tuple[State, str, State]:
     """Return the weights behind the prefix of the encoder, without it.
 
@@ -49,13 +50,15 @@ def take_prefix(
     ----------
     state : dict of str to torch.Tensor
         All weights of the file.
-    lacking : callable
-        Returns how many of the encoder's weights are not among given ones (by name only); None if
+    encoder : callable
+        Returns the encoder's weights among given ones, by name, and how many it lacks; None if
         these cannot be of the expected layout.
     wanted : str or None
         The prefix that the entry asks for (``""``: none); None to find it.
     what : str
         Model and file, for errors.
+    decided : bool
+        Whether `encoder` finds the right network by itself, as its owner does: Ark+'s teacher.
 
     Returns
     -------
@@ -81,16 +84,17 @@ def take_prefix(
             )
         inside, outside = _split(state, prefix)
         return inside, prefix, outside
-    left = {prefix: lacking(_split(state, prefix)[0]) for prefix in ("", *_prefixes(state))}
-    known = {prefix: count for prefix, count in left.items() if count is not None}
-    fits = [prefix for prefix, count in known.items() if count == 0]
-    if len(fits) > 1 and not _all_same([_split(state, prefix)[0] for prefix in fits]):
+    tried = {prefix: encoder(_split(state, prefix)[0]) for prefix in ("", *_prefixes(state))}
+    known = {prefix: found for prefix, found in tried.items() if found is not None}
+    fits = _different({prefix: own for prefix, (own, lacking) in known.items() if not lacking})
+    fits = [""] if decided and "" in fits else fits
+    if len(fits) > 1:
         shown = ", ".join(f"`prefix: {prefix}`" if prefix else '`prefix: ""`' for prefix in fits)
         raise MedauditError(
             f"{what}: the file has the weights of {len(fits)} encoders of this architecture, e.g. of "
             f"a student and its teacher; which one? Set {shown}"
         )
-    best = min(known, key=lambda prefix: (known[prefix], prefix != "")) if known else ""
+    best = fits[0] if fits else min(known, key=lambda prefix: known[prefix][1], default="")
     inside, outside = _split(state, best)
     if best:
         log.info("%s: %d weights are behind the prefix %s", what, len(inside), best)
@@ -141,10 +145,14 @@ def _prefixes(state: State) -> list[str]:
     )
 
 
-def _all_same(states: list[State]) -> bool:
-    """Return whether several selections hold the same numbers: one network under two names."""
-    first = states[0]
-    return all(
-        own.keys() == first.keys() and all(torch.equal(own[key], first[key]) for key in first)
-        for own in states[1:]
-    )
+def _different(encoders: dict[str, State]) -> list[str]:
+    """Return the prefixes of encoders with different numbers; of those with the same, the first."""
+    chosen: list[str] = []
+    for prefix, own in encoders.items():
+        if not any(_same(own, encoders[other]) for other in chosen):
+            chosen.append(prefix)
+    return chosen
+
+
+def _same(one: State, other: State) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)

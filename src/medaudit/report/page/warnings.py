@@ -6,6 +6,7 @@ from typing import Any
 from medaudit.core.documents import CohortCard, LintFindings
 from medaudit.report.answers.structure import CONTROL, Caution, RunAnswer, StudyAnswers
 from medaudit.report.page.training_cautions import training_cautions
+from medaudit.report.wording.names import Names
 from medaudit.report.wording.phrases import plural
 
 OF_MODELS = ("pretraining_overlap", "pretraining_images")
@@ -19,6 +20,8 @@ KINDS = {"auc_below_half": "AUC below 0.5"}
 COVERED = {"label_polarity": "auc_below_half"}
 """Checks of the lint, and the kind of the answers' own warnings that make them superfluous."""
 
+NAMELESS = Names()
+
 DRAWN = "drawn at random"
 """Words of the notes of cohorts whose tables, or an attribute of them, are invented."""
 
@@ -31,6 +34,7 @@ def collect_warnings(
     lint: list[LintFindings],
     footers: Sequence[Mapping[str, Any]],
     models: list[str],
+    shown: Names = NAMELESS,
 ) -> list[Warned]:
     """Return the warnings of a page without duplicates.
 
@@ -46,6 +50,8 @@ def collect_warnings(
         Footers of the predictions: how settings were chosen.
     models : list of str
         Models in the order of the page's cards.
+    shown : Names
+        Display names.
 
     Returns
     -------
@@ -57,7 +63,9 @@ def collect_warnings(
     found = [
         _linked(caution, label, _Places(study, number, names, models))
         for number, study in enumerate(studies, 1)
-        for label, caution in _of_study(study["answered"], footers, study.get("cautions", ()))
+        for label, caution in _of_study(
+            study["answered"], footers, study.get("cautions", ()), shown
+        )
     ]
     places = _Places(None, 1, names, models)
     kinds = {one["kind"] for one in found}
@@ -70,7 +78,10 @@ def collect_warnings(
 
 
 def _of_study(
-    answered: StudyAnswers, footers: Sequence[Mapping[str, Any]], more: Iterable[Caution]
+    answered: StudyAnswers,
+    footers: Sequence[Mapping[str, Any]],
+    more: Iterable[Caution],
+    shown: Names,
 ) -> Iterator[tuple[str, Caution]]:
     others: dict[str, list[str]] = {}
     for run in answered.runs:
@@ -78,20 +89,20 @@ def _of_study(
             continue
         for caution in (*run.cautions, *training_cautions(run, footers)):
             if run.first:
-                yield _name(run, answered), caution
+                yield _name(run, answered, shown), caution
             else:
-                others.setdefault(caution.kind, []).append(run.name)
+                others.setdefault(caution.kind, []).append(_name(run, answered, shown))
     for kind, runs in others.items():
-        listed = ", ".join(dict.fromkeys(runs))
-        text = f"{KINDS.get(kind, kind.replace('_', ' '))} in {plural(len(runs), 'further run')}: {listed}."
+        listed = list(dict.fromkeys(runs))
+        text = f"{KINDS.get(kind, kind.replace('_', ' '))} in {plural(len(listed), 'further run')}: {', '.join(listed)}."
         yield answered.title, Caution(kind, text[:1].upper() + text[1:], "")
     for caution in (*answered.cautions, *more):
         yield answered.title, caution
 
 
-def _name(run: RunAnswer, answered: StudyAnswers) -> str:
+def _name(run: RunAnswer, answered: StudyAnswers, shown: Names) -> str:
     several = len({one.cohort for one in answered.runs}) > 1
-    return f"{run.name} on {run.cohort}" if several else run.name
+    return f"{run.name} on {shown.cohort(run.cohort)}" if several else run.name
 
 
 def _of_cohorts(cards: list[CohortCard], lint: list[LintFindings]) -> Iterator[tuple[str, Caution]]:

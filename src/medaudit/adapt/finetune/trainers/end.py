@@ -78,7 +78,7 @@ def disentangling(features: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
     gram = features @ features.T
     # The sum over the pairs of a group, at each of its images; each group is counted by its first.
     of_pairs = (gram * pairs).sum(dim=1)
-    sums = together.float() @ of_pairs
+    sums = together.to(gram.dtype) @ of_pairs
     first = together & (torch.cumsum(together, dim=1) == 1)
     leads = first.diagonal()
     return (sums.abs() * leads).sum() / pairs.sum().clamp(min=1)

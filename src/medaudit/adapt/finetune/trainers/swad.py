@@ -1,6 +1,6 @@
 """Training `swad`: weights averaged over every step of a window that validation losses choose.
 
-Cha, Chun, Lee, Cho, Lee, Park, Lee 2021, "SWAD: Domain Generalization by Seeking Flat Minima",
+Cha, Chun, Lee, Cho, Park, Lee, Park 2021, "SWAD: Domain Generalization by Seeking Flat Minima",
 NeurIPS (arXiv 2102.08604), algorithm 1. With validation losses E_1, E_2, ..., optimum patience N_s,
 overfit patience N_e and tolerance r, the window begins at the first t_s whose loss is not undercut
 by the next N_s - 1 losses; it ends at t_e = i - N_e for the first i with
@@ -195,11 +195,13 @@ def recompute_statistics(network: Network, loader: Loader, train: Split, seed: i
         and module.training
         and module.track_running_stats
     ]
+    if not norms:
+        return
     momenta = [module.momentum for module in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # the mean over all batches
-    rows = np.array_split(train.rows, world_size())[process_rank()] if norms else []
+    rows = np.array_split(train.rows, world_size())[process_rank()]
     for start in range(0, len(rows), BATCH):
         chunk = rows[start : start + BATCH]
         torch.manual_seed(derive_seed("swad", seed, start, process_rank()))
@@ -209,8 +211,7 @@ def recompute_statistics(network: Network, loader: Loader, train: Split, seed: i
             network(x, loader.level)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
-    if norms:
-        average_buffers(network)
+    average_buffers(network)
 
 
 _KEPT = ("mean", "steps_in_mean", "waiting", "sum", "epochs_in_sum", "stopped")
