@@ -135,7 +135,7 @@ rule predictions:
         code=code_of("predictions"),
     shell:
         "python -m medaudit.adapt.predictions --settings {params.settings:q} --code {params.code}"
-        " --cohort {input.cohort} --output {output} > {log} 2>&1"
+        " --cohort {input.cohort} --scores {input.scores} --output {output} > {log} 2>&1"
 
 
 rule mitigate:

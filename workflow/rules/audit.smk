@@ -196,6 +196,7 @@ rule lint:
         groups=rules.groups.output.table,
         images=rules.images.output,
         predictions=predictions_on,
+        seen=seen_lists,
     output:
         "results/lint/{cohort}.json",
     log:
