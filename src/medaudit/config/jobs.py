@@ -13,6 +13,7 @@ from medaudit.config.declared import gate_settings
 from medaudit.config.entries import method_entry, model_entry
 from medaudit.config.grids import names_of
 from medaudit.config.labels import seen_by
+from medaudit.config.mitigation import mitigate_settings, remedies_settings
 from medaudit.config.model_facts import METHOD_FACTS, model_facts, pretraining_data
 from medaudit.config.requests import modules_of
 from medaudit.config.runs import extra_search_workers, method_fits, runs, runs_needing
@@ -277,6 +278,8 @@ JOBS: dict[str, tuple[Callable[..., Settings], Callable[..., list[str]]]] = {
     "predictions": (_given, _none),
     "merge_seeds": (_names, _none),
     "ensemble": (_ensemble, _none),
+    "mitigate": (mitigate_settings, _none),
+    "remedies": (remedies_settings, _none),
     "lint": (_lint, _none),
     "evaluate": (_audit(*_METRICS), _none),
     "disparity": (_audit(*_METRICS, "gaps", "null", "reference"), _none),

@@ -80,7 +80,7 @@ def runs_needing(config: Config, study: str, stage: str) -> list[Run]:
     study : str
         Its name.
     stage : str
-        See `medaudit.config.requests`. Models without an embedding have no ``attribute_probes``;
+        See `medaudit.config.requests`. Models without an embedding have no ``attribute_probes`` and no ``remedies``;
         a cohort without all of ``evaluation.control`` has no ``conditional_gaps``;
         ensembles, and methods that search for nothing, have no ``best_trial``.
     """
@@ -92,7 +92,7 @@ def runs_needing(config: Config, study: str, stage: str) -> list[Run]:
 def _has(config: Config, run: Run, stage: str) -> bool:
     can = capabilities(config["models"][run["model"]])
     searched = config["methods"][run["method"]]["kind"] == "search"
-    if stage == "attribute_probes":
+    if stage in ("attribute_probes", "remedies"):
         return can.embedding
     if stage == "conditional_gaps":
         return _is_controlled(config, run["cohort"])

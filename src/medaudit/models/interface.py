@@ -24,6 +24,8 @@ from medaudit.data.image_store import Images
 
 INTERPOLATIONS = ("bicubic", "bilinear")
 SQUARES = ("crop", "pad", "stretch")
+OWNERS_SQUARES = {"gloria": "pad", "medclip": "pad", "siglip": "stretch"}
+"""What owners of a kind do with an image that is not square, where they do not crop it."""
 
 
 class ModelSettings(ModelEntry, total=False):
@@ -111,9 +113,10 @@ class ImageInput:
         return self.resize or self.size
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any], **defaults: object) -> "ImageInput":
-        """Return the ``input`` of a catalogue entry, checked; `defaults` are of the kind of model."""
-        given = {**defaults, **settings["input"]}
+    def from_settings(cls, settings: Mapping[str, Any]) -> "ImageInput":
+        """Return the ``input`` of a catalogue entry, checked, with the defaults of its kind."""
+        square = OWNERS_SQUARES.get(settings.get("kind", ""), "crop")
+        given = {"square": square, **settings["input"]}
         return cls(**{**given, "mean": tuple(given["mean"]), "std": tuple(given["std"])})
 
     def spec(self) -> dict:

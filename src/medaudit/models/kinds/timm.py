@@ -54,6 +54,11 @@ def build(settings: ModelSettings) -> TorchEncoder:
     return encoder
 
 
+def network(settings: ModelSettings) -> torch.nn.Module:
+    """Return the architecture with random weights."""
+    return create_module(settings, ImageInput.from_settings(settings))
+
+
 def create_module(settings: ModelSettings, image_input: ImageInput) -> torch.nn.Module:
     """Create the architecture without its classifier, with random weights from `weights_seed`."""
     name = settings["architecture"]

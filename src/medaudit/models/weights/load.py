@@ -19,6 +19,7 @@ from medaudit.models.weights.containers import state_in
 from medaudit.models.weights.files import check_sha256, resolve_weights
 from medaudit.models.weights.npz import read_npz
 from medaudit.models.weights.pickles import StandIn
+from medaudit.models.weights.safetensors_files import is_safetensors, read_safetensors
 from medaudit.models.weights.torch_files import read_torch
 
 __all__ = ["check_golden", "golden", "load_strict", "read_state", "resolve_weights", "strip_prefix"]
@@ -57,10 +58,10 @@ def read_state(path: Path, sha256: str | None = None) -> dict[str, torch.Tensor]
     if not path.is_file():
         raise MedauditError(f"there is no weights file {path}: put the owner's file there")
     check_sha256(path, sha256)
-    readers = {".safetensors": _read_safetensors, ".npz": _read_npz, ".index": _read_bundle}
+    readers = {".safetensors": read_safetensors, ".npz": _read_npz, ".index": _read_bundle}
     read = readers.get(path.suffix, _read_torch_state)
     # MedImageInsight's file is called .pt and is safetensors.
-    return (_read_safetensors if _is_safetensors(path) else read)(path)
+    return (read_safetensors if is_safetensors(path) else read)(path)
 
 
 def strip_prefix(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
@@ -196,26 +197,6 @@ def _module_tensors(module: StandIn, prefix: str) -> Iterator[tuple[str, torch.T
             yield prefix + name, value
         elif isinstance(value, StandIn):
             yield from _module_tensors(value, f"{prefix}{name}.")
-
-
-def _is_safetensors(path: Path) -> bool:
-    """Return whether a file starts as safetensors do: the length of a header in JSON, then it."""
-    with path.open("rb") as stream:
-        start = stream.read(9)
-    length = int.from_bytes(start[:8], "little")
-    return start[8:] == b"{" and length < path.stat().st_size
-
-
-def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except (SafetensorError, ValueError, OSError) as error:
-        raise MedauditError(
-            f"{path} is not a valid safetensors file ({error}): download it again"
-        ) from error
 
 
 def _read_npz(path: Path) -> dict[str, torch.Tensor]:
