@@ -13,9 +13,10 @@ An encoder made of torch (`medaudit.models.torch_encoder`) also has ``module`` (
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import pandas as pd
 
 from medaudit.core.entry_types import ModelEntry
 from medaudit.core.errors import MedauditError
@@ -46,6 +47,14 @@ class Encoder(Protocol):
 
     def spec(self) -> dict:
         """Return what the embeddings depend on, as JSON: weights, preprocessing, versions."""
+
+
+@runtime_checkable
+class StoredVectors(Protocol):
+    """A model whose embeddings are looked up by the images' ids, not computed."""
+
+    def find(self, cohort: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+        """Return the ids ``[n]`` of the images that have a vector, and float32 ``[n, d]``."""
 
 
 @dataclass(frozen=True)
