@@ -6,10 +6,11 @@ import pytest
 import yaml
 
 from checkout import ROOT
+from medaudit.config.catalogues import CATALOGUES
 from medaudit.config.stages import PACKAGES
-from medaudit.config.validation import CATALOGUES
 from medaudit.metrics.definitions import METRICS
 from packages import MAY_IMPORT
+from shipped_config import shipped
 
 DOCS = ROOT / "docs"
 PAGES = sorted(path.name for path in DOCS.glob("*.md"))
@@ -110,7 +111,7 @@ def test_every_metric_and_gap_has_its_formula():
     [("datasets", "datasets.md"), ("models", "models.md"), ("methods", "methods.md")],
 )
 def test_every_kind_has_its_words(catalogue, page):
-    entries = yaml.safe_load((ROOT / "config" / f"{catalogue}.yaml").read_text())[catalogue]
+    entries = shipped()[catalogue]
     kinds = {
         entry[CATALOGUES[catalogue]] for entry in entries.values() if CATALOGUES[catalogue] in entry
     }

@@ -104,6 +104,9 @@ def sort_by(table, k: int) -> None:
 
 def test_short_tables_sort_and_filter(page):
     table = page.locator("table.data").first
+    fold = "table.data >> nth=0 >> xpath=ancestor::details[1] >> css=summary >> nth=0"
+    page.locator(fold).click()
+    until(page, "document.querySelector('table.data .dt-column-order') !== null")
     before = column(table, 2)
     sort_by(table, 2)
     assert len(set(before)) == 2
@@ -206,6 +209,9 @@ def test_the_keyboard_reaches_what_the_mouse_does(page, file):
     page.locator("nav.tabs a").nth(1).focus()
     page.keyboard.press("Enter")
     until(page, "document.getElementById('study-1').offsetParent !== null")
+    fold = page.locator("table.data >> nth=0 >> xpath=ancestor::details[1] >> css=summary").first
+    fold.focus()
+    page.keyboard.press("Space")
     sorter = page.locator("table.data thead th").nth(2).locator(".dt-column-order")
     sorter.focus()
     before = column(page.locator("table.data").first, 2)

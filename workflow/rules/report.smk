@@ -78,14 +78,14 @@ rule report:
         code=code_of("report"),
         stores=image_stores,
     shell:
-        "python -m medaudit.report.report --settings {params.settings:q} --code {params.code}"
+        "python -m medaudit.report.report --settings - --code {params.code}"
         " --compare {input.compare} --tables {input.tables} --figures {input.figures}"
         " --cards {input.cards} --cohorts {input.cohorts} --groups {input.groups}"
         " --lint {input.lint} --missed {output.missed} --summary {output.summary}"
         " --stores {params.stores} --pretrainings {input.pretrainings}"
         " --predictions {input.predictions} --audit-card {input.audit_card}"
         " --output {output.page} --run {output.record}"
-        " > {log} 2>&1"
+        " > {log} 2>&1 <<< {params.settings:q}"
 
 
 # Fails with exit code 3 and a list, after the report is written, if gaps do not keep their margins.

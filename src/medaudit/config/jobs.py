@@ -16,8 +16,9 @@ from medaudit.config.labels import seen_by
 from medaudit.config.model_facts import METHOD_FACTS, model_facts, pretraining_data
 from medaudit.config.requests import modules_of
 from medaudit.config.runs import extra_search_workers, method_fits, runs, runs_needing
-from medaudit.config.selection import with_members
+from medaudit.config.selection import with_members, without_unused_models
 from medaudit.config.stages import MODULES
+from medaudit.config.trainings import grouped, searched
 from medaudit.core.code_version import code_version
 from medaudit.core.entry_types import Config, DatasetEntry
 from medaudit.data.datasets import phantom_module, what_is_drawn
@@ -123,7 +124,7 @@ def _embed(config: Config, cohort: str, model: str) -> Settings:
 def _adapt(config: Config, **names: str) -> Settings:
     tasks = _only(config["cohorts"][names["cohort"]], "tasks", "task_type")
     entry = method_entry(config, names["method"], names["model"], names["cohort"])
-    return {**names, "entry": entry, **tasks}
+    return {**names, "entry": grouped(config, entry, names["cohort"]), **tasks}
 
 
 def _ensemble(config: Config, **names: str) -> Settings:
@@ -139,25 +140,18 @@ def _finetune(config: Config, **names: str) -> Settings:
     entry = _without(model_entry(config, names["model"]), *_DOCUMENTARY)
     settings = {**_adapt(config, **names), "model_entry": entry}
     if settings["entry"]["kind"] == "search":
-        settings["entry"] = _without(_searched(config, **names), *_SEARCH_ONLY)
+        settings["entry"] = _without(searched(config, **names), *_SEARCH_ONLY)
     return settings
 
 
-def _searched(config: Config, cohort: str, model: str, method: str, **_: str) -> Settings:
-    """Return a search's entry; an objective without attribute gets the cohort's first."""
-    entry = _without(method_entry(config, method, model, cohort), "workers", "seeds")
-    attribute = entry["objective"]["attribute"] or config["cohorts"][cohort]["attributes"][0]
-    return {**entry, "objective": {**entry["objective"], "attribute": attribute}}
-
-
 def _search(config: Config, worker: str, **names: str) -> Settings:
-    entry = _without(_searched(config, **names), "group_curves", "together", "compile")
+    entry = _without(searched(config, **names), "group_curves", "together", "compile")
     return {**_finetune(config, **names), "entry": entry}
 
 
 def _best_trial(config: Config, **names: str) -> Settings:
     used = ("kind", "space", "objective", "trials", "epochs")
-    return {**names, "entry": _only(_searched(config, **names), *used)}
+    return {**names, "entry": _only(searched(config, **names), *used)}
 
 
 def _audit(*used: str) -> Callable[..., Settings]:
@@ -225,7 +219,7 @@ def _names(config: Config, **names: str) -> Settings:
 
 
 def _report(config: Config) -> Settings:
-    return {"config": config}
+    return {"config": without_unused_models(config)}
 
 
 def _loader(config: Config, dataset: str) -> list[str]:

@@ -4,12 +4,13 @@ Imports nothing heavy: it runs at every start of the workflow.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, cast
 
 from medaudit.config.audit_card import margins_of, read_card
+from medaudit.config.catalogues import CATALOGUES, read_catalogues
 from medaudit.config.cross_checks import cross_check
 from medaudit.config.entries import merge, offer_attributes
 from medaudit.config.metric_names import resolve_names
@@ -22,26 +23,27 @@ from medaudit.core.files import data_root
 from medaudit.data.datasets import dataset_folder
 from medaudit.models.weights.files import check_weights
 
-CATALOGUES = {
-    "datasets": "loader",
-    "cohorts": "builder",
-    "pretrainings": "algorithm",
-    "models": "kind",
-    "methods": "kind",
-    "studies": None,
-}
-"""Each catalogue with the key by which an entry picks its schema; None if all have the same."""
 
+def load(
+    shipped: Callable[[str], Path], files: list[Path], over: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the catalogues, with YAML files merged over them one after the other, and `over` over all.
 
-def load(files: list[Path], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content of YAML files, each merged over those before it, and `over` over all.
+    Parameters
+    ----------
+    shipped : callable
+        Returns the path of one of the workflow's files, see `medaudit.config.catalogues`.
+    files : list of Path
+        Settings and overlays.
+    over : mapping
+        Settings given on the command line.
 
     Raises
     ------
     MedauditError
-        A file cannot be read, or does not hold a mapping.
+        A file cannot be read, does not hold a mapping, or an entry is in two files of a catalogue.
     """
-    config: dict[str, Any] = {}
+    config = read_catalogues(shipped)
     for path in files:
         config = merge(config, read_settings(path))
     return merge(config, over)
@@ -53,7 +55,7 @@ def check(config: Mapping[str, Any], schemas: Path | dict[str, Path]) -> Config:
     Parameters
     ----------
     config : dict
-        The catalogues (`CATALOGUES`), the studies to ``run`` and the ``evaluation`` block.
+        The catalogues (`medaudit.config.catalogues.CATALOGUES`), the studies to ``run`` and the ``evaluation`` block.
     schemas : Path or dict of str to Path
         Folder of ``config.schema.yaml`` and one ``<catalogue>.schema.yaml`` each, or these files by
         the name of their catalogue.

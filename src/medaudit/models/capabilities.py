@@ -47,6 +47,7 @@ KINDS = {
     "medclip": Kind(text=True),
     "cxrclip": Kind(text=True),
     "siglip": Kind(text=True),
+    "unimedclip": Kind(text=True),
     "ensemble": Kind(embedding=False, trainable=False, members=True),
     "predictions": Kind(embedding=False, trainable=False, only_method="given"),
 }

@@ -236,7 +236,7 @@ def score(
         [answers] if isinstance(answers, str) else list(answers or []),
         refusals,
     )
-    if answers and tuple(metrics) == DEFAULT_METRICS:
+    if not study.scored and tuple(metrics) == DEFAULT_METRICS:
         metrics = list(ANSWER_METRICS)
     asked: Asked = {
         "metrics": metrics,

@@ -18,6 +18,7 @@ import torch
 from medaudit.adapt.finetune.frozen_blocks_cache import open_cache
 from medaudit.adapt.finetune.grid import Grid
 from medaudit.adapt.finetune.group_curves import group_auc_measure
+from medaudit.adapt.finetune.groups import check_groups
 from medaudit.adapt.finetune.inputs import Split, read_splits
 from medaudit.adapt.finetune.loader import ImageLoader
 from medaudit.adapt.finetune.network import Network, build_network
@@ -77,6 +78,7 @@ def finetune(
     store = open_store(images)
     ids = usable_images(cohort, store)
     splits, frame = read_splits(cohort, ids, store.rows(ids), settings)
+    check_groups(settings, frame, splits["train"])
     names = (settings["cohort"], settings["model"], settings["method"])
     seeds = {index: derive_seed("finetune", *names, index) for index in seeds_of(settings["seed"])}
     partial, prefix = (output.with_name(f"{output.name}.{end}") for end in ("partial", "prefix"))

@@ -13,8 +13,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from medaudit.cli.dry_run import checkout
 from medaudit.cli.reference.entry_types import render_types
+from medaudit.config.catalogues import CATALOGUES, PARTS
 from medaudit.config.schema import fill_registries
-from medaudit.config.validation import CATALOGUES
 from medaudit.core.table_io import atomic
 
 README = Path("config", "README.md")
@@ -48,7 +48,7 @@ def render(schemas: Path) -> str:
         keep_trailing_newline=True,
     )
     catalogues = [
-        {"name": name, "key": key, "kinds": list(_kinds(_read(schemas, name), key))}
+        {"file": _file(name), "key": key, "kinds": list(_kinds(_read(schemas, name), key))}
         for name, key in CATALOGUES.items()
     ]
     config = _read(schemas, "config")
@@ -56,6 +56,10 @@ def render(schemas: Path) -> str:
     return environment.get_template("README.md").render(
         config=list(_rows({**config, "properties": own}, config["$defs"])), catalogues=catalogues
     )
+
+
+def _file(name: str) -> str:
+    return f"{name}.yaml" if len(PARTS[name]) == 1 else f"{name}/*.yaml"
 
 
 def _read(schemas: Path, name: str) -> dict[str, Any]:

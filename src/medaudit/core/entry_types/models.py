@@ -32,6 +32,7 @@ class ModelEntry(TypedDict, total=False):
     kind: str
     label: str
     dimension: int
+    source: str
     licence: str
     pretraining_data: list[str]
     pretraining: ModelEntryPretraining
@@ -41,7 +42,6 @@ class ModelEntry(TypedDict, total=False):
     pretrained: str
     pretrained_epochs: int
     sha256: str | None
-    source: str
     layout: str
     golden: list[float] | None
     input: ModelEntryInput

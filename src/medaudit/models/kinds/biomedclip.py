@@ -51,7 +51,7 @@ def build(settings: ModelSettings) -> VisionLanguageEncoder:
     _check_config(path.parent / "open_clip_config.json", dimension)
     towers = Towers(
         _image_tower(arguments.get("image", {}), dimension),
-        _text_tower(text, dimension),
+        text_tower(text, dimension),
         ("logit_scale",),
     )
     load_towers(towers, rename_keys(state, _RULES), settings, path, allow_extra=UNUSED)
@@ -75,7 +75,8 @@ def _image_tower(arguments: dict, dimension: int) -> ImageTower:
     return ImageTower(trunk, nn.Linear(trunk.num_features, dimension, bias=False))
 
 
-def _text_tower(arguments: dict, dimension: int) -> BertText:
+def text_tower(arguments: dict, dimension: int) -> BertText:
+    """Return PubMedBERT with the projection of its [CLS] by two layers."""
     width = arguments.get("hidden_size", 768)
     middle = (width + dimension) // 2
     layers = (

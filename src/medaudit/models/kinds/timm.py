@@ -100,7 +100,8 @@ def load_weights(module: torch.nn.Module, settings: ModelSettings) -> dict:
     what = f"{layout} {settings['architecture']} ({path})"
     state = read_state(path, settings.get("sha256"))
     state, left_out, fresh = to_timm(state, layout, module, what)
-    load_strict(module, state, what, allow_missing=fresh)
+    # A counter of training batches, which old files lack; it changes no output.
+    load_strict(module, state, what, allow_missing=(*fresh, r".*\.num_batches_tracked"))
     return {"sha256": file_sha256(path), "left_out": left_out, "fresh": list(fresh)}
 
 

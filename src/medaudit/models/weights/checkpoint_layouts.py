@@ -13,10 +13,14 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
 from medaudit.core.errors import MedauditError
+from medaudit.models.weights.key_rules import OUTSIDE, Rules, apply_rules
+from medaudit.models.weights.owner_layouts import OWNERS
+from medaudit.models.weights.positions import Resampling, resample_positions
 
 State = dict[str, torch.Tensor]
 _ROOT = "root_block/standardized_conv2d/kernel"
@@ -35,11 +39,19 @@ class Layout:
         Regular expressions of keys that, like the classifier, are not part of the encoder.
     heads : int, optional
         Number of attention heads of all published models. It cannot be seen from the shapes.
+    joins : bool
+        Whether several weights of the file become one.
+    positions, register_positions : Resampling, optional
+        How the owner fits position embeddings to another image size, without and with register
+        tokens; None: not at all.
     """
 
     rename: Callable[[State], State]
     left_out: tuple[str, ...] = ()
     heads: int | None = None
+    joins: bool = False
+    positions: Resampling | None = None
+    register_positions: Resampling | None = None
 
 
 def to_timm(
@@ -77,17 +89,19 @@ def to_timm(
     layout = LAYOUTS[name]
     try:
         renamed = layout.rename(state)
-        if len(renamed) < len(state):
+        if len(renamed) < len(state) and not layout.joins:
             raise ValueError("two of its weights get the same name")
     except ValueError as error:
         raise MedauditError(
             f"{what}: {error}; is `layout: {name}` right? Known layouts: {', '.join(LAYOUTS)}"
         ) from error
     _check_heads(layout, module, what)
+    _fit_positions(layout, renamed, module)
     fresh = _fresh_norm(name, renamed, module)
     patterns = [*layout.left_out, *_classifier(module), *(fresh and [r"norm\.(weight|bias)"])]
     out = {key for key in renamed if any(re.fullmatch(pattern, key) for pattern in patterns)}
-    return {key: renamed[key] for key in renamed.keys() - out}, _summary(out), fresh
+    said = _summary({key.removeprefix(OUTSIDE) for key in out})
+    return {key: renamed[key] for key in renamed.keys() - out}, said, fresh
 
 
 def _classifier(module: torch.nn.Module) -> list[str]:
@@ -103,6 +117,17 @@ def _check_heads(layout: Layout, module: torch.nn.Module, what: str) -> None:
             f"{what}: the owner's models have {layout.heads} attention heads, this one has "
             f"{sorted(found)}: set `arguments: {{num_heads: {layout.heads}}}`"
         )
+
+
+def _fit_positions(layout: Layout, state: State, module: torch.nn.Module) -> None:
+    """Resample the position embeddings of `state` to the image size of the model."""
+    rule = layout.register_positions if "reg_token" in state else layout.positions
+    wanted = getattr(module, "pos_embed", None)
+    if rule is None or wanted is None or "pos_embed" not in state or state["pos_embed"].ndim != 3:
+        return
+    tokens = 0 if getattr(module, "no_embed_class", False) else module.num_prefix_tokens
+    fitted = resample_positions(state["pos_embed"], wanted.shape[1], tokens, rule)
+    state["pos_embed"] = fitted
 
 
 def _fresh_norm(name: str, state: State, module: torch.nn.Module) -> tuple[str, ...]:
@@ -213,13 +238,28 @@ def _efficientnet_name(key: str, places: dict[str, str]) -> str:
     return f"blocks.{places.get(block, block)}.{inner.get(part, part)}.{leaf}"
 
 
+def _by_rules(rules: Rules) -> Layout:
+    return Layout(
+        partial(apply_rules, rules),
+        (*rules.left_out, OUTSIDE + ".*"),
+        joins=bool(rules.join),
+        positions=rules.positions,
+        register_positions=rules.register_positions,
+    )
+
+
 LAYOUTS = {
-    "timm": Layout(_from_parallel),
-    "mae": Layout(dict, (r"decoder_.*", "mask_token")),
+    "timm": Layout(
+        _from_parallel,
+        positions=Resampling(antialias=True),
+        register_positions=Resampling(antialias=True),
+    ),
+    "mae": Layout(dict, (r"decoder_.*", "mask_token"), positions=Resampling()),
     "moco_v3": Layout(
         _from_moco, (r"momentum_encoder\..*", r"predictor\..*", r"head\.\d+\..*"), heads=12
     ),
     "bit": Layout(_from_bit, ("global_step", "save_counter.*")),
     "efficientnet_pytorch": Layout(_from_efficientnet),
+    **{name: _by_rules(rules) for name, rules in OWNERS.items()},
 }
 """Layouts, by the ``layout`` of a catalogue entry."""

@@ -23,7 +23,7 @@ from medaudit.models.weights.torch_files import read_torch
 
 __all__ = ["check_golden", "golden", "load_strict", "read_state", "resolve_weights", "strip_prefix"]
 
-CONTAINERS = ("state_dict", "model", "model_state_dict", "module")
+CONTAINERS = ("state_dict", "model", "model_state_dict", "module", "teacher")
 _ARCHIVE_ERRORS: tuple[type[Exception], ...] = (
     *(zipfile.BadZipFile, zlib.error, ValueError, TypeError, OSError),
     *(EOFError, RuntimeError, SyntaxError),
@@ -48,7 +48,8 @@ def read_state(path: Path, sha256: str | None = None) -> dict[str, torch.Tensor]
     -------
     dict of str to torch.Tensor
         On the CPU, with the number types of the file. From a training checkpoint, the content of
-        ``state_dict``, ``model``, ``model_state_dict`` or ``module`` (the first that exists).
+        ``state_dict``, ``model``, ``model_state_dict``, ``module`` or ``teacher`` (the first that
+        exists). From a pickled module, its parameters and buffers.
 
     Raises
     ------
@@ -61,7 +62,9 @@ def read_state(path: Path, sha256: str | None = None) -> dict[str, torch.Tensor]
         raise MedauditError(f"there is no weights file {path}: put the owner's file there")
     check_sha256(path, sha256)
     readers = {".safetensors": _read_safetensors, ".npz": _read_npz, ".index": _read_bundle}
-    return readers.get(path.suffix, _read_torch_state)(path)
+    read = readers.get(path.suffix, _read_torch_state)
+    # MedImageInsight's file is called .pt and is safetensors.
+    return (_read_safetensors if _is_safetensors(path) else read)(path)
 
 
 def strip_prefix(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
@@ -186,17 +189,29 @@ def _read_torch_state(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _module_tensors(module: StandIn, prefix: str) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield names and tensors of a TorchScript module and its submodules, from their attributes."""
+    """Yield names and tensors of a pickled or TorchScript module and its submodules."""
     if prefix.count(".") > _DEEPEST:
         raise MedauditError(
             f"modules are nested more than {_DEEPEST} deep at {prefix[:60]}...: this is not a weights "
             "file; get the owner's original"
         )
-    for name, value in vars(module).items():
+    content = dict(vars(module))
+    for part in ("_parameters", "_buffers", "_modules"):  # of a module that is no archive
+        inner = content.pop(part, None)
+        content |= inner if isinstance(inner, dict) else {}
+    for name, value in content.items():
         if torch.is_tensor(value):
             yield prefix + name, value
         elif isinstance(value, StandIn):
             yield from _module_tensors(value, f"{prefix}{name}.")
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Return whether a file starts as safetensors do: the length of a header in JSON, then it."""
+    with path.open("rb") as stream:
+        start = stream.read(9)
+    length = int.from_bytes(start[:8], "little")
+    return start[8:] == b"{" and length < path.stat().st_size
 
 
 def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:

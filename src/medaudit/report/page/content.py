@@ -33,7 +33,7 @@ from medaudit.report.wording.disclaimers import notes_of
 from medaudit.report.wording.names import Names, read_names
 
 SPLITS = ("train", "val", "test")
-OPEN = ("performance", "equivalence")
+OPEN = ("equivalence",)
 """Tables that are open when the page loads."""
 
 Index = tuple[Path, StudyHead]
@@ -115,12 +115,13 @@ def _index(folders: list[Path]) -> dict[str, Index]:
 def _study(facts: pd.DataFrame, tables: Index, figures: Index, names: Names) -> dict[str, Any]:
     head = tables[1]
     facts = _with_names(facts, names)
-    claims, answered = _claims(tables), from_json(read_json(tables[0] / "answers.json"))
+    claims, answered = _claims(tables, names), from_json(read_json(tables[0] / "answers.json"))
     together = [] if TOGETHER not in claims else [_together(claims[TOGETHER])]
     drawn = [_figure(figures[0], entry) for entry in figures[1]["figures"]]
     return {
         "name": head["study"],
-        "title": head["entry"].get("title", head["study"]),
+        "title": (title := head["entry"].get("title", head["study"])),
+        "label": head["entry"].get("label", title),
         "answered": answered,
         "question": head["entry"].get("question"),
         "notes": head["notes"],
@@ -159,7 +160,7 @@ def _together(answers: list[Answer]) -> dict[str, Any]:
     return {"cohort": TOGETHER, "answers": answers, "runs": (), "glance": None}
 
 
-def _claims(tables: Index) -> dict[str, list[Answer]]:
+def _claims(tables: Index, names: Names) -> dict[str, list[Answer]]:
     """Return the answers to a study's claims by cohort; empty if it tests none."""
     folder, head = tables
     files = {entry["name"]: folder / entry["files"]["csv"] for entry in head["tables"]}
@@ -168,7 +169,7 @@ def _claims(tables: Index) -> dict[str, list[Answer]]:
     if "claims" not in files:
         return {}
     data = pd.read_csv(files["claims"])
-    return {cohort: answer_claims(data, head, cohort) for cohort in head["cohorts"]}
+    return {cohort: answer_claims(data, head, cohort, names) for cohort in head["cohorts"]}
 
 
 def _figure(folder: Path, entry: dict[str, Any]) -> dict[str, Any]:
