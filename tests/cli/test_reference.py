@@ -6,6 +6,7 @@ import yaml
 from checkout import ROOT
 from medaudit.cli.reference import render
 from medaudit.config.catalogues import CATALOGUES
+from medaudit.report.page.glossary import documentation
 
 SCHEMAS = ROOT / "workflow" / "schemas"
 README = (ROOT / "config" / "README.md").read_text(encoding="utf-8")
@@ -13,6 +14,11 @@ README = (ROOT / "config" / "README.md").read_text(encoding="utf-8")
 
 def test_it_is_written_from_the_schemas_there_are():
     assert render(SCHEMAS) == README, "run: python -m medaudit.cli.reference"
+
+
+def test_the_glossary_is_written_from_the_words_of_the_report():
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    assert documentation() == text, "run: python -m medaudit.cli.reference"
 
 
 @pytest.mark.parametrize("name", CATALOGUES)

@@ -231,6 +231,20 @@ def test_the_keyboard_reaches_what_the_mouse_does(page, file):
     assert closed.count() == number - 1
 
 
+def test_words_of_the_glossary_show_their_meaning(page):
+    term = page.locator("#short dfn.term", has_text="AUC").first
+    meaning = term.get_attribute("title")
+    assert meaning.startswith("The probability that a patient with the finding")
+    show(page, "short")
+    term.focus()
+    shown = term.evaluate("(t) => getComputedStyle(t, '::after').content")
+    assert shown in ("none", f'"{meaning}"')  # a pointer's focus does not open it
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Tab")
+    assert term.evaluate("(t) => getComputedStyle(t, '::after').content") == f'"{meaning}"'
+    assert page.locator("#short dfn.term", has_text="AUC").count() == 1
+
+
 def test_axe_finds_nothing(page):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     unfold(page)

@@ -9,6 +9,7 @@ from medaudit.config.declared import gated
 from medaudit.config.entries import pretraining_output
 from medaudit.config.failed_gates import exit_if_failed
 from medaudit.config.runs import seed_jobs
+from medaudit.config.seen_lists import list_files
 from medaudit.config.selection import pretrainings_of, selected
 from medaudit.config.time_left import jobs_of_run, show_time_left
 from medaudit.config.validation import check, check_files, check_writable, load

@@ -28,6 +28,7 @@ rule cohort:
         manifest=manifest_of("parquet"),
         card=manifest_of("json"),
         split=split_file,
+        seen=seen_lists,
     output:
         table="results/cohort/{cohort}.parquet",
         card="results/cohort/{cohort}.json",

@@ -70,6 +70,17 @@ def check_splits(splits: dict[str, np.ndarray], y: np.ndarray, tasks: list[str])
     ]
 
 
+def standardise(x: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Return `x` with mean 0 and variance 1 on the training rows; constant columns become 0."""
+    mean = x[train].mean(axis=0, dtype=np.float64)
+    scale = x[train].std(axis=0, dtype=np.float64)
+    # Rounding leaves a constant column a tiny deviation; dividing by it would amplify noise.
+    scale[scale <= CONSTANT * np.abs(mean)] = np.inf
+    x = x - mean.astype(np.float32)
+    x /= scale.astype(np.float32)
+    return x
+
+
 def predictions(frame: pd.DataFrame, scores: np.ndarray, tasks: list[str]) -> pd.DataFrame:
     """Return scores ``[seeds, n, tasks]`` as a long table: by seed, then task, then cohort row."""
     seeds, rows, _ = scores.shape

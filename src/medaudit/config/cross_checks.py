@@ -9,6 +9,7 @@ from typing import Any
 from medaudit.config.declared import check_declared
 from medaudit.config.entries import method_entry
 from medaudit.config.grids import AXES, VIEW, grids_of
+from medaudit.config.mitigation import check_mitigation
 from medaudit.config.schema import unknown
 from medaudit.config.selection import with_members
 from medaudit.config.trainings import BY_GROUP, check_tasks, check_training
@@ -43,6 +44,7 @@ def cross_check(config: Config) -> Iterator[str]:
     yield from _check_control(config)
     yield from _check_ranges(config)
     yield from _check_threshold(config)
+    yield from check_mitigation(config)
     found = [
         problem
         for name, study in config["studies"].items()
@@ -151,6 +153,8 @@ def _check_ranges(config: Config) -> Iterator[str]:
             yield from _check_range(f"{where}.augmentation.{key}", views.get(key))
     flagged = config["evaluation"]["sensitivity"]["flagged"]
     yield from _check_range("evaluation.sensitivity.flagged", flagged, equal=False)
+    rates = config["evaluation"]["mitigation"]["learning_rate"]
+    yield from _check_range("evaluation.mitigation.learning_rate", rates, equal=False)
 
 
 def _check_threshold(config: Config) -> Iterator[str]:

@@ -11,11 +11,13 @@ from typing import Any
 
 from medaudit.config.declared import gate_settings
 from medaudit.config.entries import method_entry, model_entry
-from medaudit.config.grids import grids_of, names_of
+from medaudit.config.grids import names_of
 from medaudit.config.labels import seen_by
+from medaudit.config.mitigation import mitigate_settings, remedies_settings
 from medaudit.config.model_facts import METHOD_FACTS, model_facts, pretraining_data
 from medaudit.config.requests import modules_of
 from medaudit.config.runs import extra_search_workers, method_fits, runs, runs_needing
+from medaudit.config.seen_lists import excluded_images, models_on, seen_images
 from medaudit.config.selection import with_members, without_unused_models
 from medaudit.config.stages import MODULES
 from medaudit.config.trainings import grouped, searched
@@ -23,8 +25,15 @@ from medaudit.core.code_version import code_version
 from medaudit.core.entry_types import Config, DatasetEntry
 from medaudit.data.datasets import phantom_module, what_is_drawn
 
-__all__ = ["JOBS", "code", "extra_search_workers", "method_fits", "runs"]
-__all__ += ["runs_needing", "settings"]
+__all__ = [
+    "JOBS",
+    "code",
+    "extra_search_workers",
+    "method_fits",
+    "runs",
+    "runs_needing",
+    "settings",
+]
 
 Settings = dict[str, Any]
 
@@ -49,7 +58,7 @@ def code(config: Config, stage: str, **names: str) -> str:
     return code_version(MODULES[stage], *JOBS[stage][1](config, **names))
 
 
-_DOCUMENTARY = ("licence", "source", "pretraining", "pretraining_data")
+_DOCUMENTARY = ("licence", "source", "pretraining", "pretraining_data", "pretraining_images")
 """Keys of a model that describe it and change no number."""
 
 _SEARCH_ONLY = ("space", "sampler", "learning_rate", "trials", "pruning", "subset")
@@ -96,7 +105,7 @@ def _cohort(config: Config, cohort: str) -> Settings:
     entry = _without(config["cohorts"][cohort], "image_size", "channels", "on_error", *_OF_GROUPS)
     if entry.get("stratify", "") is None:  # not its own: other groups to audit are no other split
         entry["stratify"] = _dataset_of(config, cohort)["attributes"]
-    return {"name": cohort, **entry}
+    return {"name": cohort, **_without(entry, "exclude_seen"), **excluded_images(config, cohort)}
 
 
 def _groups(config: Config, cohort: str) -> Settings:
@@ -133,7 +142,8 @@ def _ensemble(config: Config, **names: str) -> Settings:
 
 
 def _given(config: Config, **names: str) -> Settings:
-    return {**_adapt(config, **names), "entry": config["models"][names["model"]]}
+    entry = _without(config["models"][names["model"]], *_DOCUMENTARY)
+    return {**_adapt(config, **names), "entry": _only(entry, "output") or entry}
 
 
 def _finetune(config: Config, **names: str) -> Settings:
@@ -182,15 +192,13 @@ def _attribute_probes(config: Config, cohort: str, model: str) -> Settings:
 
 def _lint(config: Config, cohort: str) -> Settings:
     entry = config["cohorts"][cohort]
-    studies = [config["studies"][name] for name in config["run"]]
-    parts = [part for study in studies for part in grids_of(study) if cohort in part["cohorts"]]
-    models = {model for part in parts for model in part["models"]}
     return {
         "cohort": cohort,
         "dataset": entry["dataset"],
+        **seen_images(config, cohort),
         **_only(entry, "tasks", "task_type", "attributes"),
         "evaluation": _only(config["evaluation"], "threshold", "minimum"),
-        "models": {m: pretraining_data(config["models"], m) for m in sorted(models)},
+        "models": {m: pretraining_data(config["models"], m) for m in models_on(config, cohort)},
     }
 
 
@@ -277,6 +285,8 @@ JOBS: dict[str, tuple[Callable[..., Settings], Callable[..., list[str]]]] = {
     "predictions": (_given, _none),
     "merge_seeds": (_names, _none),
     "ensemble": (_ensemble, _none),
+    "mitigate": (mitigate_settings, _none),
+    "remedies": (remedies_settings, _none),
     "lint": (_lint, _none),
     "evaluate": (_audit(*_METRICS), _none),
     "disparity": (_audit(*_METRICS, "gaps", "null", "reference"), _none),

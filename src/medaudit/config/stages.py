@@ -4,10 +4,13 @@ PACKAGES = {
     "data": ("manifest", "cohort", "groups", "images"),
     "models": ("pretrain", "embed"),
     "search": ("search", "best_trial"),
-    "adapt": ("probe", "zero_shot", "finetune", "merge_seeds", "ensemble", "predictions"),
+    "adapt": (
+        *("probe", "zero_shot", "finetune", "merge_seeds", "ensemble", "predictions"),
+        "mitigate",
+    ),
     "audit": (
         *("evaluate", "disparity", "dialects", "gap_decomposition", "attribute_probes"),
-        *("conditional_gaps", "sensitivity", "lint"),
+        *("conditional_gaps", "sensitivity", "remedies", "lint"),
     ),
     "report": ("compare", "report", "gate"),
 }

@@ -15,12 +15,15 @@ from medaudit.config.cross_checks import cross_check
 from medaudit.config.entries import merge, offer_attributes
 from medaudit.config.metric_names import resolve_names
 from medaudit.config.schema import entry_kinds, read_schema, show, unknown, validate
+from medaudit.config.seen_lists import list_files
 from medaudit.config.selection import pretrainings_of, selected, with_members
 from medaudit.config.yaml_file import find_unsafe_values, read_settings
 from medaudit.core.entry_types import Config
 from medaudit.core.errors import MedauditError
 from medaudit.core.files import data_root
 from medaudit.data.datasets import dataset_folder
+from medaudit.models.exported import check_exported
+from medaudit.models.stored_vectors import check_vectors
 from medaudit.models.weights.files import check_weights
 
 
@@ -170,7 +173,8 @@ def _missing_files(config: Config) -> Iterator[str]:
         if split_file and not (data_root() / split_file).is_file():
             yield f"cohorts.{name}.split_file: there is no file {data_root() / split_file}"
     for name in used["models"]:
-        file = config["models"][name].get("file")
+        entry = config["models"][name]
+        file = entry.get("file") if entry["kind"] == "predictions" else None
         if file and not (data_root() / file).is_file():
             yield f"models.{name}.file: there is no file {data_root() / file}"
     models = {
@@ -178,3 +182,10 @@ def _missing_files(config: Config) -> Iterator[str]:
     }
     # Weights that this run pretrains are made later.
     yield from check_weights({n: dict(e) for n, e in models.items() if not e.get("pretrained")})
+    for file in dict.fromkeys(
+        file for name in used["cohorts"] for file in list_files(config, name)
+    ):
+        if not Path(file).is_file():
+            yield f"pretraining_images: there is no list {file}; put it there, or remove it"
+    yield from check_vectors(models)
+    yield from check_exported(models)

@@ -175,7 +175,7 @@ def _sizes_of(
     key = scores.unit.astype(np.int64) * scores.n_groups + scores.group
     keys, unit = np.unique(key, return_inverse=True)
     sums = UnitSums(replace(scores, unit=unit.astype(np.int32)), keys.size)
-    group = (keys % scores.n_groups).astype(code_type(scores.n_groups - 1))[:, None]
+    group: np.ndarray = (keys % scores.n_groups).astype(code_type(scores.n_groups - 1))[:, None]
     ones = np.ones((2, scores.n_groups))
     return sizes(sums, names, group, ones, values[:, :, None], rho=rho)
 

@@ -157,9 +157,9 @@ def choose(trials: list[Trial], settings: FinetuneSettings) -> int:
 
 def fingerprint(settings: FinetuneSettings, ids: np.ndarray) -> str:
     """Return a hash of what a checkpoint depends on: settings, images and code."""
-    return (
-        f"{derive_seed(json.dumps(settings, sort_keys=True), code_version('adapt.finetune'), *ids)}"
-    )
+    trainer = f"adapt.finetune.trainers.{settings['entry'].get('training', 'erm')}"
+    code = code_version("adapt.finetune", trainer)  # a trainer is imported by its name
+    return f"{derive_seed(json.dumps(settings, sort_keys=True), code, *ids)}"
 
 
 def footer(

@@ -14,7 +14,13 @@ import numpy as np
 from medaudit.adapt.logits import ranked_probabilities
 from medaudit.adapt.probe.heads import find_head
 from medaudit.adapt.probe.sweep import Examples, Sweep, predict, train_sweep
-from medaudit.adapt.targets import CONSTANT, check_splits, join_embeddings, predictions, targets
+from medaudit.adapt.targets import (
+    check_splits,
+    join_embeddings,
+    predictions,
+    standardise,
+    targets,
+)
 from medaudit.core.entry_types import MethodEntry
 from medaudit.core.seeds import generator
 from medaudit.core.table_io import PREDICTIONS, read_metadata, write_table
@@ -117,17 +123,6 @@ def fit(
             run,
         )
     return runs, ranked_probabilities(logits, multiclass)
-
-
-def standardise(x: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """Return `x` with mean 0 and variance 1 on the training rows; constant columns become 0."""
-    mean = x[train].mean(axis=0, dtype=np.float64)
-    scale = x[train].std(axis=0, dtype=np.float64)
-    # Rounding leaves a constant column a tiny deviation; dividing by it would amplify noise.
-    scale[scale <= CONSTANT * np.abs(mean)] = np.inf
-    x = x - mean.astype(np.float32)
-    x /= scale.astype(np.float32)
-    return x
 
 
 def run_generators(settings: ProbeSettings) -> list[np.random.Generator]:

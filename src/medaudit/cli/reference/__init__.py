@@ -1,4 +1,4 @@
-"""Write ``config/README.md`` and the types in `medaudit.core.entry_types` from the schemas.
+"""Write ``config/README.md``, ``docs/glossary.md`` and the types in `medaudit.core.entry_types`.
 
 Run ``python -m medaudit.cli.reference`` in a checkout after a change of a schema.
 """
@@ -16,8 +16,10 @@ from medaudit.cli.reference.entry_types import render_types
 from medaudit.config.catalogues import CATALOGUES, PARTS
 from medaudit.config.schema import fill_registries
 from medaudit.core.table_io import atomic
+from medaudit.report.page.glossary import documentation
 
 README = Path("config", "README.md")
+GLOSSARY = Path("docs", "glossary.md")
 TYPES = Path("src", "medaudit", "core", "entry_types")
 
 
@@ -25,7 +27,7 @@ def main() -> None:
     """Write the page and the modules of types."""
     folder = checkout()
     schemas = folder / "workflow" / "schemas"
-    written = {README: render(schemas)}
+    written = {README: render(schemas), GLOSSARY: documentation()}
     written |= {TYPES / name: text for name, text in types(schemas).items()}
     for path, text in written.items():
         with atomic(folder / path) as temporary:

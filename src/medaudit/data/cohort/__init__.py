@@ -11,6 +11,7 @@ import pandas as pd
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import COHORT, MANIFEST, read_json, read_table, write_json, write_table
 from medaudit.data.cohort.card import describe
+from medaudit.data.cohort.exclude_seen import exclude_seen
 from medaudit.data.cohort.selection import CohortSettings
 from medaudit.data.group_levels import age_group
 
@@ -34,7 +35,9 @@ def cohort(
     settings : CohortSettings
         ``builder`` names a module ``medaudit.data.cohort.<builder>`` with ``build(frame, settings)
         -> Selection``, which documents its own keys. Used here: ``name``, ``builder``,
-        ``task_type``, ``tasks``, ``age_threshold``, ``age_rule``, ``age_bands``, ``seed``.
+        ``task_type``, ``tasks``, ``age_threshold``, ``age_rule``, ``age_bands``, ``seed``, and
+        ``seen``: lists of images that a model has seen, which are left out of validation and test
+        (`medaudit.data.cohort.exclude_seen`).
     manifest, manifest_card : Path
         Written by the stage `medaudit.data.manifest`.
     output : Path
@@ -56,6 +59,11 @@ def cohort(
         frame["a_age_group"] = age_group(frame["age"], settings)
     _check_names(frame, settings)
     selection = _builder(settings).build(frame, settings)
+    seen = settings.get("seen")
+    if seen:
+        exclude_seen(
+            selection, seen["lists"], settings["name"], settings["dataset"], seen["folder"]
+        )
     check(selection.frame, settings)
     write_table(selection.frame, output, COHORT)
     write_json(describe(selection, settings, read_json(manifest_card)), card)

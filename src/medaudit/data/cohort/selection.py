@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -12,6 +13,8 @@ class CohortSettings(CohortEntry, total=False):
     """A cohort's catalogue entry as its builder gets it."""
 
     name: str
+    seen: dict[str, Any]
+    """``lists`` of pretraining images by model, and the ``folder`` of the dataset."""
 
 
 @dataclass

@@ -25,6 +25,7 @@ from medaudit.report.page.contact_sheets import Strip
 from medaudit.report.page.fairtune_answers import TOGETHER, answer_searches
 from medaudit.report.page.glance import glance
 from medaudit.report.page.how_fair_answers import answer_claims
+from medaudit.report.page.mitigation_answers import answer_remedies
 from medaudit.report.page.packing import packed, picture, table_rows
 from medaudit.report.studies.evidence import PLAIN, ordered
 from medaudit.report.tables.table import Column
@@ -164,6 +165,8 @@ def _claims(tables: Index, names: Names) -> dict[str, list[Answer]]:
     """Return the answers to a study's claims by cohort; empty if it tests none."""
     folder, head = tables
     files = {entry["name"]: folder / entry["files"]["csv"] for entry in head["tables"]}
+    if "remedies" in files:
+        return answer_remedies(pd.read_csv(files["remedies"]), head)
     if "search_claims" in files:
         return answer_searches(pd.read_csv(files["search_claims"]), head)
     if "claims" not in files:

@@ -142,8 +142,8 @@ def _what(rule: PlantedRule) -> str:
 
 
 def _expected(study: StudyAnswers) -> str:
-    lower = [terms.measure(name) for name in study.lead if name in LOWER]
-    other = [terms.measure(name) for name in study.lead if name not in LOWER]
+    lower = [terms.plain(name) for name in study.lead if name in LOWER]
+    other = [terms.plain(name) for name in study.lead if name not in LOWER]
     text = f"lower {' and '.join(lower)} in them" if lower else ""
     return "; possibly ".join(filter(None, [text, ", ".join(other)]))
 

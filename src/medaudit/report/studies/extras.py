@@ -9,7 +9,15 @@ import pandas as pd
 
 from medaudit.audit.dialects.same_quantity import quote_audit
 from medaudit.config.grids import names_of
-from medaudit.core.audit_tables import CONDITIONAL, DIALECTS, PARTS, PROBES, SEARCH, SENSITIVITY
+from medaudit.core.audit_tables import (
+    CONDITIONAL,
+    DIALECTS,
+    PARTS,
+    PROBES,
+    REMEDIES,
+    SEARCH,
+    SENSITIVITY,
+)
 from medaudit.core.documents import PredictionsFooter
 from medaudit.core.entry_types import MethodEntry, StudyEntry
 from medaudit.core.errors import MedauditError
@@ -41,8 +49,8 @@ class Extras:
     searches : list of dict
         Results of `medaudit.search.best_trial`, one per search; ``table`` has the trials
         (`SEARCH`).
-    conditional, sensitivity : pandas.DataFrame
-        Rows of `CONDITIONAL` and `SENSITIVITY`.
+    conditional, sensitivity, remedies : pandas.DataFrame
+        Rows of `CONDITIONAL`, `SENSITIVITY` and `REMEDIES`.
     """
 
     methods: dict[str, MethodEntry]
@@ -56,6 +64,7 @@ class Extras:
     searches: list[dict] = field(default_factory=list)
     conditional: pd.DataFrame = field(default_factory=pd.DataFrame)
     sensitivity: pd.DataFrame = field(default_factory=pd.DataFrame)
+    remedies: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def replicates(self, row: pd.Series) -> np.ndarray:
         """Return the replicates of a row of `dialects`, float64, shape (draws,)."""
@@ -76,6 +85,7 @@ def gather_extras(
     searches: Iterable[Path] = (),
     conditional: Iterable[Path] = (),
     sensitivity: Iterable[Path] = (),
+    remedies: Iterable[Path] = (),
 ) -> Extras:
     """Return the results of optional stages, sorted in the study's order.
 
@@ -97,6 +107,7 @@ def gather_extras(
         searches=_sorted([_read_search(path) for path in searches], entry),
         conditional=_read_runs(conditional, CONDITIONAL, entry),
         sensitivity=_read_runs(sensitivity, SENSITIVITY, entry),
+        remedies=_read_runs(remedies, REMEDIES, entry),
     )
 
 
