@@ -49,8 +49,8 @@ rule report:
         cards=expand(rules.groups.output.card, cohort=USED["cohorts"]),
         cohorts=expand(rules.cohort.output.table, cohort=USED["cohorts"]),
         groups=expand(rules.groups.output.table, cohort=USED["cohorts"]),
-        lint=expand(rules.lint.output, cohort=USED["cohorts"]),
-        images=expand(rules.images.output, cohort=USED["cohorts"]),
+        lint=expand(rules.lint.output, cohort=own_cohorts(USED["cohorts"])),
+        images=stores_of(USED["cohorts"]),
         pretrainings=expand(
             rules.pretrain.output.card,
             pretraining=pretrainings_of(USED["models"], config),

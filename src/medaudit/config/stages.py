@@ -4,7 +4,10 @@ PACKAGES = {
     "data": ("manifest", "cohort", "groups", "images"),
     "models": ("pretrain", "embed"),
     "search": ("search", "best_trial"),
-    "adapt": ("probe", "zero_shot", "finetune", "merge_seeds", "ensemble", "predictions"),
+    "adapt": (
+        *("probe", "zero_shot", "finetune", "merge_seeds", "ensemble", "predictions"),
+        "transfer",
+    ),
     "audit": (
         *("evaluate", "disparity", "dialects", "gap_decomposition", "attribute_probes"),
         *("conditional_gaps", "sensitivity", "lint"),

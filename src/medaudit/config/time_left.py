@@ -21,6 +21,7 @@ TYPICAL_SECONDS = {
     "merge_seeds": 1.0,
     "ensemble": 1.5,
     "predictions": 1.5,
+    "transfer": 3.0,
     "evaluate": 2.5,
     "disparity": 5.0,
     "dialects": 1.8,

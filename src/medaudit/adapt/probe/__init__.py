@@ -11,6 +11,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
+from medaudit.adapt.carried.heads import rescale, write_heads
 from medaudit.adapt.logits import ranked_probabilities
 from medaudit.adapt.probe.heads import find_head
 from medaudit.adapt.probe.sweep import Examples, Sweep, predict, train_sweep
@@ -34,7 +35,13 @@ class ProbeSettings(TypedDict):
 
 
 def probe(
-    settings: ProbeSettings, *, cohort: Path, embeddings: Path, output: Path, threads: int = 1
+    settings: ProbeSettings,
+    *,
+    cohort: Path,
+    embeddings: Path,
+    output: Path,
+    weights: Path | None = None,
+    threads: int = 1,
 ) -> None:
     """Train a probe on a cohort's embeddings and predict the validation and test splits.
 
@@ -53,6 +60,9 @@ def probe(
     output : Path
         Table of `medaudit.core.table_io.PREDICTIONS`. Its footer contains ``runs`` (see `summary`),
         ``spec`` of the embeddings, ``phantom``, the number of ``rows`` per split, and ``notes``.
+    weights : Path, optional
+        Where to write the chosen heads and the scaling of the embeddings
+        (`medaudit.adapt.carried.heads`), with which `transfer` predicts other cohorts.
     threads : int
         Processor threads.
 
@@ -68,8 +78,11 @@ def probe(
     y = targets(frame, settings["tasks"], settings["task_type"] == "multiclass")
     splits = {name: (frame["split"] == name).to_numpy() for name in ("train", "val", "test")}
     notes += check_splits(splits, y, settings["tasks"])
+    scale = scaling(x, splits["train"])
     with threadpool_limits(threads):
-        runs, scores = fit(settings, standardise(x, splits["train"]), y, splits)
+        runs, scores, parameters = fit(settings, rescale(x, *scale), y, splits)
+    if weights is not None:
+        write_heads(weights, scale, parameters)
     write_table(
         predictions(frame[~splits["train"]], scores, settings["tasks"]),
         output,
@@ -86,7 +99,7 @@ def probe(
 
 def fit(
     settings: ProbeSettings, x: np.ndarray, y: np.ndarray, splits: dict[str, np.ndarray]
-) -> tuple[dict, np.ndarray]:
+) -> tuple[dict, np.ndarray, list[np.ndarray]]:
     """Train on ``train``, choose on ``val``, and score all rows outside ``train``.
 
     Parameters
@@ -104,6 +117,8 @@ def fit(
         See `summary`.
     scores : numpy.ndarray
         Probabilities, float64 ``[seeds, rows, k]``.
+    parameters : list of numpy.ndarray
+        Of the chosen heads, ``[seeds, 1, ...]`` each.
     """
     entry, multiclass = settings["entry"], settings["task_type"] == "multiclass"
     head = find_head(entry["head"])
@@ -116,18 +131,24 @@ def fit(
             "seed %(seed)d: learning rate %(learning_rate)g, epoch %(epoch)d, loss %(val_loss)s",
             run,
         )
-    return runs, ranked_probabilities(logits, multiclass)
+    return runs, ranked_probabilities(logits, multiclass), sweep.parameters
 
 
-def standardise(x: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """Return `x` with mean 0 and variance 1 on the training rows; constant columns become 0."""
+def scaling(x: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of each column on the training rows, float32.
+
+    The deviation of a constant column is infinite, so that scaling makes it 0.
+    """
     mean = x[train].mean(axis=0, dtype=np.float64)
     scale = x[train].std(axis=0, dtype=np.float64)
     # Rounding leaves a constant column a tiny deviation; dividing by it would amplify noise.
     scale[scale <= CONSTANT * np.abs(mean)] = np.inf
-    x = x - mean.astype(np.float32)
-    x /= scale.astype(np.float32)
-    return x
+    return mean.astype(np.float32), scale.astype(np.float32)
+
+
+def standardise(x: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Return `x` with mean 0 and variance 1 on the training rows; constant columns become 0."""
+    return rescale(x, *scaling(x, train))
 
 
 def run_generators(settings: ProbeSettings) -> list[np.random.Generator]:
