@@ -84,6 +84,16 @@ def home_predictions_of(wildcards):
     return rules.evaluate.input.predictions.format(**at_home(wildcards))
 
 
+def home_table_of(wildcards):
+    """The table of the home cohort."""
+    return expand(rules.cohort.output.table, **at_home(wildcards))
+
+
+def home_groups_of(wildcards):
+    """The groups of the home cohort."""
+    return expand(rules.groups.output.table, **at_home(wildcards))
+
+
 def carried_weights_of(wildcards):
     """What was trained at home: heads of a probe, or tuned weights; nothing of a zero-shot method."""
     home, kind = at_home(wildcards), METHODS[wildcards.method]["kind"]

@@ -253,6 +253,7 @@ JOBS: dict[str, tuple[Callable[..., Settings], Callable[..., list[str]]]] = {
     "merge_seeds": (_names, job_modules.nothing),
     "ensemble": (_ensemble, job_modules.nothing),
     "transfer": (_transfer, job_modules.carried),
+    "shift": (_audit(*_INTERVALS, "threshold", "minimum", "margins"), job_modules.nothing),
     "lint": (_lint, job_modules.nothing),
     "evaluate": (_audit(*_METRICS), job_modules.nothing),
     "disparity": (_audit(*_METRICS, "gaps", "null", "reference"), job_modules.nothing),

@@ -10,7 +10,7 @@ PACKAGES = {
     ),
     "audit": (
         *("evaluate", "disparity", "dialects", "gap_decomposition", "attribute_probes"),
-        *("conditional_gaps", "sensitivity", "lint"),
+        *("conditional_gaps", "sensitivity", "shift", "lint"),
     ),
     "report": ("compare", "report", "gate"),
 }

@@ -29,6 +29,7 @@ TYPICAL_SECONDS = {
     "attribute_probes": 3.0,
     "conditional_gaps": 3.0,
     "sensitivity": 1.5,
+    "shift": 3.0,
     "lint": 2.5,
     "compare": 20.0,
     "report": 6.0,
