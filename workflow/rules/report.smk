@@ -16,6 +16,8 @@ rule compare:
         probes=if_requested("attribute_probes", rules.attribute_probes.output.probes),
         conditional=if_requested("conditional_gaps", rules.conditional_gaps.output[0]),
         sensitivity=if_requested("sensitivity", rules.sensitivity.output[0]),
+        shift=if_requested("shift", rules.shift.output.parts),
+        local=if_requested("shift", rules.shift.output.local),
         predictions=if_requested("footers", rules.evaluate.input.predictions),
         searches=if_requested("best_trial", rules.best_trial.output.point),
         trials=if_requested("best_trial", rules.best_trial.output.trials),
@@ -37,6 +39,7 @@ rule compare:
         " --metrics {input.metrics} --gaps {input.gaps} --cards {input.cards}"
         " --dialects {input.dialects} --parts {input.parts} --probes {input.probes}"
         " --conditional {input.conditional} --sensitivity {input.sensitivity}"
+        " --shift {input.shift}"
         " --predictions {input.predictions} --searches {input.searches} --output {output.facts}"
         " --tables {output.tables} --figures {output.figures} > {log} 2>&1"
 

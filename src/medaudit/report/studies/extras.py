@@ -9,7 +9,16 @@ import pandas as pd
 
 from medaudit.audit.dialects.same_quantity import quote_audit
 from medaudit.config.grids import names_of
-from medaudit.core.audit_tables import CONDITIONAL, DIALECTS, PARTS, PROBES, SEARCH, SENSITIVITY
+from medaudit.core.audit_tables import (
+    CONDITIONAL,
+    DIALECTS,
+    LOCAL,
+    PARTS,
+    PROBES,
+    SEARCH,
+    SENSITIVITY,
+    SHIFT,
+)
 from medaudit.core.documents import PredictionsFooter
 from medaudit.core.entry_types import MethodEntry, StudyEntry
 from medaudit.core.errors import MedauditError
@@ -41,8 +50,8 @@ class Extras:
     searches : list of dict
         Results of `medaudit.search.best_trial`, one per search; ``table`` has the trials
         (`SEARCH`).
-    conditional, sensitivity : pandas.DataFrame
-        Rows of `CONDITIONAL` and `SENSITIVITY`.
+    conditional, sensitivity, shift, local : pandas.DataFrame
+        Rows of `CONDITIONAL`, `SENSITIVITY`, `SHIFT` and `LOCAL`.
     """
 
     methods: dict[str, MethodEntry]
@@ -56,6 +65,8 @@ class Extras:
     searches: list[dict] = field(default_factory=list)
     conditional: pd.DataFrame = field(default_factory=pd.DataFrame)
     sensitivity: pd.DataFrame = field(default_factory=pd.DataFrame)
+    shift: pd.DataFrame = field(default_factory=pd.DataFrame)
+    local: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def replicates(self, row: pd.Series) -> np.ndarray:
         """Return the replicates of a row of `dialects`, float64, shape (draws,)."""
@@ -76,6 +87,7 @@ def gather_extras(
     searches: Iterable[Path] = (),
     conditional: Iterable[Path] = (),
     sensitivity: Iterable[Path] = (),
+    shift: Iterable[Path] = (),
 ) -> Extras:
     """Return the results of optional stages, sorted in the study's order.
 
@@ -97,7 +109,14 @@ def gather_extras(
         searches=_sorted([_read_search(path) for path in searches], entry),
         conditional=_read_runs(conditional, CONDITIONAL, entry),
         sensitivity=_read_runs(sensitivity, SENSITIVITY, entry),
+        shift=_read_runs(shift, SHIFT, entry),
+        local=_read_runs([local_of(path) for path in shift], LOCAL, entry),
     )
+
+
+def local_of(path: Path) -> Path:
+    """Return the path of the learning curves of local patients, next to the parts of the change."""
+    return path.with_name(path.name.removesuffix(".csv") + ".local.csv")
 
 
 def quote_intervals(extras: Extras, evidence: Evidence) -> Extras:
