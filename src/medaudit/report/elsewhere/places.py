@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from medaudit.metrics.intervals import variance_of_draws
 from medaudit.report.studies.evidence import Evidence
 
 Key = tuple[str, str, str, str]
@@ -137,8 +138,7 @@ def _mean(rows: pd.DataFrame, draws: np.ndarray, reach: float) -> Quantity:
     numbers: dict[str, Any] = {k: rows[k].to_numpy(float) for k in ("value", "low", "high")}
     value = np.nan if bad else float(numbers["value"].mean())
     far = np.fmax(numbers["value"] - numbers["low"], numbers["high"] - numbers["value"]) / reach
-    spread = np.nanstd(draws, axis=1)
-    shown, drawn = np.nansum(far**2), np.nansum(spread**2)
+    shown, drawn = np.nansum(far**2), variance_of_draws(draws).sum()
     inflation = float(np.sqrt(shown / drawn)) if drawn > 0 else 1.0
     mean = draws.mean(axis=0)
     if drawn == 0 and shown > 0:  # all draws are alike: a spread like that of the limits

@@ -174,18 +174,21 @@ def _selection(rows: pd.DataFrame | None) -> list[str]:
     for (_, measure, attribute), part in own.groupby(
         ["cohort", "measure_shown", "attribute_shown"], sort=False
     ):
-        texts = [
-            f"by {row['rule']}: {row['run']}, {number_format.number(row['regret'])} above the smallest "
-            f"({number_format.number(row['regret_low'])} to {number_format.number(row['regret_high'])})"
-            if row["regret"] > 0
-            else f"by {row['rule']}: {row['run']}, which has the smallest"
-            for row in part.to_dict("records")
-        ]
+        texts = [_regret(row) for row in part.to_dict("records")]
         sentences.append(
-            f"Gap elsewhere in {measure} by {attribute} of the model selected at home "
+            f"A model selected at home, and its gap elsewhere in {measure} by {attribute}: "
             f"{'; '.join(texts)}."
         )
     return sentences
+
+
+def _regret(row: Any) -> str:
+    """Write what one rule selects and how far it is from the fairest model elsewhere."""
+    chosen = f"by the {row['rule']}, {row['run']}"
+    if not row["regret"] > 0:
+        return f"{chosen}, which has the smallest"
+    ends = " to ".join(number_format.number(row[f"regret_{end}"]) for end in ("low", "high"))
+    return f"{chosen}, {number_format.number(row['regret'])} above the smallest ({ends})"
 
 
 def _local(rows: pd.DataFrame | None, names: Names) -> list[str]:
