@@ -124,3 +124,37 @@ def test_two_studies_may_share_a_pair_but_not_map_it_in_two_ways():
     config["studies"]["again"]["external"] = [AWAY]
     with pytest.raises(MedauditError, match="is mapped in two ways"):
         check(config, SCHEMAS)
+
+
+def leaving_out(attribute="view_position", levels=("AP", "PA"), **changes):
+    config = configured(**changes)
+    config["datasets"]["chexpert"]["attributes"].append("view_position")
+    config["studies"]["elsewhere"] |= {"leave_out": {"attribute": attribute, "levels": [*levels]}}
+    return check(config, SCHEMAS)
+
+
+def test_each_level_is_left_out_once():
+    config = leaving_out(models=["pixels"], methods=["linear"])
+    assert config["studies"]["elsewhere"]["cohorts"] == [f"{HOME}_without_AP", f"{HOME}_without_PA"]
+    pairs = pairs_of(config, "elsewhere")
+    assert pairs == [
+        (f"{HOME}_without_{v}", f"{HOME}_without_{v}_to_{HOME}_at_{v}") for v in ("AP", "PA")
+    ]
+    entry = config["cohorts"][pairs[0][1]]
+    assert entry["same_dataset"] and entry["attributes"] == ["sex", "race", ["sex", "race"]]
+    given = json.loads(jobs.settings(config, "cohort", cohort=f"{HOME}_at_AP"))
+    assert given["rows"] == {"attribute": "view_position", "level": "AP", "keep": True}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"attribute": "site"}, "leave_out.attribute: 'site' of chexpert_glocker_small is unknown"),
+        ({"models": ["medical_resnet_small"]}, "has seen the sites that are left out"),
+        ({"levels": ["a b", "a-b"]}, "give the same name"),
+    ],
+)
+def test_a_wrong_leave_out_is_refused(given, said):
+    with pytest.raises(MedauditError) as error:
+        leaving_out(**given)
+    assert said in str(error.value)

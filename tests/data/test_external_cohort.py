@@ -105,3 +105,34 @@ def test_no_test_patient_left_is_an_error(tmp_path, tables):
     tables["a"]["split"] = ["train", "val"] * 6
     with pytest.raises(MedauditError, match="no test image of b is left"):
         build(tmp_path, tables, same_dataset=True)
+
+
+def test_a_site_and_all_others_share_no_image(tmp_path):
+    rows = 240
+    ids = [f"i{k:03d}" for k in range(rows)]
+    frame = pd.DataFrame(
+        {"image_id": ids, "patient_id": ids, "path": ids, "age": 50.0, "view": "PA"}
+    )
+    frame = frame.assign(y_Edema=[0.0, 1.0] * (rows // 2), a_sex="female")
+    frame["a_site"] = (["north", "south", "east", None] * rows)[:rows]
+    write_table(frame, tmp_path / "manifest.parquet", MANIFEST)
+    card = {"dataset": "d", "tables": {}, "exclusions": [], "notes": [], "phantom": True}
+    write_json(card, tmp_path / "manifest.json")
+    settings = {"name": "c", "builder": "patients", "task_type": "binary", "tasks": ["Edema"]}
+    settings |= {"split": {"train": 0.5, "val": 0.25, "test": 0.25}, "seed": 1}
+    found = {}
+    for keep, level in ((True, "north"), (False, "north"), (True, "west")):
+        given = {**settings, "rows": {"attribute": "site", "level": level, "keep": keep}}
+        paths = {"output": tmp_path / "c.parquet", "card": tmp_path / "c.json"}
+        manifest = {
+            "manifest": tmp_path / "manifest.parquet",
+            "manifest_card": tmp_path / "manifest.json",
+        }
+        if level == "west":
+            with pytest.raises(MedauditError, match="nobody has the site 'west'; known are"):
+                cohort(given, **manifest, **paths)
+            continue
+        cohort(given, **manifest, **paths)
+        found[keep] = read_table(paths["output"], COHORT)
+    assert set(found[True]["a_site"]) == {"north"}
+    assert set(found[False]["a_site"]) == {"south", "east"}

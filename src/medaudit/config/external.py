@@ -60,11 +60,19 @@ def check_external(config: Config) -> Iterator[str]:
             yield from _check_spec(f"studies.{name}.external.{number}", spec, study, config)
 
 
-def add_external(config: Config) -> None:
-    """Add the cohort of each pair to the catalogue, and its runs to the study; in place."""
+def add_external(config: Config, sites: Mapping[str, list[Spec]]) -> None:
+    """Add the cohort of each pair to the catalogue, and its runs to the study; in place.
+
+    Parameters
+    ----------
+    config : dict
+        The checked configuration.
+    sites : dict
+        Further external cohorts by study (`medaudit.config.leave_out.leave_out_sites`).
+    """
     cohorts: dict[str, Any] = config["cohorts"]
-    for study in config["studies"].values():
-        for spec in specs_of(study):
+    for name_of_study, study in config["studies"].items():
+        for spec in [*specs_of(study), *sites.get(name_of_study, [])]:
             for home in spec["home"]:
                 name = name_pair(home, spec["cohort"])
                 cohorts[name] = _pair_entry(config, home, spec)
@@ -115,7 +123,8 @@ def shared_tasks(home: Mapping[str, Any], away: Mapping[str, Any], spec: Spec) -
 
 
 def _shared_attributes(config: Config, home: str, spec: Spec) -> dict[str, str]:
-    offered = _offered(config, spec["cohort"])
+    left = spec.get("without", [])
+    offered = [name for name in _offered(config, spec["cohort"]) if name not in left]
     parts = [[a] if isinstance(a, str) else a for a in config["cohorts"][home]["attributes"]]
     wanted = {name: spec.get("attributes", {}).get(name, name) for part in parts for name in part}
     return {name: other for name, other in wanted.items() if other in offered}

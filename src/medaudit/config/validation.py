@@ -13,6 +13,7 @@ from medaudit.config.audit_card import margins_of, read_card
 from medaudit.config.cross_checks import cross_check
 from medaudit.config.entries import merge, offer_attributes
 from medaudit.config.external import add_external, check_external, store_of
+from medaudit.config.leave_out import check_leave_out, leave_out_sites
 from medaudit.config.metric_names import resolve_names
 from medaudit.config.schema import entry_kinds, read_schema, show, unknown, validate
 from medaudit.config.selection import pretrainings_of, selected, with_members
@@ -81,10 +82,10 @@ def check(config: Mapping[str, Any], schemas: Path | dict[str, Path]) -> Config:
             offer_attributes(entry)
         problems += cross_check(cast(Config, checked))
     if not problems:
-        problems += check_external(cast(Config, checked))
+        problems += [*check_external(checked), *check_leave_out(checked)]
     if problems:
         raise MedauditError("the configuration is not valid:", problems)
-    add_external(cast(Config, checked))
+    add_external(checked, leave_out_sites(checked))
     return cast(Config, checked)
 
 

@@ -24,6 +24,13 @@ class StudyEntryExternal(TypedDict, total=False):
     levels: dict[str, Any]
 
 
+class StudyEntryLeaveOut(TypedDict, total=False):
+    """Keys of a study entry leave out."""
+
+    attribute: str
+    levels: list[str]
+
+
 class StudyEntryQuestions(TypedDict, total=False):
     """Keys of a study entry questions."""
 
@@ -45,6 +52,7 @@ class StudyEntry(TypedDict, total=False):
     methods: list[str]
     also: list[StudyEntryAlso]
     external: list[StudyEntryExternal | str]
+    leave_out: StudyEntryLeaveOut
     tables: list[str]
     figures: list[str]
     questions: list[StudyEntryQuestions]

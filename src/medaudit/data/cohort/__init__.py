@@ -66,6 +66,7 @@ def cohort(
         home, away = (read_table(path, COHORT) for path in parents)
         selection = join_cohorts(home, away, settings)
     else:
+        frame = _of_sites(frame, settings)
         _check_names(frame, settings)
         selection = _builder(settings).build(frame, settings)
     check(selection.frame, settings, PAIR_SPLITS if parents else SPLITS)
@@ -103,6 +104,22 @@ def check(frame: pd.DataFrame, settings: CohortSettings, splits: tuple[str, ...]
         raise MedauditError(
             f"cohort {name}: a row does not have exactly one of {settings['tasks']}"
         )
+
+
+def _of_sites(frame: pd.DataFrame, settings: CohortSettings) -> pd.DataFrame:
+    """Return the rows of one site, or of all others; unknown sites are in neither."""
+    rows = settings.get("rows")
+    if not rows:
+        return frame
+    column, level = f"a_{rows['attribute']}", rows["level"]
+    known = frame.get(column, pd.Series(dtype="str")).dropna()
+    if not (known == level).any():
+        raise MedauditError(
+            f"cohort {settings['name']}: nobody has the {rows['attribute']} {level!r}; known are "
+            f"{sorted(known.unique())[:20]}: change leave_out.levels of the study"
+        )
+    kept = frame[column].eq(level) == rows["keep"]
+    return frame[kept & frame[column].notna()]
 
 
 def _check_names(frame: pd.DataFrame, settings: CohortSettings) -> None:
