@@ -72,7 +72,8 @@ def test_fainter_findings_of_women_are_a_matter_of_the_ranking():
     found = split(two_sites(3, SIZES, fainter=0.9))
     own = parts(found)
     assert own["gap"].idxmin() == "ranking"
-    assert own.loc["ranking", "gap_high"] < -0.05
+    assert own.loc["ranking", "gap_high"] < -0.1
+    assert own.loc["threshold", "gap_low"] < 0 < own.loc["threshold", "gap_high"]
     assert found.loc[("female", "auc", "ranking"), "gap_high"] < -0.05
     assert (
         parts(found, "male")["high"].loc["ranking"] > 0 > parts(found, "male")["low"].loc["ranking"]
@@ -131,3 +132,26 @@ def test_without_local_patients_nothing_can_be_repaired():
     found = curve(two_sites(8, (600, 600)))
     assert found.loc[("carried", 0), "status"] == "ok"
     assert (found.drop(index=("carried", 0))["status"] == "missing").all()
+
+
+def test_the_sensitivity_at_a_false_positive_rate_is_that_of_the_curve():
+    from sklearn.metrics import roc_curve
+
+    from medaudit.audit.shift.sides import Side
+
+    rng = np.random.default_rng(1)
+    margin, positive = rng.normal(size=80).round(1), rng.random(80) < 0.4
+    side = Side(margin, positive, np.ones((80, 3)), np.zeros(80, int))
+    fpr, tpr, _ = roc_curve(positive, margin, drop_intermediate=False)
+    levels = np.array([0.13, 0.5, 1.0])
+    upper = {f: tpr[fpr == f].max() for f in fpr}
+    expected = np.interp(levels, sorted(upper), [upper[f] for f in sorted(upper)])
+    rising = fpr[np.searchsorted(fpr, levels, side="right").clip(max=len(fpr) - 1)]
+    first = np.array([tpr[fpr == f].min() for f in rising])
+    found = side.sensitivity_at(levels)
+    assert (found <= expected + 1e-12).all() and found[2] == 1
+    for level, value, after, top in zip(levels[:2], found[:2], rising[:2], first[:2], strict=True):
+        before = max(f for f in fpr if f <= level)
+        share = (level - before) / (after - before)
+        assert value == pytest.approx(upper[before] + share * (top - upper[before]))
+    np.testing.assert_allclose(side.auc(), roc_auc_score(positive, margin))

@@ -6,9 +6,10 @@ steps from home to elsewhere:
 1. *prevalence* (label shift): p becomes that of elsewhere; T and F stay.
 2. *case mix* (covariate shift): the images of home are weighted, within each class, to the case mix
    of elsewhere (`medaudit.audit.shift.sides.Side.with_mix_of`).
-3. The rest is a change of the scores of like patients: *ranking* is the difference of the two ROC
-   curves where (T + F) / 2 is the same, the mean of both sides; *threshold* is what remains: the
-   same threshold cuts the scores of elsewhere at another point of the curve.
+3. The rest is a change of the scores of like patients. *ranking*: the sensitivity of elsewhere minus
+   that of home at the same false positive rate, F after step 2; no other threshold changes it.
+   *threshold* is what remains: the threshold of home cuts the scores of elsewhere at another point
+   of its ROC curve. The change of F after step 2 is all threshold.
 
 T, F and AUC do not depend on p; the share of images flagged, p T + (1 - p) F, does. The AUC has no
 threshold. The parts of each metric add up to its change exactly, in every bootstrap draw.
@@ -17,7 +18,7 @@ threshold. The parts of each metric add up to its change exactly, in every boots
 import numpy as np
 
 from medaudit.audit.shift.sides import Side
-from medaudit.metrics.operating_points import operating_point, roc_point
+from medaudit.metrics.operating_points import operating_point
 
 PARTS = ("change", "prevalence", "case_mix", "threshold", "ranking")
 METRICS = ("tpr", "fpr", "selection_rate", "auc")
@@ -40,11 +41,10 @@ def split_change(home: Side, away: Side, cut: float, cells: int) -> tuple[Parts,
     """
     mixed, coverage = home.with_mix_of(away, cells)
     rates = [operating_point(side, cut) for side in (home, mixed, away)]
-    level = (rates[1].mean(axis=0) + rates[2].mean(axis=0)) / 2
-    equal = [roc_point(side, level) for side in (mixed, away)]
     before, after = home.prevalence, away.prevalence
     zero = np.zeros_like(before)
-    ranking = equal[1] - equal[0]
+    at_same = [side.sensitivity_at(rates[1][1]) for side in (mixed, away)]
+    ranking = np.stack([at_same[1] - at_same[0], zero])
     steps = {
         "case_mix": rates[1] - rates[0],
         "threshold": rates[2] - rates[1] - ranking,

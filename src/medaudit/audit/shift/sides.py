@@ -7,6 +7,8 @@ import numpy as np
 from medaudit.metrics import operating_points
 from medaudit.metrics.operating_points import ratio
 
+TIE = 1e-12
+
 
 @dataclass(frozen=True)
 class Side(operating_points.Side):
@@ -24,6 +26,29 @@ class Side(operating_points.Side):
     def prevalence(self) -> np.ndarray:
         """Share of positives in each draw, ``[draws]``."""
         return ratio(self.weights[self.positive].sum(axis=0), self.weights.sum(axis=0))
+
+    def sensitivity_at(self, fpr: np.ndarray) -> np.ndarray:
+        """Return the TPR of the ROC curve at a false positive rate, ``[draws]``.
+
+        Straight lines join the points of the curve; where it rises at that very rate, the upper end
+        counts.
+        """
+        order = np.argsort(-self.margin, kind="stable")
+        margin, positive = self.margin[order], self.positive[order, None]
+        ends = np.flatnonzero(np.append(np.diff(margin) != 0, True))
+        weights = self.weights[order]
+        up, down = (
+            np.vstack([np.zeros(weights.shape[1]), np.cumsum(np.where(of, weights, 0.0), 0)[ends]])
+            for of in (positive, ~positive)
+        )
+        rise, run = ratio(up, up[-1]), ratio(down, down[-1])
+        columns = np.arange(weights.shape[1])
+        left = np.maximum((run <= fpr + TIE).sum(axis=0) - 1, 0)
+        right = np.minimum(left + 1, len(run) - 1)
+        width = run[right, columns] - run[left, columns]
+        share = np.where(width > 0, ratio(fpr - run[left, columns], width), 0.0)
+        found = rise[left, columns] + share * (rise[right, columns] - rise[left, columns])
+        return np.where(np.isnan(fpr), np.nan, found)
 
     def auc(self) -> np.ndarray:
         """Return the area under the ROC curve in each draw, ``[draws]``; ties count half."""

@@ -108,7 +108,7 @@ def external_parts(context: Context) -> Table | None:
         "or less frequent (it changes only the share flagged). Case mix: age, view and the other "
         "attributes of the patients, within those with and without the finding. Threshold: the "
         "threshold of home cuts the scores of like patients at another point of the ROC curve. "
-        "Ranking: that curve itself is another one. Group minus others: the change of the group "
+        "Ranking: sensitivity is another one at the same false positive rate. Group minus others: the change of the group "
         "minus that of all other groups. Covered: share of the images elsewhere whose case mix home "
         "has. Test weights are not used.",
         data,
