@@ -16,9 +16,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from medaudit.adapt.adamw import AdamW, cosine
 from medaudit.adapt.logits import loss, loss_gradient
 from medaudit.adapt.probe import standardise
-from medaudit.adapt.probe.adamw import AdamW, cosine
 from medaudit.adapt.probe.heads import find_head
 from medaudit.adapt.probe.sweep import Examples, predict, train_sweep
 from medaudit.models.embed import encode

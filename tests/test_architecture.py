@@ -106,7 +106,7 @@ def test_no_stage_imports_the_inside_of_another():
 
 def test_every_module_is_reached():
     """A module that no stage, command or plug-in folder reaches is dead code."""
-    from medaudit.core.code_version import _imports, _source
+    from medaudit.core.code_version import _parse, _source
 
     plugins = ("data.datasets", "data.cohort", "data.phantoms", "models.kinds")
     plugins += ("adapt.probe.heads", "adapt.finetune.trainers", "cli", "config", "score")
@@ -123,7 +123,7 @@ def test_every_module_is_reached():
         name = waiting.pop()
         if name not in seen and _source(name) is not None:
             seen.add(name)
-            waiting += [*_imports(name), name.rpartition(".")[0]]
+            waiting += [*_parse(name)[1], name.rpartition(".")[0]]
     dead = [name for name in names.values() if name not in seen and not name.endswith("__main__")]
     assert dead == []
 

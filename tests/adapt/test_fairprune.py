@@ -197,7 +197,7 @@ class Plain(TrialRunner):
         from medaudit.adapt.finetune.trainers.fairprune import Trainer
 
         entry = {**self.entry, "pruning_ratio": ratio, "beta": beta, "fairprune": FAIRPRUNE}
-        return Trainer(self.network, entry, False, TrialKey(3e-3, self.seed))
+        return Trainer(self.network, entry, False, TrialKey(3e-3, self.seed), self.splits["train"])
 
 
 def test_every_epoch_is_that_of_a_plain_loop(data):

@@ -5,8 +5,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 
+from medaudit.adapt.adamw import AdamW, cosine
 from medaudit.adapt.logits import loss, loss_gradient, mean_auc, probabilities
-from medaudit.adapt.probe.adamw import AdamW, cosine
 from medaudit.adapt.probe.heads import find_head
 from medaudit.adapt.probe.sweep import Examples, predict, train_sweep
 from medaudit.core.errors import MedauditError
@@ -43,7 +43,7 @@ def sweep(head, multiclass, rates=(0.001, 0.01, 0.1), seeds=(0, 1), **changes):
 
 def test_adamw_agrees_with_torch(monkeypatch):
     torch = pytest.importorskip("torch")
-    monkeypatch.setattr("medaudit.adapt.probe.adamw.BLOCK", 7)
+    monkeypatch.setattr("medaudit.adapt.adamw.BLOCK", 7)
     rng = np.random.default_rng(0)
     rates = np.array([0.003, 0.1])
     ours = [

@@ -5,7 +5,8 @@ import yaml
 
 from checkout import ROOT
 from medaudit.cli.reference import render
-from medaudit.config.validation import CATALOGUES
+from medaudit.config.catalogues import CATALOGUES
+from medaudit.report.page.glossary import documentation
 
 SCHEMAS = ROOT / "workflow" / "schemas"
 README = (ROOT / "config" / "README.md").read_text(encoding="utf-8")
@@ -15,10 +16,16 @@ def test_it_is_written_from_the_schemas_there_are():
     assert render(SCHEMAS) == README, "run: python -m medaudit.cli.reference"
 
 
+def test_the_glossary_is_written_from_the_words_of_the_report():
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    assert documentation() == text, "run: python -m medaudit.cli.reference"
+
+
 @pytest.mark.parametrize("name", CATALOGUES)
 def test_every_key_of_every_kind_has_a_row(name):
     schema = yaml.safe_load((SCHEMAS / f"{name}.schema.yaml").read_text(encoding="utf-8"))
-    section = README.split(f"\n## `{name}.yaml`\n")[1].split("\n## ")[0]
+    file = "models/*.yaml" if name == "models" else f"{name}.yaml"
+    section = README.split(f"\n## `{file}`\n")[1].split("\n## ")[0]
     key = CATALOGUES[name]
     kinds = {None: schema} if key is None else schema["$defs"]
     for kind, part in kinds.items():

@@ -11,8 +11,9 @@ from random import Random
 import pytest
 
 from medaudit.config import validation as checked
+from medaudit.config.catalogues import CATALOGUES
 from medaudit.config.schema import entry_kinds, read_schema, validate
-from medaudit.config.validation import CATALOGUES, check
+from medaudit.config.validation import check
 from medaudit.core.errors import MedauditError
 from shipped_config import SCHEMAS, shipped
 from wrong_settings import Mutant, complete, mutants

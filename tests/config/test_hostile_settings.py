@@ -22,7 +22,7 @@ RUNS = "!!python/object/apply:os.mkdir [mark]"
 def refused(path, content: bytes | str) -> str:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(MedauditError) as caught:
-        load([path], {})
+        load(ROOT.joinpath, [path], {})
     assert str(path) in str(caught.value) and len(str(caught.value)) < 3000
     return str(caught.value)
 

@@ -22,8 +22,6 @@ def package(tmp_path, monkeypatch):
 
     def version(*modules):
         code_version._parse.cache_clear()
-        code_version._tree_hash.cache_clear()
-        code_version._imports.cache_clear()
         return code_version.code_version(*modules)
 
     return tmp_path, version

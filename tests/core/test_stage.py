@@ -1,3 +1,5 @@
+import io
+import json
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,18 @@ def test_paths_lists_and_numbers_become_options():
         "many": [Path("p"), Path("q")],
         "threads": 2,
     }
+
+
+def test_settings_of_any_length_come_by_standard_input(monkeypatch):
+    seen, long = {}, {"a": "x" * 200_000}  # one argument of a command holds 128 KiB
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(long)))
+
+    def stage(settings: dict) -> None:
+        """Do it."""
+        seen.update(settings)
+
+    run(stage, ["--settings", "-"])
+    assert seen == long
 
 
 def test_a_users_error_is_shown_without_a_traceback():

@@ -6,10 +6,11 @@ import pytest
 import yaml
 
 from checkout import ROOT
+from medaudit.config.catalogues import CATALOGUES
 from medaudit.config.stages import PACKAGES
-from medaudit.config.validation import CATALOGUES
 from medaudit.metrics.definitions import METRICS
 from packages import MAY_IMPORT
+from shipped_config import shipped
 
 DOCS = ROOT / "docs"
 PAGES = sorted(path.name for path in DOCS.glob("*.md"))
@@ -110,7 +111,7 @@ def test_every_metric_and_gap_has_its_formula():
     [("datasets", "datasets.md"), ("models", "models.md"), ("methods", "methods.md")],
 )
 def test_every_kind_has_its_words(catalogue, page):
-    entries = yaml.safe_load((ROOT / "config" / f"{catalogue}.yaml").read_text())[catalogue]
+    entries = shipped()[catalogue]
     kinds = {
         entry[CATALOGUES[catalogue]] for entry in entries.values() if CATALOGUES[catalogue] in entry
     }
@@ -135,7 +136,8 @@ def test_commands_of_a_page_exist(page):
     """Every ``medaudit`` subcommand, ``make`` target and configuration file that a page shows."""
     text = text_of(page)
     commands = re.findall(r"(?:^ {4}|^|`)medaudit ([a-z]+)(?= [^a-z]|`|$)", text, re.MULTILINE)
-    known = {"score", "init", "check", "findings", "split", "crate", "plan", "dossier", "monitor"}
+    known = {"score", "init", "check", "model", "findings", "split", "crate", "plan", "dossier"}
+    known |= {"monitor"}
     assert set(commands) <= known
     for target in re.findall(r"(?:^ {4}|`)make ([a-z]+)", text, re.MULTILINE):
         assert f"\n{target}:" in (ROOT / "Makefile").read_text(), target

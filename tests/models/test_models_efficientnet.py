@@ -1,11 +1,9 @@
 """EfficientNet-Lite0 from its PyTorch port's file, against a forward pass in plain functions."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")
@@ -17,9 +15,9 @@ from medaudit.core.errors import MedauditError  # noqa: E402
 from medaudit.models.kinds import build  # noqa: E402
 from medaudit.models.weights.files import check_weights, weights_path  # noqa: E402
 from official_layouts import normalised  # noqa: E402
+from shipped_config import shipped  # noqa: E402
 
-MODELS = Path(__file__).parents[2] / "config" / "models.yaml"
-CATALOGUE = yaml.safe_load(MODELS.read_text(encoding="utf-8"))["models"]
+CATALOGUE = shipped()["models"]
 ENTRY = CATALOGUE["efficientnet_lite0"]
 MEAN, STD = [127 / 255] * 3, [128 / 255] * 3
 # EfficientNet-B0 (Tan and Le 2019, table 1) without squeeze and excitation: kernel, stride, channels, repeats.

@@ -18,6 +18,7 @@ CASES = {
     "clip (PLIP)": official_clips.plip,
     "biomedclip": official_clips.biomedclip,
     "siglip": official_clips.siglip,
+    "unimedclip": official_clips.unimedclip,
     "gloria": official_chest.gloria,
     "medclip vit": lambda root: official_chest.medclip(root, "vit"),
     "medclip resnet50": lambda root: official_chest.medclip(root, "resnet50"),

@@ -218,7 +218,7 @@ def test_a_tensor_larger_than_its_storage_is_refused(tmp_path, stride):
         load.read_state(tmp_path / "w.pt")
 
 
-@pytest.mark.parametrize("content", [nn.Linear(2, 2), [1, 2], {"lr": 0.1}, {"a": {"b": 1}}])
+@pytest.mark.parametrize("content", [[1, 2], {"lr": 0.1}, {"a": {"b": 1}}])
 def test_a_file_without_a_state_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "w.pt")
     with pytest.raises(MedauditError, match="contains no dictionary of tensors"):

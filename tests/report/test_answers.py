@@ -75,7 +75,7 @@ def test_sensitivity_by_race_at_equal_auc_is_the_answer(tmp_path, capsys):
     counted = re.sub(r" \(.*?\)", "", said).strip()
     assert counted == (
         f"{black} of 100 black patients with the finding, {white} of 100 white patients and "
-        f"{asian} of 100 asian patients."
+        f"{asian} of 100 Asian patients."
     )
     stored = json.loads((tmp_path / "out" / "tables" / "p" / "answers.json").read_text())
     (run,) = from_json(stored).runs

@@ -104,6 +104,9 @@ def sort_by(table, k: int) -> None:
 
 def test_short_tables_sort_and_filter(page):
     table = page.locator("table.data").first
+    fold = "table.data >> nth=0 >> xpath=ancestor::details[1] >> css=summary >> nth=0"
+    page.locator(fold).click()
+    until(page, "document.querySelector('table.data .dt-column-order') !== null")
     before = column(table, 2)
     sort_by(table, 2)
     assert len(set(before)) == 2
@@ -206,6 +209,9 @@ def test_the_keyboard_reaches_what_the_mouse_does(page, file):
     page.locator("nav.tabs a").nth(1).focus()
     page.keyboard.press("Enter")
     until(page, "document.getElementById('study-1').offsetParent !== null")
+    fold = page.locator("table.data >> nth=0 >> xpath=ancestor::details[1] >> css=summary").first
+    fold.focus()
+    page.keyboard.press("Space")
     sorter = page.locator("table.data thead th").nth(2).locator(".dt-column-order")
     sorter.focus()
     before = column(page.locator("table.data").first, 2)
@@ -223,6 +229,20 @@ def test_the_keyboard_reaches_what_the_mouse_does(page, file):
     closed.first.focus()
     page.keyboard.press("Space")
     assert closed.count() == number - 1
+
+
+def test_words_of_the_glossary_show_their_meaning(page):
+    term = page.locator("#short dfn.term", has_text="AUC").first
+    meaning = term.get_attribute("title")
+    assert meaning.startswith("The probability that a patient with the finding")
+    show(page, "short")
+    term.focus()
+    shown = term.evaluate("(t) => getComputedStyle(t, '::after').content")
+    assert shown in ("none", f'"{meaning}"')  # a pointer's focus does not open it
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Tab")
+    assert term.evaluate("(t) => getComputedStyle(t, '::after').content") == f'"{meaning}"'
+    assert page.locator("#short dfn.term", has_text="AUC").count() == 1
 
 
 def test_axe_finds_nothing(page):

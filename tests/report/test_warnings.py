@@ -8,10 +8,12 @@ from medaudit.core.table_io import write_array
 from medaudit.data.datasets.chexpert_race import draw_race
 from medaudit.report.answers.structure import Caution, RunAnswer, StudyAnswers
 from medaudit.report.answers.study import answer_study
+from medaudit.report.page.summary import summarise
 from medaudit.report.page.training_cautions import training_cautions
 from medaudit.report.page.warnings import collect_warnings
 from medaudit.report.studies.evidence import gather
 from medaudit.report.studies.facts import best_run, gather_facts
+from medaudit.report.wording.names import Names
 from synthetic_study import make_study
 
 RUN = RunAnswer("c", "m", "linear", "M + linear", "subject", True, "", (), ())
@@ -86,6 +88,12 @@ def test_contamination_leads_to_the_model_and_other_findings_are_counted():
     assert [one["href"] for one in found] == ["#model-1", "#cohort-1"]
 
 
+def test_images_that_a_model_has_seen_are_said_in_full_next_to_the_model():
+    seen = {"severity": "warning", "check": "pretraining_images", "where": "m"}
+    found = collected(answered(), [{"name": "c"}], [seen | {"message": "m has seen 3 of 9."}])
+    assert [(one["text"], one["href"]) for one in found] == [("m has seen 3 of 9.", "#model-1")]
+
+
 def test_an_inverted_score_is_said_once():
     finding = {"severity": "warning", "check": "label_polarity", "message": "low", "where": "x"}
     assert [one["text"] for one in collected(answered(), [{"name": "c"}], [finding])] == ["low"]
@@ -103,6 +111,19 @@ def test_runs_that_are_not_on_the_first_screen_are_counted():
     ]
     (found,) = collected(answered(runs=(RUN, *others)))
     assert found["text"] == "Degenerate threshold in 2 further runs: A, B."
+
+
+def test_the_summary_has_the_warnings_of_the_page():
+    caution = Caution("degenerate_threshold", "Everybody is called ill.", "")
+    study = answered(runs=(RunAnswer(**{**RUN.__dict__, "cautions": (caution,)}),))
+    overlap = {"severity": "warning", "check": "pretraining_overlap", "where": RUN.model}
+    elsewhere = overlap | {"where": "another", "message": "not of this study"}
+    cards = [{"name": "c", "notes": []}]
+    page = collected(study, cards, [overlap | {"message": "NIH was seen."}, elsewhere])
+    part = {"answered": study, "title": "T", "question": "", "cohorts": ["c"]}
+    (summary,) = summarise([part], cards, Names(), page)["studies"]
+    texts = [one["text"] for one in summary["warnings"]]
+    assert texts == ["Everybody is called ill.", "NIH was seen."] and summary["unsaid"] == 0
 
 
 def evidence_of(folder, better: str, by: float, **entry):

@@ -1,9 +1,13 @@
 """Many images a patient: the gap is found, or it is said that there is no test; never "chance"."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from medaudit.report.answers.attributes import _others
+from medaudit.report.verdicts import Verdict
 from medaudit.score import Result, score
 
 
@@ -35,3 +39,15 @@ def test_groups_that_follow_the_label_are_not_compared(result):
     said = [text for _, text in result.study.detected]
     assert "not used as groups: stage (follows from the label and the score)" in said
     assert set(result.gaps["attribute"]) == {"group"}
+
+
+def test_a_difference_that_is_only_suggested_is_not_said_to_be_one(result):
+    (item,) = result.answers.runs[0].attributes
+    first, second, third = item.measures[:3]
+    pairs = [(Verdict.SHOWN, first), (Verdict.HINT, second), (Verdict.SHOWN, third)]
+    assert _others(first, pairs) == [
+        f"Differences also in: {third.label}.",
+        f"Suggestive only, not shown, in: {second.label}.",
+    ]
+    finding = replace(first, task="Edema")
+    assert _others(finding, pairs[:1]) == [f"Differences also in: the mean of {first.label}."]

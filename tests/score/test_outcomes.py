@@ -247,3 +247,40 @@ def test_an_answer_that_is_neither_yes_nor_no_is_asked_about():
         score(questions(), answers="reply", draws=20)
     with pytest.raises(MedauditError, match="has no column"):
         score(questions(), answers="answer", draws=20)
+
+
+def decided(name: str, truth: str, words: tuple[object, object]) -> pd.DataFrame:
+    """Return a file whose only output is a decision, written in `words` for no and yes."""
+    rng = np.random.default_rng(3)
+    y, sex = rng.integers(0, 2, 400), rng.choice(["F", "M"], 400)
+    yes = rng.random(400) < np.where(y == 1, np.where(sex == "F", 0.5, 0.9), 0.1)
+    columns = {truth: [words[k] for k in y], "sex": sex, name: [words[int(k)] for k in yes]}
+    return pd.DataFrame({"patient_id": [f"p{k}" for k in range(400)], **columns})
+
+
+@pytest.mark.parametrize(
+    ("name", "truth", "words"),
+    [
+        ("prediction", "truth", (0, 1)),
+        ("y_pred", "y_true", (0.0, 1.0)),
+        ("predicted_label", "label", (0, 1)),
+    ],
+)
+def test_a_file_with_decisions_only_is_read_as_answers(name, truth, words):
+    frame = decided(name, truth, words)
+    result = score(frame, draws=50, yes=True)
+    found = result.metrics[result.metrics["group"].eq("F")].groupby("metric").first()
+    women = frame[frame["sex"].eq("F")]
+    expected = sk.recall_score(women[truth].astype(int), women[name].astype(int))
+    assert found.loc["tpr", "value"] == pytest.approx(expected, abs=1e-9)
+    assert found.loc["auc", "status"] == "undefined:no_score"
+    said = result.answers.runs[0].attributes[0].sentence
+    assert "threshold" not in said and "By its own answers, it misses" in said
+
+
+def test_words_without_scores_are_refused_with_the_option_that_reads_them():
+    frame = decided("reply", "truth", ("no", "yes"))
+    with pytest.raises(MedauditError, match="say --answers reply"):
+        score(frame, draws=20, yes=True)
+    result = score(frame, answers="reply", draws=20, yes=True)
+    assert result.study.scored is False

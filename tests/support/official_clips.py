@@ -176,7 +176,8 @@ def siglip(root: Path) -> Official:
     tokenizer.save(str(folder / "tokenizer.json"))
 
     def ids(text):
-        spaced = "".join(c if c.isalnum() else f" {c} " for c in text.lower()).split()
+        # Its owners remove punctuation.
+        spaced = "".join(c for c in text.lower() if c.isalnum() or c == " ").split()
         known = [words.index(word) if word in words else 0 for word in spaced]
         return (known + [1] * 12)[:12]
 
@@ -203,3 +204,41 @@ def siglip(root: Path) -> Official:
     save = lambda state: save_file(state, path)  # noqa: E731
     name = "vision_model.encoder.layers.0.mlp.fc1.weight"
     return Official(entry, state, save, images, texts, name, scale)
+
+
+def unimedclip(root: Path) -> Official:
+    """UniMed-CLIP: OpenAI's names of the image tower, and a BERT below ``text_encoder``."""
+    torch.manual_seed(9)
+    image = shaken(open_clip.model.CLIP(24, VISION, TEXT, quick_gelu=True), 10).visual
+    bert = tiny_bert(pooler=False)
+    proj = nn.Sequential(nn.Linear(32, 28, bias=False), nn.GELU(), nn.Linear(28, 24, bias=False))
+    state = {
+        **prefixed("visual.", image),
+        **prefixed("text_encoder.transformer.", bert),
+        **prefixed("text_encoder.proj.", proj),
+        "logit_scale": torch.tensor(3.7),
+    }
+    write_vocabulary(root / "biomedclip")
+
+    def save(state):
+        parallel = {f"module.{key}": value for key, value in state.items()}
+        torch.save({"epoch": 1, "name": "unimed", "state_dict": parallel}, root / "unimed.pt")
+
+    def texts(texts):
+        ids, mask = padded(texts, 100)
+        return proj(bert(input_ids=ids, attention_mask=mask).last_hidden_state[:, 0])
+
+    entry = {
+        "kind": "unimedclip",
+        "architecture": "ViT-B-16-quickgelu",
+        "weights": "unimed.pt",
+        "tokenizer": "biomedclip",
+        "arguments": {"embed_dim": 24, "vision_cfg": VISION, "text": TINY_BERT},
+        "input": image_input(SIZE, CLIP_MEAN, CLIP_STD),
+    }
+
+    def images(images):
+        return image(normalised(images, CLIP_MEAN, CLIP_STD))
+
+    scale = float(torch.tensor(3.7).exp())
+    return Official(entry, state, save, images, texts, "visual.proj", scale)

@@ -15,7 +15,7 @@ def read_context(study: dict, facts: bool = True) -> Context:
     """Read what `compare` is given; without `facts` they are None, which saves time."""
     evidence = gather(study["settings"], study["metrics"], study["gaps"], study["cards"])
     names = ("dialects", "parts", "probes", "predictions", "searches")
-    names += ("conditional", "sensitivity")
+    names += ("conditional", "sensitivity", "remedies")
     extras = gather_extras(study["settings"], *(study.get(name, []) for name in names))
     return Context(evidence, gather_facts(evidence) if facts else None, extras)
 

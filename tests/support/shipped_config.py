@@ -5,6 +5,7 @@ from copy import deepcopy
 import yaml
 
 from checkout import ROOT
+from medaudit.config.catalogues import PARTS
 
 SCHEMAS = ROOT / "workflow" / "schemas"
 
@@ -16,7 +17,8 @@ def merged(below: dict, above: dict) -> dict:
 
 def shipped(*overlays: str) -> dict:
     config = {}
-    files = [*sorted((ROOT / "config").glob("*s.yaml")), ROOT / "config" / "config.yaml"]
+    files = [ROOT / part for parts in PARTS.values() for part in parts]
+    files.append(ROOT / "config" / "config.yaml")
     for path in [*files, *(ROOT / "config" / name for name in overlays)]:
         config = merged(config, yaml.safe_load(path.read_text()))
     return config

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from checkout import ROOT, Checkout
+from shipped_config import shipped
 
 pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("workflow")]
 PAPER = ("--configfile", "config/paper.yaml")
@@ -19,7 +20,7 @@ def checkout(tmp_path, monkeypatch):
 
 def write_files(data) -> None:
     """Put a non-empty file wherever the protocol needs one; planning reads no content."""
-    catalogue = yaml.safe_load((ROOT / "config" / "models.yaml").read_text())["models"]
+    catalogue = shipped()["models"]
     paper = yaml.safe_load((ROOT / "config" / "paper.yaml").read_text())
     for name in paper["studies"]["clip_nih"]["models"] + paper["studies"]["how_fair"]["models"]:
         entry = catalogue[name]

@@ -1,6 +1,7 @@
 # INPUTS  results/cohort, results/images, results/embed; results/best_trial of searched methods
 # OUTPUTS results/predictions/{cohort}/{model}/{method}; results/finetune: one file per job (a seed, or a range of seeds);
 #         results/probe and results/finetune also keep the weights, with which `transfer` predicts external cohorts
+#         results/mitigate/{cohort}/{model}
 
 
 rule probe:
@@ -142,7 +143,31 @@ rule predictions:
         code=code_of("predictions"),
     shell:
         "python -m medaudit.adapt.predictions --settings {params.settings:q} --code {params.code}"
-        " --cohort {input.cohort} --output {output} > {log} 2>&1"
+        " --cohort {input.cohort} --scores {input.scores} --output {output} > {log} 2>&1"
+
+
+rule mitigate:
+    input:
+        cohort=rules.cohort.output.table,
+        groups=rules.groups.output.table,
+        embeddings=rules.embed.output,
+    output:
+        "results/mitigate/{cohort}/{model}.parquet",
+    log:
+        "results/log/mitigate/{cohort}/{model}.log",
+    benchmark:
+        "results/benchmark/mitigate/{cohort}/{model}.tsv"
+    wildcard_constraints:
+        model=models_of(ensembles=False),
+    conda:
+        "../../envs/medaudit.yaml"
+    params:
+        settings=settings_of("mitigate"),
+        code=code_of("mitigate"),
+    shell:
+        "python -m medaudit.adapt.mitigate --settings {params.settings:q} --code {params.code}"
+        " --cohort {input.cohort} --groups {input.groups} --embeddings {input.embeddings}"
+        " --output {output} --threads {threads} > {log} 2>&1"
 
 
 rule transfer:

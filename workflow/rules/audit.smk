@@ -2,7 +2,8 @@
 # OUTPUTS results/evaluate (metrics by group), results/disparity (gaps), results/dialects (each
 #         paper's definitions), results/gap_decomposition and results/attribute_probes (where a gap
 #         comes from), results/conditional_gaps (gaps at equal age, view, ...), results/sensitivity
-#         (what would make a gap vanish), results/shift (why it changes elsewhere); no torch from here on
+#         (what would make a gap vanish), results/shift (why it changes elsewhere), results/remedies
+#         (what remedies change); no torch from here on
 
 
 rule evaluate:
@@ -198,12 +199,35 @@ rule shift:
         " > {log} 2>&1"
 
 
+rule remedies:
+    input:
+        mitigated=rules.mitigate.output[0],
+        cohort=rules.cohort.output.table,
+        groups=rules.groups.output.table,
+    output:
+        "results/remedies/{cohort}/{model}.csv",
+    log:
+        "results/log/remedies/{cohort}/{model}.log",
+    benchmark:
+        "results/benchmark/remedies/{cohort}/{model}.tsv"
+    conda:
+        "../../envs/medaudit.yaml"
+    params:
+        settings=settings_of("remedies"),
+        code=code_of("remedies"),
+    shell:
+        "python -m medaudit.audit.remedies --settings {params.settings:q} --code {params.code}"
+        " --mitigated {input.mitigated} --cohort {input.cohort} --groups {input.groups}"
+        " --output {output} --threads {threads} > {log} 2>&1"
+
+
 rule lint:
     input:
         cohort=rules.cohort.output.table,
         groups=rules.groups.output.table,
         images=rules.images.output,
         predictions=predictions_on,
+        seen=seen_lists,
     output:
         "results/lint/{cohort}.json",
     log:

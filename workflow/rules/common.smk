@@ -4,20 +4,16 @@ import sys
 from pathlib import Path
 
 from medaudit.config import jobs
+from medaudit.config.catalogues import CATALOGUES
 from medaudit.config.declared import gated
 from medaudit.config.entries import pretraining_output
 from medaudit.config.external import home_of, is_external, store_of
 from medaudit.config.failed_gates import exit_if_failed
 from medaudit.config.runs import seed_jobs
+from medaudit.config.seen_lists import list_files
 from medaudit.config.selection import pretrainings_of, selected
 from medaudit.config.time_left import jobs_of_run, show_time_left
-from medaudit.config.validation import (
-    CATALOGUES,
-    check,
-    check_files,
-    check_writable,
-    load,
-)
+from medaudit.config.validation import check, check_files, check_writable, load
 from medaudit.core.errors import MedauditError
 from medaudit.core.files import data_root
 from medaudit.core.result_records import clamp_future_mtimes, is_current
@@ -31,21 +27,15 @@ def source(name):
     return Path(workflow.source_path(f"../../{name}"))
 
 
-def catalogue(name):
-    """The user's own catalogue, `config/<name>.yaml` in the working folder, or the workflow's."""
-    own = Path("config", f"{name}.yaml")
-    return own if own.is_file() else source(f"config/{name}.yaml")
-
-
 def read_configuration(over):
     """The catalogues with `over` merged over them, checked; a mistake ends Snakemake here."""
-    files = [*map(catalogue, CATALOGUES), source("config/config.yaml")]
     schemas = {
         name: source(f"workflow/schemas/{name}.schema.yaml")
         for name in (*CATALOGUES, "config")
     }
     try:
-        checked = check(load(files, over), schemas)
+        files = [source("config/config.yaml")]
+        checked = check(load(source, files, over), schemas)
         check_files(checked)
         check_writable(Path("results"))
     except MedauditError as error:

@@ -29,6 +29,7 @@ rule cohort:
         card=manifest_of("json"),
         split=split_file,
         parents=parents_of,
+        seen=seen_lists,
     output:
         table="results/cohort/{cohort}.parquet",
         card="results/cohort/{cohort}.json",

@@ -29,6 +29,11 @@ def parents_of(wildcards):
     return [f"results/cohort/{name}.parquet" for name in pair]
 
 
+def seen_lists(wildcards):
+    """Lists of pretraining images of the models that are audited on a cohort."""
+    return list_files(config, wildcards.cohort)
+
+
 # -------------------------------------------------------------- models.smk, search.smk, adapt.smk
 def pretraining_files(axis, pattern):
     """`pattern` for the cohorts that a pretraining lists under `axis`."""
@@ -38,8 +43,14 @@ def pretraining_files(axis, pattern):
 
 
 def weights_of(wildcards):
-    """The weights of a model that this run pretrains."""
+    """The weights of a model that this run pretrains, or the file of a model's stored vectors."""
     entry = config["models"][wildcards.model]
+    if entry["kind"] == "embeddings":
+        names = [
+            entry["file"],
+            *filter(None, [entry["ids"] if entry["file"].endswith(".npy") else None]),
+        ]
+        return [str(data_root() / name) for name in names]
     return [pretraining_output(entry)] if entry.get("pretrained") else []
 
 
@@ -138,8 +149,11 @@ def stores_of(cohorts):
 
 
 def scores_of(wildcards):
-    """The user's file of scores of a model that was run elsewhere."""
-    return str(data_root() / config["models"][wildcards.model]["file"])
+    """The user's file of scores of a model that was run elsewhere, or a model's own outputs."""
+    entry = config["models"][wildcards.model]
+    if "output" in entry:
+        return expand(rules.embed.output, **wildcards)
+    return str(data_root() / entry["file"])
 
 
 # --------------------------------------------------------------------------- audit.smk, report.smk

@@ -18,6 +18,7 @@ rule compare:
         sensitivity=if_requested("sensitivity", rules.sensitivity.output[0]),
         shift=if_requested("shift", rules.shift.output.parts),
         local=if_requested("shift", rules.shift.output.local),
+        remedies=if_requested("remedies", rules.remedies.output[0]),
         predictions=if_requested("footers", rules.evaluate.input.predictions),
         searches=if_requested("best_trial", rules.best_trial.output.point),
         trials=if_requested("best_trial", rules.best_trial.output.trials),
@@ -40,6 +41,7 @@ rule compare:
         " --dialects {input.dialects} --parts {input.parts} --probes {input.probes}"
         " --conditional {input.conditional} --sensitivity {input.sensitivity}"
         " --shift {input.shift}"
+        " --remedies {input.remedies}"
         " --predictions {input.predictions} --searches {input.searches} --output {output.facts}"
         " --tables {output.tables} --figures {output.figures} > {log} 2>&1"
 
@@ -81,14 +83,14 @@ rule report:
         code=code_of("report"),
         stores=image_stores,
     shell:
-        "python -m medaudit.report.report --settings {params.settings:q} --code {params.code}"
+        "python -m medaudit.report.report --settings - --code {params.code}"
         " --compare {input.compare} --tables {input.tables} --figures {input.figures}"
         " --cards {input.cards} --cohorts {input.cohorts} --groups {input.groups}"
         " --lint {input.lint} --missed {output.missed} --summary {output.summary}"
         " --stores {params.stores} --pretrainings {input.pretrainings}"
         " --predictions {input.predictions} --audit-card {input.audit_card}"
         " --output {output.page} --run {output.record}"
-        " > {log} 2>&1"
+        " > {log} 2>&1 <<< {params.settings:q}"
 
 
 # Fails with exit code 3 and a list, after the report is written, if gaps do not keep their margins.

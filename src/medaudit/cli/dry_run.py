@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from medaudit.config.validation import CATALOGUES, check, load
+from medaudit.config.validation import check, load
 from medaudit.core.entry_types import Config
 from medaudit.core.errors import MedauditError
 
@@ -31,14 +31,10 @@ def read_config(overlays: list[Path]) -> Config:
         There is no workflow here, a file cannot be read, or the configuration is not valid.
     """
     own = checkout()
-    names = [*CATALOGUES, "config"]
-    here = [Path("config", f"{name}.yaml") for name in names]
-    found = [
-        *(path if path.is_file() else own / path for path in here[:-1]),
-        own / here[-1],
-        *filter(Path.is_file, here[-1:]),
-    ]
-    return check(load([*found, *overlays], {}), own / "workflow" / "schemas")
+    here = Path("config", "config.yaml")
+    found = [own / here, *filter(Path.is_file, [here])]
+    config = load(own.joinpath, [*found, *overlays], {})
+    return check(config, own / "workflow" / "schemas")
 
 
 def checkout() -> Path:

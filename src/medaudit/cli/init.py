@@ -8,7 +8,7 @@ EXAMPLES = """\
   medaudit init /your/data
   medaudit init /your/data --output config/mine.yaml
 
-Recognises datasets in the layout of their owners, and the weights that config/models.yaml names.
+Recognises datasets in the layout of their owners, and the weights that config/models names.
 For any other tables and pictures it drafts an entry (docs/your-data.md): check what it writes.
 """
 

@@ -52,6 +52,11 @@ def add_statistics(group: argparse._ArgumentGroup) -> None:
         help="value of the rule: a score (fixed), or the sensitivity, specificity or false "
         "positive rate (fpr) to reach; for one task as Edema=0.3, repeated for others",
     )
+    _add_estimates(group)
+
+
+def _add_estimates(group: argparse._ArgumentGroup) -> None:
+    """Add how it is estimated, and what is tried."""
     group.add_argument(
         "--level", type=float, default=0.95, help="of all intervals (default: %(default)s)"
     )
@@ -72,6 +77,12 @@ def add_statistics(group: argparse._ArgumentGroup) -> None:
         default=10,
         metavar="N",
         help="smaller groups (in images) are not estimated",
+    )
+    group.add_argument(
+        "--mitigate",
+        action="store_true",
+        help="also try thresholds by group and recalibration, fitted on the validation rows: what "
+        "each gains and costs for every group",
     )
     group.add_argument(
         "--threads", type=int, default=os.cpu_count(), help="does not change any number"
@@ -122,7 +133,7 @@ def measures_cases(options: dict) -> bool:
 def outcomes_of(options: dict) -> dict[str, Any]:
     """Return the arguments of `medaudit.score.outcome_audit.score_outcomes`."""
     unused = ["metrics", "gaps", "reference_group", "weights", "threshold_rule", "threshold"]
-    if given := [name for name in [*unused, "answers", "control"] if options.get(name)]:
+    if given := [name for name in [*unused, "answers", "control", "mitigate"] if options.get(name)]:
         shown = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise MedauditError(
             f"{shown}: not for --measures, --ordinal and --continuous; leave it out"
@@ -171,7 +182,7 @@ def statistics_of(options: dict) -> dict[str, Any]:
         "reference": _pairs(options["reference_group"]),
         "margins": _margins(options),
         "minimum": {"n": options["minimum"]},
-        **{name: options[name] for name in ("level", "draws", "threads")},
+        **{name: options[name] for name in ("level", "draws", "threads", "mitigate")},
     }
 
 

@@ -9,8 +9,10 @@ from typing import Any
 from medaudit.config.declared import check_declared
 from medaudit.config.entries import method_entry
 from medaudit.config.grids import AXES, VIEW, grids_of
+from medaudit.config.mitigation import check_mitigation
 from medaudit.config.schema import unknown
 from medaudit.config.selection import with_members
+from medaudit.config.trainings import BY_GROUP, check_tasks, check_training
 from medaudit.core.entry_types import (
     CohortEntry,
     Config,
@@ -42,6 +44,7 @@ def cross_check(config: Config) -> Iterator[str]:
     yield from _check_control(config)
     yield from _check_ranges(config)
     yield from _check_threshold(config)
+    yield from check_mitigation(config)
     found = [
         problem
         for name, study in config["studies"].items()
@@ -150,6 +153,8 @@ def _check_ranges(config: Config) -> Iterator[str]:
             yield from _check_range(f"{where}.augmentation.{key}", views.get(key))
     flagged = config["evaluation"]["sensitivity"]["flagged"]
     yield from _check_range("evaluation.sensitivity.flagged", flagged, equal=False)
+    rates = config["evaluation"]["mitigation"]["learning_rate"]
+    yield from _check_range("evaluation.mitigation.learning_rate", rates, equal=False)
 
 
 def _check_threshold(config: Config) -> Iterator[str]:
@@ -194,6 +199,7 @@ def _check_study(where: str, study: StudyEntry, config: Config) -> Iterator[str]
     for grid in grids:
         yield from _check_drop_path(where, grid, config)
         yield from _check_searches(where, grid, config)
+        yield from _check_groups(where, grid, config)
 
 
 def _check_leaks(where: str, grid: Grid, config: Config) -> Iterator[str]:
@@ -241,14 +247,37 @@ def _check_searches(where: str, grid: Grid, config: Config) -> Iterator[str]:
         )
         yield from _check_training(f"methods.{name}", entry)
         attribute = entry["objective"]["attribute"]
-        wanted = [attribute] if isinstance(attribute, str) else attribute or []
-        for cohort in grid["cohorts"]:
-            offered = _attributes_of(config, cohort)
-            for lacking in sorted(set(wanted) - set(wanted if offered is None else offered)):
-                yield (
-                    f"{where}: methods.{name}.objective.attribute: {lacking!r} is not an attribute "
-                    f"of {cohort}; known: {', '.join(offered or [])}"
-                )
+        place = f"{where}: methods.{name}.objective.attribute"
+        yield from _check_attribute(place, attribute, grid["cohorts"], config)
+
+
+def _check_groups(where: str, grid: Grid, config: Config) -> Iterator[str]:
+    """Find trainings by group whose attribute or balance does not fit a cohort."""
+    for name in grid["methods"]:
+        entry = config["methods"].get(name)
+        if not entry:
+            continue
+        yield from check_training(f"methods.{name}", entry)
+        if entry.get("training") not in BY_GROUP:
+            continue
+        place = f"{where}: methods.{name}.attribute"
+        yield from _check_attribute(place, entry.get("attribute"), grid["cohorts"], config)
+        for cohort in set(grid["cohorts"]) & set(config["cohorts"]):
+            yield from check_tasks(where, name, entry, cohort, config)
+
+
+def _check_attribute(
+    place: str, attribute: str | list[str] | None, cohorts: list[str], config: Config
+) -> Iterator[str]:
+    """Find the cohorts that lack an attribute, or a part of an intersection."""
+    wanted = [attribute] if isinstance(attribute, str) else attribute or []
+    for cohort in cohorts:
+        offered = _attributes_of(config, cohort)
+        for lacking in sorted(set(wanted) - set(wanted if offered is None else offered)):
+            yield (
+                f"{place}: {lacking!r} is not an attribute of {cohort}; known: "
+                f"{', '.join(offered or [])}"
+            )
 
 
 def _attributes_of(config: Config, cohort: str) -> list[str] | None:

@@ -13,18 +13,28 @@ from medaudit.config import job_modules
 from medaudit.config.declared import gate_settings
 from medaudit.config.entries import method_entry, model_entry
 from medaudit.config.external import home_of
-from medaudit.config.grids import grids_of, names_of
+from medaudit.config.grids import names_of
 from medaudit.config.labels import seen_by
+from medaudit.config.mitigation import mitigate_settings, remedies_settings
 from medaudit.config.model_facts import METHOD_FACTS, model_facts, pretraining_data
 from medaudit.config.runs import extra_search_workers, method_fits, runs, runs_needing
-from medaudit.config.selection import with_members
+from medaudit.config.seen_lists import excluded_images, models_on, seen_images
+from medaudit.config.selection import with_members, without_unused_models
 from medaudit.config.stages import MODULES
+from medaudit.config.trainings import grouped, searched
 from medaudit.core.code_version import code_version
 from medaudit.core.entry_types import Config, DatasetEntry
 from medaudit.data.datasets import what_is_drawn
 
-__all__ = ["JOBS", "code", "extra_search_workers", "method_fits", "runs"]
-__all__ += ["runs_needing", "settings"]
+__all__ = [
+    "JOBS",
+    "code",
+    "extra_search_workers",
+    "method_fits",
+    "runs",
+    "runs_needing",
+    "settings",
+]
 
 Settings = dict[str, Any]
 
@@ -49,7 +59,7 @@ def code(config: Config, stage: str, **names: str) -> str:
     return code_version(MODULES[stage], *JOBS[stage][1](config, **names))
 
 
-_DOCUMENTARY = ("licence", "source", "pretraining", "pretraining_data")
+_DOCUMENTARY = ("licence", "source", "pretraining", "pretraining_data", "pretraining_images")
 """Keys of a model that describe it and change no number."""
 
 _SEARCH_ONLY = ("space", "sampler", "learning_rate", "trials", "pruning", "subset")
@@ -96,7 +106,7 @@ def _cohort(config: Config, cohort: str) -> Settings:
     entry = _without(config["cohorts"][cohort], "image_size", "channels", "on_error", *_OF_GROUPS)
     if entry.get("stratify", "") is None:  # not its own: other groups to audit are no other split
         entry["stratify"] = _dataset_of(config, cohort)["attributes"]
-    return {"name": cohort, **entry}
+    return {"name": cohort, **_without(entry, "exclude_seen"), **excluded_images(config, cohort)}
 
 
 def _groups(config: Config, cohort: str) -> Settings:
@@ -124,7 +134,7 @@ def _embed(config: Config, cohort: str, model: str) -> Settings:
 def _adapt(config: Config, **names: str) -> Settings:
     tasks = _only(config["cohorts"][names["cohort"]], "tasks", "task_type")
     entry = method_entry(config, names["method"], names["model"], names["cohort"])
-    return {**names, "entry": entry, **tasks}
+    return {**names, "entry": grouped(config, entry, names["cohort"]), **tasks}
 
 
 def _ensemble(config: Config, **names: str) -> Settings:
@@ -133,14 +143,15 @@ def _ensemble(config: Config, **names: str) -> Settings:
 
 
 def _given(config: Config, **names: str) -> Settings:
-    return {**_adapt(config, **names), "entry": config["models"][names["model"]]}
+    entry = _without(config["models"][names["model"]], *_DOCUMENTARY)
+    return {**_adapt(config, **names), "entry": _only(entry, "output") or entry}
 
 
 def _finetune(config: Config, **names: str) -> Settings:
     entry = _without(model_entry(config, names["model"]), *_DOCUMENTARY)
     settings = {**_adapt(config, **names), "model_entry": entry}
     if settings["entry"]["kind"] == "search":
-        settings["entry"] = _without(_searched(config, **names), *_SEARCH_ONLY)
+        settings["entry"] = _without(searched(config, **names), *_SEARCH_ONLY)
     return settings
 
 
@@ -152,21 +163,14 @@ def _transfer(config: Config, cohort: str, **names: str) -> Settings:
     return {**trained, "cohort": cohort, "home": home, "kept": kept}
 
 
-def _searched(config: Config, cohort: str, model: str, method: str, **_: str) -> Settings:
-    """Return a search's entry; an objective without attribute gets the cohort's first."""
-    entry = _without(method_entry(config, method, model, cohort), "workers", "seeds")
-    attribute = entry["objective"]["attribute"] or config["cohorts"][cohort]["attributes"][0]
-    return {**entry, "objective": {**entry["objective"], "attribute": attribute}}
-
-
 def _search(config: Config, worker: str, **names: str) -> Settings:
-    entry = _without(_searched(config, **names), "group_curves", "together", "compile")
+    entry = _without(searched(config, **names), "group_curves", "together", "compile")
     return {**_finetune(config, **names), "entry": entry}
 
 
 def _best_trial(config: Config, **names: str) -> Settings:
     used = ("kind", "space", "objective", "trials", "epochs")
-    return {**names, "entry": _only(_searched(config, **names), *used)}
+    return {**names, "entry": _only(searched(config, **names), *used)}
 
 
 def _audit(*used: str) -> Callable[..., Settings]:
@@ -197,15 +201,13 @@ def _attribute_probes(config: Config, cohort: str, model: str) -> Settings:
 
 def _lint(config: Config, cohort: str) -> Settings:
     entry = config["cohorts"][cohort]
-    studies = [config["studies"][name] for name in config["run"]]
-    parts = [part for study in studies for part in grids_of(study) if cohort in part["cohorts"]]
-    models = {model for part in parts for model in part["models"]}
     return {
         "cohort": cohort,
         "dataset": entry["dataset"],
+        **seen_images(config, cohort),
         **_only(entry, "tasks", "task_type", "attributes"),
         "evaluation": _only(config["evaluation"], "threshold", "minimum"),
-        "models": {m: pretraining_data(config["models"], m) for m in sorted(models)},
+        "models": {m: pretraining_data(config["models"], m) for m in models_on(config, cohort)},
     }
 
 
@@ -234,7 +236,7 @@ def _names(config: Config, **names: str) -> Settings:
 
 
 def _report(config: Config) -> Settings:
-    return {"config": config}
+    return {"config": without_unused_models(config)}
 
 
 JOBS: dict[str, tuple[Callable[..., Settings], Callable[..., list[str]]]] = {
@@ -253,6 +255,8 @@ JOBS: dict[str, tuple[Callable[..., Settings], Callable[..., list[str]]]] = {
     "merge_seeds": (_names, job_modules.nothing),
     "ensemble": (_ensemble, job_modules.nothing),
     "transfer": (_transfer, job_modules.carried),
+    "mitigate": (mitigate_settings, job_modules.nothing),
+    "remedies": (remedies_settings, job_modules.nothing),
     "shift": (_audit(*_INTERVALS, "threshold", "minimum", "margins"), job_modules.nothing),
     "lint": (_lint, job_modules.nothing),
     "evaluate": (_audit(*_METRICS), job_modules.nothing),

@@ -65,6 +65,10 @@ TABLES = {
     "parts": Output("tables.attribute_probes:parts", ("gap_decomposition",)),
     "sensitivity": Output("tables.sensitivity:sensitivity", ("sensitivity",)),
     "target_population": Output("tables.sensitivity:target_population", ("sensitivity",)),
+    "remedies": Output("tables.mitigation:remedies", ("remedies",)),
+    "remedy_groups": Output("tables.mitigation:remedy_groups", ("remedies",)),
+    "remedy_rules": Output("tables.mitigation:remedy_rules", ("remedies",)),
+    "remedy_ranks": Output("tables.mitigation:remedy_ranks", ("remedies",)),
     "models": Output("tables.pretraining:models"),
     "claims": Output("tables.claims:claims"),
     "pretraining_data": Output("tables.pretraining:pretraining_data"),
@@ -115,6 +119,8 @@ FIGURES = {
     "mask_frequencies": Output("figures.masks:mask_frequencies", ("best_trial",), pooled=True),
     "group_curves": Output("figures.curves:group_curves", ("footers",)),
     "search_trajectories": Output("figures.curves:search_trajectories", ("best_trial",)),
+    "remedy_changes": Output("figures.remedies:remedy_changes", ("remedies",)),
+    "remedy_front": Output("figures.remedies:remedy_front", ("remedies",)),
     "bit_stability": Output("figures.masks:bit_stability", ("best_trial",)),
 }
 """Figures by name, in the order in which the standard ones are shown."""

@@ -6,7 +6,7 @@ from medaudit.config.grids import VIEW, grids_of
 from medaudit.config.requests import stages_of
 from medaudit.core.entry_types import Config
 from medaudit.core.seeds import seed_ranges
-from medaudit.models.capabilities import KINDS
+from medaudit.models.capabilities import KINDS, capabilities
 
 Run = dict[str, str]
 """``cohort``, ``model`` and ``method``; of a search worker also ``worker``."""
@@ -59,7 +59,7 @@ def seed_jobs(config: Config, cohort: str, model: str, method: str) -> list[str]
 def method_fits(config: Config, model: str, method: str) -> bool:
     """Return whether a method can be applied to a model; a study skips other pairs."""
     entry = config["models"][model]
-    kind, can = config["methods"][method]["kind"], KINDS[entry["kind"]]
+    kind, can = config["methods"][method]["kind"], capabilities(entry)
     if can.members:
         return all(method_fits(config, member, method) for member in entry["members"])
     if can.only_method or kind in EXCLUSIVE:
@@ -81,7 +81,7 @@ def runs_needing(config: Config, study: str, stage: str) -> list[Run]:
     study : str
         Its name.
     stage : str
-        See `medaudit.config.requests`. Models without an embedding have no ``attribute_probes``;
+        See `medaudit.config.requests`. Models without an embedding have no ``attribute_probes`` and no ``remedies``;
         a cohort without all of ``evaluation.control`` has no ``conditional_gaps``; only external
         cohorts have ``shift``;
         ensembles, and methods that search for nothing, have no ``best_trial``.
@@ -95,9 +95,9 @@ def runs_needing(config: Config, study: str, stage: str) -> list[Run]:
 
 
 def _has(config: Config, run: Run, stage: str) -> bool:
-    can = KINDS[config["models"][run["model"]]["kind"]]
+    can = capabilities(config["models"][run["model"]])
     searched = config["methods"][run["method"]]["kind"] == "search"
-    if stage == "attribute_probes":
+    if stage in ("attribute_probes", "remedies"):
         return can.embedding
     if stage == "shift":
         return is_external(config, run["cohort"])

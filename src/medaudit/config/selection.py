@@ -24,6 +24,13 @@ def with_members(names: Iterable[str], models: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(name for group in each for name in group))
 
 
+def without_unused_models(config: Config) -> dict[str, Any]:
+    """Return the configuration without the models that no study to run uses."""
+    catalogue = config["models"]
+    used = with_members(selected(config)["models"], catalogue)
+    return {**config, "models": {name: catalogue[name] for name in used}}
+
+
 def pretrainings_of(models: Iterable[str], config: Config) -> list[str]:
     """Return the pretrainings of models and of the members of ensembles, without duplicates."""
     entries = [config["models"][name] for name in with_members(models, config["models"])]

@@ -4,46 +4,51 @@ Imports nothing heavy: it runs at every start of the workflow.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, cast
 
 from medaudit.config.audit_card import margins_of, read_card
+from medaudit.config.catalogues import CATALOGUES, read_catalogues
 from medaudit.config.cross_checks import cross_check
 from medaudit.config.entries import merge, offer_attributes
 from medaudit.config.external import add_external, check_external, store_of
 from medaudit.config.leave_out import check_leave_out, leave_out_sites
 from medaudit.config.metric_names import resolve_names
 from medaudit.config.schema import entry_kinds, read_schema, show, unknown, validate
+from medaudit.config.seen_lists import list_files
 from medaudit.config.selection import pretrainings_of, selected, with_members
 from medaudit.config.yaml_file import find_unsafe_values, read_settings
 from medaudit.core.entry_types import Config
 from medaudit.core.errors import MedauditError
 from medaudit.core.files import data_root
 from medaudit.data.datasets import dataset_folder
+from medaudit.models.exported import check_exported
+from medaudit.models.stored_vectors import check_vectors
 from medaudit.models.weights.files import check_weights
 
-CATALOGUES = {
-    "datasets": "loader",
-    "cohorts": "builder",
-    "pretrainings": "algorithm",
-    "models": "kind",
-    "methods": "kind",
-    "studies": None,
-}
-"""Each catalogue with the key by which an entry picks its schema; None if all have the same."""
 
+def load(
+    shipped: Callable[[str], Path], files: list[Path], over: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the catalogues, with YAML files merged over them one after the other, and `over` over all.
 
-def load(files: list[Path], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content of YAML files, each merged over those before it, and `over` over all.
+    Parameters
+    ----------
+    shipped : callable
+        Returns the path of one of the workflow's files, see `medaudit.config.catalogues`.
+    files : list of Path
+        Settings and overlays.
+    over : mapping
+        Settings given on the command line.
 
     Raises
     ------
     MedauditError
-        A file cannot be read, or does not hold a mapping.
+        A file cannot be read, does not hold a mapping, or an entry is in two files of a catalogue.
     """
-    config: dict[str, Any] = {}
+    config = read_catalogues(shipped)
     for path in files:
         config = merge(config, read_settings(path))
     return merge(config, over)
@@ -55,7 +60,7 @@ def check(config: Mapping[str, Any], schemas: Path | dict[str, Path]) -> Config:
     Parameters
     ----------
     config : dict
-        The catalogues (`CATALOGUES`), the studies to ``run`` and the ``evaluation`` block.
+        The catalogues (`medaudit.config.catalogues.CATALOGUES`), the studies to ``run`` and the ``evaluation`` block.
     schemas : Path or dict of str to Path
         Folder of ``config.schema.yaml`` and one ``<catalogue>.schema.yaml`` each, or these files by
         the name of their catalogue.
@@ -174,7 +179,8 @@ def _missing_files(config: Config) -> Iterator[str]:
         if split_file and not (data_root() / split_file).is_file():
             yield f"cohorts.{name}.split_file: there is no file {data_root() / split_file}"
     for name in used["models"]:
-        file = config["models"][name].get("file")
+        entry = config["models"][name]
+        file = entry.get("file") if entry["kind"] == "predictions" else None
         if file and not (data_root() / file).is_file():
             yield f"models.{name}.file: there is no file {data_root() / file}"
     models = {
@@ -182,3 +188,10 @@ def _missing_files(config: Config) -> Iterator[str]:
     }
     # Weights that this run pretrains are made later.
     yield from check_weights({n: dict(e) for n, e in models.items() if not e.get("pretrained")})
+    for file in dict.fromkeys(
+        file for name in used["cohorts"] for file in list_files(config, name)
+    ):
+        if not Path(file).is_file():
+            yield f"pretraining_images: there is no list {file}; put it there, or remove it"
+    yield from check_vectors(models)
+    yield from check_exported(models)

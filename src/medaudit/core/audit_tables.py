@@ -158,6 +158,39 @@ SENSITIVITY = Table(
 ``docs/robustness.md`` says what the columns mean for each ``question``. ``group`` is ``max_min``
 (the difference, of ``best`` and ``worst`` group) or, for ``prevalence``, a group."""
 
+MITIGATED = Table(
+    "remedies' predictions",
+    {
+        **dict.fromkeys(("attribute", "task", "rule", "remedy", "image_id"), TEXT),
+        "seed": WHOLE,
+        **dict.fromkeys(("score", "decision"), REAL),
+    },
+    key=("attribute", "task", "rule", "remedy", "seed", "image_id"),
+    required=("score",),
+)
+"""Scores and decisions of the test images by every remedy, selected by every rule."""
+
+REMEDIES = Table(
+    "remedies",
+    {
+        **dict.fromkeys(("cohort", "model", "task", "attribute", "rule"), TEXT),
+        **dict.fromkeys(("remedy", "kind", "needs_group", "group", "metric"), TEXT),
+        **dict.fromkeys(("plain", "value", "change", "low", "high", "p_adjusted"), REAL),
+        **dict.fromkeys(("front", "processor_seconds"), REAL),
+        **dict.fromkeys(("family_size", "n", "n_pos", "n_patients"), WHOLE),
+        "status": TEXT,
+    },
+    key=("cohort", "model", "task", "attribute", "rule", "remedy", "group", "metric"),
+    required=("status",),
+)
+"""Each remedy's change of each group's metrics against plain training, over the same patients.
+
+``group`` is a group, ``all`` (everybody) or, of the groups with a value, `WORST` and `SPREAD`.
+``low`` and ``high`` hold for all remedies and groups of a family together. ``front``: the share of
+draws in which no other remedy is better both overall and in the worst group."""
+
+WORST, SPREAD = "worst group", "largest difference"
+
 SEARCH = Table(
     "trials of a search",
     {

@@ -42,10 +42,10 @@ def code_version(*modules: str) -> str:
         module = waiting.pop()
         if module not in seen:
             seen.add(module)
-            waiting += [*_imports(module), *_parents(module)]
+            waiting += [*_parse(module)[1], *_parents(module)]
     digest = hashlib.sha256()
     for module in sorted(seen):
-        digest.update(f"{module}={_tree_hash(module)}\n".encode())
+        digest.update(f"{module}={_parse(module)[0]}\n".encode())
         for template in _templates(module):
             digest.update(template.name.encode() + template.read_bytes())
     return digest.hexdigest()[:16]
@@ -69,34 +69,26 @@ def _templates(module: str) -> list[Path]:
 
 
 @cache
-def _parse(module: str) -> ast.Module:
+def _parse(module: str) -> tuple[str, tuple[str, ...]]:
+    """Return the hash of a module's syntax tree, and the modules that it imports."""
     path = _source(module)
     if path is None:
         raise MedauditError(f"code_version: {PACKAGE} has no module {module}")
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-@cache
-def _tree_hash(module: str) -> str:
-    tree = ast.parse(ast.unparse(_parse(module)))  # a copy, since the next lines change it
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imports = tuple(_find_imports(tree))
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
             body[:] = [part for part in body if not _is_text(part)]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), imports
 
 
 def _is_text(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(getattr(node, "value", None), ast.Constant)
 
 
-@cache
-def _imports(module: str) -> tuple[str, ...]:
-    return tuple(_find_imports(module))
-
-
-def _find_imports(module: str) -> Iterator[str]:
-    for node in ast.walk(_parse(module)):
+def _find_imports(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:

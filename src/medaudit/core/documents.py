@@ -55,6 +55,7 @@ class CohortCard(TypedDict, total=False):
     exclusions: list[dict[str, Any]]
     notes: list[str]
     unit: str
+    scored: bool  # False: the file has decisions and no scores
     phantom: bool
     planted: list[PlantedRule]
     balance: dict[str, Any]

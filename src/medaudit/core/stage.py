@@ -45,11 +45,16 @@ def export_package() -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[2]), *others])
 
 
+def _settings(text: str) -> object:
+    """Read settings; one argument of a command holds 128 KiB at most, standard input any number."""
+    return json.loads(sys.stdin.read() if text == "-" else text)
+
+
 def _parser(function: Callable[..., None]) -> argparse.ArgumentParser:
     summary = (inspect.getdoc(function) or "").partition("\n")[0]
     parser = argparse.ArgumentParser(description=summary)
     parser.add_argument(
-        "--settings", type=json.loads, required=True, help="the job's settings, as JSON"
+        "--settings", type=_settings, required=True, help="the job's settings, as JSON; -: on stdin"
     )
     parser.add_argument(
         "--code", help="hash of the stage's code, for the record next to its output"

@@ -33,7 +33,8 @@ class Contrasts(NamedTuple):
 
 def all_pairs(groups: int) -> Contrasts:
     """Return every ordered pair of different groups."""
-    return Contrasts(*np.nonzero(~np.eye(groups, dtype=bool)))
+    first, second = np.nonzero(~np.eye(groups, dtype=bool))  # strided, as one array of pairs
+    return Contrasts(first.copy(), second.copy())
 
 
 def against_rest(groups: int, upward: bool) -> Contrasts:

@@ -131,12 +131,17 @@ def permute_groups(
     """
     taking = np.flatnonzero(stratum >= 0)
     taking = taking[np.argsort(stratum[taking], kind="stable")]
-    kind = np.int8 if group.max(initial=0) < 128 else np.int16
+    kind = code_type(int(group.max(initial=0)))
     starts = np.append(0, np.cumsum(np.bincount(stratum[taking])))
     permuted = np.full((block.stop - block.start, group.size), -1, kind)
     seeds = _seeds("null", *names, block=block)
     shuffle_within_strata(group[taking].astype(kind), starts, taking, seeds, permuted)
     return _transpose(permuted)
+
+
+def code_type(highest: int) -> type:
+    """Return the smallest integer type that holds codes of groups: fewer types to compile for."""
+    return np.int8 if highest < 128 else np.int16
 
 
 def _transpose(rows: np.ndarray) -> np.ndarray:

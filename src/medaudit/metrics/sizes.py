@@ -14,6 +14,7 @@ from medaudit.metrics.effective_size import correlation, mean_size, shrink_size
 from medaudit.metrics.group_metrics import ALL, MEAN, GroupBlock, GroupMetrics
 from medaudit.metrics.influence import Sizes, UnitSums, sizes
 from medaudit.metrics.intervals import variance_of_draws
+from medaudit.metrics.resampling import code_type
 from medaudit.metrics.sorted_scores import SortedScores
 
 REPLICATED = ("average_precision", "brier", "absolute_error")
@@ -165,7 +166,7 @@ def _sizes_of(
     key = scores.unit.astype(np.int64) * scores.n_groups + scores.group
     keys, unit = np.unique(key, return_inverse=True)
     sums = UnitSums(replace(scores, unit=unit.astype(np.int32)), keys.size)
-    group = (keys % scores.n_groups).astype(np.int16)[:, None]
+    group: np.ndarray = (keys % scores.n_groups).astype(code_type(scores.n_groups - 1))[:, None]
     ones = np.ones((2, scores.n_groups))
     return sizes(sums, names, group, ones, values[:, :, None], rho=rho)
 

@@ -109,10 +109,10 @@ def report(
     for study in studies:
         study["method"] = methods_of(study, config, cohort_parts, models)
     footers = [read_metadata(path) for path in predictions]
-    warnings = collect_warnings(
-        studies, cohort_cards, findings, footers, [card["name"] for card in models]
-    )
     names = read_names(config)
+    warnings = collect_warnings(
+        studies, cohort_cards, findings, footers, [card["name"] for card in models], names
+    )
     scored: list[ScoredRun] = []
     if len(cohorts) == len(cards):
         runs = scored_runs(config, cohort_cards, cohorts, groups, predictions)
@@ -139,7 +139,7 @@ def report(
     for one in scored if missed is not None else []:
         write_missed(one, missed)  # type: ignore[arg-type]
     if summary is not None:
-        short = {**content, "summary": summarise(studies, cohort_cards, names)}
+        short = {**content, "summary": summarise(studies, cohort_cards, names, warnings)}
         _write(render_summary(short), summary)
     _write(render(content), output)
 

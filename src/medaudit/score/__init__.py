@@ -10,7 +10,7 @@ May import: `medaudit.core`, `medaudit.data`, `medaudit.metrics`, `medaudit.adap
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +58,8 @@ class Result:
         Bootstrap replicates of the rows of `metrics`, by model and method.
     nulls : dict of (str, str) to numpy.ndarray
         Permuted gaps of the summary rows of `gaps`, by model and method.
+    remedies : pandas.DataFrame
+        ``REMEDIES``: what group thresholds and recalibration change; empty without `mitigate`.
     """
 
     study: Study
@@ -72,6 +74,7 @@ class Result:
     evaluation: Evaluation
     replicates: dict[tuple[str, str], np.ndarray]
     nulls: dict[tuple[str, str], np.ndarray]
+    remedies: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @cached_property
     def answers(self) -> "StudyAnswers":
@@ -127,6 +130,7 @@ def score(
     announce: Callable[[list[Choice]], None] | None = None,
     answers: str | Sequence[str] | None = None,
     refusals: Sequence[str] = (),
+    mitigate: bool = False,
 ) -> Result:
     """Audit predictions by group and return metrics, gaps, dialects and lint findings.
 
@@ -193,6 +197,9 @@ def score(
         blanks and refusals are counted. The AUC is then ``undefined:no_score``.
     refusals : sequence of str
         Further words in `answers` that are refusals.
+    mitigate : bool
+        Also try group thresholds and recalibration, fitted on the validation rows
+        (`Result.remedies`).
 
     Returns
     -------
@@ -236,7 +243,7 @@ def score(
         [answers] if isinstance(answers, str) else list(answers or []),
         refusals,
     )
-    if answers and tuple(metrics) == DEFAULT_METRICS:
+    if not study.scored and tuple(metrics) == DEFAULT_METRICS:
         metrics = list(ANSWER_METRICS)
     asked: Asked = {
         "metrics": metrics,
@@ -254,4 +261,9 @@ def score(
     # cannot be audited is refused in a fraction of a second.
     from medaudit.score.audit_runs import audit_runs
 
-    return Result(study=study, evaluation=evaluation, **audit_runs(study, evaluation, threads))
+    found = Result(study=study, evaluation=evaluation, **audit_runs(study, evaluation, threads))
+    if mitigate:
+        from medaudit.score.mitigation import try_remedies
+
+        found.remedies = try_remedies(study, evaluation, threads)
+    return found

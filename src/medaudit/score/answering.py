@@ -18,17 +18,22 @@ from medaudit.report.studies.facts import name_families
 if TYPE_CHECKING:  # `medaudit.score` imports this module
     from medaudit.score import Result
 
+REMEDY_TABLES, REMEDY_FIGURES = ["remedies", "remedy_groups"], ["remedy_changes"]
+"""What an audit with remedies shows of them."""
+
 
 def entry_of(result: Result) -> StudyEntry:
     """Return the audit as a study: every model is one of its subjects."""
     models = list(dict.fromkeys(model for model, _ in result.study.predictions))
+    tried = len(result.remedies) > 0
     return {
         "title": f"Audit of {result.study.name}",
         "cohorts": [result.study.name],
         "models": models,
         "methods": list(dict.fromkeys(method for _, method in result.study.predictions)),
         "subjects": models,
-        "tables": ["sensitivity", "target_population"],
+        "tables": ["sensitivity", "target_population", *(REMEDY_TABLES if tried else [])],
+        "figures": REMEDY_FIGURES if tried else [],
     }
 
 

@@ -72,6 +72,8 @@ class Study:
         How the file was read, as ``columns.yaml`` keeps it.
     refused : dict, optional
         Of answers without scores: what was refused (`medaudit.score.answers_only`).
+    answers : str or None
+        The column of decisions that were found where the file has no scores.
     """
 
     name: str
@@ -88,6 +90,7 @@ class Study:
     doubts: list[Doubt] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     refused: dict[str, pd.DataFrame] | None = None
+    answers: str | None = None
 
     @property
     def scored(self) -> bool:
@@ -118,7 +121,8 @@ class Study:
         }
         details = {"detected": [list(pair) for pair in self.detected]}
         card = describe(Selection(self.cohort, details=details), settings, source)
-        return cast(CohortCard, {**card, **describe_groups(self.cohort, settings)})
+        groups = describe_groups(self.cohort, settings)
+        return cast(CohortCard, {**card, **groups, "scored": self.scored})
 
 
 def assemble(
@@ -191,6 +195,7 @@ def assemble(
         rows=images["row"].tolist(),
         doubts=doubts,
         settings=_settings(found, reading, options, names),
+        answers=found.answers,
     )
 
 

@@ -34,12 +34,16 @@ def assemble_any(
     predictions, groups, columns, options, labels, announce
         As there.
     answers : sequence of str
-        Columns of answers instead of scores; empty: there are scores.
+        Columns of answers instead of scores; empty: there are scores, unless the file holds
+        nothing but decisions.
     refusals : sequence of str
         Further words for a refusal.
     """
     if not answers:
-        return assemble(predictions, groups, columns, options, labels, announce)
+        study = assemble(predictions, groups, columns, options, labels, announce)
+        if study.answers is None:
+            return study
+        answers, announce = [study.answers], None
     reading = read_reading(columns)
     sheet, files = read_predictions(predictions, labels, reading)
     read = read_answers(sheet, reading.columns, answers, refusals)

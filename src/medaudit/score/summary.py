@@ -11,7 +11,9 @@ from rich.table import Table
 
 from medaudit.metrics.thresholds import describe_rule
 from medaudit.report.equivalence import Equivalence
+from medaudit.report.page.mitigation_answers import answer_remedies
 from medaudit.report.tables.conditional_gaps import in_words, side_by_side
+from medaudit.report.tables.mitigation import summarise
 from medaudit.report.wording.nulls import explain
 from medaudit.report.wording.phrases import plural
 from medaudit.score.assemble import OUTCOMES
@@ -67,6 +69,19 @@ def show(result: Result, console: Console, interval: str = "value") -> None:
     if result.study.task_type != OUTCOMES:
         show_decisions(result, console)
         show_answers(result, console)
+        show_remedies(result, console)
+
+
+def show_remedies(result: Result, console: Console) -> None:
+    """Print what helps, in sentences, where remedies were tried."""
+    if result.remedies.empty:
+        return
+    level = result.evaluation["bootstrap"]["level"]
+    said = answer_remedies(summarise(result.remedies), {"level": level})
+    for answers in said.values():
+        console.print(f"\n[bold]{escape(answers[-1].question)}[/bold]")
+        for sentence in answers[-1].sentences:
+            console.print(f"  {escape(sentence)}")
 
 
 def show_answers(result: Result, console: Console) -> None:

@@ -30,7 +30,7 @@ def write(result: Result, folder: Path, audit_card: Path | None = None) -> Path:
         The audit.
     folder : Path
         Gets ``cohort``, ``predictions``, ``evaluate``, ``disparity``, ``dialects``, ``lint``,
-        ``sensitivity``, ``conditional_gaps`` (with `control`), ``compare``, ``tables``, ``figures``, ``report.html`` and ``run.json``. Existing files of
+        ``sensitivity``, ``conditional_gaps`` (with `control`), ``remedies`` (with `mitigate`), ``compare``, ``tables``, ``figures``, ``report.html`` and ``run.json``. Existing files of
         these names are replaced.
     audit_card : Path, optional
         An audit card, which the report shows.
@@ -53,6 +53,9 @@ def write(result: Result, folder: Path, audit_card: Path | None = None) -> Path:
     table_io.write_table(result.dialects, dialects / f"{name}.csv", audit_tables.DIALECTS)
     table_io.write_table(result.rankings, dialects / f"{name}.rankings.csv", audit_tables.RANKINGS)
     paths = [_write_run(result, folder, *key, stem) for key, stem in _stems(result).items()]
+    remedies = [folder / "remedies" / f"{name}.csv"] if len(result.remedies) else []
+    for path in remedies:
+        table_io.write_table(result.remedies, path, audit_tables.REMEDIES)
     entry = entry_of(result)
     facts, tables, figures = (
         folder / "compare" / f"{name}.csv",
@@ -65,6 +68,7 @@ def write(result: Result, folder: Path, audit_card: Path | None = None) -> Path:
         gaps=[path["disparity"] for path in paths],
         conditional=[path["conditional_gaps"] for path in paths if "conditional_gaps" in path],
         sensitivity=[path["sensitivity"] for path in paths],
+        remedies=remedies,
         cards=[card],
         output=facts,
         tables=tables / name,

@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 
 from medaudit.adapt.finetune.frozen_blocks_cache import FrozenBlocksCache, open_cache
+from medaudit.adapt.finetune.groups import check_groups
 from medaudit.adapt.finetune.inputs import Split, read_splits
 from medaudit.adapt.finetune.loader import ImageLoader
 from medaudit.adapt.finetune.masks import Layout, find_layout
@@ -69,6 +70,7 @@ class TrialRunner:
         splits, frame = read_splits(cohort, ids, store.rows(ids), settings)
         self.validation = frame.iloc[splits["val"].positions].reset_index(drop=True)
         train = choose_train(splits["train"], frame, settings)
+        check_groups(settings, frame, train)
         self.splits = {"train": train, "val": splits["val"]}
         names = (settings["cohort"], settings["model"], settings["method"])
         self.seed = derive_seed("finetune", *names, settings.get("seed", 0))
@@ -114,7 +116,7 @@ class TrialRunner:
         self.network.retune(entry)
         multiclass = self.settings["task_type"] == "multiclass"
         key = TrialKey(point["learning_rate"], self.seed)
-        trainer = find_trainer(entry)(self.network, entry, multiclass, key)
+        trainer = find_trainer(entry)(self.network, entry, multiclass, key, self.splits["train"])
         trainer.start()
         return trainer
 

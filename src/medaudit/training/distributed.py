@@ -147,6 +147,15 @@ def gather_arrays(array: np.ndarray) -> np.ndarray:
     return np.concatenate(parts)
 
 
+def sum_over_processes(tensor: torch.Tensor) -> torch.Tensor:
+    """Return the sum of a tensor over all processes, without gradient."""
+    if world_size() == 1:
+        return tensor.detach()
+    total = tensor.detach().clone()
+    dist.all_reduce(total)
+    return total
+
+
 def average(value: float, device: torch.device) -> float:
     """Return the mean of a number over all processes."""
     if world_size() == 1:

@@ -45,10 +45,3 @@ def read_heads(path: Path) -> tuple[tuple[np.ndarray, np.ndarray], list[np.ndarr
         raise MedauditError(
             f"cannot read the heads {path}: {error}; delete it and run `probe` again"
         ) from error
-
-
-def rescale(x: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
-    """Return embeddings minus `mean`, divided by `deviation`: float32 ``[n, d]``."""
-    x = x - mean
-    x /= deviation
-    return x

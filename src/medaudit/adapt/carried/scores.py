@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medaudit.adapt.carried.heads import read_heads, rescale
+from medaudit.adapt.carried.heads import read_heads
 from medaudit.adapt.finetune_settings import TransferSettings
+from medaudit.adapt.targets import rescale
 from medaudit.core.embeddings import read_embeddings
 from medaudit.core.errors import MedauditError
 from medaudit.core.seeds import derive_seed

@@ -19,6 +19,7 @@ from medaudit.adapt.carried.tuned import write_tuned
 from medaudit.adapt.finetune.frozen_blocks_cache import open_cache
 from medaudit.adapt.finetune.grid import Grid
 from medaudit.adapt.finetune.group_curves import group_auc_measure
+from medaudit.adapt.finetune.groups import check_groups
 from medaudit.adapt.finetune.inputs import Split, read_splits
 from medaudit.adapt.finetune.loader import ImageLoader
 from medaudit.adapt.finetune.network import Network, build_network
@@ -82,6 +83,7 @@ def finetune(
     store = open_store(images)
     ids = usable_images(cohort, store)
     splits, frame = read_splits(cohort, ids, store.rows(ids), settings)
+    check_groups(settings, frame, splits["train"])
     names = (settings["cohort"], settings["model"], settings["method"])
     seeds = {index: derive_seed("finetune", *names, index) for index in seeds_of(settings["seed"])}
     partial, prefix = (output.with_name(f"{output.name}.{end}") for end in ("partial", "prefix"))
@@ -163,9 +165,9 @@ def choose(trials: list[Trial], settings: FinetuneSettings) -> int:
 
 def fingerprint(settings: FinetuneSettings, ids: np.ndarray) -> str:
     """Return a hash of what a checkpoint depends on: settings, images and code."""
-    return (
-        f"{derive_seed(json.dumps(settings, sort_keys=True), code_version('adapt.finetune'), *ids)}"
-    )
+    trainer = f"adapt.finetune.trainers.{settings['entry'].get('training', 'erm')}"
+    code = code_version("adapt.finetune", trainer)  # a trainer is imported by its name
+    return f"{derive_seed(json.dumps(settings, sort_keys=True), code, *ids)}"
 
 
 def footer(

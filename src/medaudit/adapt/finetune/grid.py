@@ -142,7 +142,7 @@ class Grid:
         entry, multiclass = self.settings["entry"], self.settings["task_type"] == "multiclass"
         free = self.free[key.seed]
         network = free.pop() if free else self._compile(self.networks[key.seed].twin())
-        trainer = find_trainer(entry)(network, entry, multiclass, key)
+        trainer = find_trainer(entry)(network, entry, multiclass, key, self.data.splits["train"])
         state = states.get(name_of(key))
         step = trainer.restore(state) if state else trainer.start()
         self.running[name_of(key)] = Run(trainer, step, self.settings, self.data, self.processes)

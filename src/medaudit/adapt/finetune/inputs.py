@@ -11,7 +11,6 @@ from torch.nn.functional import interpolate
 
 from medaudit.adapt.finetune_settings import FinetuneSettings, TrainingEntry
 from medaudit.adapt.targets import check_splits, targets
-from medaudit.core.entry_types.methods import MethodEntryObjective
 from medaudit.core.seeds import generator
 from medaudit.core.table_io import COHORT, read_table
 from medaudit.data.image_store import Images, StoredImages, sizes_of
@@ -80,19 +79,23 @@ def read_splits(
     check_splits(masks, y, settings["tasks"])
     y = np.where(masks["test"][:, None], np.float32(np.nan), y)
     positions = {name: np.flatnonzero(mask) for name, mask in masks.items()}
-    groups = read_groups(frame, settings["entry"].get("objective"), masks["test"])
+    groups = read_groups(frame, attribute_of(settings["entry"]), masks["test"])
     whole = Split(np.arange(len(frame)), rows, y, groups)
     return {name: whole.take(at) for name, at in positions.items()}, frame
 
 
+def attribute_of(entry: TrainingEntry) -> str | list[str] | None:
+    """Return the attribute by whose groups a method trains: its own, or its objective's."""
+    return entry.get("attribute") or (entry.get("objective") or {}).get("attribute")
+
+
 def read_groups(
-    frame: pd.DataFrame, objective: MethodEntryObjective | None, test: np.ndarray
+    frame: pd.DataFrame, name: str | list[str] | None, test: np.ndarray
 ) -> np.ndarray | None:
-    """Return each image's group by the objective's attribute, see `Split`; None without one."""
-    if not objective or not objective["attribute"]:
+    """Return each image's group by an attribute or intersection, see `Split`; None without one."""
+    if not name:
         return None
-    everybody = np.ones(len(frame), bool)
-    attribute = read_attributes(frame, everybody, [objective["attribute"]])[1]
+    attribute = read_attributes(frame, np.ones(len(frame), bool), [name])[1]
     # Code -1 (unknown) picks the last name, the empty one.
     return np.where(test, "", np.array([*attribute.levels, ""])[attribute.codes])
 

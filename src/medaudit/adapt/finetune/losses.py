@@ -59,3 +59,13 @@ def batch_loss(
         return (terms * (weights * y).sum(dim=1)).sum()
     terms = binary_cross_entropy_with_logits(logits, y.nan_to_num(), reduction="none")
     return (terms * weights).sum()
+
+
+def image_losses(
+    logits: torch.Tensor, y: torch.Tensor, weights: torch.Tensor, multiclass: bool
+) -> torch.Tensor:
+    """Return each image's part of `batch_loss`: [n], with the same arguments."""
+    if multiclass:
+        return cross_entropy(logits, y, reduction="none") * (weights * y).sum(dim=1)
+    terms = binary_cross_entropy_with_logits(logits, y.nan_to_num(), reduction="none")
+    return (terms * weights).sum(dim=1)

@@ -50,17 +50,28 @@ class Trainer:
         Softmax cross-entropy, else binary cross-entropy over the known targets.
     key : TrialKey
         Learning rate and seed.
+    train : Split
+        The training images, with their groups if the method names an attribute.
     """
 
     optimizer: torch.optim.Optimizer
     parallel: torch.nn.Module
     """Both are made by `start` or `restore`, after the initial weights are loaded."""
 
+    stopped = False
+    """True after the last step that the training needs; no step follows."""
+
     def __init__(
-        self, network: Network, entry: TrainingEntry, multiclass: bool, key: TrialKey
+        self,
+        network: Network,
+        entry: TrainingEntry,
+        multiclass: bool,
+        key: TrialKey,
+        train: Split,
     ) -> None:
         self.network, self.entry, self.multiclass = network, entry, multiclass
         self.rate, self.seed = key
+        self.train = train
         self.trial = Trial(self.rate)
         self.scaler = gradient_scaler(network.device)
         # Trainers share networks one after the other: only the first sees the initial weights.
@@ -130,14 +141,34 @@ class Trainer:
     def _batch(self, loader: Loader, train: Split, step: int, processes: Processes) -> Batch:
         """Return images, targets and target weights of this process's part of a step."""
         epoch, chosen, part = self.choose(len(train.rows), step, processes)
-        y = train.y[chosen]
-        weights = target_weights(y, self._class_weights(train.y), self.multiclass)
+        y, weights = train.y[chosen], self.weigh(chosen)
+        extras = self.extras(chosen, part)
         if not len(part):
             # The last batch may have fewer images than processes. One without an image still has
             # to take part in the averaging of gradients: it gets an image of weight 0.
             part, weights = np.arange(1), np.zeros_like(weights)
         x = loader.training_batch(train.rows[chosen], part, (self.seed, step), epoch)
-        return self.on_device(x, y[part], weights[part])
+        return self.on_device(x, y[part], weights[part], *extras)
+
+    def weigh(self, chosen: np.ndarray) -> np.ndarray:
+        """Return the weight of each target of a batch in its loss: float32 [n, tasks].
+
+        Parameters
+        ----------
+        chosen : numpy.ndarray
+            Positions of the whole batch's images among the training images.
+        """
+        return target_weights(
+            self.train.y[chosen], self._class_weights(self.train.y), self.multiclass
+        )
+
+    def extras(self, chosen: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return what else a batch holds for each image of this process's part: nothing."""
+        return ()
+
+    def order(self, count: int, epoch: int) -> np.ndarray:
+        """Return the positions of an epoch's training images in their order: int64 [count]."""
+        return epoch_order(count, self.seed, epoch)
 
     def on_device(self, *parts: torch.Tensor | np.ndarray) -> Batch:
         """Return the parts of a batch as tensors on the network's device."""
@@ -168,7 +199,7 @@ class Trainer:
         """
         size = self.entry["batch_size"]
         epoch, within = divmod(step, self.per_epoch(count))
-        chosen = epoch_order(count, self.seed, epoch)[within * size : (within + 1) * size]
+        chosen = self.order(count, epoch)[within * size : (within + 1) * size]
         part = np.array_split(np.arange(len(chosen)), processes.world)[processes.rank]
         return epoch, chosen, part
 
@@ -203,18 +234,23 @@ class Trainer:
             schedule=self.entry.get("schedule", "cosine"),
         )
         set_learning_rate(self.optimizer, rate)
+        value = self.compute_gradients(batch, step, level)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return value
+
+    def compute_gradients(self, batch: Batch, step: int, level: int) -> torch.Tensor:
+        """Set the gradients of a step, averaged over processes; return the loss, detached."""
         # Seed dropout and drop path by the step: a resumed run draws what the whole run would.
         torch.manual_seed(derive_seed("step", self.seed, step, process_rank()))
         value = self.loss(batch, level)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(value).backward()
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
         return value.detach()
 
     def loss(self, batch: Batch, level: int) -> torch.Tensor:
         """Return the loss of this process's part of a batch, times the number of processes."""
-        x, y, weights = batch
+        x, y, weights = batch[:3]
         with precision(x.device)[1]():
             logits = self.parallel(x, level)
         # The parts' losses add up to that of the batch (`target_weights`), but gradients are

@@ -36,9 +36,12 @@ def train_steps(
     """Take the remaining steps of a trial one by one, after `first` steps.
 
     Fine-tuning and search share this loop, so that a refit repeats its trial exactly. The threads
-    that prepare batches are divided among the `together` trials that advance in turn.
+    that prepare batches are divided among the `together` trials that advance in turn. A trainer
+    that has `stopped` takes no further step.
     """
     train, number = data.splits["train"], first
+    if trainer.stopped:
+        return
     batches = trainer.batches(data.loader, train, first, trainer.steps(len(train.rows)), processes)
     threads = max(2, torch.get_num_threads() // together)
     for batch in read_ahead(batches, threads, processes.device):
@@ -46,3 +49,5 @@ def train_steps(
         number += 1
         ended = trainer.epoch_ended(number, len(train.rows))
         yield Step(number, loss, trainer.validate(data) if ended else None)
+        if trainer.stopped:
+            return

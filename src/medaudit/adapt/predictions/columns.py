@@ -11,7 +11,8 @@ from medaudit.adapt.predictions.detection.choices import (
     Columns,
 )
 from medaudit.adapt.predictions.detection.decisions import find_decision
-from medaudit.adapt.predictions.detection.layouts import Layouts, shown
+from medaudit.adapt.predictions.detection.lacking import shown
+from medaudit.adapt.predictions.detection.layouts import Layouts
 from medaudit.adapt.predictions.detection.names import parse
 from medaudit.adapt.predictions.detection.row_roles import find_row_roles
 from medaudit.core.errors import MedauditError

@@ -11,11 +11,18 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from medaudit.adapt.carried.heads import rescale, write_heads
+from medaudit.adapt.carried.heads import write_heads
 from medaudit.adapt.logits import ranked_probabilities
 from medaudit.adapt.probe.heads import find_head
 from medaudit.adapt.probe.sweep import Examples, Sweep, predict, train_sweep
-from medaudit.adapt.targets import CONSTANT, check_splits, join_embeddings, predictions, targets
+from medaudit.adapt.targets import (
+    check_splits,
+    join_embeddings,
+    predictions,
+    rescale,
+    scaling,
+    targets,
+)
 from medaudit.core.entry_types import MethodEntry
 from medaudit.core.seeds import generator
 from medaudit.core.table_io import PREDICTIONS, read_metadata, write_table
@@ -132,23 +139,6 @@ def fit(
             run,
         )
     return runs, ranked_probabilities(logits, multiclass), sweep.parameters
-
-
-def scaling(x: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard deviation of each column on the training rows, float32.
-
-    The deviation of a constant column is infinite, so that scaling makes it 0.
-    """
-    mean = x[train].mean(axis=0, dtype=np.float64)
-    scale = x[train].std(axis=0, dtype=np.float64)
-    # Rounding leaves a constant column a tiny deviation; dividing by it would amplify noise.
-    scale[scale <= CONSTANT * np.abs(mean)] = np.inf
-    return mean.astype(np.float32), scale.astype(np.float32)
-
-
-def standardise(x: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """Return `x` with mean 0 and variance 1 on the training rows; constant columns become 0."""
-    return rescale(x, *scaling(x, train))
 
 
 def run_generators(settings: ProbeSettings) -> list[np.random.Generator]:

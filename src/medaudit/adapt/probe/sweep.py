@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from medaudit.adapt.adamw import AdamW, cosine
 from medaudit.adapt.logits import loss, loss_gradient, mean_auc
-from medaudit.adapt.probe.adamw import AdamW, cosine
 from medaudit.core.entry_types import MethodEntry
 from medaudit.core.errors import MedauditError
 

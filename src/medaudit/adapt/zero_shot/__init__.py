@@ -14,7 +14,7 @@ from medaudit.core.entry_types import MethodEntry, ModelEntry
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import PREDICTIONS, read_metadata, write_table
 
-POOLINGS = {"clip": "vector", "gloria": "max", "cxrclip": "mean"}
+POOLINGS = {"clip": "vector", "gloria": "max", "cxrclip": "mean", "templates": "vector"}
 """How the authors of a format pool the prompts of a class into one score."""
 
 log = logging.getLogger(__name__)

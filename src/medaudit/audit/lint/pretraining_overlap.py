@@ -27,7 +27,7 @@ def overlaps(models: Mapping[str, ModelEntry], datasets: list[str]) -> list[Over
         if seen is None:
             sentence = (
                 f"{name}: its pretraining data are unknown, so it may have seen test images; "
-                "state `pretraining_data` in config/models.yaml"
+                "state `pretraining_data` of its entry in config/models"
             )
             found.append(Overlap(name, sentence))
         elif both:

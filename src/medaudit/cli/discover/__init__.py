@@ -61,7 +61,7 @@ def discover(root: Path, config: Config) -> Discovery:
     if not data and not models and draft is None:
         raise MedauditError(
             f"found no dataset, no table that names pictures, and no weights of the catalogue below "
-            f"{root}; known datasets: {', '.join(config['datasets'])}; config/models.yaml names the "
+            f"{root}; known datasets: {', '.join(config['datasets'])}; config/models names the "
             "weights; docs/your-data.md says how to describe a table of your own",
             problems,
         )

@@ -1,4 +1,4 @@
-"""Write ``config/README.md`` and the types in `medaudit.core.entry_types` from the schemas.
+"""Write ``config/README.md``, ``docs/glossary.md`` and the types in `medaudit.core.entry_types`.
 
 Run ``python -m medaudit.cli.reference`` in a checkout after a change of a schema.
 """
@@ -13,11 +13,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from medaudit.cli.dry_run import checkout
 from medaudit.cli.reference.entry_types import render_types
+from medaudit.config.catalogues import CATALOGUES, PARTS
 from medaudit.config.schema import fill_registries
-from medaudit.config.validation import CATALOGUES
 from medaudit.core.table_io import atomic
+from medaudit.report.page.glossary import documentation
 
 README = Path("config", "README.md")
+GLOSSARY = Path("docs", "glossary.md")
 TYPES = Path("src", "medaudit", "core", "entry_types")
 
 
@@ -25,7 +27,7 @@ def main() -> None:
     """Write the page and the modules of types."""
     folder = checkout()
     schemas = folder / "workflow" / "schemas"
-    written = {README: render(schemas)}
+    written = {README: render(schemas), GLOSSARY: documentation()}
     written |= {TYPES / name: text for name, text in types(schemas).items()}
     for path, text in written.items():
         with atomic(folder / path) as temporary:
@@ -48,7 +50,7 @@ def render(schemas: Path) -> str:
         keep_trailing_newline=True,
     )
     catalogues = [
-        {"name": name, "key": key, "kinds": list(_kinds(_read(schemas, name), key))}
+        {"file": _file(name), "key": key, "kinds": list(_kinds(_read(schemas, name), key))}
         for name, key in CATALOGUES.items()
     ]
     config = _read(schemas, "config")
@@ -56,6 +58,10 @@ def render(schemas: Path) -> str:
     return environment.get_template("README.md").render(
         config=list(_rows({**config, "properties": own}, config["$defs"])), catalogues=catalogues
     )
+
+
+def _file(name: str) -> str:
+    return f"{name}.yaml" if len(PARTS[name]) == 1 else f"{name}/*.yaml"
 
 
 def _read(schemas: Path, name: str) -> dict[str, Any]:

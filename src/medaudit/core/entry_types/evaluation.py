@@ -51,6 +51,22 @@ class EvaluationSensitivity(TypedDict, total=False):
     flagged: list[float]
 
 
+class EvaluationMitigation(TypedDict, total=False):
+    """Keys of an evaluation mitigation."""
+
+    remedies: list[str] | None
+    attributes: list[list[Any] | str] | None
+    tasks: list[str] | None
+    rules: list[str]
+    configurations: int
+    seeds: int
+    epochs: int
+    batch_size: int
+    learning_rate: list[float]
+    weight_decay: float
+    hidden: int
+
+
 class Evaluation(TypedDict, total=False):
     """Keys of an evaluation."""
 
@@ -64,6 +80,7 @@ class Evaluation(TypedDict, total=False):
     reference: dict[str, Any]
     control: list[str]
     sensitivity: EvaluationSensitivity
+    mitigation: EvaluationMitigation
     ece_bins: int
 
 

@@ -15,6 +15,14 @@ class MethodEntryLora(TypedDict, total=False):
     targets: str
 
 
+class MethodEntrySwad(TypedDict, total=False):
+    """Keys of a method entry swad."""
+
+    optimum_patience: int
+    overfit_patience: int
+    tolerance: float
+
+
 class MethodEntryFairprune(TypedDict, total=False):
     """Keys of a method entry fairprune."""
 
@@ -29,6 +37,52 @@ class MethodEntryFscl(TypedDict, total=False):
 
     temperature: float
     projection: int
+
+
+class MethodEntryResampling(TypedDict, total=False):
+    """Keys of a method entry resampling."""
+
+    balance: str
+
+
+class MethodEntryReweighting(TypedDict, total=False):
+    """Keys of a method entry reweighting."""
+
+    balance: str
+
+
+class MethodEntryGroupdro(TypedDict, total=False):
+    """Keys of a method entry groupdro."""
+
+    step_size: float
+    adjustment: float
+
+
+class MethodEntryDomainIndependent(TypedDict, total=False):
+    """Keys of a method entry domain independent."""
+
+    combine: str
+
+
+class MethodEntryEnd(TypedDict, total=False):
+    """Keys of a method entry end."""
+
+    alpha: float
+    beta: float
+
+
+class MethodEntryLnl(TypedDict, total=False):
+    """Keys of a method entry lnl."""
+
+    entropy_weight: float
+    reversal: float
+    hidden: int
+
+
+class MethodEntrySam(TypedDict, total=False):
+    """Keys of a method entry sam."""
+
+    rho: float
 
 
 class MethodEntryObjectiveMinimum(TypedDict, total=False):
@@ -111,8 +165,17 @@ class MethodEntry(TypedDict, total=False):
     augmentation: MethodEntryAugmentation | None
     together: int
     compile: bool
-    by_model: dict[str, Any] | None
     training: str
+    attribute: list[str] | str | None
+    resampling: MethodEntryResampling
+    reweighting: MethodEntryReweighting
+    groupdro: MethodEntryGroupdro
+    domain_independent: MethodEntryDomainIndependent
+    end: MethodEntryEnd
+    lnl: MethodEntryLnl
+    sam: MethodEntrySam
+    swad: MethodEntrySwad
+    by_model: dict[str, Any] | None
     fairprune: MethodEntryFairprune
     fscl: MethodEntryFscl
     space: str
@@ -126,6 +189,8 @@ class MethodEntry(TypedDict, total=False):
     group_curves: bool
     by_cohort: dict[str, Any] | None
     format: str
+    templates: list[str] | str
+    absent: dict[str, Any]
     template: str
     labels: dict[str, Any]
     prompts_per_class: int | None

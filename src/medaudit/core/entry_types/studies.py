@@ -46,6 +46,7 @@ class StudyEntry(TypedDict, total=False):
     """Keys of a study entry."""
 
     title: str
+    label: str
     question: str
     cohorts: list[str]
     models: list[str]

@@ -12,6 +12,7 @@ from medaudit.core.errors import MedauditError
 from medaudit.core.external import LOCAL
 from medaudit.core.table_io import COHORT, MANIFEST, read_json, read_table, write_json, write_table
 from medaudit.data.cohort.card import describe
+from medaudit.data.cohort.exclude_seen import exclude_seen
 from medaudit.data.cohort.selection import CohortSettings
 from medaudit.data.external_cohort import join_cohorts
 from medaudit.data.group_levels import age_group
@@ -39,7 +40,9 @@ def cohort(
     settings : CohortSettings
         ``builder`` names a module ``medaudit.data.cohort.<builder>`` with ``build(frame, settings)
         -> Selection``, which documents its own keys. Used here: ``name``, ``builder``,
-        ``task_type``, ``tasks``, ``age_threshold``, ``age_rule``, ``age_bands``, ``seed``.
+        ``task_type``, ``tasks``, ``age_threshold``, ``age_rule``, ``age_bands``, ``seed``, and
+        ``seen``: lists of images that a model has seen, which are left out of validation and test
+        (`medaudit.data.cohort.exclude_seen`).
     manifest, manifest_card : Path
         Written by the stage `medaudit.data.manifest`.
     output : Path
@@ -69,6 +72,11 @@ def cohort(
         frame = _of_sites(frame, settings)
         _check_names(frame, settings)
         selection = _builder(settings).build(frame, settings)
+    seen = settings.get("seen")
+    if seen:
+        exclude_seen(
+            selection, seen["lists"], settings["name"], settings["dataset"], seen["folder"]
+        )
     check(selection.frame, settings, PAIR_SPLITS if parents else SPLITS)
     write_table(selection.frame, output, COHORT)
     write_json(describe(selection, settings, read_json(manifest_card)), card)

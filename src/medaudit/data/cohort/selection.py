@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import pandas as pd
 
@@ -22,6 +22,8 @@ class CohortSettings(CohortEntry, total=False):
 
     name: str
     rows: Sites
+    seen: dict[str, Any]
+    """``lists`` of pretraining images by model, and the ``folder`` of the dataset."""
 
 
 @dataclass

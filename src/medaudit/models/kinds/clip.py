@@ -78,10 +78,10 @@ def build(settings: ModelSettings) -> VisionLanguageEncoder:
         The file does not fit, or was trained with another activation than the architecture has.
     """
     state, path, description = open_weights(settings)
-    config = _config(settings)
+    config = configuration(settings)
     _check_activation(config, state, path)
-    towers = Towers(_image_tower(config), _text_tower(config), ("logit_scale",))
-    load_towers(towers, _to_towers(state), settings, path)
+    towers = network(settings)
+    load_towers(towers, to_towers(state), settings, path)
     encoder = VisionLanguageEncoder(
         towers,
         lambda texts: (tokenize(texts, config["text_cfg"]["context_length"]),),
@@ -90,6 +90,12 @@ def build(settings: ModelSettings) -> VisionLanguageEncoder:
         logit_scale=towers.logit_scale.exp().item(),
     )
     return with_golden_check(encoder, settings)
+
+
+def network(settings: ModelSettings) -> Towers:
+    """Return both towers with random weights."""
+    config = configuration(settings)
+    return Towers(image_tower(config), _text_tower(config), ("logit_scale",))
 
 
 def tokenize(texts: list[str], context_length: int = 77) -> torch.Tensor:
@@ -104,7 +110,14 @@ def _tokenizer():
     return SimpleTokenizer()
 
 
-def _config(settings: ModelSettings) -> dict:
+def configuration(settings: ModelSettings) -> dict:
+    """Return open_clip's configuration of the architecture, with the entry's changes.
+
+    Raises
+    ------
+    MedauditError
+        The architecture is not a plain CLIP of open_clip.
+    """
     from open_clip import get_model_config
 
     config = get_model_config(settings["architecture"])
@@ -122,7 +135,8 @@ def _config(settings: ModelSettings) -> dict:
     return {"quick_gelu": False, **config, **given, **towers}
 
 
-def _image_tower(config: dict) -> ImageTower:
+def image_tower(config: dict) -> ImageTower:
+    """Return the image tower of a configuration, a timm ViT or CLIP's own ResNet."""
     from timm.models.vision_transformer import VisionTransformer
 
     vision = config["vision_cfg"]
@@ -194,7 +208,7 @@ def _quick_gelu(content: dict) -> bool | None:
     return None
 
 
-def _to_towers(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def to_towers(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Rename the keys of any of the layouts to those of `Towers`."""
     state = {key: value for key, value in state.items() if key not in _OPENAI_SCALARS}
     if any(key.startswith("vision_model.") for key in state):

@@ -1,9 +1,11 @@
-"""SigLIP and MedSigLIP, in Hugging Face's layout.
+"""SigLIP, SigLIP 2, MedSigLIP and XraySigLIP, in Hugging Face's layout.
 
-Zhai et al., "Sigmoid Loss for Language Image Pre-Training", ICCV 2023.
+Zhai et al., "Sigmoid Loss for Language Image Pre-Training", ICCV 2023; Tschannen et al., "SigLIP 2",
+2025.
 """
 
 from functools import cached_property, partial
+from pathlib import Path
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
@@ -23,6 +25,7 @@ from medaudit.models.vision_language import (
     with_golden_check,
 )
 from medaudit.models.weights.files import resolve_weights
+from medaudit.models.weights.positions import Resampling, resample_positions
 
 EPSILON = 1e-6
 _RULES = [
@@ -71,14 +74,20 @@ class SentencePieces:
         The catalogue entry; ``tokenizer`` names the folder.
     length : int
         Number of tokens to which every text is cut or padded, as SigLIP was trained.
+    size : int
+        Number of tokens that the text tower knows.
     """
 
-    def __init__(self, settings: ModelSettings, length: int) -> None:
-        self.settings, self.length = settings, length
+    def __init__(self, settings: ModelSettings, length: int, size: int) -> None:
+        self.settings, self.length, self.size = settings, length, size
 
     def __call__(self, texts: list[str]) -> tuple[torch.Tensor]:
         """Return ids, int64 ``[m, length]``."""
-        return (torch.tensor([item.ids for item in self._tokenizer.encode_batch(texts)]),)
+        from open_clip.tokenizer import canonicalize_text
+
+        # As its owners do before tokenizing: lower case, no punctuation.
+        clean = [canonicalize_text(text) for text in texts]
+        return (torch.tensor([item.ids for item in self._tokenizer.encode_batch(clean)]),)
 
     @cached_property
     def _tokenizer(self):
@@ -88,18 +97,28 @@ class SentencePieces:
         if not path.is_file():
             raise MedauditError(f"there is no {path}: put SigLIP's own tokenizer file there")
         tokenizer = Tokenizer.from_file(str(path))
-        end = tokenizer.token_to_id("</s>")
-        if end is None:
+        # SigLIP 2 has Gemma's tokenizer.
+        padding = "</s>" if tokenizer.token_to_id("<eos>") is None else "<pad>"
+        if tokenizer.token_to_id(padding) is None:
             raise MedauditError(
-                f"{path} has no token </s>: it is not SigLIP's tokenizer; get the owner's file"
+                f"{path} has no token {padding}: it is not SigLIP's tokenizer; get the owner's file"
             )
+        self._check_size(tokenizer.get_vocab_size(), path)
         tokenizer.enable_truncation(self.length)
-        tokenizer.enable_padding(length=self.length, pad_id=end, pad_token="</s>")
+        identity = tokenizer.token_to_id(padding)
+        tokenizer.enable_padding(length=self.length, pad_id=identity, pad_token=padding)
         return tokenizer
+
+    def _check_size(self, found: int, path: Path) -> None:
+        if found > self.size:
+            raise MedauditError(
+                f"{path} has {found} entries, the text tower {self.size}: it is the tokenizer of "
+                "another model (SigLIP has 32,000 entries, SigLIP 2 256,000)"
+            )
 
 
 def build(settings: ModelSettings) -> VisionLanguageEncoder:
-    """Build SigLIP or MedSigLIP from its ``model.safetensors``.
+    """Build a SigLIP from its ``model.safetensors``.
 
     Parameters
     ----------
@@ -109,8 +128,24 @@ def build(settings: ModelSettings) -> VisionLanguageEncoder:
         (`transformers.SiglipTextConfig`).
     """
     state, path, description = open_weights(settings)
+    towers = network(settings)
+    load_towers(towers, _fitted(_to_towers(state), towers.image.trunk), settings, path)
+    sizes = towers.text.model.config
+    encoder = VisionLanguageEncoder(
+        towers,
+        SentencePieces(settings, sizes.max_position_embeddings, sizes.vocab_size),
+        ImageInput.from_settings(settings),
+        description,
+        logit_scale=towers.logit_scale.exp().item(),
+        logit_bias=towers.logit_bias.item(),
+        link="sigmoid",
+    )
+    return with_golden_check(encoder, settings)
+
+
+def network(settings: ModelSettings) -> Towers:
+    """Return both towers with random weights."""
     arguments = settings.get("arguments", {})
-    text = SiglipText(arguments.get("text", {}))
     trunk = VisionTransformer(
         num_classes=0,
         class_token=False,
@@ -119,18 +154,8 @@ def build(settings: ModelSettings) -> VisionLanguageEncoder:
         act_layer="gelu_tanh",
         **arguments.get("image", {}),
     )
-    towers = Towers(ImageTower(trunk, nn.Identity()), text, ("logit_scale", "logit_bias"))
-    load_towers(towers, _to_towers(state), settings, path)
-    encoder = VisionLanguageEncoder(
-        towers,
-        SentencePieces(settings, text.model.config.max_position_embeddings),
-        ImageInput.from_settings(settings, square="stretch"),
-        description,
-        logit_scale=towers.logit_scale.exp().item(),
-        logit_bias=towers.logit_bias.item(),
-        link="sigmoid",
-    )
-    return with_golden_check(encoder, settings)
+    text = SiglipText(arguments.get("text", {}))
+    return Towers(ImageTower(trunk, nn.Identity()), text, ("logit_scale", "logit_bias"))
 
 
 def _to_towers(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -148,6 +173,15 @@ def _to_towers(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     if position in renamed:
         renamed[position] = renamed[position][None]
     return _split_pool(renamed)
+
+
+def _fitted(state: dict[str, torch.Tensor], trunk: VisionTransformer) -> dict[str, torch.Tensor]:
+    """Fit the position embeddings to the image size of the model, as Hugging Face's code does."""
+    key = "image.trunk.pos_embed"
+    if key not in state:
+        return state
+    length = trunk.pos_embed.shape[1]
+    return state | {key: resample_positions(state[key], length, 0, Resampling())}
 
 
 def _split_pool(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -10,17 +10,25 @@
   models without squeeze and excitation, whose weights Python packages contain.
 """
 
+import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
 from medaudit.core.errors import MedauditError
+from medaudit.models.weights.key_rules import OUTSIDE, Rules, apply_rules
+from medaudit.models.weights.owner_layouts import OWNERS
+from medaudit.models.weights.positions import Resampling, resample_positions
+from medaudit.models.weights.prefixes import State, is_head, summary, take_prefix
 
-State = dict[str, torch.Tensor]
+MOCO_PARTS = ("base_encoder", "momentum_encoder")
 _ROOT = "root_block/standardized_conv2d/kernel"
 _UNIT = re.compile(r"block(\d+)/unit(\d+)/([abc])/(.+)")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,16 +43,48 @@ class Layout:
         Regular expressions of keys that, like the classifier, are not part of the encoder.
     heads : int, optional
         Number of attention heads of all published models. It cannot be seen from the shapes.
+    joins : bool
+        Whether several weights of the file become one.
+    positions, register_positions : Resampling, optional
+        How the owner fits position embeddings to another image size, without and with register
+        tokens; None: not at all.
     """
 
     rename: Callable[[State], State]
     left_out: tuple[str, ...] = ()
     heads: int | None = None
+    joins: bool = False
+    positions: Resampling | None = None
+    register_positions: Resampling | None = None
+
+
+@dataclass(frozen=True)
+class Renamed:
+    """A file's weights under timm's names.
+
+    Parameters
+    ----------
+    state : dict of str to torch.Tensor
+        Weights of the encoder, and all keys that the layout does not know (strict loading then
+        reports them).
+    prefix : str
+        What stood before the names of the encoder's weights in the file.
+    left_out : list of str
+        Keys that were left out, summed up as ``part.*`` where a part has many.
+    fresh : tuple of str
+        Regular expressions of keys that the model has and no file of this layout has: the norm
+        after mean pooling, which the owners of MAE train from scratch.
+    """
+
+    state: State
+    prefix: str
+    left_out: list[str]
+    fresh: tuple[str, ...]
 
 
 def to_timm(
-    state: State, name: str, module: torch.nn.Module, what: str
-) -> tuple[State, list[str], tuple[str, ...]]:
+    state: State, name: str, module: torch.nn.Module, what: str, prefix: str | None = None
+) -> Renamed:
     """Rename a file's weights to those of a timm model without its classifier.
 
     Parameters
@@ -57,37 +97,60 @@ def to_timm(
         The timm model.
     what : str
         Model and file, for errors.
-
-    Returns
-    -------
-    state : dict of str to torch.Tensor
-        Weights of the encoder, and all keys that the layout does not know (strict loading then
-        reports them).
-    left_out : list of str
-        Keys that were left out, summed up as ``part.*`` where a part has many.
-    fresh : tuple of str
-        Regular expressions of keys that the model has and no file of this layout has: the norm
-        after mean pooling, which the owners of MAE train from scratch.
+    prefix : str, optional
+        What stands before the names of the encoder's weights; by default it is found
+        (`medaudit.models.weights.prefixes.take_prefix`).
 
     Raises
     ------
     MedauditError
-        The file has another layout, or the model has another number of heads than its owner's.
+        The file has another layout, several encoders fit, or the model has another number of heads
+        than its owner's.
     """
-    layout = LAYOUTS[name]
+    layout, expected = LAYOUTS[name], module.state_dict().keys()
+
+    def encoder(weights: State) -> tuple[State, int] | None:
+        try:
+            renamed = layout.rename(weights)
+        except ValueError:
+            return None
+        absent = (*_fresh_norm(name, renamed, module), r".*\.num_batches_tracked")
+        lacking = [key for key in expected - renamed.keys() if not _matches(key, absent)]
+        return {key: renamed[key] for key in expected & renamed.keys()}, len(lacking)
+
+    inside, found, outside = take_prefix(state, encoder, prefix, what, name in OWNERS)
+    if prefix is None and name != "moco_v3" and {*found.split(".")} & {*MOCO_PARTS}:
+        # Its ViT-S has 12 heads, which no shape shows: the layout checks them.
+        raise MedauditError(
+            f"{what}: {found} is MoCo v3's naming; is `layout: {name}` right? Set `layout: moco_v3`, "
+            f"or, for a network of another kind, `prefix: {found}`"
+        )
     try:
-        renamed = layout.rename(state)
-        if len(renamed) < len(state):
+        renamed = layout.rename(inside)
+        if len(renamed) < len(inside) and not layout.joins:
             raise ValueError("two of its weights get the same name")
     except ValueError as error:
         raise MedauditError(
             f"{what}: {error}; is `layout: {name}` right? Known layouts: {', '.join(LAYOUTS)}"
         ) from error
     _check_heads(layout, module, what)
+    _fit_positions(layout, renamed, module)
     fresh = _fresh_norm(name, renamed, module)
-    patterns = [*layout.left_out, *_classifier(module), *(fresh and [r"norm\.(weight|bias)"])]
-    out = {key for key in renamed if any(re.fullmatch(pattern, key) for pattern in patterns)}
-    return {key: renamed[key] for key in renamed.keys() - out}, _summary(out), fresh
+    patterns = (*layout.left_out, *_classifier(module), *(fresh and [r"norm\.(weight|bias)"]))
+    out = {key for key in renamed if _matches(key, patterns)}
+    out |= {key for key in renamed.keys() - expected if is_head(key)}
+    # What is outside a prefix that the user named is left out; of one that was found, only heads.
+    dropped = {key for key in outside if prefix is not None or is_head(key)}
+    kept = {key: renamed[key] for key in renamed.keys() - out}
+    kept |= {key: outside[key] for key in outside.keys() - dropped}
+    left_out = summary(key.removeprefix(OUTSIDE) for key in {*out, *dropped})
+    if left_out:
+        log.info("%s: left out %s", what, ", ".join(left_out))
+    return Renamed(kept, found, left_out, fresh)
+
+
+def _matches(key: str, patterns: Iterable[str]) -> bool:
+    return any(re.fullmatch(pattern, key) for pattern in patterns)
 
 
 def _classifier(module: torch.nn.Module) -> list[str]:
@@ -105,6 +168,17 @@ def _check_heads(layout: Layout, module: torch.nn.Module, what: str) -> None:
         )
 
 
+def _fit_positions(layout: Layout, state: State, module: torch.nn.Module) -> None:
+    """Resample the position embeddings of `state` to the image size of the model."""
+    rule = layout.register_positions if "reg_token" in state else layout.positions
+    wanted = getattr(module, "pos_embed", None)
+    if rule is None or wanted is None or "pos_embed" not in state or state["pos_embed"].ndim != 3:
+        return
+    tokens = 0 if getattr(module, "no_embed_class", False) else module.num_prefix_tokens
+    fitted = resample_positions(state["pos_embed"], wanted.shape[1], tokens, rule)
+    state["pos_embed"] = fitted
+
+
 def _fresh_norm(name: str, state: State, module: torch.nn.Module) -> tuple[str, ...]:
     """Return the keys of the norm after mean pooling, if the model has it and the file does not."""
     # timm's ``global_pool: avg`` has ``fc_norm`` after pooling; these files have ``norm`` before
@@ -113,23 +187,6 @@ def _fresh_norm(name: str, state: State, module: torch.nn.Module) -> tuple[str, 
     if name in ("mae", "moco_v3") and pooled and "fc_norm.weight" not in state:
         return (r"fc_norm\.(weight|bias)",)
     return ()
-
-
-def _summary(keys: set[str]) -> list[str]:
-    parts = {key.partition(".")[0] for key in keys}
-    members = {part: [key for key in keys if key.partition(".")[0] == part] for part in parts}
-    return sorted(
-        name
-        for part, names in members.items()
-        for name in (names if len(names) <= 2 else [f"{part}.*"])
-    )
-
-
-def _from_parallel(state: State) -> State:
-    """Remove the ``module.`` that data-parallel training writes before every key."""
-    if all(key.startswith("module.") for key in state):
-        return {key.removeprefix("module."): value for key, value in state.items()}
-    return state
 
 
 def _from_moco(state: State) -> State:
@@ -213,13 +270,28 @@ def _efficientnet_name(key: str, places: dict[str, str]) -> str:
     return f"blocks.{places.get(block, block)}.{inner.get(part, part)}.{leaf}"
 
 
+def _by_rules(rules: Rules) -> Layout:
+    return Layout(
+        partial(apply_rules, rules),
+        (*rules.left_out, OUTSIDE + ".*"),
+        joins=bool(rules.join),
+        positions=rules.positions,
+        register_positions=rules.register_positions,
+    )
+
+
 LAYOUTS = {
-    "timm": Layout(_from_parallel),
-    "mae": Layout(dict, (r"decoder_.*", "mask_token")),
+    "timm": Layout(
+        dict,
+        positions=Resampling(antialias=True),
+        register_positions=Resampling(antialias=True),
+    ),
+    "mae": Layout(dict, (r"decoder_.*", "mask_token"), positions=Resampling()),
     "moco_v3": Layout(
         _from_moco, (r"momentum_encoder\..*", r"predictor\..*", r"head\.\d+\..*"), heads=12
     ),
     "bit": Layout(_from_bit, ("global_step", "save_counter.*")),
     "efficientnet_pytorch": Layout(_from_efficientnet),
+    **{name: _by_rules(rules) for name, rules in OWNERS.items()},
 }
 """Layouts, by the ``layout`` of a catalogue entry."""

@@ -118,10 +118,14 @@ class _Unpickler(pickle.Unpickler):
         super().__init__(stream, encoding="utf-8")
         self._path, self._storage = path, storage
         self._known = _known_names()
+        self._stand_ins: list[type] = []
 
-    def persistent_load(self, identity: Any) -> torch.Tensor:
-        """Return the flat tensor of a storage."""
-        if not isinstance(identity, tuple) or not identity or identity[0] != "storage":
+    def persistent_load(self, identity: Any) -> torch.Tensor | type:
+        """Return the flat tensor of a storage, or the stand-in of a module's class."""
+        known = isinstance(identity, tuple) and len(identity) > 1
+        if known and identity[0] == "module" and identity[1] in self._stand_ins:
+            return identity[1]  # torch before 1.6 stored the source text of a module's class
+        if not known or identity[0] != "storage":
             raise MedauditError(
                 f"{self._path} refers to {identity!r}, which is not a tensor storage: refused"
             )
@@ -140,7 +144,9 @@ class _Unpickler(pickle.Unpickler):
         if dtype is not None:
             return dtype
         if (module, name) in _DROPPED or _may_stand_in(module, name):
-            return type(name.rpartition(".")[2], (StandIn,), {"__module__": "stand-in"})
+            made = type(name.rpartition(".")[2], (StandIn,), {"__module__": "stand-in"})
+            self._stand_ins.append(made)
+            return made
         raise MedauditError(
             f"{self._path} asks for {module}.{name} while loading, which could run code: refused. "
             "It is not a plain weights file; do not open it with other tools. Get the owner's "

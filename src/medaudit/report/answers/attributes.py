@@ -115,9 +115,7 @@ def _sentence(
     """Write the answer: the measure that decides, and the worst finding or what was not seen."""
     said = [first.sentence] if first.sentence else []
     if verdict in FOUND:
-        others = [a.label for v, a in together if v in FOUND and a is not first]
-        if others:
-            said.append(f"Differences also in: {', '.join(others)}.")
+        said += _others(first, together)
         if single and single[0][1] is not first:
             said.insert(0, single[0][1].sentence)
     lost = [answer.label for _, answer in together if answer.gap is None]
@@ -128,6 +126,16 @@ def _sentence(
     elif verdict in (Verdict.UNTESTED, Verdict.HINT) or first.margin is not None:
         said.append(first.evidence)
     return " ".join(said)
+
+
+def _others(first: MeasureAnswer, together: list[Answered]) -> list[str]:
+    """Write in which other measures there are differences, and in which they are only suggested."""
+    means = "the mean of " if all(first is not answer for _, answer in together) else ""
+    known = [(v, means + a.label) for v, a in together if v in FOUND and a is not first]
+    shown = [label for v, label in known if v is not Verdict.HINT]
+    hints = [label for v, label in known if v is Verdict.HINT]
+    said = [f"Differences also in: {', '.join(shown)}."] if shown else []
+    return said + ([f"Suggestive only, not shown, in: {', '.join(hints)}."] if hints else [])
 
 
 def _one_by_one(verdict: Given, every: list[Answered]) -> str:

@@ -66,6 +66,8 @@ def overall_values(evidence: Evidence) -> pd.DataFrame:
 
 def decisions(evidence: Evidence) -> str:
     """Write how scores become decisions."""
+    if not list(evidence.cards.values())[0].get("scored", True):
+        return "Decisions are the model's own answers; there are no scores."
     if _classes(evidence, list(evidence.cards)[0]):
         return "The decision is the most probable class."
     rule = evidence.evaluation.get("threshold")
@@ -179,7 +181,9 @@ def setting_of(evidence: Evidence, cohort: str) -> Setting:
     tasks = [t for t in card.get("tasks", []) if t in known] or [
         t for t in known if t not in ("all", "mean")
     ]
-    if classes:
+    if not card.get("scored", True):
+        threshold = "by its own answers"
+    elif classes:
         threshold = "choosing the most probable class"
     elif (
         rule is not None and rule["rule"] == "fixed" and isinstance(rule.get("value"), int | float)

@@ -26,6 +26,7 @@ from medaudit.report.page.external_answers import ELSEWHERE, answer_external
 from medaudit.report.page.fairtune_answers import TOGETHER, answer_searches
 from medaudit.report.page.glance import glance
 from medaudit.report.page.how_fair_answers import answer_claims
+from medaudit.report.page.mitigation_answers import answer_remedies
 from medaudit.report.page.packing import packed, picture, table_rows
 from medaudit.report.studies.evidence import PLAIN, ordered
 from medaudit.report.tables.table import Column
@@ -34,7 +35,7 @@ from medaudit.report.wording.disclaimers import notes_of
 from medaudit.report.wording.names import Names, read_names
 
 SPLITS = ("train", "val", "test")
-OPEN = ("performance", "equivalence")
+OPEN = ("equivalence",)
 """Tables that are open when the page loads."""
 
 Index = tuple[Path, StudyHead]
@@ -116,13 +117,14 @@ def _index(folders: list[Path]) -> dict[str, Index]:
 def _study(facts: pd.DataFrame, tables: Index, figures: Index, names: Names) -> dict[str, Any]:
     head = tables[1]
     facts = _with_names(facts, names)
-    claims, answered = _claims(tables), from_json(read_json(tables[0] / "answers.json"))
+    claims, answered = _claims(tables, names), from_json(read_json(tables[0] / "answers.json"))
     claims |= _elsewhere(tables, names)
     together = [_together(key, claims[key]) for key in (TOGETHER, ELSEWHERE) if key in claims]
     drawn = [_figure(figures[0], entry) for entry in figures[1]["figures"]]
     return {
         "name": head["study"],
-        "title": head["entry"].get("title", head["study"]),
+        "title": (title := head["entry"].get("title", head["study"])),
+        "label": head["entry"].get("label", title),
         "answered": answered,
         "question": head["entry"].get("question"),
         "notes": head["notes"],
@@ -170,16 +172,18 @@ def _elsewhere(tables: Index, names: Names) -> dict[str, list[Answer]]:
     return {ELSEWHERE: answers} if answers else {}
 
 
-def _claims(tables: Index) -> dict[str, list[Answer]]:
+def _claims(tables: Index, names: Names) -> dict[str, list[Answer]]:
     """Return the answers to a study's claims by cohort; empty if it tests none."""
     folder, head = tables
     files = {entry["name"]: folder / entry["files"]["csv"] for entry in head["tables"]}
+    if "remedies" in files:
+        return answer_remedies(pd.read_csv(files["remedies"]), head)
     if "search_claims" in files:
         return answer_searches(pd.read_csv(files["search_claims"]), head)
     if "claims" not in files:
         return {}
     data = pd.read_csv(files["claims"])
-    return {cohort: answer_claims(data, head, cohort) for cohort in head["cohorts"]}
+    return {cohort: answer_claims(data, head, cohort, names) for cohort in head["cohorts"]}
 
 
 def _figure(folder: Path, entry: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from medaudit.report.page.answer import Answer
 from medaudit.report.studies.how_fair_claims import BALANCE, DOMAIN, OBJECTIVE, POOLED, SEX
 from medaudit.report.verdicts import Verdict
 from medaudit.report.wording import number_format, terms
+from medaudit.report.wording.names import Names
 from medaudit.report.wording.phrases import alpha, difference_in_brief, difference_in_points
 
 QUESTIONS = {
@@ -24,11 +25,14 @@ WITH = {
     SEX: "in women",
 }
 TESTS_OF_STUDY = "claims tested in this study (means over pairs)"
+NAMELESS = Names()
 FEW = 4
 """Up to this number of single pairs are listed; more are counted."""
 
 
-def answer_claims(claims: pd.DataFrame, head: StudyHead, cohort: str) -> list[Answer]:
+def answer_claims(
+    claims: pd.DataFrame, head: StudyHead, cohort: str, names: Names = NAMELESS
+) -> list[Answer]:
     """Return one answer per claim of a study on one cohort.
 
     Parameters
@@ -39,8 +43,11 @@ def answer_claims(claims: pd.DataFrame, head: StudyHead, cohort: str) -> list[An
         Head of the study's index.
     cohort : str
         Name.
+    names : Names
+        Display names; a single pair is named for its model.
     """
     rows = claims[claims["cohort"] == cohort]
+    rows = rows.assign(part=rows["part"].map(names.model))
     return [
         Answer(QUESTIONS[claim].format(second=part["second"].iloc[0]), _sentences(part, head))
         for claim, part in rows.groupby("claim", sort=False)

@@ -9,6 +9,8 @@ from medaudit.core.entry_types import Config, MethodEntry
 IN_TEMPLATE = (
     *("kind", "head", "tune", "seeds", "select", "by_model", "lora", "group_curves", "workers"),
     *("objective", "space", "sampler", "training", "cache", "format", "fscl", "fairprune"),
+    *("attribute", "resampling", "reweighting", "groupdro", "domain_independent", "end", "lnl"),
+    *("sam", "swad"),
     *("together", "compile"),
 )
 """Settings of a method that the template writes itself, or that change no result."""

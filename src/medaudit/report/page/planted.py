@@ -96,7 +96,9 @@ def _rows(
     direct = [(rule, groups) for rule, groups in rules if answer.attribute == _direct(rule)]
     measures = [one for one in answer.measures if one.metric in study.lead]
     if all(groups == [] for _, groups in rules):
-        shown = [one for one in measures if one.kind == Verdict.SHOWN.name]
+        # A single finding can call the attribute different, too.
+        every = (*measures, *answer.findings)
+        shown = [one for one in every if one.kind == Verdict.SHOWN.name]
         outcome = CALLED if shown else NOT_CALLED
         texts = tuple(map(_evidence, shown or measures))
         return [PlantedRow(**head, planted=False, outcome=outcome, evidence=texts)]
@@ -140,8 +142,8 @@ def _what(rule: PlantedRule) -> str:
 
 
 def _expected(study: StudyAnswers) -> str:
-    lower = [terms.measure(name) for name in study.lead if name in LOWER]
-    other = [terms.measure(name) for name in study.lead if name not in LOWER]
+    lower = [terms.plain(name) for name in study.lead if name in LOWER]
+    other = [terms.plain(name) for name in study.lead if name not in LOWER]
     text = f"lower {' and '.join(lower)} in them" if lower else ""
     return "; possibly ".join(filter(None, [text, ", ".join(other)]))
 
@@ -157,11 +159,14 @@ def _outcome(measures: list[MeasureAnswer], groups: list[str]) -> dict[str, Any]
 
 
 def _evidence(one: MeasureAnswer) -> str:
+    label = one.label
+    if one.task not in ("mean", "all"):
+        label += f" for {people.finding(one.task)}"
     if one.gap is None:
-        return f"{one.label}: {one.verdict}"
+        return f"{label}: {one.verdict}"
     gap = number_format.number(one.gap, 3)
     if one.low is not None and one.high is not None:
         low, high = (number_format.number(end, 3) for end in (one.low, one.high))
         gap += f" ({low} to {high})"
     p = "" if one.p_adjusted is None else f", adjusted p {number_format.p_value(one.p_adjusted)}"
-    return f"{one.label}: difference {gap}{p}"
+    return f"{label}: difference {gap}{p}"

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from medaudit.core.errors import MedauditError
 from medaudit.metrics.thresholds import describe_rule
 from medaudit.report.equivalence import Equivalence
+from medaudit.report.page.glossary import meanings
 from medaudit.report.page.methods import in_words
 from medaudit.report.page.packing import packed
 from medaudit.report.page.references import Bibliography
@@ -43,7 +44,7 @@ UPLOT = {"script": "uPlot.iife.min.js", "style": "uPlot.min.css"}
 def render(content: dict[str, Any]) -> str:
     """Return the page; everything in `content` is escaped."""
     environment = _environment()
-    style, scripts = _read("style.css"), [_read("page.js")]
+    style, scripts = _read("style.css"), [_read("page.js"), _read("terms.js")]
     uplot = {name: Markup(_read(file)) for name, file in UPLOT.items()}  # noqa: S704
     if content["explorer"]:
         scripts.append(_read("explorer.js"))
@@ -57,6 +58,7 @@ def render(content: dict[str, Any]) -> str:
         script_hashes=[_hash(script) for script in (*scripts, uplot["script"])],
         uplot=uplot,
         data_tables=data_tables(),
+        glossary=Markup(json.dumps(meanings(), ensure_ascii=False).replace("<", "\\u003c")),  # noqa: S704 our own file
         verdicts=[*(MARGIN_VERDICTS if _margins(content) else []), *VERDICTS],
         hypotheses=HYPOTHESES,
     )

@@ -1,6 +1,6 @@
 """The summary: what a reader must know of a run, on two A4 pages that can be sent by themselves."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
@@ -8,10 +8,10 @@ from typing import Any
 from medaudit.report.answers.structure import (
     CONTROL,
     AttributeAnswer,
-    Caution,
     RunAnswer,
     StudyAnswers,
 )
+from medaudit.report.page.warnings import Warned
 from medaudit.report.wording import number_format
 from medaudit.report.wording.disclaimers import PHANTOM, on_figures
 from medaudit.report.wording.names import Names
@@ -59,7 +59,10 @@ class Block:
 
 
 def summarise(
-    studies: Iterable[dict[str, Any]], cards: Iterable[dict[str, Any]], names: Names
+    studies: Iterable[dict[str, Any]],
+    cards: Iterable[dict[str, Any]],
+    names: Names,
+    warnings: Sequence[Warned] = (),
 ) -> dict[str, Any]:
     """Return the content of the summary.
 
@@ -71,30 +74,37 @@ def summarise(
         Cohort cards: ``name``, ``notes``.
     names : Names
         Display names.
+    warnings : sequence of dict
+        The page's warnings (`medaudit.report.page.warnings.collect_warnings`).
 
     Returns
     -------
     dict
         ``studies``: each with ``title``, ``question``, ``blocks`` (`Block`), ``left`` (runs that
-        are only in the report), ``warnings``, ``caveats``, ``limits`` and ``level``.
+        are only in the report), ``warnings``, ``unsaid`` (how many more the report has),
+        ``caveats``, ``limits`` and ``level``.
     """
     notes = {card["name"]: card.get("notes", []) for card in cards}
-    found = [_study(study, notes, names) for study in studies]
+    found = [_study(study, notes, names, warnings) for study in studies]
     _fit(found)
     return {"studies": found}
 
 
-def _study(study: dict[str, Any], notes: dict[str, list[str]], names: Names) -> dict[str, Any]:
+def _study(
+    study: dict[str, Any], notes: dict[str, list[str]], names: Names, warnings: Sequence[Warned]
+) -> dict[str, Any]:
     answered: StudyAnswers = study["answered"]
     first = [run for run in answered.runs if run.first and run.role != CONTROL]
     shown = first or list(answered.runs[:1])
     said = [note for cohort in study["cohorts"] for note in notes.get(cohort, [])]
+    warned = _warned(answered, study["cohorts"], warnings)
     return {
         "title": study["title"],
         "question": study["question"],
         "blocks": [_block(run, names) for run in shown],
         "left": len(answered.runs) - len(shown),
-        "warnings": _warnings(answered, shown)[:FEW],
+        "warnings": warned[:FEW],
+        "unsaid": len(warned[FEW:]),
         "caveats": [note for note in dict.fromkeys(map(_brief, said)) if note != PHANTOM][:FEW],
         "limits": _limits(shown),
         "decisions": answered.decisions,
@@ -106,9 +116,14 @@ def _brief(note: str) -> str:
     return on_figures([note])[0]
 
 
-def _warnings(answered: StudyAnswers, shown: list[RunAnswer]) -> list[Caution]:
-    found = [*answered.cautions, *(caution for run in shown for caution in run.cautions)]
-    return list(dict.fromkeys(found))
+def _warned(
+    answered: StudyAnswers, cohorts: Iterable[str], warnings: Sequence[Warned]
+) -> list[Warned]:
+    """Return the warnings about the study, its runs first, and about its cohorts and models."""
+    about = {*cohorts, *(run.model for run in answered.runs)}
+    own = [one for one in warnings if one["study"] == answered.title]
+    others = [one for one in warnings if not one["study"] and one["label"] in about]
+    return [one for one in (*own, *others) if one["kind"] != "drawn"]  # a caveat already
 
 
 def _block(run: RunAnswer, names: Names) -> Block:
@@ -149,7 +164,11 @@ def _fit(studies: list[dict[str, Any]]) -> None:
     """Leave out the last runs of the longest study until the text fits two pages."""
 
     def lines(study: dict[str, Any]) -> int:
-        more = [w.text for w in study["warnings"]] + study["caveats"] + [study["limits"]]
+        more = (
+            [w["label"] + w["text"] for w in study["warnings"]]
+            + study["caveats"]
+            + [study["limits"]]
+        )
         said = sum(ceil(len(text) / LINE) for text in (*more, study["decisions"]))
         return 2 * HEADING + said + sum(block.lines for block in study["blocks"])
 
@@ -159,6 +178,10 @@ def _fit(studies: list[dict[str, Any]]) -> None:
             longest["blocks"].pop()
             longest["left"] += 1
         elif longest["warnings"] or longest["caveats"]:
-            (longest["caveats"] or longest["warnings"]).pop()
+            if longest["caveats"]:
+                longest["caveats"].pop()
+            else:
+                longest["warnings"].pop()
+                longest["unsaid"] += 1
         else:
             break

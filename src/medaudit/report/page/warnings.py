@@ -6,15 +6,21 @@ from typing import Any
 from medaudit.core.documents import CohortCard, LintFindings
 from medaudit.report.answers.structure import CONTROL, Caution, RunAnswer, StudyAnswers
 from medaudit.report.page.training_cautions import training_cautions
+from medaudit.report.wording.names import Names
 from medaudit.report.wording.phrases import plural
 
-SHOWN_CHECKS = ("pretraining_overlap", "near_duplicates", "no_patients", "test_touched")
+OF_MODELS = ("pretraining_overlap", "pretraining_images")
+"""Checks of the lint that are about a model, named in ``where``."""
+
+SHOWN_CHECKS = (*OF_MODELS, "near_duplicates", "no_patients", "test_touched")
 """Checks of the lint whose warnings are said in full; of the others the number."""
 
 KINDS = {"auc_below_half": "AUC below 0.5"}
 """Kinds of warnings that do not read as words."""
 COVERED = {"label_polarity": "auc_below_half"}
 """Checks of the lint, and the kind of the answers' own warnings that make them superfluous."""
+
+NAMELESS = Names()
 
 DRAWN = "drawn at random"
 """Words of the notes of cohorts whose tables, or an attribute of them, are invented."""
@@ -28,6 +34,7 @@ def collect_warnings(
     lint: list[LintFindings],
     footers: Sequence[Mapping[str, Any]],
     models: list[str],
+    shown: Names = NAMELESS,
 ) -> list[Warned]:
     """Return the warnings of a page without duplicates.
 
@@ -43,17 +50,22 @@ def collect_warnings(
         Footers of the predictions: how settings were chosen.
     models : list of str
         Models in the order of the page's cards.
+    shown : Names
+        Display names.
 
     Returns
     -------
     list of dict
-        ``kind``, ``label`` (what it is about), ``text`` and ``href``.
+        ``kind``, ``label`` (what it is about), ``text``, ``href``, and ``study``: its title, or ""
+        for a warning about a cohort or model.
     """
     names = [card["name"] for card in cards]
     found = [
         _linked(caution, label, _Places(study, number, names, models))
         for number, study in enumerate(studies, 1)
-        for label, caution in _of_study(study["answered"], footers, study.get("cautions", ()))
+        for label, caution in _of_study(
+            study["answered"], footers, study.get("cautions", ()), shown
+        )
     ]
     places = _Places(None, 1, names, models)
     kinds = {one["kind"] for one in found}
@@ -66,7 +78,10 @@ def collect_warnings(
 
 
 def _of_study(
-    answered: StudyAnswers, footers: Sequence[Mapping[str, Any]], more: Iterable[Caution]
+    answered: StudyAnswers,
+    footers: Sequence[Mapping[str, Any]],
+    more: Iterable[Caution],
+    shown: Names,
 ) -> Iterator[tuple[str, Caution]]:
     others: dict[str, list[str]] = {}
     for run in answered.runs:
@@ -74,20 +89,20 @@ def _of_study(
             continue
         for caution in (*run.cautions, *training_cautions(run, footers)):
             if run.first:
-                yield _name(run, answered), caution
+                yield _name(run, answered, shown), caution
             else:
-                others.setdefault(caution.kind, []).append(run.name)
+                others.setdefault(caution.kind, []).append(_name(run, answered, shown))
     for kind, runs in others.items():
-        listed = ", ".join(dict.fromkeys(runs))
-        text = f"{KINDS.get(kind, kind.replace('_', ' '))} in {plural(len(runs), 'further run')}: {listed}."
+        listed = list(dict.fromkeys(runs))
+        text = f"{KINDS.get(kind, kind.replace('_', ' '))} in {plural(len(listed), 'further run')}: {', '.join(listed)}."
         yield answered.title, Caution(kind, text[:1].upper() + text[1:], "")
     for caution in (*answered.cautions, *more):
         yield answered.title, caution
 
 
-def _name(run: RunAnswer, answered: StudyAnswers) -> str:
+def _name(run: RunAnswer, answered: StudyAnswers, shown: Names) -> str:
     several = len({one.cohort for one in answered.runs}) > 1
-    return f"{run.name} on {run.cohort}" if several else run.name
+    return f"{run.name} on {shown.cohort(run.cohort)}" if several else run.name
 
 
 def _of_cohorts(cards: list[CohortCard], lint: list[LintFindings]) -> Iterator[tuple[str, Caution]]:
@@ -103,7 +118,7 @@ def _of_cohorts(cards: list[CohortCard], lint: list[LintFindings]) -> Iterator[t
             if finding["check"] not in (*SHOWN_CHECKS, *COVERED):
                 rest += 1
                 continue
-            model = finding["where"] if finding["check"] == "pretraining_overlap" else ""
+            model = finding["where"] if finding["check"] in OF_MODELS else ""
             place = f"model:{model}" if model else f"cohort:{cohort}"
             yield (model or cohort), Caution(finding["check"], finding["message"], place)
         if rest:
@@ -115,6 +130,7 @@ def _linked(caution: Caution, label: str, places: "_Places") -> Warned:
     return {
         "kind": caution.kind,
         "label": label,
+        "study": places.title,
         "text": caution.text,
         "href": places.href(caution.place),
     }
@@ -127,6 +143,7 @@ class _Places:
         self, study: dict[str, Any] | None, number: int, cohorts: list[str], models: list[str]
     ) -> None:
         self.study, self.number, self.cohorts, self.models = study, number, cohorts, models
+        self.title = study["answered"].title if study else ""
 
     def href(self, place: str) -> str:
         """Return the anchor of ``table:<name>``, ``cohort:<name>`` or ``model:<name>``."""

@@ -15,6 +15,7 @@ from medaudit.core.audit_tables import (
     LOCAL,
     PARTS,
     PROBES,
+    REMEDIES,
     SEARCH,
     SENSITIVITY,
     SHIFT,
@@ -50,8 +51,8 @@ class Extras:
     searches : list of dict
         Results of `medaudit.search.best_trial`, one per search; ``table`` has the trials
         (`SEARCH`).
-    conditional, sensitivity, shift, local : pandas.DataFrame
-        Rows of `CONDITIONAL`, `SENSITIVITY`, `SHIFT` and `LOCAL`.
+    conditional, sensitivity, shift, local, remedies : pandas.DataFrame
+        Rows of `CONDITIONAL`, `SENSITIVITY`, `SHIFT`, `LOCAL` and `REMEDIES`.
     """
 
     methods: dict[str, MethodEntry]
@@ -67,6 +68,7 @@ class Extras:
     sensitivity: pd.DataFrame = field(default_factory=pd.DataFrame)
     shift: pd.DataFrame = field(default_factory=pd.DataFrame)
     local: pd.DataFrame = field(default_factory=pd.DataFrame)
+    remedies: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def replicates(self, row: pd.Series) -> np.ndarray:
         """Return the replicates of a row of `dialects`, float64, shape (draws,)."""
@@ -88,6 +90,7 @@ def gather_extras(
     conditional: Iterable[Path] = (),
     sensitivity: Iterable[Path] = (),
     shift: Iterable[Path] = (),
+    remedies: Iterable[Path] = (),
 ) -> Extras:
     """Return the results of optional stages, sorted in the study's order.
 
@@ -111,6 +114,7 @@ def gather_extras(
         sensitivity=_read_runs(sensitivity, SENSITIVITY, entry),
         shift=_read_runs(shift, SHIFT, entry),
         local=_read_runs([local_of(path) for path in shift], LOCAL, entry),
+        remedies=_read_runs(remedies, REMEDIES, entry),
     )
 
 

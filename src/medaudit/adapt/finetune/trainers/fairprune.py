@@ -47,16 +47,21 @@ class Trainer(BaseTrainer):
 
     Parameters
     ----------
-    network, entry, multiclass, key
+    network, entry, multiclass, key, train
         See `medaudit.adapt.finetune.trainer.Trainer`; `entry` also has ``pruning_ratio`` and
         ``beta`` (of the search point), ``fairprune`` (``passes``; ``images`` of each of the two
         groups), and ``objective.minimum``.
     """
 
     def __init__(
-        self, network: Network, entry: TrainingEntry, multiclass: bool, key: TrialKey
+        self,
+        network: Network,
+        entry: TrainingEntry,
+        multiclass: bool,
+        key: TrialKey,
+        train: Split,
     ) -> None:
-        super().__init__(network, entry, multiclass, key)
+        super().__init__(network, entry, multiclass, key, train)
         self.unpruned: dict | None = None
         self.facts: dict = {}
 

@@ -52,7 +52,7 @@ class Trainer(BaseTrainer):
 
     Parameters
     ----------
-    network, entry, multiclass, key
+    network, entry, multiclass, key, train
         See `medaudit.adapt.finetune.trainer.Trainer`; `entry` also has ``fscl`` (``temperature``,
         ``projection``: length of z).
 
@@ -66,7 +66,12 @@ class Trainer(BaseTrainer):
     """Maps features to z; made together with the optimizer."""
 
     def __init__(
-        self, network: Network, entry: TrainingEntry, multiclass: bool, key: TrialKey
+        self,
+        network: Network,
+        entry: TrainingEntry,
+        multiclass: bool,
+        key: TrialKey,
+        train: Split,
     ) -> None:
         if not entry.get("augmentation") or entry.get("views") == 1:
             raise MedauditError(
@@ -74,7 +79,7 @@ class Trainer(BaseTrainer):
                 f"{entry.get('augmentation')} and views is {entry.get('views')}: set `augmentation`, "
                 "and `views` to null or at least 2"
             )
-        super().__init__(network, entry, multiclass, key)
+        super().__init__(network, entry, multiclass, key, train)
 
     def make_optimizer(self) -> torch.optim.Optimizer:
         """Return an optimizer over the tuned parameters and a new projection."""

@@ -79,6 +79,12 @@ class Columns:
     choices: list[Choice] = field(default_factory=list)
 
     @property
+    def answers(self) -> str | None:
+        """The column of decisions where the file has no scores beside them."""
+        score = self.roles.get("score")
+        return score if score is not None and score == self.decision else None
+
+    @property
     def taken(self) -> set[str]:
         """Columns that have a role."""
         pairs = {column for pair in self.tasks.values() for column in pair}

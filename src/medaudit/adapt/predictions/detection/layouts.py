@@ -12,8 +12,9 @@ from medaudit.adapt.predictions.detection.candidates import (
 )
 from medaudit.adapt.predictions.detection.choices import Columns
 from medaudit.adapt.predictions.detection.classes import find_classes
+from medaudit.adapt.predictions.detection.lacking import lacking_roles
 from medaudit.adapt.predictions.detection.names import Kind, key_of
-from medaudit.adapt.predictions.label_words import ABSENCE
+from medaudit.adapt.predictions.label_words import ABSENCE, NEGATIVE, POSITIVE
 from medaudit.core.errors import MedauditError
 
 MISSING_CODES = {"-1", "-9", "9", "99", "u", "-"}
@@ -159,6 +160,8 @@ class Layouts:
         reason = f"named like a score; {_range(chosen)}"
         if chosen.role == "decision":
             reason = "the model's decisions; there is no column of scores"
+            if chosen.content.folded <= POSITIVE | NEGATIVE:
+                self.found.decision = score
         self.found.add("score", score, reason, others)
 
     def stems(self, chosen: Iterable[Candidate]) -> dict[str, list[Candidate]]:
@@ -245,20 +248,9 @@ class Layouts:
             self.found.roles["score"] = score
             self.record_score(score, self.scores)
             return
-        lacking = [r for r, column in (("label", label), ("score", score)) if column is None]
-        seen = [*self.stems(self.scores).values()]
-        names = [c[0].column for c in seen]
-        texts = [f"found no {' and no '.join(lacking)} column among {shown(self.frame.columns)}"]
-        texts += [f"the label is {label}"] if label else []
-        if score or names:
-            texts.append(f"scores: {', '.join(filter(None, [score, *names[:10]]))}")
-        guess = [c.column for c in self.all if _guess(c, lacking)]
-        texts += [f"by content it could be {', '.join(guess[:5])}"] if guess else []
+        seen = [score, *(c[0].column for c in self.stems(self.scores).values())]
         raise MedauditError(
-            f"{self.where}: {'; '.join(texts)}; name {'them' if len(lacking) > 1 else 'it'} with "
-            + " and ".join(f"--{role}" for role in lacking)
-            + " (for several tasks, several of each)"
-            + (", or give a second file of labels with --labels" if "label" in lacking else "")
+            f"{self.where}: {lacking_roles(self.frame.columns, self.all, label, score, seen)}"
         )
 
 
@@ -277,12 +269,6 @@ def _range(candidate: Candidate) -> str:
     return f"{kind} from {values.min():.3g} to {values.max():.3g}"
 
 
-def shown(names: Iterable[object]) -> str:
-    """Return the first names, to be listed in a message."""
-    texts = [repr(str(name)) for name in names]
-    return ", ".join(texts[:25]) + (f" and {len(texts) - 25} more" if len(texts) > 25 else "")
-
-
 def _truth_rank(candidate: Candidate) -> tuple[bool, int, bool]:
     content = candidate.content
     two = len(content.folded) == 2
@@ -292,9 +278,3 @@ def _truth_rank(candidate: Candidate) -> tuple[bool, int, bool]:
 def _could_be_label(candidate: Candidate) -> bool:
     codes = candidate.content.folded - MISSING_CODES
     return candidate.role in ("none", "truth") and 0 < len(codes) <= 2 and len(candidate.content.folded) <= 4  # fmt: skip
-
-
-def _guess(candidate: Candidate, lacking: list[str]) -> bool:
-    content = candidate.content
-    label = "label" in lacking and content.is_binary and len(content.folded) == 2
-    return (label and not candidate.name.predicted) or ("score" in lacking and candidate.looks_like_score and content.is_unit)  # fmt: skip

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from medaudit.adapt.probe.heads.linear import Parameters, affine, affine_gradients, layer
+from medaudit.adapt.affine_layer import Parameters, affine, affine_gradients, layer
 
 
 def initial(settings: dict, inputs: int, outputs: int, rng: np.random.Generator) -> Parameters:
