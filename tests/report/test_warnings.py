@@ -120,7 +120,7 @@ def test_the_summary_has_the_warnings_of_the_page():
     elsewhere = overlap | {"where": "another", "message": "not of this study"}
     cards = [{"name": "c", "notes": []}]
     page = collected(study, cards, [overlap | {"message": "NIH was seen."}, elsewhere])
-    part = {"answered": study, "title": "T", "question": "", "cohorts": ["c"]}
+    part = {"answered": study, "title": "T", "question": "", "cohorts": ["c"], "answers": []}
     (summary,) = summarise([part], cards, Names(), page)["studies"]
     texts = [one["text"] for one in summary["warnings"]]
     assert texts == ["Everybody is called ill.", "NIH was seen."] and summary["unsaid"] == 0

@@ -134,6 +134,7 @@ def _study(facts: pd.DataFrame, tables: Index, figures: Index, names: Names) -> 
         + [
             {
                 "cohort": cohort,
+                "short": _short(claims.get(cohort, [])),
                 "answers": [*claims.get(cohort, []), *answer(facts, head, cohort, answered, names)],
                 "runs": answered.on(cohort),
                 "glance": glance(facts, head, cohort, names),
@@ -160,7 +161,18 @@ def _with_names(facts: pd.DataFrame, names: Names) -> pd.DataFrame:
 
 
 def _together(name: str, answers: list[Answer]) -> dict[str, Any]:
-    return {"cohort": name, "answers": answers, "runs": (), "glance": None}
+    return {
+        "cohort": name,
+        "short": _short(answers),
+        "answers": answers,
+        "runs": (),
+        "glance": None,
+    }
+
+
+def _short(answers: list[Answer]) -> list[str]:
+    """Return what the study's own question comes to, for the first screen."""
+    return [sentence for one in answers if one.summary for sentence in one.sentences]
 
 
 def _elsewhere(tables: Index, names: Names) -> dict[str, list[Answer]]:

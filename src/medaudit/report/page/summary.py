@@ -69,7 +69,7 @@ def summarise(
     Parameters
     ----------
     studies : iterable of dict
-        ``answered`` (`StudyAnswers`), ``title``, ``question``, ``cohorts``.
+        ``answered`` (`StudyAnswers`), ``title``, ``question``, ``answers``, ``cohorts``.
     cards : iterable of dict
         Cohort cards: ``name``, ``notes``.
     names : Names
@@ -80,7 +80,8 @@ def summarise(
     Returns
     -------
     dict
-        ``studies``: each with ``title``, ``question``, ``blocks`` (`Block`), ``left`` (runs that
+        ``studies``: each with ``title``, ``question``, ``said`` (what its own question comes to),
+        ``blocks`` (`Block`), ``left`` (runs that
         are only in the report), ``warnings``, ``unsaid`` (how many more the report has),
         ``caveats``, ``limits`` and ``level``.
     """
@@ -101,6 +102,7 @@ def _study(
     return {
         "title": study["title"],
         "question": study["question"],
+        "said": [text for part in study["answers"] for text in part["short"]],
         "blocks": [_block(run, names) for run in shown],
         "left": len(answered.runs) - len(shown),
         "warnings": warned[:FEW],
@@ -169,7 +171,7 @@ def _fit(studies: list[dict[str, Any]]) -> None:
             + study["caveats"]
             + [study["limits"]]
         )
-        said = sum(ceil(len(text) / LINE) for text in (*more, study["decisions"]))
+        said = sum(ceil(len(text) / LINE) for text in (*more, *study["said"], study["decisions"]))
         return 2 * HEADING + said + sum(block.lines for block in study["blocks"])
 
     while sum(map(lines, studies)) > ROOM:
