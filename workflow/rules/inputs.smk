@@ -46,11 +46,8 @@ def weights_of(wildcards):
     """The weights of a model that this run pretrains, or the file of a model's stored vectors."""
     entry = config["models"][wildcards.model]
     if entry["kind"] == "embeddings":
-        names = [
-            entry["file"],
-            *filter(None, [entry["ids"] if entry["file"].endswith(".npy") else None]),
-        ]
-        return [str(data_root() / name) for name in names]
+        ids = [entry["ids"]] if entry["file"].endswith(".npy") else []
+        return [str(data_root() / name) for name in [entry["file"], *filter(None, ids)]]
     return [pretraining_output(entry)] if entry.get("pretrained") else []
 
 
