@@ -18,6 +18,7 @@ from medaudit.cli.options import Commands
 from medaudit.cli.reading_options import add_files, add_roles, columns_of
 from medaudit.cli.score_options import (
     add_margins,
+    add_mitigation,
     add_outcomes,
     add_statistics,
     measures_cases,
@@ -125,6 +126,7 @@ def _add_score(commands: Commands) -> None:
     add_outcomes(parser.add_argument_group("without scores"))
     add_statistics(parser.add_argument_group("statistics"))
     add_margins(parser.add_argument_group("margins"))
+    add_mitigation(parser.add_argument_group("what helps"))
 
 
 def _add_reading(group: argparse._ArgumentGroup) -> None:

@@ -79,13 +79,17 @@ def _add_estimates(group: argparse._ArgumentGroup) -> None:
         help="smaller groups (in images) are not estimated",
     )
     group.add_argument(
+        "--threads", type=int, default=os.cpu_count(), help="does not change any number"
+    )
+
+
+def add_mitigation(group: argparse._ArgumentGroup) -> None:
+    """Add the remedies that need predictions only."""
+    group.add_argument(
         "--mitigate",
         action="store_true",
         help="also try thresholds by group and recalibration, fitted on the validation rows: what "
         "each gains and costs for every group",
-    )
-    group.add_argument(
-        "--threads", type=int, default=os.cpu_count(), help="does not change any number"
     )
 
 

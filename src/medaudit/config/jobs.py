@@ -26,15 +26,8 @@ from medaudit.core.code_version import code_version
 from medaudit.core.entry_types import Config, DatasetEntry
 from medaudit.data.datasets import what_is_drawn
 
-__all__ = [
-    "JOBS",
-    "code",
-    "extra_search_workers",
-    "method_fits",
-    "runs",
-    "runs_needing",
-    "settings",
-]
+__all__ = ["JOBS", "code", "extra_search_workers", "method_fits", "runs"]
+__all__ += ["runs_needing", "settings"]
 
 Settings = dict[str, Any]
 

@@ -87,33 +87,32 @@ def _rules(given: pd.Series, cohort: pd.DataFrame) -> Iterator[tuple[str, pd.Ser
     columns = [("image_id", cohort["image_id"]), ("path", cohort["path"].astype("str"))]
     for name, column in columns:
         yield f"the {name}", given, column
-    theirs = _parts(given)
-    ours = [(name, _parts(column)) for name, column in columns]
-    for name, parts in ours:
-        yield f"the {name} without suffix and punctuation", _key(theirs, None), _key(parts, None)
+    # A list can have a million ids: what is derived from them is derived once.
+    plain, keys = _plain(given), dict[int | None, pd.Series]()
+
+    def theirs(count: int | None) -> pd.Series:
+        if count not in keys:
+            keys[count] = _key(plain, count)
+        return keys[count]
+
+    ours = [(name, _plain(column)) for name, column in columns]
+    for name, own in ours:
+        yield f"the {name} without suffix and punctuation", theirs(None), _key(own, None)
     for count in range(MOST_PARTS, 0, -1):
         last = f"the last {count} parts" if count > 1 else "the file name without its suffix"
-        for name, parts in ours:
-            yield f"{last} of the {name}", _key(theirs, count), _key(parts, count)
-            yield f"{last} of the {name}", _key(theirs, None), _key(parts, count)
+        for name, own in ours:
+            yield f"{last} of the {name}", theirs(count), _key(own, count)
+            yield f"{last} of the {name}", theirs(None), _key(own, count)
 
 
-def _parts(paths: pd.Series) -> pd.Series:
-    """Return the parts of each path in lower case, the last one without its suffix."""
-    plain = paths.str.casefold().str.replace("\\", "/").str.strip().str.removeprefix("./")
-    return plain.str.replace(_SUFFIX, "", regex=True).str.strip("/").str.split("/")
+def _plain(paths: pd.Series) -> list[str]:
+    """Return each path in lower case, with slashes and without its suffix; missing ones are empty."""
+    texts = ("" if path is None or path != path else str(path) for path in paths.tolist())
+    lower = (text.casefold().replace("\\", "/").strip().removeprefix("./") for text in texts)
+    return [_SUFFIX.sub("", text).strip("/") for text in lower]
 
 
-def _key(parts: pd.Series, count: int | None) -> pd.Series:
-    """Return the last `count` parts (None: all) as one word each, joined."""
-    return pd.Series(
-        [
-            "_".join(
-                _NO_WORD.sub("_", part).strip("_") for part in (own[-count:] if count else own)
-            )
-            if isinstance(own, list)
-            else ""
-            for own in parts
-        ],
-        dtype="str",
-    )
+def _key(paths: list[str], count: int | None) -> pd.Series:
+    """Return the last `count` parts (None: all) of each path as words joined by one underscore."""
+    parts = paths if count is None else ["/".join(p.rsplit("/", count)[-count:]) for p in paths]
+    return pd.Series([_NO_WORD.sub("_", part).strip("_") for part in parts], dtype="str")

@@ -102,7 +102,8 @@ def _match_list(
         )
     columns = [one["column"]] if one.get("column") else list(table.columns)
     matches = {
-        name: match_ids(as_text(table[name].dropna()).to_numpy(object), cohort) for name in columns
+        name: match_ids(as_text(table[name].dropna().drop_duplicates()).to_numpy(object), cohort)
+        for name in columns
     }
     best = max(matches, key=lambda name: (matches[name].place >= 0).sum(), default=None)
     match = matches.get(best) if best is not None else None
