@@ -9,13 +9,14 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from medaudit.config import job_modules
 from medaudit.config.declared import gate_settings
 from medaudit.config.entries import method_entry, model_entry
+from medaudit.config.external import home_of
 from medaudit.config.grids import names_of
 from medaudit.config.labels import seen_by
 from medaudit.config.mitigation import mitigate_settings, remedies_settings
 from medaudit.config.model_facts import METHOD_FACTS, model_facts, pretraining_data
-from medaudit.config.requests import modules_of
 from medaudit.config.runs import extra_search_workers, method_fits, runs, runs_needing
 from medaudit.config.seen_lists import excluded_images, models_on, seen_images
 from medaudit.config.selection import with_members, without_unused_models
@@ -23,7 +24,7 @@ from medaudit.config.stages import MODULES
 from medaudit.config.trainings import grouped, searched
 from medaudit.core.code_version import code_version
 from medaudit.core.entry_types import Config, DatasetEntry
-from medaudit.data.datasets import phantom_module, what_is_drawn
+from medaudit.data.datasets import what_is_drawn
 
 __all__ = ["JOBS", "code", "extra_search_workers", "method_fits", "runs"]
 __all__ += ["runs_needing", "settings"]
@@ -147,6 +148,14 @@ def _finetune(config: Config, **names: str) -> Settings:
     return settings
 
 
+def _transfer(config: Config, cohort: str, **names: str) -> Settings:
+    """Return the settings of the training at home, and what of it the external cohort has."""
+    home = home_of(config, cohort)
+    trained = _finetune(config, cohort=home, **names)
+    kept = config["cohorts"][cohort]["tasks"]
+    return {**trained, "cohort": cohort, "home": home, "kept": kept}
+
+
 def _search(config: Config, worker: str, **names: str) -> Settings:
     entry = _without(searched(config, **names), "group_curves", "together", "compile")
     return {**_finetune(config, **names), "entry": entry}
@@ -223,73 +232,41 @@ def _report(config: Config) -> Settings:
     return {"config": without_unused_models(config)}
 
 
-def _loader(config: Config, dataset: str) -> list[str]:
-    return [f"data.datasets.{config['datasets'][dataset]['loader']}"]
-
-
-def _builder(config: Config, cohort: str) -> list[str]:
-    return [f"data.cohort.{config['cohorts'][cohort]['builder']}"]
-
-
-def _pixels(config: Config, cohort: str) -> list[str]:
-    dataset = _dataset_of(config, cohort)
-    if dataset["folder"]:
-        return [f"data.datasets.{dataset['loader']}"]
-    return [f"data.phantoms.{phantom_module({**dataset})}"]
-
-
-def _model(config: Config, model: str, **names: str) -> list[str]:
-    return [f"models.kinds.{config['models'][model]['kind']}"]
-
-
-def _searcher(config: Config, **names: str) -> list[str]:
-    return ["search.trial_runner", *_trainer(config, **names)]
-
-
-def _trainer(config: Config, method: str, **names: str) -> list[str]:
-    training = config["methods"][method].get("training", "erm")
-    return [f"adapt.finetune.trainers.{training}", *_model(config, **names)]
-
-
-def _head(config: Config, method: str, **names: str) -> list[str]:
-    return [f"adapt.probe.heads.{config['methods'][method]['head']}"]
-
-
-def _outputs(config: Config, study: str) -> list[str]:
-    return modules_of(config["studies"][study])
-
-
-def _none(config: Config, **names: str) -> list[str]:
-    return []
-
-
 JOBS: dict[str, tuple[Callable[..., Settings], Callable[..., list[str]]]] = {
-    "manifest": (_manifest, _loader),
-    "cohort": (_cohort, _builder),
-    "groups": (_groups, _none),
-    "images": (_images, _pixels),
-    "pretrain": (_pretrain, _none),
-    "embed": (_embed, _model),
-    "probe": (_adapt, _head),
-    "finetune": (_finetune, _trainer),
-    "search": (_search, _searcher),
-    "best_trial": (_best_trial, _none),
-    "zero_shot": (_finetune, _model),
-    "predictions": (_given, _none),
-    "merge_seeds": (_names, _none),
-    "ensemble": (_ensemble, _none),
-    "mitigate": (mitigate_settings, _none),
-    "remedies": (remedies_settings, _none),
-    "lint": (_lint, _none),
-    "evaluate": (_audit(*_METRICS), _none),
-    "disparity": (_audit(*_METRICS, "gaps", "null", "reference"), _none),
-    "dialects": (_audit(*_INTERVALS, "threshold", "minimum", "null", "ece_bins"), _none),
-    "gap_decomposition": (_audit(*_INTERVALS, "threshold", "minimum"), _none),
-    "attribute_probes": (_attribute_probes, _none),
-    "conditional_gaps": (_audit(*_POINTS, "bootstrap.level", "null", "control"), _none),
-    "sensitivity": (_audit(*_POINTS, "sensitivity"), _none),
-    "compare": (_compare, _outputs),
-    "report": (_report, _none),
-    "gate": (gate_settings, _none),
+    "manifest": (_manifest, job_modules.loader),
+    "cohort": (_cohort, job_modules.builder),
+    "groups": (_groups, job_modules.nothing),
+    "images": (_images, job_modules.pixels),
+    "pretrain": (_pretrain, job_modules.nothing),
+    "embed": (_embed, job_modules.model),
+    "probe": (_adapt, job_modules.head),
+    "finetune": (_finetune, job_modules.trainer),
+    "search": (_search, job_modules.searcher),
+    "best_trial": (_best_trial, job_modules.nothing),
+    "zero_shot": (_finetune, job_modules.model),
+    "predictions": (_given, job_modules.nothing),
+    "merge_seeds": (_names, job_modules.nothing),
+    "ensemble": (_ensemble, job_modules.nothing),
+    "transfer": (_transfer, job_modules.carried),
+    "mitigate": (mitigate_settings, job_modules.nothing),
+    "remedies": (remedies_settings, job_modules.nothing),
+    "shift": (_audit(*_INTERVALS, "threshold", "minimum", "margins"), job_modules.nothing),
+    "lint": (_lint, job_modules.nothing),
+    "evaluate": (_audit(*_METRICS), job_modules.nothing),
+    "disparity": (_audit(*_METRICS, "gaps", "null", "reference"), job_modules.nothing),
+    "dialects": (
+        _audit(*_INTERVALS, "threshold", "minimum", "null", "ece_bins"),
+        job_modules.nothing,
+    ),
+    "gap_decomposition": (_audit(*_INTERVALS, "threshold", "minimum"), job_modules.nothing),
+    "attribute_probes": (_attribute_probes, job_modules.nothing),
+    "conditional_gaps": (
+        _audit(*_POINTS, "bootstrap.level", "null", "control"),
+        job_modules.nothing,
+    ),
+    "sensitivity": (_audit(*_POINTS, "sensitivity"), job_modules.nothing),
+    "compare": (_compare, job_modules.outputs),
+    "report": (_report, job_modules.nothing),
+    "gate": (gate_settings, job_modules.nothing),
 }
 """Stage to two functions: its settings, and the modules that it imports by name at run time."""

@@ -1,6 +1,7 @@
 """The runs of a study (cohort, model and method of each), and the optional results they need."""
 
 from medaudit.config.entries import method_entry
+from medaudit.config.external import is_external, store_of
 from medaudit.config.grids import VIEW, grids_of
 from medaudit.config.requests import stages_of
 from medaudit.core.entry_types import Config
@@ -81,12 +82,16 @@ def runs_needing(config: Config, study: str, stage: str) -> list[Run]:
         Its name.
     stage : str
         See `medaudit.config.requests`. Models without an embedding have no ``attribute_probes`` and no ``remedies``;
-        a cohort without all of ``evaluation.control`` has no ``conditional_gaps``;
+        a cohort without all of ``evaluation.control`` has no ``conditional_gaps``; only external
+        cohorts have ``shift``;
         ensembles, and methods that search for nothing, have no ``best_trial``.
     """
     if stage not in stages_of(config["studies"][study]):
         return []
-    return [run for run in runs(config, study) if _has(config, run, stage)]
+    found = [run for run in runs(config, study) if _has(config, run, stage)]
+    if stage == "attribute_probes":  # elsewhere, the embeddings are those of the external cohort
+        return [{**run, "cohort": store_of(config, run["cohort"])} for run in found]
+    return found
 
 
 def _has(config: Config, run: Run, stage: str) -> bool:
@@ -94,6 +99,8 @@ def _has(config: Config, run: Run, stage: str) -> bool:
     searched = config["methods"][run["method"]]["kind"] == "search"
     if stage in ("attribute_probes", "remedies"):
         return can.embedding
+    if stage == "shift":
+        return is_external(config, run["cohort"])
     if stage == "conditional_gaps":
         return _is_controlled(config, run["cohort"])
     return stage != "best_trial" or (searched and not can.members)

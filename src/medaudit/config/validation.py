@@ -13,6 +13,8 @@ from medaudit.config.audit_card import margins_of, read_card
 from medaudit.config.catalogues import CATALOGUES, read_catalogues
 from medaudit.config.cross_checks import cross_check
 from medaudit.config.entries import merge, offer_attributes
+from medaudit.config.external import add_external, check_external, store_of
+from medaudit.config.leave_out import check_leave_out, leave_out_sites
 from medaudit.config.metric_names import resolve_names
 from medaudit.config.schema import entry_kinds, read_schema, show, unknown, validate
 from medaudit.config.seen_lists import list_files
@@ -84,8 +86,11 @@ def check(config: Mapping[str, Any], schemas: Path | dict[str, Path]) -> Config:
         for entry in checked["datasets"].values():
             offer_attributes(entry)
         problems += cross_check(cast(Config, checked))
+    if not problems:
+        problems += [*check_external(checked), *check_leave_out(checked)]
     if problems:
         raise MedauditError("the configuration is not valid:", problems)
+    add_external(checked, leave_out_sites(checked))
     return cast(Config, checked)
 
 
@@ -162,7 +167,8 @@ def _missing_files(config: Config) -> Iterator[str]:
     used = selected(config)
     pretrainings = [config["pretrainings"][p] for p in pretrainings_of(used["models"], config)]
     more = (name for entry in pretrainings for name in (*entry["cohorts"], *entry["audited"]))
-    cohorts = list(dict.fromkeys([*used["cohorts"], *more]))
+    stored = (store_of(config, name) for name in used["cohorts"])
+    cohorts = list(dict.fromkeys([*used["cohorts"], *stored, *more]))
     for name in dict.fromkeys(config["cohorts"][cohort]["dataset"] for cohort in cohorts):
         try:
             dataset_folder({**config["datasets"][name], "name": name})
