@@ -8,7 +8,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
-from medaudit.adapt.probe import probe, standardise
+from medaudit.adapt.probe import probe
+from medaudit.adapt.targets import standardise
 from medaudit.core.embeddings import write_embeddings
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import COHORT, PREDICTIONS, read_metadata, read_table, write_table

@@ -1,14 +1,17 @@
 """The prompt formats: complete for the six classes of NIH 6x200, counts as published."""
 
+import numpy as np
 import pytest
 
 from medaudit.adapt.zero_shot.prompts import FORMATS, make_prompts
+from medaudit.adapt.zero_shot.prompts.templates import SETS
+from medaudit.adapt.zero_shot.scoring import Scoring, class_logits
 from medaudit.core.errors import MedauditError
 
 SIX = ["Cardiomegaly", "Effusion", "Atelectasis", "Pneumothorax", "Edema", "Consolidation"]
 
 
-@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize("format_", [name for name in FORMATS if name != "templates"])
 def test_every_format_knows_the_six_classes_and_keeps_them_apart(format_):
     prompts = make_prompts({"format": format_}, SIX)
     assert [part.task for part in prompts] == SIX
@@ -77,3 +80,51 @@ def test_templates_and_labels_can_be_changed():
 def test_impossible_prompts_are_an_error(entry, message):
     with pytest.raises(MedauditError, match=message):
         make_prompts(entry, ["Hernia"])
+
+
+@pytest.mark.parametrize("name, task", [("skin", "malignant"), ("fundus", "Glaucoma"), ("oct", "glaucoma"), ("brain", "Dementia")])  # fmt: skip
+def test_a_set_of_templates_says_presence_and_absence_and_whose_words_they_are(name, task):
+    (made,) = make_prompts({"format": "templates", "templates": name}, [task])
+    whose = SETS[name]
+    assert len(made.positive) == len(made.negative) == len(whose.templates)
+    assert not {*made.positive} & {*made.negative}
+    assert whose.source in made.source and whose.words_source in made.source
+    assert (name == "brain") == made.source.startswith("templates: no published source")
+    for template, text in zip(whose.templates, made.positive, strict=True):
+        start, end = template.split("{label}")
+        assert text.startswith(start) and text.endswith(end)
+
+
+def test_own_templates_and_words_are_the_configurations():
+    entry = {"format": "templates", "templates": ["{label} on skin", "a {label}"]}
+    entry |= {"labels": {"malignant": "melanoma"}, "absent": {"malignant": "naevus"}}
+    (made,) = make_prompts(entry, ["malignant"])
+    assert made.positive == ("melanoma on skin", "a melanoma")
+    assert made.negative == ("naevus on skin", "a naevus")
+    assert made.source == "templates: configuration; words: configuration"
+    (other,) = make_prompts({**entry, "labels": {}, "absent": {}}, ["Psoriasis"])
+    assert other.negative[1] == "a no psoriasis" and "ours" in other.source
+
+
+def test_an_ensemble_is_the_normalised_mean_of_normalised_prompts():
+    rng = np.random.default_rng(0)
+    (made,) = make_prompts({"format": "templates", "templates": "skin"}, ["malignant"])
+    texts = {
+        t: rng.standard_normal(8) * rng.uniform(0.1, 9) for t in (*made.positive, *made.negative)
+    }
+    images = rng.standard_normal((5, 8))
+    found = class_logits(images, [made], texts, Scoring(10.0, 0.0, "softmax", "vector"), False)
+
+    def cosine(image, words):
+        mean = sum(texts[w] / np.sqrt(texts[w] @ texts[w]) for w in words)
+        return image @ mean / np.sqrt(image @ image) / np.sqrt(mean @ mean)
+
+    expected = [10 * (cosine(i, made.positive) - cosine(i, made.negative)) for i in images]
+    np.testing.assert_allclose(found[:, 0], expected)
+
+
+def test_an_unknown_set_lists_the_known_ones():
+    with pytest.raises(MedauditError, match=r"no prompt templates 'retina'; there are \['brain', 'fund"):  # fmt: skip
+        make_prompts({"format": "templates", "templates": "retina"}, ["glaucoma"])
+    with pytest.raises(MedauditError, match="'a photo' does not contain {label}"):
+        make_prompts({"format": "templates", "templates": ["a photo"]}, ["glaucoma"])

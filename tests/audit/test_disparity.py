@@ -380,6 +380,33 @@ def test_detectable_difference_of_two_proportions_is_the_textbook_one():
     assert found == pytest.approx(want, rel=0.06)
 
 
+def test_detectable_difference_of_shares_allows_for_half_a_step_of_their_permutations():
+    size, value = np.array([100.0, 20.0]), np.array([0.8, 0.8])
+    limits = Limits(value, size, *wilson_limits(value, size, 1.96), np.full(2, 1.96), value)
+    plain, counted = (
+        detectable(limits, all_pairs(2), 1.96, 0.8, 2, upward=False, counted=counted)
+        for counted in (False, True)
+    )
+    assert counted - plain == pytest.approx((1 / 100 + 1 / 20) / 2)
+
+
+def test_test_of_average_precision_does_not_depend_on_a_groups_own_bootstrap(case):
+    # Permutations have no bootstrap: a test that used it would not be exact.
+    settings = make_settings(gaps=["max_min"], metrics=["average_precision"])
+    metrics, replicates = audit(*case, settings)
+    group = metrics.loc[metrics["attribute"] == "sex", "group"].iloc[0]
+    own = ((metrics["attribute"] == "sex") & (metrics["group"] == group)).to_numpy()
+    wider = replicates.copy()
+    value = metrics["value"].to_numpy(float)[own, None]
+    wider[own] = np.clip(value + 0.2 * (replicates[own] - value), 0, 1)
+    key = {"attribute": "sex", "task": "A", "seed": "mean", "gap": "max_min"}
+    one, two = (
+        pick(find_gaps(*case, settings, metrics, drawn)[0], **key) for drawn in (replicates, wider)
+    )
+    assert two["p_value"] == pytest.approx(one["p_value"], abs=0.03)
+    assert two["high"] < one["high"]
+
+
 def test_the_stage_writes_the_same_bytes_and_refuses_other_metrics(case, tmp_path):
     paths = {
         name: tmp_path / name for name in ("p.parquet", "c.parquet", "m.csv", "m.parquet", "r.npy")

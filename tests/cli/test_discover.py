@@ -171,6 +171,14 @@ def test_weights_are_known_by_place_name_or_hash(tmp_path):
     assert problems == []
 
 
+def test_a_file_name_that_any_model_has_does_not_tell_the_model(tmp_path):
+    (tmp_path / "llama").mkdir()
+    files = [tmp_path / "llama" / "model-00001-of-00002.safetensors"]
+    files[0].write_bytes(b"weights")
+    catalogue = {"tower": entry("medgemma/model-00001-of-00002.safetensors")}
+    assert find_models(catalogue, files) == ([], [])
+
+
 def test_a_text_tower_needs_its_tokenizer_and_a_pointer_is_no_weights(tmp_path):
     (tmp_path / "a.ckpt").write_bytes(b"weights")
     (tmp_path / "b.pth").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid 1")

@@ -7,6 +7,7 @@ from checkout import ROOT
 from medaudit.config.catalogues import PARTS, read_catalogues
 from medaudit.config.validation import check
 from medaudit.core.errors import MedauditError
+from medaudit.models.interface import ImageInput
 from shipped_config import SCHEMAS, shipped
 
 MODELS = check(shipped(), SCHEMAS)["models"]
@@ -39,6 +40,14 @@ def test_every_model_says_what_it_is(name):
         assert entry["source"] and entry["licence"]
         assert isinstance(entry["pretraining_data"], list)
         assert bool(entry["pretraining_data"]) == (entry["pretraining"]["objective"] != "none")
+
+
+def test_what_is_done_with_a_picture_that_is_not_square_is_the_owners():
+    """A default of the schema would override that of the kind."""
+    expected = {"siglip_b16": "stretch", "medclip_vit": "pad", "gloria_resnet50": "pad"}
+    expected |= {"clip_vit_b16": "crop", "chexzero": "pad", "rad_dino": "crop"}
+    found = {name: ImageInput.from_settings(MODELS[name]).square for name in expected}
+    assert found == expected
 
 
 def test_labels_of_models_are_unique():

@@ -91,3 +91,18 @@ def test_a_search_may_use_a_training_by_group():
     entry = settings_of(found)
     assert entry["groupdro"] == {"step_size": 0.01, "adjustment": 0.0}
     assert entry["objective"]["attribute"] == "sex"
+
+
+def test_the_searches_of_the_paper_have_the_learning_rates_of_its_code():
+    """FairTune's ``search_mask.py``: 1e-5 to 1e-3; the wide range has a name of its own."""
+    methods = check(shipped("paper.yaml"), SCHEMAS)["methods"]
+    searches = {n: e["learning_rate"] for n, e in methods.items() if e["kind"] == "search"}
+    assert searches.pop("fairtune_wide_rates") == [1e-5, 1e-2]
+    assert len(searches) > 8 and all(rates == [1e-5, 1e-3] for rates in searches.values()), searches
+
+
+def test_a_job_depends_on_the_code_of_its_own_training():
+    names = ("finetune_groupdro", "finetune_lnl", "full")
+    config = check(shipped(), SCHEMAS)
+    found = {n: jobs.code(config, "finetune", cohort=COHORT, model=MODEL, method=n) for n in names}
+    assert len(set(found.values())) == 3

@@ -88,9 +88,9 @@ def test_a_file_of_another_family_is_refused(root):
     made = {name: (CASES[name][0], CASES[name][1]()) for name in ONE_PER_LAYOUT}
     names = list(made)
     for place, (name, (entry_name, case)) in enumerate(made.items()):
-        entry = small(entry_name, case)
         for other in (names[place - 1], names[place - 3]):
             wrong = made[other][1]
+            entry = small(entry_name, case) | {"weights": f"w{wrong.suffix}"}
             wrong.save(wrong.state, root / entry["weights"])
             said = refusal(entry)
             assert "is `layout: " in said or "does not fit" in said, (name, other)

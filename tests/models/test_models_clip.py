@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from medaudit.core.errors import MedauditError
 from medaudit.models.kinds import build
+from medaudit.models.kinds.siglip import SentencePieces
 from medaudit.models.weights import load
 from official_clips import biomedclip, openai_clip, plip
 
@@ -99,3 +101,19 @@ def test_an_absent_vocabulary_stops_texts_but_not_images(root):
     vocabulary.write_text(words + "extra\n")
     with pytest.raises(MedauditError, match="has 23 entries, the text tower 22"):
         build(official.entry).encode_texts(["a photo"])
+
+
+def test_siglip_2_is_padded_as_gemma(root):
+    words = ["<pad>", "<eos>", "<unk>", "a", "clear", "heart"]
+    tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A <eos>", special_tokens=[("<eos>", 1)]
+    )
+    (root / "siglip2").mkdir()
+    tokenizer.save(str(root / "siglip2" / "tokenizer.json"))
+    settings = {"kind": "siglip", "tokenizer": "siglip2"}
+    (ids,) = SentencePieces(settings, 6, 6)(["A clear, clear heart!", "heart"])
+    assert ids.tolist() == [[3, 4, 4, 5, 1, 0], [5, 1, 0, 0, 0, 0]]
+    with pytest.raises(MedauditError, match="has 6 entries, the text tower 5"):
+        SentencePieces(settings, 6, 5)(["heart"])

@@ -212,7 +212,8 @@ def test_the_published_sizes_fit_names_and_shapes():
         vit = timm.create_model("vit_base_patch16_224", num_classes=0)
     shapes = official.bit_shapes((512, 1024, 2048, 4096), 128, (3, 8, 36, 3), 21843)
     state = {f"resnet/{key}": torch.empty(s, device="meta") for key, s in shapes.items()}
-    found, left_out, _ = to_timm(state, "bit", resnet, "R152x2")
+    renamed = to_timm(state, "bit", resnet, "R152x2")
+    found, left_out = renamed.state, renamed.left_out
     expected = resnet.state_dict()
     assert {k: v.shape for k, v in found.items()} == {k: v.shape for k, v in expected.items()}
     assert left_out == ["head.fc.bias", "head.fc.weight"]

@@ -10,7 +10,13 @@ from matplotlib.figure import Figure
 
 import synthetic_foundations as foundations
 import synthetic_searches as searches
-from canvas_check import leaves_its_axes, leaves_the_canvas, looks_twice, nameless_axes
+from canvas_check import (
+    labels_overlap,
+    leaves_its_axes,
+    leaves_the_canvas,
+    looks_twice,
+    nameless_axes,
+)
 from medaudit.config.requests import FIGURES, requestable
 from medaudit.report.figures import fitting
 from medaudit.report.figures.style import colour, lay_out, marker, style
@@ -100,6 +106,10 @@ def test_no_limit_of_an_axis_cuts_data_off(drawn):
 
 def test_nothing_looks_or_reads_like_another(drawn):
     assert faults(drawn, looks_twice) == {}
+
+
+def test_labels_of_an_axis_do_not_lie_over_each_other(drawn):
+    assert faults(drawn, labels_overlap) == {}
 
 
 def test_every_axis_with_numbers_has_a_name(drawn):

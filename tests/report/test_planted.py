@@ -104,6 +104,25 @@ def test_an_attribute_without_a_planted_difference_that_is_called_is_said():
     )
 
 
+def test_a_single_finding_that_is_shown_calls_the_attribute_different():
+    study = answers([], [measure("tpr", "NOT_SHOWN", "male")])
+    (run, *others) = study.runs
+    finding = replace(measure("fpr", "SHOWN", "male", 0.002), task="No Finding")
+    told = [replace(one, findings=(finding,)) for one in run.attributes]
+    rows = planted_rows(
+        [CARD], [replace(study, runs=(replace(run, attributes=tuple(told)), *others))]
+    )
+    (row,) = [row for row in rows if not row.planted]
+    assert row.outcome == CALLED
+    assert row.evidence[0].startswith("false positive rate for no finding: difference 0.200")
+
+
+def test_a_run_that_answers_two_studies_is_one_comparison():
+    study = answers([measure("tpr", "SHOWN", "black")], [measure("tpr", "NOT_SHOWN", "male")])
+    once = planted_rows([CARD], [study])
+    assert planted_rows([CARD], [study, replace(study, title="Another")]) == once
+
+
 def test_real_images_and_measures_that_do_not_lead_have_no_rows():
     study = answers([measure("tpr", "SHOWN", "black")], [])
     assert planted_rows([{"name": "c"}], [study]) == []

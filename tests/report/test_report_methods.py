@@ -59,7 +59,7 @@ def test_every_work_is_cited_somewhere_and_whole():
 def section() -> str:
     study = {"name": "fairtune", "title": "T", "cohorts": ["c"], "models": ["m"]}
     study |= {"methods": list(METHODS), "question": None, "notes": [], "answers": []}
-    study |= {"picture": None, "tables": [], "figures": []}
+    study |= {"picture": None, "tables": [], "figures": [], "label": "T"}
     counts = [
         {"split": split, "attribute": "all", "group": "all", "n_images": n, "n_patients": n - 1}
         for split, n in (("train", 840), ("test", 241))

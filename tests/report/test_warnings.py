@@ -88,6 +88,12 @@ def test_contamination_leads_to_the_model_and_other_findings_are_counted():
     assert [one["href"] for one in found] == ["#model-1", "#cohort-1"]
 
 
+def test_images_that_a_model_has_seen_are_said_in_full_next_to_the_model():
+    seen = {"severity": "warning", "check": "pretraining_images", "where": "m"}
+    found = collected(answered(), [{"name": "c"}], [seen | {"message": "m has seen 3 of 9."}])
+    assert [(one["text"], one["href"]) for one in found] == [("m has seen 3 of 9.", "#model-1")]
+
+
 def test_an_inverted_score_is_said_once():
     finding = {"severity": "warning", "check": "label_polarity", "message": "low", "where": "x"}
     assert [one["text"] for one in collected(answered(), [{"name": "c"}], [finding])] == ["low"]

@@ -63,8 +63,11 @@ class Check:
     @property
     def clearly_broken(self) -> bool:
         """Whether the share is outside its limits by more than two standard errors."""
-        beyond = max(self.low - self.share, self.share - self.high)
-        return not self.holds and not beyond <= 2 * self.se
+        return not self.holds and not self.beyond() <= 2 * self.se
+
+    def beyond(self) -> float:
+        """Return by how much the share is outside its limits; negative: inside."""
+        return max(self.low - self.share, self.share - self.high) if self.n else np.inf
 
 
 def standard_error(share: float, n: int) -> float:

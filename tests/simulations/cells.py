@@ -9,7 +9,12 @@ from truths import Calibrated
 
 SEPARATION = ("auc", "average_precision", "accuracy", "tpr", "fpr", "f1")
 USUAL = (*SEPARATION, "ppv", "selection_rate")
+GIVEN_LABELS = ("auc", "average_precision", "accuracy", "balanced_accuracy", "tpr", "fpr")
+"""Where the numbers of positives are fixed. A fixed number also fixes much of how selection rate,
+F1 and PPV vary, which an audit takes to be random: cases whose labels are drawn have these."""
 CALIBRATION = ("ece", "brier", "ppv", "npv", "auc", "tpr")
+FIRST = ("Calibration", "Groups that differ", "Equivalence at the margin", "Planned studies")
+"""Topics that are simulated first."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,10 @@ def _positives():
             fpr = max(1 - rate, 0.15)
             groups = tuple(Group(n, 1 / 3, rate, fpr) for n in (240, 3 * positives))
             name = f"{positives} positives, {2 * positives} negatives, TPR {rate:g}"
-            yield Cell(name, "Few positives", Population(groups, exact=True))
+            yield Cell(name, "Few positives", Population(groups, exact=True), GIVEN_LABELS)
+    for positives in (10, 25):
+        groups = tuple(Group(n, 1 / 3, 0.9, 0.15) for n in (240, 3 * positives))
+        yield Cell(f"{positives} positives on average, TPR .9", "Few positives", Population(groups))
 
 
 def _discrimination():
@@ -87,7 +95,7 @@ def _discrimination():
         for positives, total in ((10, 30), (25, 100)):
             groups = alike((300, total), positives / total, auc)
             name = f"{positives} of {total} positive, AUC {auc:g}"
-            yield Cell(name, "Discrimination", Population(groups, exact=True))
+            yield Cell(name, "Discrimination", Population(groups, exact=True), GIVEN_LABELS)
 
 
 def _clusters():
@@ -111,7 +119,7 @@ def _clusters():
         groups = alike((150, 3 * positives), 1 / 3, 0.90)
         population = Population(groups, (4, 4), 0.6, exact=True)
         name = f"{positives} positive patients of 4 images, correlation 0.6"
-        yield Cell(name, "Images of a patient", population)
+        yield Cell(name, "Images of a patient", population, GIVEN_LABELS)
 
 
 def _prevalence():
@@ -142,8 +150,10 @@ def _calibration():
     for shift, words in ((0, "both calibrated"), (1, "B too low"), (-1, "B too high")):
         groups = (Calibrated(400, 0.15), Calibrated(400, 0.5, shift))
         name = f"400/400, prevalence .15/.5, {words}" + (" by 1 logit" if shift else "")
-        power = {"ece": (0.8, 1.0), "brier": (0.8, 1.0)} if shift else {}
-        yield Cell(name, topic, Population(groups), CALIBRATION, power=power)
+        found = ("ece", "brier", "calibration_intercept") if shift else ()
+        power = dict.fromkeys(found, (0.8, 1.0))
+        metrics = (*CALIBRATION, "calibration_intercept")
+        yield Cell(name, topic, Population(groups), metrics, power=power)
     for sizes in ((400, 150), (400, 50), (500, 20), (200, 200)):
         groups = tuple(Calibrated(n, 0.3) for n in sizes)
         name = f"{sizes[0]}/{sizes[1]}, both calibrated, prevalence .3"

@@ -17,6 +17,7 @@ from medaudit.audit.disparity import find_gaps
 from medaudit.core.audit_tables import has_permutations
 from medaudit.core.seeds import generator
 from medaudit.metrics.group_audit import audit
+from medaudit.metrics.sample import read_sample
 from medaudit.plan.audit_draw import audit_tables, evaluation_of, settings_of
 from medaudit.plan.planning import plan_gap, plan_patients
 from medaudit.plan.population import (
@@ -231,8 +232,9 @@ def count_family(cell: Cell, sample: int) -> Counter:
         latent = means + rho * (drawn.latent - means) + noise
         one = predictions.assign(score=1 / (1 + np.exp(-latent)))
         run = {**settings, "model": f"model{model}"}
-        metrics, replicates = audit(one, cohort, run)
-        gaps, null = find_gaps(one, cohort, run, metrics, replicates)
+        sample = read_sample(one, cohort, run)
+        metrics, replicates = audit(one, cohort, run, sample=sample)
+        gaps, null = find_gaps(one, cohort, run, metrics, replicates, sample=sample)
         tables.append(gaps[has_permutations(gaps)])
         nulls.append(null)
     return _count_false(pd.concat(tables, ignore_index=True), np.concatenate(nulls), cell)

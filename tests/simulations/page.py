@@ -1,6 +1,10 @@
 """The page of results: tables by topic, made of counts alone."""
 
 from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.stats import binom
 
 from acceptance import Check, patients_of, standard_error
 from cells import Cell
@@ -9,7 +13,7 @@ from outcomes import DRAWS, PERMUTATIONS
 NAMES = {
     "auc": "AUC", "average_precision": "AP", "accuracy": "accuracy", "tpr": "TPR", "fpr": "FPR",
     "f1": "F1", "ppv": "PPV", "npv": "NPV", "selection_rate": "selection rate", "ece": "ECE",
-    "brier": "Brier",
+    "brier": "Brier", "balanced_accuracy": "balanced accuracy", "calibration_intercept": "intercept",
 }  # fmt: skip
 HEAD = """\
 # Statistics, simulated
@@ -19,21 +23,28 @@ Written by `python tests/simulations/run.py --page docs/statistics_simulations.m
 Each row is a simulated case whose true values are known; its samples are audited by the functions
 that audit real data ({draws} bootstrap draws, {permutations} permutations, the default minimum of
 10 images, 3 positives and 3 negatives). {samples}
+Engine: {engine}.
+
 A share is followed by its standard error. **Bold**: outside its limits by more than two standard
 errors; *italic*: outside by less. "Positives" are patients with a positive image, where patients
-have several images. A cell without a number was not estimable.
-
+have several images. Where a case says how many patients are positive, their numbers are the same
+in every sample, and F1, PPV and selection rate, which vary with them, are left out. A cell without
+a number was not estimable.
 """
 
 
-def render(cells: list[Cell], counts: dict[str, Counter], checks: list[Check]) -> str:
-    """Return the page as Markdown."""
-    numbers = sorted({int(counts[cell.name]["samples"]) for cell in cells})
-    if len(numbers) == 1:
-        words = f"Each case has {numbers[0]} samples."
-    else:
-        words = f"Cases have {numbers[0]} to {numbers[-1]} samples."
-    text = HEAD.format(draws=DRAWS, permutations=PERMUTATIONS, samples=words)
+def render(
+    cells: list[Cell],
+    counts: dict[str, Counter],
+    checks: list[Check],
+    engine: str = "unknown",
+    lacking: Sequence[str] = (),
+) -> str:
+    """Return the page as Markdown; `lacking` are cases without a sample."""
+    words = _samples(cells, counts)
+    if lacking:
+        words += f" Not simulated: {'; '.join(lacking)}."
+    text = HEAD.format(draws=DRAWS, permutations=PERMUTATIONS, samples=words, engine=engine)
     marks = {(c.cell, c.metric, c.what, c.where): c for c in checks}
     parts = [text, _limits(checks)]
     plain = [cell for cell in cells if cell.kind != "family"]
@@ -46,22 +57,54 @@ def render(cells: list[Cell], counts: dict[str, Counter], checks: list[Check]) -
     return "\n".join(parts)
 
 
+def _samples(cells: list[Cell], counts: dict[str, Counter]) -> str:
+    """Say how many samples every case has."""
+    cases: dict[int, list[str]] = {}
+    for cell in cells:
+        cases.setdefault(int(counts[cell.name]["samples"]), []).append(cell.name)
+    most = max(cases, key=lambda number: len(cases[number]))
+    if len(cases) == 1:
+        return f"Each case has {most} samples."
+    rest = [f"{n} samples: {'; '.join(names)}" for n, names in sorted(cases.items()) if n != most]
+    return f"{len(cases[most])} cases have {most} samples each. The others: {'. '.join(rest)}."
+
+
 def summarise(cells: list[Cell], counts: dict[str, Counter], checks: list[Check]) -> str:
     """Return the tables of what holds and what does not, without the single shares."""
     return "\n".join([_limits(checks), _broken(checks), _speed(cells, counts)])
 
 
 def _limits(checks: list[Check]) -> str:
-    lines = ["## What must hold\n", "| share of samples | limits | held | outside | clearly |"]
-    lines.append("|---|---|---|---|---|")
+    names = ["share of samples", "limits", "held", "outside", "clearly", "mean", "worst", "where"]
+    lines = ["## What must hold\n", f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
     for what in dict.fromkeys(c.what for c in checks):
         some = [c for c in checks if c.what == what]
         bounds = sorted({(c.low, c.high) for c in some})
         words = "; ".join(f"{_number(low)} to {_number(high)}" for low, high in bounds)
         held, clearly = sum(c.holds for c in some), sum(c.clearly_broken for c in some)
-        lines.append(f"| {what} | {words} | {held} | {len(some) - held} | {clearly} |")
+        mean, worst = np.mean([c.share for c in some if c.n]), max(some, key=Check.beyond)
+        row = [what, words, str(held), str(len(some) - held), str(clearly), _number(mean)]
+        row += [_share(worst.share, worst.n, worst), f"{NAMES[worst.metric]}, {worst.cell}"]
+        lines.append(f"| {' | '.join(row)} |")
     few = "groups with at least 5 positives and 5 negatives; the stricter limits: 25 of each"
-    return "\n".join([*lines, f"\nLimits are for {few}. Zero width: all.\n"])
+    return "\n".join([*lines, f"\nLimits are for {few}. Zero width: all.\n{_by_chance(checks)}\n"])
+
+
+def _by_chance(checks: list[Check]) -> str:
+    """Say how many tests whose level is right are outside the limits by chance alone."""
+    levels = [c for c in checks if c.what in ("p <= .05", "interval excludes 0") and c.n]
+    if not levels:
+        return ""
+    outside = [
+        1 - binom.cdf(np.floor(c.high * c.n + 1e-9), c.n, 0.05)
+        + binom.cdf(np.ceil(c.low * c.n - 1e-9) - 1, c.n, 0.05)
+        for c in levels
+    ]  # fmt: skip
+    found = sum(not c.holds for c in levels)
+    return (
+        f"Of {len(levels)} tests of equal groups, {found} are outside; if every one had a level of "
+        f"exactly .05, chance would put {sum(outside):.0f} outside."
+    )
 
 
 def _coverage(cells: list[Cell], counts: dict[str, Counter], marks: dict) -> str:

@@ -2,12 +2,14 @@
 
 Counts of each chunk of samples are stored below ``--out``, by the version of the code that made
 them, so that an interrupted run goes on where it was and more samples add to what is there.
-The page ``docs/statistics_simulations.md`` is written if ``--page`` is given.
+The page ``docs/statistics_simulations.md`` is written if ``--page`` is given, with ``--stored`` of
+what is there already.
 """
 
 import argparse
 import hashlib
 import os
+import subprocess
 import sys
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -23,7 +25,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-from cells import Cell, all_cells  # noqa: E402
+from cells import FIRST, Cell, all_cells  # noqa: E402
 from medaudit.core.code_version import code_version  # noqa: E402
 from medaudit.core.table_io import read_json, write_json  # noqa: E402
 from outcomes import run_chunk  # noqa: E402
@@ -65,20 +67,44 @@ def make_chunk(cell: Cell, chunk: int, size: int, path: Path) -> float:
 
 def simulate(cells: list[Cell], samples: int, processes: int, folder: Path) -> dict[str, Counter]:
     """Simulate what is not stored yet and return the counts by cell."""
-    chunks = {cell.name: _chunks(cell, samples, folder) for cell in cells}
-    lacking = [
-        (cell, *parts) for cell in cells for parts in chunks[cell.name] if not parts[2].exists()
-    ]
+    parts = [(cell, *part) for cell in cells for part in _chunks(cell, samples, folder)]
+    lacking = [part for part in parts if not part[3].exists()]
+    # Every case gets its first chunk before one gets its last.
+    lacking.sort(key=lambda part: (part[0].topic not in FIRST, part[1]))
     with ProcessPoolExecutor(processes) as pool:
         jobs = {pool.submit(make_chunk, *parts): parts for parts in lacking}
         for done, job in enumerate(as_completed(jobs), 1):
             cell, chunk, size, _ = jobs[job]
             each = job.result() / size
             print(f"{done}/{len(jobs)} {cell.name} [{chunk}]: {each:.3f} s/sample", flush=True)
+    return read_counts(cells, samples, folder)
+
+
+def read_counts(cells: list[Cell], samples: int, folder: Path) -> dict[str, Counter]:
+    """Return the counts that are stored, by cell; a cell that was not simulated has none."""
     return {
-        name: sum((Counter(read_json(path)) for _, _, path in parts), Counter())
-        for name, parts in chunks.items()
+        cell.name: sum(
+            (
+                Counter(read_json(path))
+                for _, _, path in _chunks(cell, samples, folder)
+                if path.exists()
+            ),
+            Counter(),
+        )
+        for cell in cells
     }
+
+
+def engine() -> str:
+    """Return which code was simulated: its commit and its version."""
+    found = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--exclude=*"],
+        cwd=HERE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return f"commit {found.stdout.strip() or 'unknown'}, code version {version()}"
 
 
 def _chunks(cell: Cell, samples: int, folder: Path) -> list[tuple[int, int, Path]]:
@@ -107,6 +133,9 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("results/simulations"))
     parser.add_argument("--page", type=Path, help="Markdown file to write")
+    parser.add_argument(
+        "--stored", action="store_true", help="simulate nothing, count what is stored"
+    )
     parser.add_argument("--list", action="store_true", help="list the cells only")
     options = parser.parse_args()
     cells = [cell for cell in all_cells() if _wanted(cell, options.cells)]
@@ -116,9 +145,14 @@ def main() -> None:
         print(*(f"{cell.topic}: {cell.name}" for cell in cells), sep="\n")
         return
     folder = options.out / version()
-    counts = simulate(cells, options.samples, options.processes, folder)
+    if options.stored:
+        counts = read_counts(cells, options.samples, folder)
+    else:
+        counts = simulate(cells, options.samples, options.processes, folder)
+    lacking = [cell.name for cell in cells if not counts[cell.name]]
+    cells = [cell for cell in cells if counts[cell.name]]
     checks = check(cells, counts)
-    text = render(cells, counts, checks)
+    text = render(cells, counts, checks, engine(), lacking)
     (options.out / "page.md").write_text(text)
     table = [{**asdict(c), "se": c.se, "holds": c.holds} for c in checks]
     pd.DataFrame(table).to_csv(options.out / "checks.csv", index=False)

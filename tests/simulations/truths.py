@@ -93,7 +93,17 @@ def true_metrics(mass: np.ndarray) -> dict[str, float]:
         "selection_rate": (tp + fp) / total,
         "brier": (pos * (1 - score) ** 2 + neg * score**2).sum() / total,
         "ece": np.abs(off).sum() / total,
+        "calibration_intercept": _intercept(neg + pos, p),
     }
+
+
+def _intercept(mass: np.ndarray, positives: float) -> float:
+    """Return the shift of all logits at which as many positives are expected as there are."""
+
+    def excess(shift: float) -> float:
+        return float(mass @ expit(MIDDLE + shift)) - positives
+
+    return float(brentq(excess, -30, 30))
 
 
 @dataclass(frozen=True)

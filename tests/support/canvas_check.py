@@ -1,5 +1,7 @@
 """What leaves a drawn figure, and what in it cannot be told apart."""
 
+from itertools import pairwise
+
 from matplotlib.axes import Axes
 from matplotlib.collections import Collection
 from matplotlib.figure import Figure
@@ -145,3 +147,24 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def labels_overlap(canvas: Figure) -> list[str]:
+    """Return the labels of an axis that lie over their neighbours, and panels squeezed to a strip."""
+    renderer = canvas.canvas.get_renderer()
+    found = []
+    for panel in canvas.axes:
+        for axis, side in ((panel.xaxis, "x"), (panel.yaxis, "y")):
+            shown = [
+                text for text in axis.get_ticklabels() if text.get_visible() and text.get_text()
+            ]
+            if any(text.get_rotation() % 90 for text in shown):
+                continue  # boxes of slanted texts overlap where the texts do not
+            boxes = [text.get_window_extent(renderer) for text in shown]
+            ends = sorted((b.x0, b.x1) if side == "x" else (b.y0, b.y1) for b in boxes)
+            over = [k for k, (a, b) in enumerate(pairwise(ends)) if b[0] < a[1] - 1]
+            found += [f"{side}: {shown[0].get_text()!r} and others"] if over else []
+    heights = [panel.get_window_extent(renderer).height for panel in canvas.axes if panel.axison]
+    if heights and min(heights) < 0.04 * canvas.bbox.height:
+        found.append(f"a panel has {min(heights):.0f} of {canvas.bbox.height:.0f} pixels")
+    return found

@@ -44,12 +44,13 @@ def _clip_entry(weights: str) -> dict:
 
 
 def openai_clip(root: Path, container: str = "archive") -> Official:
-    """CLIP with OpenAI's names: its archive, open_clip's safetensors, or PubMedCLIP's dict."""
+    """CLIP with OpenAI's names: its archive, open_clip's safetensors, PubMedCLIP's or CheXzero's dict."""
     torch.manual_seed(1)
     model = open_clip.model.CLIP(16, VISION, TEXT, quick_gelu=True)
     state = {key: value.half() for key, value in shaken(model, 2).state_dict().items()}
     model.load_state_dict(state)
     names = {"archive": "clip.pt", "open_clip": "clip.safetensors", "pubmedclip": "clip.pth"}
+    names["chexzero"] = "best_64_5e-05.pt"
     path = root / names[container]
 
     def save(state):
@@ -58,6 +59,8 @@ def openai_clip(root: Path, container: str = "archive") -> Official:
             torch_script(state | {k: torch.tensor(v) for k, v in sizes.items()}, path)
         elif container == "open_clip":
             save_file(state, path)
+        elif container == "chexzero":
+            torch.save({key: value.float() for key, value in state.items()}, path)
         else:
             torch.save({"best_epoch": 3, "state_dict": state, "best_loss": 0.5}, path)
 
@@ -72,12 +75,12 @@ def openai_clip(root: Path, container: str = "archive") -> Official:
     )
 
 
-def plip(root: Path) -> Official:
-    """CLIP with Hugging Face's names."""
+def plip(root: Path, activation: str = "quick_gelu") -> Official:
+    """CLIP with Hugging Face's names; with ``gelu``, XrayCLIP."""
     torch.manual_seed(3)
     vision = {"image_size": SIZE, "patch_size": 16, "hidden_size": 64, "intermediate_size": 256}
     text = {"vocab_size": 49408, "hidden_size": 32, "intermediate_size": 128}
-    heads = {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_act": "quick_gelu"}
+    heads = {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_act": activation}
     config = CLIPConfig(
         vision_config=vision | heads,
         text_config=text | heads | {"max_position_embeddings": 32, "eos_token_id": 49407},
@@ -101,6 +104,7 @@ def plip(root: Path) -> Official:
 
     scale = model.logit_scale.exp().item()
     entry = _clip_entry(path.name)
+    entry["architecture"] = "ViT-B-16-quickgelu" if activation == "quick_gelu" else "ViT-B-16"
     state = prefixed("", model)
     return Official(entry, state, save, images, texts, "visual_projection.weight", scale)
 

@@ -1,12 +1,14 @@
 """The default audit finds what is planted in its phantoms, and no model is worse than the control."""
 
+import html
 import os
+import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from checkout import Checkout
+from checkout import ROOT, Checkout
 from medaudit.core.table_io import read_json
 from medaudit.report.answers.structure import CONTROL, StudyAnswers, from_json
 from medaudit.report.page.planted import CALLED, FOUND, planted_rows
@@ -86,3 +88,18 @@ def test_the_best_run_of_every_model_beats_the_untrained_control(studies):
 def auc_of(run) -> float:
     (value,) = [one.value for one in run.overall if one.metric == "auc"]
     return value
+
+
+def test_the_page_that_explains_the_report_quotes_it(results):
+    """Each quote of docs/first-report.md, and of the README, is on the first screen."""
+    page = (results / "report.html").read_text(encoding="utf-8")
+    screen = words(page[page.index('id="short"') : page.index('id="study-1"')])
+    for name in ("docs/first-report.md", "README.md"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        quotes = [line[2:] for line in text.splitlines() if line.startswith("> ")]
+        assert quotes and [quote for quote in quotes if words(quote) not in screen] == []
+
+
+def words(text: str) -> str:
+    """Return the words of a text: no tags, no punctuation, which the terminal sets otherwise."""
+    return re.sub(r"\W+", " ", html.unescape(re.sub(r"<[^>]+>", " ", text))).strip()

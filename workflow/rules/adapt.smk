@@ -1,5 +1,6 @@
 # INPUTS  results/cohort, results/images, results/embed; results/best_trial of searched methods
 # OUTPUTS results/predictions/{cohort}/{model}/{method}; results/finetune: one file per job (a seed, or a range of seeds);
+#         results/probe and results/finetune also keep the weights, with which `transfer` predicts external cohorts
 #         results/mitigate/{cohort}/{model}
 
 
@@ -8,12 +9,14 @@ rule probe:
         cohort=rules.cohort.output.table,
         embeddings=rules.embed.output,
     output:
-        "results/predictions/{cohort}/{model}/{method}.parquet",
+        predictions="results/predictions/{cohort}/{model}/{method}.parquet",
+        weights="results/probe/{cohort}/{model}/{method}.safetensors",
     log:
         "results/log/probe/{cohort}/{model}/{method}.log",
     benchmark:
         "results/benchmark/probe/{cohort}/{model}/{method}.tsv"
     wildcard_constraints:
+        cohort=cohorts_of(external=False),
         method=methods_of("probe"),
         model=models_of(ensembles=False),
     conda:
@@ -23,7 +26,8 @@ rule probe:
         code=code_of("probe"),
     shell:
         "python -m medaudit.adapt.probe --settings {params.settings:q} --code {params.code}"
-        " --cohort {input.cohort} --embeddings {input.embeddings} --output {output} > {log} 2>&1"
+        " --cohort {input.cohort} --embeddings {input.embeddings} --output {output.predictions}"
+        " --weights {output.weights} > {log} 2>&1"
 
 
 rule zero_shot:
@@ -38,6 +42,7 @@ rule zero_shot:
     benchmark:
         "results/benchmark/zero_shot/{cohort}/{model}/{method}.tsv"
     wildcard_constraints:
+        cohort=cohorts_of(external=False),
         method=methods_of("zero_shot"),
         model=models_of(ensembles=False),
     conda:
@@ -57,7 +62,8 @@ rule finetune:
         weights=weights_of,
         point=best_trial_of,
     output:
-        "results/finetune/{cohort}/{model}/{method}/{seed}.parquet",
+        predictions="results/finetune/{cohort}/{model}/{method}/{seed}.parquet",
+        weights="results/finetune/{cohort}/{model}/{method}/{seed}.safetensors",
     log:
         "results/log/finetune/{cohort}/{model}/{method}/{seed}.log",
     benchmark:
@@ -75,7 +81,8 @@ rule finetune:
         point=search_point,
     shell:
         "exec python -m medaudit.adapt.finetune --settings {params.settings:q} --code {params.code}"
-        " --cohort {input.cohort} --images {params.stores} --output {output} --threads {threads}"
+        " --cohort {input.cohort} --images {params.stores} --output {output.predictions}"
+        " --weights {output.weights} --threads {threads}"
         " --processes {resources.processes} {params.point} > {log} 2>&1"
 
 
@@ -87,6 +94,7 @@ rule merge_seeds:
     log:
         "results/log/merge_seeds/{cohort}/{model}/{method}.log",
     wildcard_constraints:
+        cohort=cohorts_of(external=False),
         method=methods_of("finetune", "search"),
         model=models_of(ensembles=False),
     conda:
@@ -135,7 +143,7 @@ rule predictions:
         code=code_of("predictions"),
     shell:
         "python -m medaudit.adapt.predictions --settings {params.settings:q} --code {params.code}"
-        " --cohort {input.cohort} --output {output} > {log} 2>&1"
+        " --cohort {input.cohort} --scores {input.scores} --output {output} > {log} 2>&1"
 
 
 rule mitigate:
@@ -160,3 +168,34 @@ rule mitigate:
         "python -m medaudit.adapt.mitigate --settings {params.settings:q} --code {params.code}"
         " --cohort {input.cohort} --groups {input.groups} --embeddings {input.embeddings}"
         " --output {output} --threads {threads} > {log} 2>&1"
+
+
+rule transfer:
+    input:
+        cohort=rules.cohort.output.table,
+        home=home_predictions_of,
+        carried=carried_weights_of,
+        embeddings=external_embeddings_of,
+        images=external_images_of,
+        weights=weights_of,
+        point=carried_point_of,
+    output:
+        "results/predictions/{cohort}/{model}/{method}.parquet",
+    log:
+        "results/log/transfer/{cohort}/{model}/{method}.log",
+    benchmark:
+        "results/benchmark/transfer/{cohort}/{model}/{method}.tsv"
+    wildcard_constraints:
+        cohort=cohorts_of(external=True),
+        method=methods_of("probe", "zero_shot", "finetune", "search"),
+        model=models_of(ensembles=False),
+    conda:
+        "../../envs/medaudit.yaml"
+    params:
+        settings=settings_of("transfer"),
+        code=code_of("transfer"),
+        sources=transfer_sources,
+    shell:
+        "python -m medaudit.adapt.transfer --settings {params.settings:q} --code {params.code}"
+        " --cohort {input.cohort} --home {input.home} --output {output} --threads {threads}"
+        " {params.sources} > {log} 2>&1"

@@ -2,7 +2,8 @@
 # OUTPUTS results/evaluate (metrics by group), results/disparity (gaps), results/dialects (each
 #         paper's definitions), results/gap_decomposition and results/attribute_probes (where a gap
 #         comes from), results/conditional_gaps (gaps at equal age, view, ...), results/sensitivity
-#         (what would make a gap vanish), results/remedies (what remedies change); no torch from here on
+#         (what would make a gap vanish), results/shift (why it changes elsewhere), results/remedies
+#         (what remedies change); no torch from here on
 
 
 rule evaluate:
@@ -168,6 +169,36 @@ rule sensitivity:
         " --output {output} > {log} 2>&1"
 
 
+rule shift:
+    input:
+        predictions=rules.evaluate.input.predictions,
+        cohort=rules.cohort.output.table,
+        groups=rules.groups.output.table,
+        home_predictions=home_predictions_of,
+        home_cohort=home_table_of,
+        home_groups=home_groups_of,
+    output:
+        parts="results/shift/{cohort}/{model}/{method}.csv",
+        local="results/shift/{cohort}/{model}/{method}.local.csv",
+    log:
+        "results/log/shift/{cohort}/{model}/{method}.log",
+    benchmark:
+        "results/benchmark/shift/{cohort}/{model}/{method}.tsv"
+    wildcard_constraints:
+        cohort=cohorts_of(external=True),
+    conda:
+        "../../envs/medaudit.yaml"
+    params:
+        settings=settings_of("shift"),
+        code=code_of("shift"),
+    shell:
+        "python -m medaudit.audit.shift --settings {params.settings:q} --code {params.code}"
+        " --predictions {input.predictions} --cohort {input.cohort} --groups {input.groups}"
+        " --home-predictions {input.home_predictions} --home-cohort {input.home_cohort}"
+        " --home-groups {input.home_groups} --output {output.parts} --local {output.local}"
+        " > {log} 2>&1"
+
+
 rule remedies:
     input:
         mitigated=rules.mitigate.output[0],
@@ -196,6 +227,7 @@ rule lint:
         groups=rules.groups.output.table,
         images=rules.images.output,
         predictions=predictions_on,
+        seen=seen_lists,
     output:
         "results/lint/{cohort}.json",
     log:

@@ -7,8 +7,10 @@ from medaudit.config import jobs
 from medaudit.config.catalogues import CATALOGUES
 from medaudit.config.declared import gated
 from medaudit.config.entries import pretraining_output
+from medaudit.config.external import home_of, is_external, store_of
 from medaudit.config.failed_gates import exit_if_failed
 from medaudit.config.runs import seed_jobs
+from medaudit.config.seen_lists import list_files
 from medaudit.config.selection import pretrainings_of, selected
 from medaudit.config.time_left import jobs_of_run, show_time_left
 from medaudit.config.validation import check, check_files, check_writable, load
@@ -69,6 +71,13 @@ def methods_of(*kinds):
     )
 
 
+def cohorts_of(external):
+    """The pattern of all external cohorts, or of all others."""
+    return alternatives(
+        name for name in config["cohorts"] if is_external(config, name) == external
+    )
+
+
 wildcard_constraints:
     dataset=alternatives(config["datasets"]),
     cohort=alternatives(config["cohorts"]),
@@ -103,6 +112,18 @@ def image_stores(wildcards, input):
 def search_point(wildcards, input):
     """A params function: the option that hands a searched method its best point."""
     return f"--point {input.point}" if input.point else ""
+
+
+def transfer_sources(wildcards, input):
+    """A params function: the options that name what an external cohort is predicted from."""
+    folders = {str(Path(path).parent) for path in input.images}
+    given = {
+        "--weights": list(input.carried),
+        "--embeddings": list(input.embeddings),
+        "--images": sorted(folders),
+        "--point": list(input.point),
+    }
+    return " ".join(" ".join([key, *paths]) for key, paths in given.items() if paths)
 
 
 def for_report(kind, pattern, category="{study}"):

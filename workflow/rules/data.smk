@@ -28,6 +28,8 @@ rule cohort:
         manifest=manifest_of("parquet"),
         card=manifest_of("json"),
         split=split_file,
+        parents=parents_of,
+        seen=seen_lists,
     output:
         table="results/cohort/{cohort}.parquet",
         card="results/cohort/{cohort}.json",
@@ -42,7 +44,7 @@ rule cohort:
         code=code_of("cohort"),
     shell:
         "python -m medaudit.data.cohort --settings {params.settings:q} --code {params.code}"
-        " --manifest {input.manifest} --manifest-card {input.card}"
+        " --manifest {input.manifest} --manifest-card {input.card} --parents {input.parents}"
         " --output {output.table} --card {output.card} > {log} 2>&1"
 
 

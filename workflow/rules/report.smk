@@ -16,6 +16,8 @@ rule compare:
         probes=if_requested("attribute_probes", rules.attribute_probes.output.probes),
         conditional=if_requested("conditional_gaps", rules.conditional_gaps.output[0]),
         sensitivity=if_requested("sensitivity", rules.sensitivity.output[0]),
+        shift=if_requested("shift", rules.shift.output.parts),
+        local=if_requested("shift", rules.shift.output.local),
         remedies=if_requested("remedies", rules.remedies.output[0]),
         predictions=if_requested("footers", rules.evaluate.input.predictions),
         searches=if_requested("best_trial", rules.best_trial.output.point),
@@ -38,6 +40,7 @@ rule compare:
         " --metrics {input.metrics} --gaps {input.gaps} --cards {input.cards}"
         " --dialects {input.dialects} --parts {input.parts} --probes {input.probes}"
         " --conditional {input.conditional} --sensitivity {input.sensitivity}"
+        " --shift {input.shift}"
         " --remedies {input.remedies}"
         " --predictions {input.predictions} --searches {input.searches} --output {output.facts}"
         " --tables {output.tables} --figures {output.figures} > {log} 2>&1"
@@ -51,8 +54,8 @@ rule report:
         cards=expand(rules.groups.output.card, cohort=USED["cohorts"]),
         cohorts=expand(rules.cohort.output.table, cohort=USED["cohorts"]),
         groups=expand(rules.groups.output.table, cohort=USED["cohorts"]),
-        lint=expand(rules.lint.output, cohort=USED["cohorts"]),
-        images=expand(rules.images.output, cohort=USED["cohorts"]),
+        lint=expand(rules.lint.output, cohort=own_cohorts(USED["cohorts"])),
+        images=stores_of(USED["cohorts"]),
         pretrainings=expand(
             rules.pretrain.output.card,
             pretraining=pretrainings_of(USED["models"], config),

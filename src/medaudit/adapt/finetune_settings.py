@@ -33,3 +33,14 @@ class FinetuneSettings(TypedDict):
     tasks: list[str]
     task_type: str
     point: NotRequired[SearchPoint]
+
+
+class TransferSettings(FinetuneSettings):
+    """Settings of the stage `transfer`: those of the training at home, and the external cohort.
+
+    ``cohort`` is the name of the pair's cohort, ``home`` that of the cohort trained on; ``kept``
+    are the tasks that the external cohort has too.
+    """
+
+    home: str
+    kept: list[str]

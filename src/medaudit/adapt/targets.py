@@ -70,15 +70,28 @@ def check_splits(splits: dict[str, np.ndarray], y: np.ndarray, tasks: list[str])
     ]
 
 
-def standardise(x: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """Return `x` with mean 0 and variance 1 on the training rows; constant columns become 0."""
+def scaling(x: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of each column on the training rows, float32.
+
+    The deviation of a constant column is infinite, so that `rescale` makes it 0.
+    """
     mean = x[train].mean(axis=0, dtype=np.float64)
     scale = x[train].std(axis=0, dtype=np.float64)
     # Rounding leaves a constant column a tiny deviation; dividing by it would amplify noise.
     scale[scale <= CONSTANT * np.abs(mean)] = np.inf
-    x = x - mean.astype(np.float32)
-    x /= scale.astype(np.float32)
+    return mean.astype(np.float32), scale.astype(np.float32)
+
+
+def rescale(x: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+    """Return embeddings minus `mean`, divided by `deviation`: float32 ``[n, d]``."""
+    x = x - mean
+    x /= deviation
     return x
+
+
+def standardise(x: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Return `x` with mean 0 and variance 1 on the training rows; constant columns become 0."""
+    return rescale(x, *scaling(x, train))
 
 
 def predictions(frame: pd.DataFrame, scores: np.ndarray, tasks: list[str]) -> pd.DataFrame:

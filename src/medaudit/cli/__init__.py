@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medaudit.cli import check, crate, dossier, findings, init, monitor, plan, split
+from medaudit.cli import check, crate, dossier, findings, init, model, monitor, plan, split
 from medaudit.cli.options import Commands
 from medaudit.cli.reading_options import add_files, add_roles, columns_of
 from medaudit.cli.score_options import (
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"medaudit {version('medaudit')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_score(commands)
-    for command in (init, check, findings, split, crate, dossier, monitor, plan):
+    for command in (init, check, model, findings, split, crate, dossier, monitor, plan):
         command.add(commands)
     return parser
 

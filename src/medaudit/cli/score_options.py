@@ -52,6 +52,11 @@ def add_statistics(group: argparse._ArgumentGroup) -> None:
         help="value of the rule: a score (fixed), or the sensitivity, specificity or false "
         "positive rate (fpr) to reach; for one task as Edema=0.3, repeated for others",
     )
+    _add_estimates(group)
+
+
+def _add_estimates(group: argparse._ArgumentGroup) -> None:
+    """Add how it is estimated, and what is tried."""
     group.add_argument(
         "--level", type=float, default=0.95, help="of all intervals (default: %(default)s)"
     )

@@ -10,9 +10,11 @@ from typing import Any
 from medaudit.config.grids import AXES, names_of
 from medaudit.config.runs import runs
 from medaudit.config.schema import show, unknown
+from medaudit.config.seen_lists import check_excluded
 from medaudit.core.entry_types import Config, StudyEntry
 from medaudit.core.intersections import join_names
 from medaudit.core.margins import DEFAULT, JUDGED
+from medaudit.models.capabilities import why_not
 
 REFERENCE = "reference"
 """The gap that needs a reference group."""
@@ -24,6 +26,9 @@ def check_declared(config: Config) -> Iterator[str]:
     yield from _check_reference(config)
     for name, study in config["studies"].items():
         yield from _check_study(f"studies.{name}", name, study, config)
+    yield from check_excluded(config)
+    for name in (study for study in config["run"] if study in config["studies"]):
+        yield from _check_fits(f"studies.{name}", name, config)
 
 
 def question_runs(config: Config, study: str, question: dict[str, Any]) -> list[dict[str, str]]:
@@ -96,6 +101,36 @@ def _check_study(where: str, name: str, study: StudyEntry, config: Config) -> It
         known = all(name in catalogues[axis] for axis in AXES for name in names_of(study, axis))
         if not found and known and not question_runs(config, name, {**question}):
             yield f"{where}.questions.{number}: no run of the study fits {show(question)}"
+
+
+def _check_fits(where: str, name: str, config: Config) -> Iterator[str]:
+    """Find models that run with none of a study's methods; an unused control does no harm."""
+    study = config["studies"][name]
+    audited = {run["model"] for run in runs(config, name)}
+    for model in names_of(study, "models"):
+        if model not in audited and model not in study.get("controls", []):
+            listed = ", ".join(names_of(study, "methods"))
+            yield (
+                f"{where}: {model} runs with none of the methods {listed}: "
+                f"{why_not(config['models'][model])}; add such a method, or remove {model}"
+            )
+    for run in runs(config, name):
+        yield from _check_output(run, config)
+
+
+def _check_output(run: dict[str, str], config: Config) -> Iterator[str]:
+    """Find tasks of a cohort that a model which gives scores has no output for."""
+    output: Mapping[str, Any] = config["models"][run["model"]].get("output") or {}
+    if output.get("holds", "embedding") == "embedding":
+        return
+    names, tasks = output.get("tasks") or [], config["cohorts"][run["cohort"]]["tasks"]
+    lacking = [task for task in tasks if task not in names]
+    if lacking:
+        yield (
+            f"models.{run['model']}.output.tasks: no output is named {', '.join(lacking)}, which the "
+            f"cohort {run['cohort']} has; name the outputs in order, by the cohort's tasks "
+            f"({', '.join(tasks)}), null where one is no task"
+        )
 
 
 def _check_roles(where: str, study: StudyEntry, config: Config) -> Iterator[str]:

@@ -9,20 +9,22 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from medaudit.config import job_modules
 from medaudit.config.declared import gate_settings
 from medaudit.config.entries import method_entry, model_entry
-from medaudit.config.grids import grids_of, names_of
+from medaudit.config.external import home_of
+from medaudit.config.grids import names_of
 from medaudit.config.labels import seen_by
 from medaudit.config.mitigation import mitigate_settings, remedies_settings
 from medaudit.config.model_facts import METHOD_FACTS, model_facts, pretraining_data
-from medaudit.config.requests import modules_of
 from medaudit.config.runs import extra_search_workers, method_fits, runs, runs_needing
+from medaudit.config.seen_lists import excluded_images, models_on, seen_images
 from medaudit.config.selection import with_members, without_unused_models
 from medaudit.config.stages import MODULES
 from medaudit.config.trainings import grouped, searched
 from medaudit.core.code_version import code_version
 from medaudit.core.entry_types import Config, DatasetEntry
-from medaudit.data.datasets import phantom_module, what_is_drawn
+from medaudit.data.datasets import what_is_drawn
 
 __all__ = ["JOBS", "code", "extra_search_workers", "method_fits", "runs"]
 __all__ += ["runs_needing", "settings"]
@@ -50,7 +52,7 @@ def code(config: Config, stage: str, **names: str) -> str:
     return code_version(MODULES[stage], *JOBS[stage][1](config, **names))
 
 
-_DOCUMENTARY = ("licence", "source", "pretraining", "pretraining_data")
+_DOCUMENTARY = ("licence", "source", "pretraining", "pretraining_data", "pretraining_images")
 """Keys of a model that describe it and change no number."""
 
 _SEARCH_ONLY = ("space", "sampler", "learning_rate", "trials", "pruning", "subset")
@@ -97,7 +99,7 @@ def _cohort(config: Config, cohort: str) -> Settings:
     entry = _without(config["cohorts"][cohort], "image_size", "channels", "on_error", *_OF_GROUPS)
     if entry.get("stratify", "") is None:  # not its own: other groups to audit are no other split
         entry["stratify"] = _dataset_of(config, cohort)["attributes"]
-    return {"name": cohort, **entry}
+    return {"name": cohort, **_without(entry, "exclude_seen"), **excluded_images(config, cohort)}
 
 
 def _groups(config: Config, cohort: str) -> Settings:
@@ -134,7 +136,8 @@ def _ensemble(config: Config, **names: str) -> Settings:
 
 
 def _given(config: Config, **names: str) -> Settings:
-    return {**_adapt(config, **names), "entry": config["models"][names["model"]]}
+    entry = _without(config["models"][names["model"]], *_DOCUMENTARY)
+    return {**_adapt(config, **names), "entry": _only(entry, "output") or entry}
 
 
 def _finetune(config: Config, **names: str) -> Settings:
@@ -143,6 +146,14 @@ def _finetune(config: Config, **names: str) -> Settings:
     if settings["entry"]["kind"] == "search":
         settings["entry"] = _without(searched(config, **names), *_SEARCH_ONLY)
     return settings
+
+
+def _transfer(config: Config, cohort: str, **names: str) -> Settings:
+    """Return the settings of the training at home, and what of it the external cohort has."""
+    home = home_of(config, cohort)
+    trained = _finetune(config, cohort=home, **names)
+    kept = config["cohorts"][cohort]["tasks"]
+    return {**trained, "cohort": cohort, "home": home, "kept": kept}
 
 
 def _search(config: Config, worker: str, **names: str) -> Settings:
@@ -183,15 +194,13 @@ def _attribute_probes(config: Config, cohort: str, model: str) -> Settings:
 
 def _lint(config: Config, cohort: str) -> Settings:
     entry = config["cohorts"][cohort]
-    studies = [config["studies"][name] for name in config["run"]]
-    parts = [part for study in studies for part in grids_of(study) if cohort in part["cohorts"]]
-    models = {model for part in parts for model in part["models"]}
     return {
         "cohort": cohort,
         "dataset": entry["dataset"],
+        **seen_images(config, cohort),
         **_only(entry, "tasks", "task_type", "attributes"),
         "evaluation": _only(config["evaluation"], "threshold", "minimum"),
-        "models": {m: pretraining_data(config["models"], m) for m in sorted(models)},
+        "models": {m: pretraining_data(config["models"], m) for m in models_on(config, cohort)},
     }
 
 
@@ -223,73 +232,41 @@ def _report(config: Config) -> Settings:
     return {"config": without_unused_models(config)}
 
 
-def _loader(config: Config, dataset: str) -> list[str]:
-    return [f"data.datasets.{config['datasets'][dataset]['loader']}"]
-
-
-def _builder(config: Config, cohort: str) -> list[str]:
-    return [f"data.cohort.{config['cohorts'][cohort]['builder']}"]
-
-
-def _pixels(config: Config, cohort: str) -> list[str]:
-    dataset = _dataset_of(config, cohort)
-    if dataset["folder"]:
-        return [f"data.datasets.{dataset['loader']}"]
-    return [f"data.phantoms.{phantom_module({**dataset})}"]
-
-
-def _model(config: Config, model: str, **names: str) -> list[str]:
-    return [f"models.kinds.{config['models'][model]['kind']}"]
-
-
-def _searcher(config: Config, **names: str) -> list[str]:
-    return ["search.trial_runner", *_trainer(config, **names)]
-
-
-def _trainer(config: Config, method: str, **names: str) -> list[str]:
-    training = config["methods"][method].get("training", "erm")
-    return [f"adapt.finetune.trainers.{training}", *_model(config, **names)]
-
-
-def _head(config: Config, method: str, **names: str) -> list[str]:
-    return [f"adapt.probe.heads.{config['methods'][method]['head']}"]
-
-
-def _outputs(config: Config, study: str) -> list[str]:
-    return modules_of(config["studies"][study])
-
-
-def _none(config: Config, **names: str) -> list[str]:
-    return []
-
-
 JOBS: dict[str, tuple[Callable[..., Settings], Callable[..., list[str]]]] = {
-    "manifest": (_manifest, _loader),
-    "cohort": (_cohort, _builder),
-    "groups": (_groups, _none),
-    "images": (_images, _pixels),
-    "pretrain": (_pretrain, _none),
-    "embed": (_embed, _model),
-    "probe": (_adapt, _head),
-    "finetune": (_finetune, _trainer),
-    "search": (_search, _searcher),
-    "best_trial": (_best_trial, _none),
-    "zero_shot": (_finetune, _model),
-    "predictions": (_given, _none),
-    "merge_seeds": (_names, _none),
-    "ensemble": (_ensemble, _none),
-    "mitigate": (mitigate_settings, _none),
-    "remedies": (remedies_settings, _none),
-    "lint": (_lint, _none),
-    "evaluate": (_audit(*_METRICS), _none),
-    "disparity": (_audit(*_METRICS, "gaps", "null", "reference"), _none),
-    "dialects": (_audit(*_INTERVALS, "threshold", "minimum", "null", "ece_bins"), _none),
-    "gap_decomposition": (_audit(*_INTERVALS, "threshold", "minimum"), _none),
-    "attribute_probes": (_attribute_probes, _none),
-    "conditional_gaps": (_audit(*_POINTS, "bootstrap.level", "null", "control"), _none),
-    "sensitivity": (_audit(*_POINTS, "sensitivity"), _none),
-    "compare": (_compare, _outputs),
-    "report": (_report, _none),
-    "gate": (gate_settings, _none),
+    "manifest": (_manifest, job_modules.loader),
+    "cohort": (_cohort, job_modules.builder),
+    "groups": (_groups, job_modules.nothing),
+    "images": (_images, job_modules.pixels),
+    "pretrain": (_pretrain, job_modules.nothing),
+    "embed": (_embed, job_modules.model),
+    "probe": (_adapt, job_modules.head),
+    "finetune": (_finetune, job_modules.trainer),
+    "search": (_search, job_modules.searcher),
+    "best_trial": (_best_trial, job_modules.nothing),
+    "zero_shot": (_finetune, job_modules.model),
+    "predictions": (_given, job_modules.nothing),
+    "merge_seeds": (_names, job_modules.nothing),
+    "ensemble": (_ensemble, job_modules.nothing),
+    "transfer": (_transfer, job_modules.carried),
+    "mitigate": (mitigate_settings, job_modules.nothing),
+    "remedies": (remedies_settings, job_modules.nothing),
+    "shift": (_audit(*_INTERVALS, "threshold", "minimum", "margins"), job_modules.nothing),
+    "lint": (_lint, job_modules.nothing),
+    "evaluate": (_audit(*_METRICS), job_modules.nothing),
+    "disparity": (_audit(*_METRICS, "gaps", "null", "reference"), job_modules.nothing),
+    "dialects": (
+        _audit(*_INTERVALS, "threshold", "minimum", "null", "ece_bins"),
+        job_modules.nothing,
+    ),
+    "gap_decomposition": (_audit(*_INTERVALS, "threshold", "minimum"), job_modules.nothing),
+    "attribute_probes": (_attribute_probes, job_modules.nothing),
+    "conditional_gaps": (
+        _audit(*_POINTS, "bootstrap.level", "null", "control"),
+        job_modules.nothing,
+    ),
+    "sensitivity": (_audit(*_POINTS, "sensitivity"), job_modules.nothing),
+    "compare": (_compare, job_modules.outputs),
+    "report": (_report, job_modules.nothing),
+    "gate": (gate_settings, job_modules.nothing),
 }
 """Stage to two functions: its settings, and the modules that it imports by name at run time."""

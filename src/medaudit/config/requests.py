@@ -76,6 +76,13 @@ TABLES = {
     "pretraining_fraction": Output("tables.pretraining:pretraining_fraction"),
     "ensembles": Output("tables.ensembles:ensembles"),
     "linear_against_full": Output("tables.ensembles:linear_against_full"),
+    "external_gaps": Output("tables.external:external_gaps"),
+    "external_groups": Output("tables.external:external_groups"),
+    "external_parts": Output("tables.external:external_parts", ("shift",)),
+    "external_order": Output("tables.external_order:external_order"),
+    "external_selection": Output("tables.external_order:external_selection"),
+    "external_encoding": Output("tables.external_order:external_encoding", ("attribute_probes",)),
+    "external_local": Output("tables.external:external_local", ("shift",)),
     "search_claims": Output("tables.search:search_claims"),
     "results": Output("tables.fairtune:results", ("dialects",)),
     "averages": Output("tables.fairtune:averages", ("dialects",)),
@@ -103,6 +110,9 @@ FIGURES = {
     "balanced": Output("figures.balanced:balanced"),
     "relative_to_average": Output("figures.group_vs_average:relative_to_average"),
     "disease_by_group": Output("figures.group_vs_average:disease_by_group"),
+    "external_gaps": Output("figures.external:external_gaps", pooled=True),
+    "external_parts": Output("figures.external:external_parts", ("shift",), pooled=True),
+    "external_local": Output("figures.external:external_local", ("shift",), pooled=True),
     "critical_difference": Output(
         "figures.critical_difference:critical_difference", ("dialects",), pooled=True
     ),

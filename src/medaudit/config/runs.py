@@ -1,11 +1,12 @@
 """The runs of a study (cohort, model and method of each), and the optional results they need."""
 
 from medaudit.config.entries import method_entry
+from medaudit.config.external import is_external, store_of
 from medaudit.config.grids import VIEW, grids_of
 from medaudit.config.requests import stages_of
 from medaudit.core.entry_types import Config
 from medaudit.core.seeds import seed_ranges
-from medaudit.models.capabilities import KINDS
+from medaudit.models.capabilities import KINDS, capabilities
 
 Run = dict[str, str]
 """``cohort``, ``model`` and ``method``; of a search worker also ``worker``."""
@@ -58,7 +59,7 @@ def seed_jobs(config: Config, cohort: str, model: str, method: str) -> list[str]
 def method_fits(config: Config, model: str, method: str) -> bool:
     """Return whether a method can be applied to a model; a study skips other pairs."""
     entry = config["models"][model]
-    kind, can = config["methods"][method]["kind"], KINDS[entry["kind"]]
+    kind, can = config["methods"][method]["kind"], capabilities(entry)
     if can.members:
         return all(method_fits(config, member, method) for member in entry["members"])
     if can.only_method or kind in EXCLUSIVE:
@@ -81,19 +82,25 @@ def runs_needing(config: Config, study: str, stage: str) -> list[Run]:
         Its name.
     stage : str
         See `medaudit.config.requests`. Models without an embedding have no ``attribute_probes`` and no ``remedies``;
-        a cohort without all of ``evaluation.control`` has no ``conditional_gaps``;
+        a cohort without all of ``evaluation.control`` has no ``conditional_gaps``; only external
+        cohorts have ``shift``;
         ensembles, and methods that search for nothing, have no ``best_trial``.
     """
     if stage not in stages_of(config["studies"][study]):
         return []
-    return [run for run in runs(config, study) if _has(config, run, stage)]
+    found = [run for run in runs(config, study) if _has(config, run, stage)]
+    if stage == "attribute_probes":  # elsewhere, the embeddings are those of the external cohort
+        return [{**run, "cohort": store_of(config, run["cohort"])} for run in found]
+    return found
 
 
 def _has(config: Config, run: Run, stage: str) -> bool:
-    can = KINDS[config["models"][run["model"]]["kind"]]
+    can = capabilities(config["models"][run["model"]])
     searched = config["methods"][run["method"]]["kind"] == "search"
     if stage in ("attribute_probes", "remedies"):
         return can.embedding
+    if stage == "shift":
+        return is_external(config, run["cohort"])
     if stage == "conditional_gaps":
         return _is_controlled(config, run["cohort"])
     return stage != "best_trial" or (searched and not can.members)

@@ -6,11 +6,11 @@ PACKAGES = {
     "search": ("search", "best_trial"),
     "adapt": (
         *("probe", "zero_shot", "finetune", "merge_seeds", "ensemble", "predictions"),
-        "mitigate",
+        *("transfer", "mitigate"),
     ),
     "audit": (
         *("evaluate", "disparity", "dialects", "gap_decomposition", "attribute_probes"),
-        *("conditional_gaps", "sensitivity", "remedies", "lint"),
+        *("conditional_gaps", "sensitivity", "shift", "remedies", "lint"),
     ),
     "report": ("compare", "report", "gate"),
 }

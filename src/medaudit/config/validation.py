@@ -13,14 +13,19 @@ from medaudit.config.audit_card import margins_of, read_card
 from medaudit.config.catalogues import CATALOGUES, read_catalogues
 from medaudit.config.cross_checks import cross_check
 from medaudit.config.entries import merge, offer_attributes
+from medaudit.config.external import add_external, check_external, store_of
+from medaudit.config.leave_out import check_leave_out, leave_out_sites
 from medaudit.config.metric_names import resolve_names
 from medaudit.config.schema import entry_kinds, read_schema, show, unknown, validate
+from medaudit.config.seen_lists import list_files
 from medaudit.config.selection import pretrainings_of, selected, with_members
 from medaudit.config.yaml_file import find_unsafe_values, read_settings
 from medaudit.core.entry_types import Config
 from medaudit.core.errors import MedauditError
 from medaudit.core.files import data_root
 from medaudit.data.datasets import dataset_folder
+from medaudit.models.exported import check_exported
+from medaudit.models.stored_vectors import check_vectors
 from medaudit.models.weights.files import check_weights
 
 
@@ -81,8 +86,11 @@ def check(config: Mapping[str, Any], schemas: Path | dict[str, Path]) -> Config:
         for entry in checked["datasets"].values():
             offer_attributes(entry)
         problems += cross_check(cast(Config, checked))
+    if not problems:
+        problems += [*check_external(checked), *check_leave_out(checked)]
     if problems:
         raise MedauditError("the configuration is not valid:", problems)
+    add_external(checked, leave_out_sites(checked))
     return cast(Config, checked)
 
 
@@ -159,7 +167,8 @@ def _missing_files(config: Config) -> Iterator[str]:
     used = selected(config)
     pretrainings = [config["pretrainings"][p] for p in pretrainings_of(used["models"], config)]
     more = (name for entry in pretrainings for name in (*entry["cohorts"], *entry["audited"]))
-    cohorts = list(dict.fromkeys([*used["cohorts"], *more]))
+    stored = (store_of(config, name) for name in used["cohorts"])
+    cohorts = list(dict.fromkeys([*used["cohorts"], *stored, *more]))
     for name in dict.fromkeys(config["cohorts"][cohort]["dataset"] for cohort in cohorts):
         try:
             dataset_folder({**config["datasets"][name], "name": name})
@@ -170,7 +179,8 @@ def _missing_files(config: Config) -> Iterator[str]:
         if split_file and not (data_root() / split_file).is_file():
             yield f"cohorts.{name}.split_file: there is no file {data_root() / split_file}"
     for name in used["models"]:
-        file = config["models"][name].get("file")
+        entry = config["models"][name]
+        file = entry.get("file") if entry["kind"] == "predictions" else None
         if file and not (data_root() / file).is_file():
             yield f"models.{name}.file: there is no file {data_root() / file}"
     models = {
@@ -178,3 +188,10 @@ def _missing_files(config: Config) -> Iterator[str]:
     }
     # Weights that this run pretrains are made later.
     yield from check_weights({n: dict(e) for n, e in models.items() if not e.get("pretrained")})
+    for file in dict.fromkeys(
+        file for name in used["cohorts"] for file in list_files(config, name)
+    ):
+        if not Path(file).is_file():
+            yield f"pretraining_images: there is no list {file}; put it there, or remove it"
+    yield from check_vectors(models)
+    yield from check_exported(models)

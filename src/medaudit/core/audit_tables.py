@@ -64,6 +64,36 @@ PARTS = Table(
     required=("n", "status"),
 )
 
+SHIFT = Table(
+    "parts of the change elsewhere",
+    {
+        **dict.fromkeys((*RUN_KEY, "group", "metric", "part"), TEXT),
+        **dict.fromkeys(("value", "low", "high", "gap", "gap_low", "gap_high"), REAL),
+        **dict.fromkeys(("coverage",), REAL),
+        **dict.fromkeys(("n_home", "n_away"), WHOLE),
+        "status": TEXT,
+    },
+    key=(*RUN_KEY, "group", "metric", "part"),
+    required=("status",),
+)
+"""Parts of a group's change from home to elsewhere (``value``), and of the change of its difference
+from all others (``gap``). ``coverage``: share of the external images whose case mix home has."""
+LOCAL = Table(
+    "learning curve of local patients",
+    {
+        **dict.fromkeys((*RUN_KEY, "action"), TEXT),
+        "patients": WHOLE,
+        **dict.fromkeys(("gap", "gap_low", "gap_high", "target", "share_within"), REAL),
+        **dict.fromkeys(("tpr", "fpr", "fpr_gap"), REAL),
+        **dict.fromkeys(("draws",), WHOLE),
+        "status": TEXT,
+    },
+    key=(*RUN_KEY, "action", "patients"),
+    required=("patients", "status"),
+)
+"""The largest difference in sensitivity between groups elsewhere after an ``action`` that learns
+from ``patients`` local ones: mean and 95 % range over ``draws`` of them."""
+
 DIALECTS = Table(
     "dialects",
     {

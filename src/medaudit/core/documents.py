@@ -61,6 +61,7 @@ class CohortCard(TypedDict, total=False):
     balance: dict[str, Any]
     ids_sha256: str
     test_sha256: str
+    external: dict[str, Any]
 
 
 class LintFinding(TypedDict):

@@ -42,6 +42,8 @@ class Limits:
         More than the normal quantile where the variance was estimated from few patients.
     raw : ndarray, shape (rows,)
         Values as they are reported.
+    tested : ndarray, shape (rows,), optional
+        Sizes of the test's statistic, made as those of permutations are; default: `size`.
     """
 
     value: np.ndarray
@@ -50,11 +52,12 @@ class Limits:
     high: np.ndarray
     reach: np.ndarray
     raw: np.ndarray
+    tested: np.ndarray | None = None
 
     def take(self, rows: slice | np.ndarray) -> "Limits":
         """Return the limits of some rows."""
-        arrays = (self.value, self.size, self.low, self.high, self.reach, self.raw)
-        return Limits(*(array[rows] for array in arrays))
+        given = {name: array for name, array in vars(self).items() if array is not None}
+        return replace(self, **{name: array[rows] for name, array in given.items()})
 
     @property
     def sized(self) -> bool:
@@ -165,13 +168,16 @@ def assess(
     level : float
         Confidence level, e.g. 0.95.
     """
+    high, upper = _upper_limits(limits, contrasts, level)
+    given = limits
+    limits = limits if limits.tested is None else replace(limits, size=limits.tested)
     value = _largest_value(limits, contrasts)
     one = limits.value.astype(float)[:, None], limits.size.astype(float)[:, None]
     statistic = float(largest_statistic(*one, *contrasts)[0])
     null = largest_statistic(null_value.astype(float), null_size.astype(float), *contrasts)
     p = p_value(statistic, null)
     if not np.isfinite(p):
-        return _bounded(limits, contrasts, level)
+        return _bounded(given, contrasts, level)
     reach = critical(null, round(1 - level, 9))
     low = 0.0
     if p <= round(1 - level, 9):
@@ -181,7 +187,6 @@ def assess(
     shown[finite] = value - limits.largest(contrasts, null[finite])
     edge = min(critical(null, 0.05), 1e6)
     limit = value - float(limits.largest(contrasts, np.array([edge]))[0])
-    high, upper = _upper_limits(limits, contrasts, level)
     return Assessed(p, low, high, upper, limit, shown, reach, edge=edge)
 
 
@@ -233,8 +238,7 @@ def _bounded(limits: Limits, contrasts: Contrasts, level: float) -> Assessed:
     reach = simultaneous(groups, level)
     low = max(float(_scaled(limits, level).largest(contrasts, np.array([reach]))[0]), 0.0)
     high, upper = _upper_limits(limits, contrasts, level)
-    empty = np.full(0, np.nan)
-    return Assessed(np.nan, low, high, upper, np.nan, empty, reach)
+    return Assessed(np.nan, low, high, upper, np.nan, np.full(0, np.nan), reach)
 
 
 def _upper_limits(limits: Limits, contrasts: Contrasts, level: float) -> tuple[float, float]:
@@ -283,17 +287,14 @@ def bound_scaled(limits: Limits, whole: tuple[float, float, float], groups: int,
     # The mean and standard deviation of sums of absolute normal errors.
     reach = error.sum() * np.sqrt(2 / np.pi)
     reach += ndtri((1 + level) / 2) * np.sqrt((error**2).sum() * (1 - 2 / np.pi))
-    near, far = max(apart - reach, 0.0), apart + reach
-    return whole[1] / (1 + far), whole[2] / (1 + near)
+    return whole[1] / (1 + apart + reach), whole[2] / (1 + max(apart - reach, 0.0))
 
 
 def bound_distance(limits: Limits, target: float, groups: int) -> tuple[float, float]:
     """Return the limits of the distance of all groups to `target`, by MOVER on the squares."""
     value, low, high = limits.value[:groups], limits.low[:groups], limits.high[:groups]
-    ends = np.sort(np.abs(np.stack([low, high]) - target), axis=0)
-    ends[0][(low <= target) & (target <= high)] = 0
+    near, far = np.sort((np.stack([low, high]) - target) ** 2, axis=0)
+    near = np.where((low <= target) & (target <= high), 0, near)
     square = (value - target) ** 2
-    whole = square.sum()
-    under = np.sqrt(((square - ends[0] ** 2) ** 2).sum())
-    over = np.sqrt(((ends[1] ** 2 - square) ** 2).sum())
-    return float(np.sqrt(max(whole - under, 0))), float(np.sqrt(whole + over))
+    under, over = (np.sqrt(((square - end) ** 2).sum()) for end in (near, far))
+    return float(np.sqrt(max(square.sum() - under, 0))), float(np.sqrt(square.sum() + over))

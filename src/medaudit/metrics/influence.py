@@ -247,7 +247,7 @@ def sizes(
         elif decided:
             variance = moments.variance(metric)
             if not sums.independent:
-                variance = variance * _unbiased(base.patients)
+                variance = variance * unbiased(base.patients)
         if metric == "average_precision":
             size = independent / (expected if spread is None else spread[m])
         else:
@@ -256,7 +256,8 @@ def sizes(
     return Sizes(*found)
 
 
-def _unbiased(patients: np.ndarray) -> np.ndarray:
+def unbiased(patients: np.ndarray) -> np.ndarray:
+    """Return what a variance estimated from few patients is multiplied by."""
     return patients / np.maximum(patients - 1, 0.5)
 
 
@@ -275,6 +276,6 @@ def _ranking(
         squared, own, positives, negatives, kind, permuted, below, seen, np.nan_to_num(value)
     )
     by_label = [_base("tpr", moments), _base("fpr", moments)]
-    scale = [_unbiased(one.patients) for one in by_label] + [_unbiased(base.patients)]
+    scale = [unbiased(one.patients) for one in by_label] + [unbiased(base.patients)]
     variance = sum(s * part for s, part in zip(scale, squared, strict=True))
     return ranking_size(value, by_label[0].size, by_label[1].size), variance

@@ -12,7 +12,7 @@ import numpy as np
 
 from medaudit.metrics.effective_size import correlation, mean_size, shrink_size
 from medaudit.metrics.group_metrics import ALL, MEAN, GroupBlock, GroupMetrics
-from medaudit.metrics.influence import Sizes, UnitSums, sizes
+from medaudit.metrics.influence import Sizes, UnitSums, sizes, unbiased
 from medaudit.metrics.intervals import variance_of_draws
 from medaudit.metrics.resampling import code_type
 from medaudit.metrics.sorted_scores import SortedScores
@@ -80,11 +80,15 @@ class ObservedSizes:
         NaN for metrics that are not in [0, 1] or have no size.
     clustered : ndarray of bool, shape (groups, seeds, tasks, metrics)
         Whether patients had several images, or images different weights.
+    tested : ndarray, shape (groups, seeds, tasks, metrics)
+        Sizes made as those of permutations are: with the pooled design effect for metrics whose
+        variance comes from the bootstrap, which permutations do not have.
     """
 
     size: np.ndarray
     patients: np.ndarray
     clustered: np.ndarray
+    tested: np.ndarray
 
 
 def pool_design(metrics: GroupMetrics, everybody: GroupBlock) -> PooledDesign:
@@ -130,7 +134,8 @@ def observed_sizes(
         From all groups.
     """
     shape = metrics.value.shape
-    found = ObservedSizes(np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape, bool))
+    empty = [np.full(shape, np.nan) for _ in range(3)]
+    found = ObservedSizes(empty[0], empty[1], np.zeros(shape, bool), empty[2])
     variance = variance_of_draws(metrics.replicates)
     for start, sorted_scores in blocks:
         for (s, t), scores in sorted_scores.items():
@@ -139,22 +144,26 @@ def observed_sizes(
             own = _sizes_of(
                 scores, names, metrics.value[groups, s, t][:, places].T, design.rho[s, t, places]
             )
+            tested = own.size[:, :, 0].T.copy()
             for place, name in enumerate(names):
                 if name in REPLICATED:
                     m = places[place]
                     size, ratio = _replicated_base(name, scores, own)
                     own.size[place, :, 0] = shrink_size(
                         metrics.value[groups, s, t, m],
-                        variance[groups, s, t, m],
+                        variance[groups, s, t, m] * unbiased(size / ratio),
                         size,
                         design.inflation[s, t, m],
                     )
                     own.ratio[place, :, 0] = ratio
                     own.patients[place, :, 0] = size / ratio
+                    tested[:, place] = size / design.inflation[s, t, m]
             found.size[groups, s, t, places] = own.size[:, :, 0].T
+            found.tested[groups, s, t, places] = tested
             found.patients[groups, s, t, places] = own.patients[:, :, 0].T
             found.clustered[groups, s, t, places] = own.ratio[:, :, 0].T > 1 + 1e-9
-    design.average(metrics.value, found.size, joint=True)
+    for size in (found.size, found.tested):
+        design.average(metrics.value, size, joint=True)
     _spread_patients(metrics, found)
     return found
 
@@ -166,7 +175,7 @@ def _sizes_of(
     key = scores.unit.astype(np.int64) * scores.n_groups + scores.group
     keys, unit = np.unique(key, return_inverse=True)
     sums = UnitSums(replace(scores, unit=unit.astype(np.int32)), keys.size)
-    group = (keys % scores.n_groups).astype(code_type(scores.n_groups - 1))[:, None]
+    group: np.ndarray = (keys % scores.n_groups).astype(code_type(scores.n_groups - 1))[:, None]
     ones = np.ones((2, scores.n_groups))
     return sizes(sums, names, group, ones, values[:, :, None], rho=rho)
 

@@ -4,7 +4,9 @@ It is not part of `medaudit.models.kinds`, whose code is hashed into every embed
 here reruns nothing.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,28 @@ KINDS = {
     "cxrclip": Kind(text=True),
     "siglip": Kind(text=True),
     "unimedclip": Kind(text=True),
+    "embeddings": Kind(trainable=False),
+    "onnx": Kind(trainable=False),
+    "torch_export": Kind(trainable=False),
     "ensemble": Kind(embedding=False, trainable=False, members=True),
     "predictions": Kind(embedding=False, trainable=False, only_method="given"),
 }
 """Kinds of models, by the ``kind`` of a catalogue entry (``models.schema.yaml`` has the same)."""
+
+
+def capabilities(entry: Mapping[str, Any]) -> Kind:
+    """Return what a model can do: its kind's capabilities, unless its file gives scores."""
+    can = KINDS[entry["kind"]]
+    if entry.get("output", {}).get("holds", "embedding") == "embedding":
+        return can
+    return replace(can, embedding=False, only_method="given")
+
+
+def why_not(entry: Mapping[str, Any]) -> str:
+    """Return which methods a model runs with, and why no others, for messages."""
+    can, kind = capabilities(entry), entry["kind"]
+    if can.only_method:
+        return f"a model of kind {kind} that gives scores runs only with methods of kind {can.only_method}"
+    if not can.trainable:
+        return f"a model of kind {kind} has no weights to train: it runs with probes (methods of kind probe)"
+    return f"a model of kind {kind} has no text tower: it runs with probes and fine-tuning"

@@ -13,8 +13,9 @@ from medaudit.core.embeddings import write_embeddings
 from medaudit.core.entry_types import ModelEntry
 from medaudit.core.errors import MedauditError
 from medaudit.core.stage import run
+from medaudit.core.table_io import COHORT, read_table
 from medaudit.data.image_store import StoredImages, open_store, usable_images
-from medaudit.models.interface import Encoder
+from medaudit.models.interface import Encoder, StoredVectors
 from medaudit.models.kinds import build
 
 if TYPE_CHECKING:
@@ -63,7 +64,11 @@ def embed(
     encoder = build({**settings["entry"], "name": settings["model"]})
     if encoder.uses_torch:
         limit_torch(threads)
-    vectors = encode(encoder, store.images, store.rows(ids))
+    if isinstance(encoder, StoredVectors):
+        frame = read_table(cohort, COHORT)
+        ids, vectors = encoder.find(frame[frame["image_id"].isin(ids)])
+    else:
+        vectors = encode(encoder, store.images, store.rows(ids))
     check_finite(ids, vectors, settings["model"])
     write_embeddings(
         ids,

@@ -13,9 +13,10 @@ An encoder made of torch (`medaudit.models.torch_encoder`) also has ``module`` (
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import pandas as pd
 
 from medaudit.core.entry_types import ModelEntry
 from medaudit.core.errors import MedauditError
@@ -23,6 +24,8 @@ from medaudit.data.image_store import Images
 
 INTERPOLATIONS = ("bicubic", "bilinear")
 SQUARES = ("crop", "pad", "stretch")
+OWNERS_SQUARES = {"gloria": "pad", "medclip": "pad", "siglip": "stretch"}
+"""What owners of a kind do with an image that is not square, where they do not crop it."""
 
 
 class ModelSettings(ModelEntry, total=False):
@@ -44,6 +47,14 @@ class Encoder(Protocol):
 
     def spec(self) -> dict:
         """Return what the embeddings depend on, as JSON: weights, preprocessing, versions."""
+
+
+@runtime_checkable
+class StoredVectors(Protocol):
+    """A model whose embeddings are looked up by the images' ids, not computed."""
+
+    def find(self, cohort: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+        """Return the ids ``[n]`` of the images that have a vector, and float32 ``[n, d]``."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +113,10 @@ class ImageInput:
         return self.resize or self.size
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any], **defaults: object) -> "ImageInput":
-        """Return the ``input`` of a catalogue entry, checked; `defaults` are of the kind of model."""
-        given = {**defaults, **settings["input"]}
+    def from_settings(cls, settings: Mapping[str, Any]) -> "ImageInput":
+        """Return the ``input`` of a catalogue entry, checked, with the defaults of its kind."""
+        square = OWNERS_SQUARES.get(settings.get("kind", ""), "crop")
+        given = {"square": square, **settings["input"]}
         return cls(**{**given, "mean": tuple(given["mean"]), "std": tuple(given["std"])})
 
     def spec(self) -> dict:

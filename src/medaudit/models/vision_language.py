@@ -25,6 +25,7 @@ from medaudit.models.weights.load import (
     read_state,
     resolve_weights,
 )
+from medaudit.models.weights.prefixes import unwrap
 
 
 class ImageTower(nn.Module):
@@ -137,7 +138,7 @@ E = TypeVar("E", bound=VisionLanguageEncoder)
 def open_weights(settings: ModelSettings) -> tuple[dict[str, torch.Tensor], Path, dict]:
     """Return the tensors of a model's file, the file's path, and what `spec` says about it."""
     path = resolve_weights(settings)
-    state = read_state(path, settings.get("sha256"))
+    state = unwrap(read_state(path, settings.get("sha256")), str(path))
     description = {
         "kind": settings["kind"],
         "weights": path.name,

@@ -6,6 +6,7 @@ from medaudit.audit.disparity import find_gaps
 from medaudit.core.entry_types import Evaluation
 from medaudit.metrics.audit_settings import ECE_BINS, AuditSettings
 from medaudit.metrics.group_audit import audit
+from medaudit.metrics.sample import read_sample
 from medaudit.plan.population import ATTRIBUTE, TASK
 
 
@@ -37,8 +38,9 @@ def audit_tables(
         See `evaluation_of`.
     """
     settings = settings_of(name, evaluation, weighted=f"w_{ATTRIBUTE}_{TASK}" in cohort)
-    metrics, replicates = audit(predictions, cohort, settings)
-    gaps, _ = find_gaps(predictions, cohort, settings, metrics, replicates)
+    sample = read_sample(predictions, cohort, settings)
+    metrics, replicates = audit(predictions, cohort, settings, sample=sample)
+    gaps, _ = find_gaps(predictions, cohort, settings, metrics, replicates, sample=sample)
     # With one seed the mean over seeds is that seed; it alone has a smallest detectable gap.
     return metrics[metrics["seed"] == "0"], gaps[gaps["seed"] == "mean"].assign(seed="0")
 

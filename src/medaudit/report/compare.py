@@ -36,6 +36,7 @@ def compare(
     searches: list[Path] = (),  # type: ignore[assignment]
     conditional: list[Path] = (),  # type: ignore[assignment]
     sensitivity: list[Path] = (),  # type: ignore[assignment]
+    shift: list[Path] = (),  # type: ignore[assignment]
     remedies: list[Path] = (),  # type: ignore[assignment]
 ) -> None:
     """Merge the metrics and gaps of a study's runs and write its facts, tables and figures.
@@ -57,12 +58,13 @@ def compare(
     tables, figures : Path
         Folders; an ``index.json`` in each describes its files. ``tables`` also gets
         ``answers.json``: `medaudit.report.answers.structure.StudyAnswers`.
-    dialects, parts, probes, predictions, searches, conditional, sensitivity, remedies : list of Path
+    dialects, parts, probes, predictions, searches, conditional, sensitivity, shift, remedies : list of Path
         Needed by requested tables and figures (`medaudit.config.requests`): results of
         `medaudit.audit.dialects` (with replicates), `medaudit.audit.gap_decomposition` and
         `medaudit.audit.attribute_probes`; predictions, for their footers; and results of
         `medaudit.search.best_trial` (JSON, the trials' CSV next to it); and results of
-        `medaudit.audit.conditional_gaps`, `medaudit.audit.sensitivity` and `medaudit.audit.remedies`.
+        `medaudit.audit.conditional_gaps`, `medaudit.audit.sensitivity`, `medaudit.audit.shift` and
+        `medaudit.audit.remedies`.
 
     Raises
     ------
@@ -74,7 +76,8 @@ def compare(
     from medaudit.report.tables.table import write_files as write_table_files
 
     evidence = gather(settings, metrics, gaps, cards)
-    results = (dialects, parts, probes, predictions, searches, conditional, sensitivity, remedies)
+    audits = (searches, conditional, sensitivity, shift, remedies)
+    results = (dialects, parts, probes, predictions, *audits)
     extras = quote_intervals(gather_extras(settings, *results), evidence)
     context = Context(evidence, gather_facts(evidence), extras, names=read_names(settings))
     head = _head(context)

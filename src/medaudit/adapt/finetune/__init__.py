@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from medaudit.adapt.carried.tuned import write_tuned
 from medaudit.adapt.finetune.frozen_blocks_cache import open_cache
 from medaudit.adapt.finetune.grid import Grid
 from medaudit.adapt.finetune.group_curves import group_auc_measure
@@ -45,6 +46,7 @@ def finetune(
     images: Path,
     output: Path,
     point: Path | None = None,
+    weights: Path | None = None,
     threads: int = 1,
 ) -> None:
     """Fine-tune one model with one method; predict the validation and test splits.
@@ -65,6 +67,9 @@ def finetune(
         For a method of kind search, the result of `best_trial`: ``{"point": {"mask": ...,
         "learning_rate": ...}}``. The point is trained as in the search, and the epoch with the best
         value of the search's objective is kept.
+    weights : Path, optional
+        Where to write what training changed (`medaudit.adapt.carried.tuned`), with which `transfer`
+        predicts other cohorts.
     threads : int
         Processor threads.
 
@@ -104,6 +109,9 @@ def finetune(
             scores = np.stack([ranked_probabilities(x, multiclass) for x in logits])
             table = predictions(frame.iloc[kept.positions], scores, settings["tasks"])
             found = [(str(index), trials[seed], best[seed]) for index, seed in seeds.items()]
+            if weights is not None:
+                states = {index: trials[seed][best[seed]].state for index, seed in seeds.items()}
+                write_tuned(weights, states)
             write_table(
                 table.assign(seed=np.array(list(seeds))[table["seed"]]),
                 output,
@@ -157,9 +165,9 @@ def choose(trials: list[Trial], settings: FinetuneSettings) -> int:
 
 def fingerprint(settings: FinetuneSettings, ids: np.ndarray) -> str:
     """Return a hash of what a checkpoint depends on: settings, images and code."""
-    return (
-        f"{derive_seed(json.dumps(settings, sort_keys=True), code_version('adapt.finetune'), *ids)}"
-    )
+    trainer = f"adapt.finetune.trainers.{settings['entry'].get('training', 'erm')}"
+    code = code_version("adapt.finetune", trainer)  # a trainer is imported by its name
+    return f"{derive_seed(json.dumps(settings, sort_keys=True), code, *ids)}"
 
 
 def footer(

@@ -148,6 +148,6 @@ def check_groups(settings: FinetuneSettings, frame: pd.DataFrame, train: Split) 
         raise MedauditError(
             f"finetune {settings['model']} {settings['method']}: training {entry['training']} "
             f"cannot help groups without training images, and {join_names(attribute)} has "
-            f"{', '.join(map(repr, lacking))} only in other splits. Set `attribute` to a coarser "
+            f"{', '.join(map(repr, lacking))} only in other splits, or outside a search's `subset`. Set `attribute` to a coarser "
             "attribute, merge the group in the dataset's `groups`, or change the cohort's split"
         )

@@ -32,7 +32,7 @@ class Part(NamedTuple):
         return 2 * self.group + self.y.astype(int)
 
 
-class Training(TypedDict):
+class Training(TypedDict, total=False):
     """The budget of every remedy, which is that of plain training."""
 
     epochs: int

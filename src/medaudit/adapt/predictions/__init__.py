@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 
 from medaudit.adapt.predictions.columns import find_columns
+from medaudit.adapt.predictions.model_outputs import predictions_from_outputs
 from medaudit.adapt.predictions.probabilities import as_probabilities
 from medaudit.adapt.predictions.shaping import tidy
 from medaudit.core.entry_types import ModelEntry
 from medaudit.core.errors import MedauditError
 from medaudit.core.files import data_root, sha256
-from medaudit.core.table_io import COHORT, PREDICTIONS, read_table, write_table
+from medaudit.core.table_io import COHORT, PREDICTIONS, read_metadata, read_table, write_table
 from medaudit.data.readers.sheet import read_sheet
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,9 @@ class PredictionsSettings(TypedDict):
     entry: ModelEntry
 
 
-def predictions(settings: PredictionsSettings, *, cohort: Path, output: Path) -> None:
+def predictions(
+    settings: PredictionsSettings, *, cohort: Path, output: Path, scores: Path | None = None
+) -> None:
     """Turn a file of external scores into predictions on a cohort.
 
     Parameters
@@ -52,6 +55,9 @@ def predictions(settings: PredictionsSettings, *, cohort: Path, output: Path) ->
     output : Path
         Table of `medaudit.core.table_io.PREDICTIONS`. Its footer holds the file's name and
         SHA-256, how the scores were read, and how many images are not in the cohort.
+    scores : Path, optional
+        Outputs of a model whose file gives scores (kind ``onnx`` or ``torch_export``), as `embed`
+        stored them; they are used instead of a ``file``.
 
     Raises
     ------
@@ -60,6 +66,9 @@ def predictions(settings: PredictionsSettings, *, cohort: Path, output: Path) ->
         one; a label differs from the cohort's; a task is missing.
     """
     entry, table = settings["entry"], read_table(cohort, COHORT)
+    if "output" in entry:
+        _write_outputs(settings, cohort, scores, output)
+        return
     path = data_root() / entry["file"]
     frame, notes = read_scores(path, settings)
     matched, unknown = match(frame, table, settings["tasks"], str(path))
@@ -74,6 +83,28 @@ def predictions(settings: PredictionsSettings, *, cohort: Path, output: Path) ->
         sha256=sha256(path),
         read_as=notes,
         unknown_ids=unknown,
+    )
+
+
+def _write_outputs(
+    settings: PredictionsSettings, cohort: Path, scores: Path | None, output: Path
+) -> None:
+    """Write the predictions of a model whose file gives scores."""
+    if scores is None:
+        raise MedauditError(f"model {settings['model']}: the stage needs its outputs (--scores)")
+    table, notes = predictions_from_outputs(
+        settings["entry"]["output"], cohort, scores, settings["tasks"], settings["task_type"]
+    )
+    write_table(
+        table,
+        output,
+        PREDICTIONS,
+        cohort=settings["cohort"],
+        model=settings["model"],
+        method=settings["method"],
+        **{key: read_metadata(scores).get(key) for key in ("spec", "phantom")},
+        read_as=notes,
+        notes=notes,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
+from medaudit.adapt.carried.heads import write_heads
 from medaudit.adapt.logits import ranked_probabilities
 from medaudit.adapt.probe.heads import find_head
 from medaudit.adapt.probe.sweep import Examples, Sweep, predict, train_sweep
@@ -18,7 +19,8 @@ from medaudit.adapt.targets import (
     check_splits,
     join_embeddings,
     predictions,
-    standardise,
+    rescale,
+    scaling,
     targets,
 )
 from medaudit.core.entry_types import MethodEntry
@@ -40,7 +42,13 @@ class ProbeSettings(TypedDict):
 
 
 def probe(
-    settings: ProbeSettings, *, cohort: Path, embeddings: Path, output: Path, threads: int = 1
+    settings: ProbeSettings,
+    *,
+    cohort: Path,
+    embeddings: Path,
+    output: Path,
+    weights: Path | None = None,
+    threads: int = 1,
 ) -> None:
     """Train a probe on a cohort's embeddings and predict the validation and test splits.
 
@@ -59,6 +67,9 @@ def probe(
     output : Path
         Table of `medaudit.core.table_io.PREDICTIONS`. Its footer contains ``runs`` (see `summary`),
         ``spec`` of the embeddings, ``phantom``, the number of ``rows`` per split, and ``notes``.
+    weights : Path, optional
+        Where to write the chosen heads and the scaling of the embeddings
+        (`medaudit.adapt.carried.heads`), with which `transfer` predicts other cohorts.
     threads : int
         Processor threads.
 
@@ -74,8 +85,11 @@ def probe(
     y = targets(frame, settings["tasks"], settings["task_type"] == "multiclass")
     splits = {name: (frame["split"] == name).to_numpy() for name in ("train", "val", "test")}
     notes += check_splits(splits, y, settings["tasks"])
+    scale = scaling(x, splits["train"])
     with threadpool_limits(threads):
-        runs, scores = fit(settings, standardise(x, splits["train"]), y, splits)
+        runs, scores, parameters = fit(settings, rescale(x, *scale), y, splits)
+    if weights is not None:
+        write_heads(weights, scale, parameters)
     write_table(
         predictions(frame[~splits["train"]], scores, settings["tasks"]),
         output,
@@ -92,7 +106,7 @@ def probe(
 
 def fit(
     settings: ProbeSettings, x: np.ndarray, y: np.ndarray, splits: dict[str, np.ndarray]
-) -> tuple[dict, np.ndarray]:
+) -> tuple[dict, np.ndarray, list[np.ndarray]]:
     """Train on ``train``, choose on ``val``, and score all rows outside ``train``.
 
     Parameters
@@ -110,6 +124,8 @@ def fit(
         See `summary`.
     scores : numpy.ndarray
         Probabilities, float64 ``[seeds, rows, k]``.
+    parameters : list of numpy.ndarray
+        Of the chosen heads, ``[seeds, 1, ...]`` each.
     """
     entry, multiclass = settings["entry"], settings["task_type"] == "multiclass"
     head = find_head(entry["head"])
@@ -122,7 +138,7 @@ def fit(
             "seed %(seed)d: learning rate %(learning_rate)g, epoch %(epoch)d, loss %(val_loss)s",
             run,
         )
-    return runs, ranked_probabilities(logits, multiclass)
+    return runs, ranked_probabilities(logits, multiclass), sweep.parameters
 
 
 def run_generators(settings: ProbeSettings) -> list[np.random.Generator]:

@@ -14,7 +14,7 @@ from medaudit.core.entry_types import MethodEntry, ModelEntry
 from medaudit.core.errors import MedauditError
 from medaudit.core.table_io import PREDICTIONS, read_metadata, write_table
 
-POOLINGS = {"clip": "vector", "gloria": "max", "cxrclip": "mean"}
+POOLINGS = {"clip": "vector", "gloria": "max", "cxrclip": "mean", "templates": "vector"}
 """How the authors of a format pool the prompts of a class into one score."""
 
 log = logging.getLogger(__name__)
@@ -61,20 +61,12 @@ def zero_shot(
         The model has no text tower, the embeddings were made with other weights, or the prompt
         format has no prompts for a task.
     """
-    entry, multiclass = settings["entry"], settings["task_type"] == "multiclass"
+    multiclass = settings["task_type"] == "multiclass"
     frame, images, notes = join_embeddings(cohort, embeddings)
     targets(frame, settings["tasks"], multiclass)
-    prompts = make_prompts(entry, settings["tasks"])
-    encoder = _text_encoder(settings, read_metadata(embeddings).get("spec") or {}, threads)
-    scoring = Scoring(
-        encoder.logit_scale,
-        encoder.logit_bias,
-        encoder.link,
-        entry.get("pooling") or POOLINGS[entry["format"]],
-    )
     kept = (frame["split"] != "train").to_numpy()
-    texts = encode_prompts(encoder, prompts)
-    logits = class_logits(images[kept], prompts, texts, scoring, multiclass)
+    spec = read_metadata(embeddings).get("spec") or {}
+    logits, prompts, scoring = image_logits(settings, images[kept], spec, threads)
     scores = ranked_probabilities(logits, multiclass)
     write_table(
         predictions(frame[kept], scores[None], settings["tasks"]),
@@ -89,6 +81,36 @@ def zero_shot(
         rows={name: int((frame["split"] == name).sum()) for name in ("train", "val", "test")},
         notes=notes,
     )
+
+
+def image_logits(
+    settings: ZeroShotSettings, images: np.ndarray, spec: dict, threads: int
+) -> tuple[np.ndarray, list[ClassPrompts], Scoring]:
+    """Return logits ``[n, tasks]`` of embeddings ``[n, d]``, and the prompts and scoring they used.
+
+    Parameters
+    ----------
+    settings : dict
+        Settings of the stage.
+    images : numpy.ndarray
+        Embeddings of images.
+    spec : dict
+        Description of the encoder that made them.
+    threads : int
+        Processor threads.
+    """
+    entry = settings["entry"]
+    prompts = make_prompts(entry, settings["tasks"])
+    encoder = _text_encoder(settings, spec, threads)
+    scoring = Scoring(
+        encoder.logit_scale,
+        encoder.logit_bias,
+        encoder.link,
+        entry.get("pooling") or POOLINGS[entry["format"]],
+    )
+    texts = encode_prompts(encoder, prompts)
+    multiclass = settings["task_type"] == "multiclass"
+    return class_logits(images, prompts, texts, scoring, multiclass), prompts, scoring
 
 
 def encode_prompts(encoder, prompts: list[ClassPrompts]) -> dict[str, np.ndarray]:

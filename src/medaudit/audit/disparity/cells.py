@@ -8,7 +8,7 @@ from medaudit.metrics.definitions import METRICS
 from medaudit.metrics.gap_intervals import Limits
 from medaudit.metrics.gap_statistics import Contrasts, against_rest, all_pairs
 from medaudit.metrics.gaps import Parts
-from medaudit.metrics.group_intervals import GroupIntervals
+from medaudit.metrics.group_intervals import CONTINUOUS, GroupIntervals
 from medaudit.metrics.group_metrics import ALL, MEAN, GroupMetrics
 from medaudit.metrics.nulls import CALIBRATION, null_of, strata_of
 from medaudit.metrics.permutation import Permuted
@@ -26,9 +26,9 @@ class Cell:
         Of each group, and of all others together.
     value, drawn, null : Parts
         Values, bootstrap replicates and permutations.
-    limits : ndarray, shape (5, 2, groups)
-        Estimate, effective size, lower and upper limit, and the standard errors between them, of
-        each group and of its rest.
+    limits : ndarray, shape (6, 2, groups)
+        Estimate, effective size, lower and upper limit, the standard errors between them, and the
+        size that tests use, of each group and of its rest.
     null_size : ndarray, shape (2, groups, permutations)
         Effective sizes under permutation.
     whole : tuple of float
@@ -80,6 +80,11 @@ class Cell:
         """Whether harm is a distance from the best value, which lies inside the range."""
         return self.metric in BEST
 
+    @property
+    def counted(self) -> bool:
+        """Whether values are shares of images, and no means over tasks."""
+        return self.metric not in CONTINUOUS and self.task != MEAN
+
     def pairs(self) -> Contrasts:
         """Return all ordered pairs of groups."""
         return all_pairs(len(self.groups))
@@ -96,7 +101,7 @@ class Cell:
         folded : bool
             Whether as distances from the best value, where that lies inside the range.
         """
-        value, size, low, high, reach = self.limits.reshape(5, -1)
+        value, size, low, high, reach, tested = self.limits.reshape(6, -1)
         raw = np.append(self.value.group, self.value.rest)
         null = np.concatenate([self.null.group, self.null.rest])
         if folded and self.folded:
@@ -105,7 +110,7 @@ class Cell:
             ends = np.sort(np.abs(np.stack([low, high]) - best), axis=0)
             low, high = np.where(across, 0, ends[0]), ends[1]
             value, raw, null = (np.abs(a - best) for a in (value, raw, null))
-        limits = Limits(value, size, low, high, reach, raw)
+        limits = Limits(value, size, low, high, reach, raw, tested)
         return limits, null, np.concatenate(self.null_size)
 
 
@@ -188,23 +193,27 @@ class Cells:
 
     def _limits(self, found: GroupIntervals | None, place: tuple) -> np.ndarray:
         if found is None:
-            return np.full((5, self.size), np.nan)
-        size, reach = found.sizes.size, found.reach
-        arrays = (found.centre, size, found.low, found.high, reach)
-        return np.array([array[place][: self.size] for array in arrays])
+            return np.full((6, self.size), np.nan)
+        size, tested = found.sizes.size, found.sizes.tested
+        arrays = (found.centre, size, found.low, found.high, found.reach, tested)
+        limits = np.array([array[place][: self.size] for array in arrays])
+        if np.isfinite(limits[[1, 5]]).any():
+            limits[5] *= self._level(place)
+        return limits
+
+    def _level(self, place: tuple) -> float:
+        """Return by how much tests' sizes are scaled, in all groups alike, to those observed."""
+        sizes = self.own.sizes
+        ratio = sizes.size[place][: self.size] / sizes.tested[place][: self.size]
+        return float(np.nanmedian(ratio)) if np.isfinite(ratio).any() else 1.0
 
     def _null_sizes(self, place: tuple) -> np.ndarray:
         """Return permuted sizes of groups and of rests, which hardly vary from the observed."""
         assert self.permuted.size is not None
-        own = self.permuted.size[place]
-        if self.metrics.metrics[place[-1]] == "average_precision":
-            # Permutations count positives only, the sample's own variance is often smaller: a
-            # test is exact only if both statistics are made with sizes of one level.
-            observed = self._limits(self.own, place)[1]
-            own = own * (observed / np.nanmedian(own, axis=1))[:, None]
+        own = self.permuted.size[place] * self._level(place)
         if self.size == 2:
             return np.stack([own, own[::-1]])
-        observed = self._limits(self.rest_limits, place)[1]
+        observed = self._limits(self.rest_limits, place)[5]
         return np.stack([own, np.broadcast_to(observed[:, None], own.shape)])
 
     def _movable(self, t: int, m: int, estimable: np.ndarray) -> tuple[int, int, bool]:

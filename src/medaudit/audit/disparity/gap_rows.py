@@ -133,7 +133,7 @@ def _bound_and_test(row: dict, gap: str, cell: Cell, level: float) -> None:
     _set_null(row, gap, cell, assessed)
     if cell.seed == MEAN and gap in ("max_min", "worst_rest"):
         row["smallest_detectable"] = detectable(
-            limits, contrasts, assessed.edge, cell.whole[0], size, cell.upward
+            limits, contrasts, assessed.edge, cell.whole[0], size, cell.upward, cell.counted
         )
 
 
@@ -285,5 +285,5 @@ def _signed(
     row["null_q95"] = assessed.limit
     if cell.seed == MEAN:
         row["smallest_detectable"] = detectable(
-            limits, pairs, assessed.edge, cell.whole[0], 2, cell.upward
+            limits, pairs, assessed.edge, cell.whole[0], 2, cell.upward, cell.counted
         )

@@ -23,8 +23,9 @@ from medaudit.core.entry_types.evaluation import EvaluationMinimum
 from medaudit.core.table_io import PREDICTIONS, read_audited, read_table, write_table
 from medaudit.metrics.attributes import Attribute, read_attributes
 from medaudit.metrics.audit_settings import AuditSettings
-from medaudit.metrics.calibration import EPSILON, logit
+from medaudit.metrics.calibration import logit
 from medaudit.metrics.intervals import percentile_interval
+from medaudit.metrics.operating_points import decision_margins, lead
 from medaudit.metrics.resampling import draw_patients, draw_rows
 from medaudit.metrics.sample import Sample, read_sample
 
@@ -159,19 +160,9 @@ def _margins(sample: Sample, predictions: pd.DataFrame, cohort: pd.DataFrame) ->
     labels = np.full(score.shape[1:], np.nan)
     labels[at[1:]] = rows["y"].astype(float)
     patient = pd.factorize(val["patient_id"], sort=True)[0]
-    if sample.threshold is None:
-        cut = np.zeros((len(sample.seeds), len(sample.tasks)))
-        return _Margins(_lead(score), labels, patient, _lead(sample.score), cut)
-    test, cut = logit(sample.score), logit(sample.threshold)
-    return _Margins(logit(score), labels, patient, test, cut)
-
-
-def _lead(score: np.ndarray) -> np.ndarray:
-    """Return log p of each class minus the largest log p of the others."""
-    logs = np.log(np.maximum(score, EPSILON))
-    ordered = np.sort(logs, axis=2)
-    best, second = ordered[..., -1:], ordered[..., -2:-1]
-    return logs - np.where(logs == best, second, best)
+    test, cut = decision_margins(sample)
+    val_margin = lead(score) if sample.threshold is None else logit(score)
+    return _Margins(val_margin, labels, patient, test, cut)
 
 
 def _contrast(

@@ -23,31 +23,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from medaudit.metrics.calibration import fit_platt, platt_targets
+from medaudit.metrics.operating_points import Side as OperatingSide
+from medaudit.metrics.operating_points import operating_point, roc_point
 
-BLOCK = 100
 METRICS = ("tpr", "fpr")
 PART_NAMES = ("gap", "ranking", "calibration", "threshold")
 
 
 @dataclass(frozen=True)
-class Side:
+class Side(OperatingSide):
     """The test rows of a group, or of all others.
 
     Parameters
     ----------
-    margin : numpy.ndarray
-        Score on the logit scale, ``[n]``.
-    positive : numpy.ndarray
-        bool ``[n]``.
-    weights : numpy.ndarray
-        ``[n, draws]``; the first column holds the rows' own weights.
     platt : numpy.ndarray
         Intercept and slope of the side's calibration, ``[2, draws]`` (see `draw_platt`).
     """
 
-    margin: np.ndarray
-    positive: np.ndarray
-    weights: np.ndarray
     platt: np.ndarray
 
 
@@ -93,63 +85,6 @@ def equivalent_cut(side: Side, cut: float, pooled: np.ndarray) -> np.ndarray:
     intercept, slope = side.platt
     rising = np.where(slope > 0, slope, np.nan)
     return (pooled[0] + pooled[1] * cut - intercept) / rising
-
-
-def operating_point(side: Side, cut: float | np.ndarray) -> np.ndarray:
-    """Return TPR and FPR at ``margin >= cut``, ``[2, draws]``; NaN where a class is absent.
-
-    Parameters
-    ----------
-    side : Side
-        The rows.
-    cut : float or numpy.ndarray
-        One for all draws, or one per draw; NaN gives NaN.
-    """
-    cut = np.broadcast_to(cut, side.weights.shape[1:])
-    rates = []
-    for truth in (side.positive, ~side.positive):
-        weights = side.weights[truth]
-        flagged = side.margin[truth, None] >= cut
-        chosen = np.einsum("nd,nd->d", weights, flagged, dtype=float)
-        rates.append(_ratio(chosen, weights.sum(axis=0)))
-    return np.where(np.isnan(cut), np.nan, np.stack(rates))
-
-
-def roc_point(side: Side, level: np.ndarray) -> np.ndarray:
-    """Return TPR and FPR where (TPR + FPR) / 2 = `level` on the ROC curve, ``[2, draws]``."""
-    order = np.argsort(-side.margin, kind="stable")
-    margin, positive = side.margin[order], side.positive[order, None]
-    ends = np.flatnonzero(np.append(np.diff(margin) != 0, True))
-    found = np.empty((2, len(level)))
-    for start in range(0, len(level), BLOCK):
-        part = slice(start, start + BLOCK)
-        weights = side.weights[order, part]
-        curves = [
-            np.vstack([np.zeros(weights.shape[1]), np.cumsum(np.where(of, weights, 0.0), 0)[ends]])
-            for of in (positive, ~positive)
-        ]
-        tpr, fpr = (_ratio(curve, curve[-1]) for curve in curves)
-        found[:, part] = _between(tpr, fpr, level[part])
-    return found
-
-
-def _between(tpr: np.ndarray, fpr: np.ndarray, level: np.ndarray) -> np.ndarray:
-    height = (tpr + fpr) / 2
-    after = np.clip((height < level).sum(axis=0), 1, len(height) - 1)
-    columns = np.arange(len(level))
-    low, high = height[after - 1, columns], height[after, columns]
-    share = _ratio(level - low, high - low)
-    return np.stack(
-        [
-            curve[after - 1, columns] + share * (curve[after, columns] - curve[after - 1, columns])
-            for curve in (tpr, fpr)
-        ]
-    )
-
-
-def _ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(bottom > 0, top / bottom, np.nan)
 
 
 def draw_platt(margin: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from medaudit.audit.lint import cohort_checks
 from medaudit.audit.lint import prediction_checks as scored
 from medaudit.audit.lint.pretraining_overlap import overlaps
 from medaudit.audit.lint.problems import Finding, as_json, fail_on_errors
+from medaudit.audit.lint.seen_checks import seen_test_images
 from medaudit.core.entry_types import Evaluation, ModelEntry
 from medaudit.core.entry_types.evaluation import EvaluationMinimum, EvaluationThreshold
 from medaudit.core.table_io import IMAGES, PREDICTIONS, read_audited, read_table, write_json
@@ -30,6 +31,8 @@ class LintSettings(TypedDict, total=False):
     attributes: list[str | list[str]]
     evaluation: Evaluation
     models: dict[str, ModelEntry]
+    seen: dict[str, Any]
+    """``lists`` of pretraining images by model, and the ``folder`` of the dataset."""
 
 
 def check_cohort(
@@ -118,6 +121,18 @@ def check_overlap(models: Mapping[str, ModelEntry], dataset: str | None) -> list
     ]
 
 
+def _check_pretraining(settings: LintSettings, cohort: pd.DataFrame) -> list[Finding]:
+    """Find models that saw the audited images: by lists of images, otherwise by dataset."""
+    dataset = settings.get("dataset")
+    seen: dict[str, Any] = settings.get("seen") or {"lists": {}, "folder": None}
+    attributes = settings["attributes"]
+    counted, answered = seen_test_images(
+        cohort, seen["lists"], settings.get("tasks", []), attributes, dataset, seen["folder"]
+    )
+    models = {k: entry for k, entry in settings.get("models", {}).items() if k not in answered}
+    return [*counted, *check_overlap(models, dataset)]
+
+
 def lint(
     settings: LintSettings,
     *,
@@ -133,8 +148,8 @@ def lint(
     ----------
     settings : LintSettings
         ``cohort`` (name), ``task_type``, ``tasks``, ``attributes`` and ``evaluation``
-        (``threshold`` and ``minimum``); ``dataset`` and ``models`` (entries with
-        ``pretraining_data``) for the check of pretraining data.
+        (``threshold`` and ``minimum``); ``dataset``, ``models`` (entries with
+        ``pretraining_data``) and ``seen`` for the check of pretraining data.
     cohort : Path
         The cohort's table.
     groups : Path, optional
@@ -156,7 +171,7 @@ def lint(
     findings = check_cohort(
         table, settings["attributes"], evaluation["minimum"], settings.get("tasks")
     )
-    findings += check_overlap(settings.get("models", {}), settings.get("dataset"))
+    findings += _check_pretraining(settings, table)
     findings += check_images(images, table) if images else []
     for path in predictions:
         rows = read_table(path, PREDICTIONS)

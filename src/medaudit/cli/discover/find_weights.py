@@ -1,5 +1,6 @@
 """Find weights files and tokenizers of the catalogue's models below a folder."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -7,6 +8,9 @@ from pathlib import Path, PurePath
 from medaudit.core.entry_types import ModelEntry
 from medaudit.core.files import sha256
 from medaudit.models.weights.files import SUFFIXES, VOCABULARIES, check_weights
+
+_GENERIC = re.compile(r"(pytorch_)?model[-.]")
+"""File names that say nothing, such as ``model.safetensors`` or a part of any large model."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ def find_models(
     """Return the models whose weights are among `files`, and why others cannot be used.
 
     A file belongs to a model if its path ends with the entry's ``weights``, or if it has that file
-    name and no other entry does. If the entry has a SHA-256, that must match too, and a file with
+    name, which is not one of all models, and no other entry does. If the entry has a SHA-256, that must match too, and a file with
     another name is recognised by it.
     """
     entries = {
@@ -69,7 +73,8 @@ def _find_weights(
     wanted, sha = PurePath(entry["weights"] or ""), (entry.get("sha256") or "").lower()
     tail = tuple(part for part in wanted.parts if part != wanted.anchor)
     ends = [path for path in files if path.parts[-len(tail) :] == tail]
-    unique = [path for path in files if path.name == wanted.name and named[wanted.name] == 1]
+    telling = named[wanted.name] == 1 and not _GENERIC.match(wanted.name)
+    unique = [path for path in files if path.name == wanted.name and telling]
     for path in [*ends, *unique]:
         if not sha:
             return path, "name"

@@ -38,6 +38,7 @@ class CohortEntry(TypedDict, total=False):
     attributes: list[list[str] | str]
     image_size: int
     on_error: str
+    exclude_seen: bool | list[str]
     seed: int
     split_file: str | None
     balance: str

@@ -189,6 +189,8 @@ class MethodEntry(TypedDict, total=False):
     group_curves: bool
     by_cohort: dict[str, Any] | None
     format: str
+    templates: list[str] | str
+    absent: dict[str, Any]
     template: str
     labels: dict[str, Any]
     prompts_per_class: int | None

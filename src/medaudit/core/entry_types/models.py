@@ -6,6 +6,16 @@
 from typing import Any, TypedDict
 
 
+class ModelEntryOutput(TypedDict, total=False):
+    """Keys of a model entry output."""
+
+    name: str | None
+    holds: str
+    tasks: list[None | str]
+    link: str
+    pooling: str | None
+
+
 class ModelEntryInput(TypedDict, total=False):
     """Keys of a model entry input."""
 
@@ -16,6 +26,19 @@ class ModelEntryInput(TypedDict, total=False):
     interpolation: str
     square: str
     resize: int | None
+    name: str | None
+    range: list[float]
+    layout: str
+
+
+class ModelEntryPretrainingImages(TypedDict, total=False):
+    """Keys of a model entry pretraining images."""
+
+    file: str
+    dataset: str
+    column: str
+    where: dict[str, Any]
+    hash: str
 
 
 class ModelEntryPretraining(TypedDict, total=False):
@@ -35,6 +58,7 @@ class ModelEntry(TypedDict, total=False):
     source: str
     licence: str
     pretraining_data: list[str]
+    pretraining_images: list[ModelEntryPretrainingImages]
     pretraining: ModelEntryPretraining
     architecture: str
     arguments: dict[str, Any]
@@ -43,16 +67,22 @@ class ModelEntry(TypedDict, total=False):
     pretrained_epochs: int
     sha256: str | None
     layout: str
+    prefix: str | None
     golden: list[float] | None
     input: ModelEntryInput
-    pooling: str
+    pooling: str | None
     members: list[str]
     mean: str
     tokenizer: str | None
     tokenizer_source: str
     image_tower: str
     text_pooling: str
+    output: ModelEntryOutput
     file: str
+    array: str | None
+    ids: str | None
+    shape: list[int] | None
+    missing: str
     columns: dict[str, Any]
     scores: str
     positive: str

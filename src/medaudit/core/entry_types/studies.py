@@ -3,7 +3,7 @@
 ``python -m medaudit.cli.reference`` writes this file again after a change of the schema.
 """
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 
 class StudyEntryAlso(TypedDict, total=False):
@@ -12,6 +12,23 @@ class StudyEntryAlso(TypedDict, total=False):
     cohorts: list[str]
     models: list[str]
     methods: list[str]
+
+
+class StudyEntryExternal(TypedDict, total=False):
+    """Keys of a study entry external."""
+
+    cohort: str
+    home: list[str]
+    tasks: dict[str, Any]
+    attributes: dict[str, Any]
+    levels: dict[str, Any]
+
+
+class StudyEntryLeaveOut(TypedDict, total=False):
+    """Keys of a study entry leave out."""
+
+    attribute: str
+    levels: list[str]
 
 
 class StudyEntryQuestions(TypedDict, total=False):
@@ -35,6 +52,8 @@ class StudyEntry(TypedDict, total=False):
     models: list[str]
     methods: list[str]
     also: list[StudyEntryAlso]
+    external: list[StudyEntryExternal | str]
+    leave_out: StudyEntryLeaveOut
     tables: list[str]
     figures: list[str]
     questions: list[StudyEntryQuestions]

@@ -2,16 +2,28 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypedDict
 
 import pandas as pd
 
 from medaudit.core.entry_types import CohortEntry
 
 
+class Sites(TypedDict):
+    """Rows to keep before a cohort is built: those of a level of an attribute, or all others."""
+
+    attribute: str
+    level: str
+    keep: bool
+
+
 class CohortSettings(CohortEntry, total=False):
     """A cohort's catalogue entry as its builder gets it."""
 
     name: str
+    rows: Sites
+    seen: dict[str, Any]
+    """``lists`` of pretraining images by model, and the ``folder`` of the dataset."""
 
 
 @dataclass

@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 from collections.abc import Mapping
 from difflib import SequenceMatcher
+from types import ModuleType
 from typing import Any, cast
 
 from medaudit.core.errors import MedauditError
@@ -24,6 +25,28 @@ def build(settings: Mapping[str, Any]) -> Encoder:
     MedauditError
         There is no such kind, or the model's own settings or weights are wrong.
     """
+    return _module_of(settings).build(cast(ModelSettings, dict(settings)))
+
+
+def network(settings: Mapping[str, Any]) -> Any:
+    """Return a model's network with random weights, without reading its file.
+
+    Parameters
+    ----------
+    settings : mapping
+        As of `build`.
+
+    Returns
+    -------
+    torch.nn.Module or None
+        The image encoder; both towers (`medaudit.models.vision_language.Towers`) of a
+        vision-language model; None for a kind that has no network.
+    """
+    create = getattr(_module_of(settings), "network", None)
+    return create(cast(ModelSettings, dict(settings))) if create else None
+
+
+def _module_of(settings: Mapping[str, Any]) -> ModuleType:
     kind = settings["kind"]
     known = [module.name for module in pkgutil.iter_modules(__path__)]
     if kind not in known:
@@ -33,8 +56,7 @@ def build(settings: Mapping[str, Any]) -> Encoder:
         )
     # Before the import: the Hugging Face libraries read the setting when they are imported.
     forbid_downloads()
-    module = importlib.import_module(f"medaudit.models.kinds.{kind}")
-    return module.build(cast(ModelSettings, dict(settings)))
+    return importlib.import_module(f"medaudit.models.kinds.{kind}")
 
 
 def _by_similarity(names: list[str], wanted: object) -> list[str]:

@@ -45,24 +45,27 @@ def build(settings: ModelSettings) -> VisionLanguageEncoder:
         (`timm.create_model`) and ``text`` (`transformers.BertConfig`).
     """
     state, path, description = open_weights(settings)
-    arguments = settings.get("arguments", {})
-    text = {"vocab_size": VOCABULARY, **arguments.get("text", {})}
-    dimension = arguments.get("embed_dim", 512)
+    dimension = settings.get("arguments", {}).get("embed_dim", 512)
     _check_config(path.parent / "open_clip_config.json", dimension)
-    towers = Towers(
-        _image_tower(arguments.get("image", {}), dimension),
-        text_tower(text, dimension),
-        ("logit_scale",),
-    )
+    towers = network(settings)
     load_towers(towers, rename_keys(state, _RULES), settings, path, allow_extra=UNUSED)
     encoder = VisionLanguageEncoder(
         towers,
-        WordPieces(settings, text["vocab_size"], CONTEXT),
+        WordPieces(settings, towers.text.bert.config.vocab_size, CONTEXT),
         ImageInput.from_settings(settings),
         description,
         logit_scale=towers.logit_scale.exp().item(),
     )
     return with_golden_check(encoder, settings)
+
+
+def network(settings: ModelSettings) -> Towers:
+    """Return both towers with random weights."""
+    arguments = settings.get("arguments", {})
+    text = {"vocab_size": VOCABULARY, **arguments.get("text", {})}
+    dimension = arguments.get("embed_dim", 512)
+    image = _image_tower(arguments.get("image", {}), dimension)
+    return Towers(image, text_tower(text, dimension), ("logit_scale",))
 
 
 def first_token(hidden: tuple[torch.Tensor, ...], mask: torch.Tensor) -> torch.Tensor:

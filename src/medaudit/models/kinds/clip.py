@@ -80,7 +80,7 @@ def build(settings: ModelSettings) -> VisionLanguageEncoder:
     state, path, description = open_weights(settings)
     config = configuration(settings)
     _check_activation(config, state, path)
-    towers = Towers(image_tower(config), _text_tower(config), ("logit_scale",))
+    towers = network(settings)
     load_towers(towers, to_towers(state), settings, path)
     encoder = VisionLanguageEncoder(
         towers,
@@ -90,6 +90,12 @@ def build(settings: ModelSettings) -> VisionLanguageEncoder:
         logit_scale=towers.logit_scale.exp().item(),
     )
     return with_golden_check(encoder, settings)
+
+
+def network(settings: ModelSettings) -> Towers:
+    """Return both towers with random weights."""
+    config = configuration(settings)
+    return Towers(image_tower(config), _text_tower(config), ("logit_scale",))
 
 
 def tokenize(texts: list[str], context_length: int = 77) -> torch.Tensor:

@@ -49,26 +49,32 @@ def build(settings: ModelSettings) -> VisionLanguageEncoder:
         Bio_ClinicalBERT's ``vocab.txt``); ``arguments`` as in `medaudit.models.kinds.gloria.build`.
     """
     state, path, description = open_weights(settings)
-    arguments = settings.get("arguments", {})
-    kind = check_choice(settings, "image_tower", settings["image_tower"], TRUNKS)
-    text = {"vocab_size": CLINICAL_VOCABULARY, **arguments.get("text", {})}
-    dimension = arguments.get("embed_dim", 512)
-    towers = Towers(
-        _image_tower(kind, arguments.get("image", {}), dimension),
-        BertText(text, last_token, nn.Linear(text.get("hidden_size", 768), dimension)),
-        ("logit_scale",),
-    )
+    kind = settings["image_tower"]
+    towers = network(settings)
     if kind == "swin":
         state = hf_to_timm(state, "image_encoder.image_encoder.")
     load_towers(towers, rename_keys(state, _RULES), settings, path, allow_extra=UNUSED)
     encoder = VisionLanguageEncoder(
         towers,
-        WordPieces(settings, text["vocab_size"], TOKENS),
+        WordPieces(settings, towers.text.bert.config.vocab_size, TOKENS),
         ImageInput.from_settings(settings),
         {**description, "image_tower": kind},
         logit_scale=towers.logit_scale.exp().item(),
     )
     return with_golden_check(encoder, settings)
+
+
+def network(settings: ModelSettings) -> Towers:
+    """Return both towers with random weights."""
+    arguments = settings.get("arguments", {})
+    kind = check_choice(settings, "image_tower", settings["image_tower"], TRUNKS)
+    text = {"vocab_size": CLINICAL_VOCABULARY, **arguments.get("text", {})}
+    dimension = arguments.get("embed_dim", 512)
+    return Towers(
+        _image_tower(kind, arguments.get("image", {}), dimension),
+        BertText(text, last_token, nn.Linear(text.get("hidden_size", 768), dimension)),
+        ("logit_scale",),
+    )
 
 
 def last_token(hidden: tuple[torch.Tensor, ...], mask: torch.Tensor) -> torch.Tensor:

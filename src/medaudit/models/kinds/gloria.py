@@ -74,6 +74,20 @@ def build(settings: ModelSettings) -> GloriaEncoder:
         (`transformers.BertConfig`).
     """
     state, path, description = open_weights(settings)
+    towers = network(settings)
+    load_towers(towers, rename_keys(state, _RULES), settings, path, allow_extra=UNUSED)
+    encoder = GloriaEncoder(
+        towers,
+        WordPieces(settings, towers.text.bert.config.vocab_size, TOKENS, clean_report),
+        ImageInput.from_settings(settings),
+        description,
+        logit_scale=TEMPERATURE,
+    )
+    return with_golden_check(encoder, settings)
+
+
+def network(settings: ModelSettings) -> Towers:
+    """Return both towers with random weights."""
     arguments = settings.get("arguments", {})
     text = {"vocab_size": CLINICAL_VOCABULARY, **arguments.get("text", {})}
     width = text.get("hidden_size", 768)
@@ -84,15 +98,7 @@ def build(settings: ModelSettings) -> GloriaEncoder:
     )
     # Part of the owner's file that is not used here; built so that loading stays strict.
     towers.local = nn.Conv2d(trunk.feature_info[3]["num_chs"], width, 1, bias=False)
-    load_towers(towers, rename_keys(state, _RULES), settings, path, allow_extra=UNUSED)
-    encoder = GloriaEncoder(
-        towers,
-        WordPieces(settings, text["vocab_size"], TOKENS, clean_report),
-        ImageInput.from_settings(settings, square="pad"),
-        description,
-        logit_scale=TEMPERATURE,
-    )
-    return with_golden_check(encoder, settings)
+    return towers
 
 
 def sum_of_last_four(hidden: tuple[torch.Tensor, ...], mask: torch.Tensor) -> torch.Tensor:

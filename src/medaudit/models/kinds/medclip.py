@@ -47,31 +47,36 @@ def build(settings: ModelSettings) -> VisionLanguageEncoder:
         `medaudit.models.kinds.gloria.build`.
     """
     state, path, description = open_weights(settings)
-    arguments = settings.get("arguments", {})
     kind = check_choice(settings, "image_tower", settings["image_tower"], TRUNKS)
     pooling = settings.get("text_pooling", "alone")
     check_choice(settings, "text_pooling", pooling, POOLINGS)
-    text = {"vocab_size": CLINICAL_VOCABULARY, **arguments.get("text", {})}
-    dimension = arguments.get("embed_dim", 512)
-    trunk = timm.create_model(TRUNKS[kind], num_classes=0, **arguments.get("image", {}))
-    width = text.get("hidden_size", 768)
-    towers = Towers(
-        ImageTower(trunk, nn.Linear(trunk.num_features, dimension, bias=False)),
-        BertText(text, mean_of_three, nn.Linear(width, dimension, bias=False)),
-        ("logit_scale",),
-    )
+    towers = network(settings)
     if kind == "vit":
         state = hf_to_timm(state, "vision_model.model.")
     load_towers(towers, rename_keys(state, _RULES), settings, path, allow_extra=UNUSED)
     encoder = VisionLanguageEncoder(
         towers,
-        WordPieces(settings, text["vocab_size"], TOKENS),
-        ImageInput.from_settings(settings, square="pad"),
+        WordPieces(settings, towers.text.bert.config.vocab_size, TOKENS),
+        ImageInput.from_settings(settings),
         {**description, "image_tower": kind, "text_pooling": pooling},
         logit_scale=towers.logit_scale.clamp(0, LARGEST_LOG_SCALE).exp().item(),
         texts_at_once=1 if pooling == "alone" else None,
     )
     return with_golden_check(encoder, settings)
+
+
+def network(settings: ModelSettings) -> Towers:
+    """Return both towers with random weights."""
+    arguments = settings.get("arguments", {})
+    trunk = TRUNKS[check_choice(settings, "image_tower", settings["image_tower"], TRUNKS)]
+    text = {"vocab_size": CLINICAL_VOCABULARY, **arguments.get("text", {})}
+    dimension, width = arguments.get("embed_dim", 512), text.get("hidden_size", 768)
+    image = timm.create_model(trunk, num_classes=0, **arguments.get("image", {}))
+    return Towers(
+        ImageTower(image, nn.Linear(image.num_features, dimension, bias=False)),
+        BertText(text, mean_of_three, nn.Linear(width, dimension, bias=False)),
+        ("logit_scale",),
+    )
 
 
 def mean_of_three(hidden: tuple[torch.Tensor, ...], mask: torch.Tensor) -> torch.Tensor:

@@ -128,8 +128,24 @@ def build(settings: ModelSettings) -> VisionLanguageEncoder:
         (`transformers.SiglipTextConfig`).
     """
     state, path, description = open_weights(settings)
+    towers = network(settings)
+    load_towers(towers, _fitted(_to_towers(state), towers.image.trunk), settings, path)
+    sizes = towers.text.model.config
+    encoder = VisionLanguageEncoder(
+        towers,
+        SentencePieces(settings, sizes.max_position_embeddings, sizes.vocab_size),
+        ImageInput.from_settings(settings),
+        description,
+        logit_scale=towers.logit_scale.exp().item(),
+        logit_bias=towers.logit_bias.item(),
+        link="sigmoid",
+    )
+    return with_golden_check(encoder, settings)
+
+
+def network(settings: ModelSettings) -> Towers:
+    """Return both towers with random weights."""
     arguments = settings.get("arguments", {})
-    text = SiglipText(arguments.get("text", {}))
     trunk = VisionTransformer(
         num_classes=0,
         class_token=False,
@@ -138,20 +154,8 @@ def build(settings: ModelSettings) -> VisionLanguageEncoder:
         act_layer="gelu_tanh",
         **arguments.get("image", {}),
     )
-    towers = Towers(ImageTower(trunk, nn.Identity()), text, ("logit_scale", "logit_bias"))
-    load_towers(towers, _fitted(_to_towers(state), trunk), settings, path)
-    encoder = VisionLanguageEncoder(
-        towers,
-        SentencePieces(
-            settings, text.model.config.max_position_embeddings, text.model.config.vocab_size
-        ),
-        ImageInput.from_settings(settings, square="stretch"),
-        description,
-        logit_scale=towers.logit_scale.exp().item(),
-        logit_bias=towers.logit_bias.item(),
-        link="sigmoid",
-    )
-    return with_golden_check(encoder, settings)
+    text = SiglipText(arguments.get("text", {}))
+    return Towers(ImageTower(trunk, nn.Identity()), text, ("logit_scale", "logit_bias"))
 
 
 def _to_towers(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -54,6 +54,11 @@ def build(settings: ModelSettings) -> TorchEncoder:
     return encoder
 
 
+def network(settings: ModelSettings) -> torch.nn.Module:
+    """Return the architecture with random weights."""
+    return create_module(settings, ImageInput.from_settings(settings))
+
+
 def create_module(settings: ModelSettings, image_input: ImageInput) -> torch.nn.Module:
     """Create the architecture without its classifier, with random weights from `weights_seed`."""
     name = settings["architecture"]
@@ -91,18 +96,25 @@ def weights_seed(settings: ModelSettings) -> int:
 def load_weights(module: torch.nn.Module, settings: ModelSettings) -> dict:
     """Load the checkpoint strictly; return its hash and which keys were not loaded.
 
-    ``left_out`` are keys of the file that are not loaded: the classifier (``head`` or ``fc``, as
-    timm names it for the architecture) and the parts that the layout declares
+    ``prefix`` stood before the names of the encoder's weights. ``left_out`` are keys of the file
+    that are not loaded: classifiers and heads of pretraining
+    (`medaudit.models.weights.prefixes.HEADS`), and the parts that the layout declares
     (`medaudit.models.weights.checkpoint_layouts.LAYOUTS`). ``fresh`` are layers of the model that
     the file lacks, because its owner trains them from scratch: here they have scale 1 and shift 0.
     """
     path, layout = resolve_weights(settings), settings.get("layout", "timm")
     what = f"{layout} {settings['architecture']} ({path})"
     state = read_state(path, settings.get("sha256"))
-    state, left_out, fresh = to_timm(state, layout, module, what)
+    renamed = to_timm(state, layout, module, what, settings.get("prefix"))
     # A counter of training batches, which old files lack; it changes no output.
-    load_strict(module, state, what, allow_missing=(*fresh, r".*\.num_batches_tracked"))
-    return {"sha256": file_sha256(path), "left_out": left_out, "fresh": list(fresh)}
+    allowed = (*renamed.fresh, r".*\.num_batches_tracked")
+    load_strict(module, renamed.state, what, allow_missing=allowed)
+    return {
+        "sha256": file_sha256(path),
+        "prefix": renamed.prefix,
+        "left_out": renamed.left_out,
+        "fresh": list(renamed.fresh),
+    }
 
 
 def _check_size(module: torch.nn.Module, name: str, size: int) -> None:

@@ -42,19 +42,24 @@ def build(settings: ModelSettings) -> VisionLanguageEncoder:
         The file does not fit.
     """
     state, path, description = open_weights(settings)
-    arguments = dict(settings.get("arguments", {}))
-    text = {"vocab_size": VOCABULARY, **arguments.pop("text", {})}
-    config = configuration({**settings, "arguments": arguments})
-    towers = Towers(image_tower(config), text_tower(text, config["embed_dim"]), ("logit_scale",))
+    towers = network(settings)
     load_towers(towers, _to_towers(state), settings, path, allow_extra=UNUSED)
     encoder = VisionLanguageEncoder(
         towers,
-        WordPieces(settings, text["vocab_size"], CONTEXT),
+        WordPieces(settings, towers.text.bert.config.vocab_size, CONTEXT),
         ImageInput.from_settings(settings),
         {**description, "architecture": settings["architecture"]},
         logit_scale=towers.logit_scale.exp().item(),
     )
     return with_golden_check(encoder, settings)
+
+
+def network(settings: ModelSettings) -> Towers:
+    """Return both towers with random weights."""
+    arguments = dict(settings.get("arguments", {}))
+    text = {"vocab_size": VOCABULARY, **arguments.pop("text", {})}
+    config = configuration({**settings, "arguments": arguments})
+    return Towers(image_tower(config), text_tower(text, config["embed_dim"]), ("logit_scale",))
 
 
 def _to_towers(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -10,8 +10,9 @@
   models without squeeze and excitation, whose weights Python packages contain.
 """
 
+import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,10 +22,13 @@ from medaudit.core.errors import MedauditError
 from medaudit.models.weights.key_rules import OUTSIDE, Rules, apply_rules
 from medaudit.models.weights.owner_layouts import OWNERS
 from medaudit.models.weights.positions import Resampling, resample_positions
+from medaudit.models.weights.prefixes import State, is_head, summary, take_prefix
 
-State = dict[str, torch.Tensor]
+MOCO_PARTS = ("base_encoder", "momentum_encoder")
 _ROOT = "root_block/standardized_conv2d/kernel"
 _UNIT = re.compile(r"block(\d+)/unit(\d+)/([abc])/(.+)")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,9 +58,33 @@ class Layout:
     register_positions: Resampling | None = None
 
 
+@dataclass(frozen=True)
+class Renamed:
+    """A file's weights under timm's names.
+
+    Parameters
+    ----------
+    state : dict of str to torch.Tensor
+        Weights of the encoder, and all keys that the layout does not know (strict loading then
+        reports them).
+    prefix : str
+        What stood before the names of the encoder's weights in the file.
+    left_out : list of str
+        Keys that were left out, summed up as ``part.*`` where a part has many.
+    fresh : tuple of str
+        Regular expressions of keys that the model has and no file of this layout has: the norm
+        after mean pooling, which the owners of MAE train from scratch.
+    """
+
+    state: State
+    prefix: str
+    left_out: list[str]
+    fresh: tuple[str, ...]
+
+
 def to_timm(
-    state: State, name: str, module: torch.nn.Module, what: str
-) -> tuple[State, list[str], tuple[str, ...]]:
+    state: State, name: str, module: torch.nn.Module, what: str, prefix: str | None = None
+) -> Renamed:
     """Rename a file's weights to those of a timm model without its classifier.
 
     Parameters
@@ -69,27 +97,37 @@ def to_timm(
         The timm model.
     what : str
         Model and file, for errors.
-
-    Returns
-    -------
-    state : dict of str to torch.Tensor
-        Weights of the encoder, and all keys that the layout does not know (strict loading then
-        reports them).
-    left_out : list of str
-        Keys that were left out, summed up as ``part.*`` where a part has many.
-    fresh : tuple of str
-        Regular expressions of keys that the model has and no file of this layout has: the norm
-        after mean pooling, which the owners of MAE train from scratch.
+    prefix : str, optional
+        What stands before the names of the encoder's weights; by default it is found
+        (`medaudit.models.weights.prefixes.take_prefix`).
 
     Raises
     ------
     MedauditError
-        The file has another layout, or the model has another number of heads than its owner's.
+        The file has another layout, several encoders fit, or the model has another number of heads
+        than its owner's.
     """
-    layout = LAYOUTS[name]
+    layout, expected = LAYOUTS[name], module.state_dict().keys()
+
+    def encoder(weights: State) -> tuple[State, int] | None:
+        try:
+            renamed = layout.rename(weights)
+        except ValueError:
+            return None
+        absent = (*_fresh_norm(name, renamed, module), r".*\.num_batches_tracked")
+        lacking = [key for key in expected - renamed.keys() if not _matches(key, absent)]
+        return {key: renamed[key] for key in expected & renamed.keys()}, len(lacking)
+
+    inside, found, outside = take_prefix(state, encoder, prefix, what, name in OWNERS)
+    if prefix is None and name != "moco_v3" and {*found.split(".")} & {*MOCO_PARTS}:
+        # Its ViT-S has 12 heads, which no shape shows: the layout checks them.
+        raise MedauditError(
+            f"{what}: {found} is MoCo v3's naming; is `layout: {name}` right? Set `layout: moco_v3`, "
+            f"or, for a network of another kind, `prefix: {found}`"
+        )
     try:
-        renamed = layout.rename(state)
-        if len(renamed) < len(state) and not layout.joins:
+        renamed = layout.rename(inside)
+        if len(renamed) < len(inside) and not layout.joins:
             raise ValueError("two of its weights get the same name")
     except ValueError as error:
         raise MedauditError(
@@ -98,10 +136,21 @@ def to_timm(
     _check_heads(layout, module, what)
     _fit_positions(layout, renamed, module)
     fresh = _fresh_norm(name, renamed, module)
-    patterns = [*layout.left_out, *_classifier(module), *(fresh and [r"norm\.(weight|bias)"])]
-    out = {key for key in renamed if any(re.fullmatch(pattern, key) for pattern in patterns)}
-    said = _summary({key.removeprefix(OUTSIDE) for key in out})
-    return {key: renamed[key] for key in renamed.keys() - out}, said, fresh
+    patterns = (*layout.left_out, *_classifier(module), *(fresh and [r"norm\.(weight|bias)"]))
+    out = {key for key in renamed if _matches(key, patterns)}
+    out |= {key for key in renamed.keys() - expected if is_head(key)}
+    # What is outside a prefix that the user named is left out; of one that was found, only heads.
+    dropped = {key for key in outside if prefix is not None or is_head(key)}
+    kept = {key: renamed[key] for key in renamed.keys() - out}
+    kept |= {key: outside[key] for key in outside.keys() - dropped}
+    left_out = summary(key.removeprefix(OUTSIDE) for key in {*out, *dropped})
+    if left_out:
+        log.info("%s: left out %s", what, ", ".join(left_out))
+    return Renamed(kept, found, left_out, fresh)
+
+
+def _matches(key: str, patterns: Iterable[str]) -> bool:
+    return any(re.fullmatch(pattern, key) for pattern in patterns)
 
 
 def _classifier(module: torch.nn.Module) -> list[str]:
@@ -138,23 +187,6 @@ def _fresh_norm(name: str, state: State, module: torch.nn.Module) -> tuple[str, 
     if name in ("mae", "moco_v3") and pooled and "fc_norm.weight" not in state:
         return (r"fc_norm\.(weight|bias)",)
     return ()
-
-
-def _summary(keys: set[str]) -> list[str]:
-    parts = {key.partition(".")[0] for key in keys}
-    members = {part: [key for key in keys if key.partition(".")[0] == part] for part in parts}
-    return sorted(
-        name
-        for part, names in members.items()
-        for name in (names if len(names) <= 2 else [f"{part}.*"])
-    )
-
-
-def _from_parallel(state: State) -> State:
-    """Remove the ``module.`` that data-parallel training writes before every key."""
-    if all(key.startswith("module.") for key in state):
-        return {key.removeprefix("module."): value for key, value in state.items()}
-    return state
 
 
 def _from_moco(state: State) -> State:
@@ -250,7 +282,7 @@ def _by_rules(rules: Rules) -> Layout:
 
 LAYOUTS = {
     "timm": Layout(
-        _from_parallel,
+        dict,
         positions=Resampling(antialias=True),
         register_positions=Resampling(antialias=True),
     ),

@@ -14,7 +14,18 @@ from typing import Any
 from medaudit.core.errors import MedauditError
 from medaudit.core.files import data_root, sha256
 
-SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar", ".npz", ".index")
+SUFFIXES = (
+    ".safetensors",
+    ".pt",
+    ".pth",
+    ".bin",
+    ".ckpt",
+    ".tar",
+    ".npz",
+    ".index",
+    ".onnx",
+    ".pt2",
+)
 VOCABULARIES = ("vocab.txt", "tokenizer.json")
 PACKAGE = "package:"
 """Start of a path inside an installed Python package, e.g. ``package:name/models/file.pth``."""

@@ -6,8 +6,6 @@ error lists the differences.
 """
 
 import re
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,19 +15,16 @@ import torch
 
 from medaudit.core.errors import MedauditError
 from medaudit.models.interface import Encoder
+from medaudit.models.weights.containers import state_in
 from medaudit.models.weights.files import check_sha256, resolve_weights
+from medaudit.models.weights.npz import read_npz
 from medaudit.models.weights.pickles import StandIn
+from medaudit.models.weights.safetensors_files import is_safetensors, read_safetensors
 from medaudit.models.weights.torch_files import read_torch
 
 __all__ = ["check_golden", "golden", "load_strict", "read_state", "resolve_weights", "strip_prefix"]
 
-CONTAINERS = ("state_dict", "model", "model_state_dict", "module", "teacher")
-_ARCHIVE_ERRORS: tuple[type[Exception], ...] = (
-    *(zipfile.BadZipFile, zlib.error, ValueError, TypeError, OSError),
-    *(EOFError, RuntimeError, SyntaxError),
-)
 _SHOWN = 6
-_LARGEST_EXPANSION = 20
 _DEEPEST = 50
 
 
@@ -49,7 +44,9 @@ def read_state(path: Path, sha256: str | None = None) -> dict[str, torch.Tensor]
     dict of str to torch.Tensor
         On the CPU, with the number types of the file. From a training checkpoint, the content of
         ``state_dict``, ``model``, ``model_state_dict``, ``module`` or ``teacher`` (the first that
-        exists). From a pickled module, its parameters and buffers.
+        exists), or of the only dictionary of tensors; from a pickled module, its parameters and
+        buffers. Of several (a network and its moving average, student and
+        teacher) each key begins with the name of its own.
 
     Raises
     ------
@@ -61,10 +58,10 @@ def read_state(path: Path, sha256: str | None = None) -> dict[str, torch.Tensor]
     if not path.is_file():
         raise MedauditError(f"there is no weights file {path}: put the owner's file there")
     check_sha256(path, sha256)
-    readers = {".safetensors": _read_safetensors, ".npz": _read_npz, ".index": _read_bundle}
+    readers = {".safetensors": read_safetensors, ".npz": _read_npz, ".index": _read_bundle}
     read = readers.get(path.suffix, _read_torch_state)
     # MedImageInsight's file is called .pt and is safetensors.
-    return (_read_safetensors if _is_safetensors(path) else read)(path)
+    return (read_safetensors if is_safetensors(path) else read)(path)
 
 
 def strip_prefix(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
@@ -175,17 +172,13 @@ def _read_torch_state(path: Path) -> dict[str, torch.Tensor]:
     content = read_torch(path)
     if isinstance(content, StandIn):
         content = dict(_module_tensors(content, "")) or content
-    found: dict = {}
-    if isinstance(content, dict):
-        inside = [content[key] for key in CONTAINERS if isinstance(content.get(key), dict)]
-        found = inside[0] if inside else content
-    tensors = found and all(map(torch.is_tensor, found.values()))
-    if not tensors or not all(isinstance(key, str) for key in found):
+    found = state_in(content) if isinstance(content, dict) else None
+    if not found:
         raise MedauditError(
             f"{path} contains no dictionary of tensors; it contains {_shape_of(content)}. Save the "
             "model's state_dict() instead"
         )
-    return dict(found)
+    return found
 
 
 def _module_tensors(module: StandIn, prefix: str) -> Iterator[tuple[str, torch.Tensor]]:
@@ -206,66 +199,14 @@ def _module_tensors(module: StandIn, prefix: str) -> Iterator[tuple[str, torch.T
             yield from _module_tensors(value, f"{prefix}{name}.")
 
 
-def _is_safetensors(path: Path) -> bool:
-    """Return whether a file starts as safetensors do: the length of a header in JSON, then it."""
-    with path.open("rb") as stream:
-        start = stream.read(9)
-    length = int.from_bytes(start[:8], "little")
-    return start[8:] == b"{" and length < path.stat().st_size
-
-
-def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except (SafetensorError, ValueError, OSError) as error:
-        raise MedauditError(
-            f"{path} is not a valid safetensors file ({error}): download it again"
-        ) from error
-
-
 def _read_npz(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            _check_members(archive, path)
-            for info in archive.infolist():
-                _check_npz_member(archive, info)
-        with np.load(path, allow_pickle=False) as arrays:
-            return {key: torch.from_numpy(arrays[key]) for key in arrays.files}
-    except _ARCHIVE_ERRORS as error:
-        raise MedauditError(
-            f"{path} is not a valid .npz file of plain arrays: {error}; download it again"
-        ) from error
+    return {key: torch.from_numpy(array) for key, array in read_npz(path).items()}
 
 
 def _read_bundle(path: Path) -> dict[str, torch.Tensor]:
     from medaudit.models.weights.tensor_bundle import read_bundle
 
     return read_bundle(path)
-
-
-def _check_members(archive: zipfile.ZipFile, path: Path) -> None:
-    # A zip bomb: members can be compressed a thousandfold, or overlap.
-    names, total = archive.namelist(), sum(info.file_size for info in archive.infolist())
-    if total > max(2**30, _LARGEST_EXPANSION * path.stat().st_size):
-        raise ValueError(f"it expands {path.stat().st_size:,} to {total:,} bytes: refused")
-    if len(set(names)) < len(names):
-        raise ValueError("it has a duplicate name")
-
-
-def _check_npz_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
-    with archive.open(info) as stream:
-        version = np.lib.format.read_magic(stream)
-        header = np.lib.format.read_array_header_1_0
-        read = header if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(stream)
-    if dtype.hasobject:
-        raise ValueError(f"{info.filename} contains pickled objects, which could run code: refused")
-    # NumPy would reserve the announced size; dtype=object so that the product cannot overflow.
-    if int(np.prod(np.array(shape, dtype=object))) * dtype.itemsize > info.file_size:
-        raise ValueError(f"{info.filename} announces {shape} {dtype}, more than it contains")
 
 
 def _unmatched(keys: Iterable[str], patterns: Iterable[str]) -> list[str]:

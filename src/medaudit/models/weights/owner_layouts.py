@@ -94,7 +94,7 @@ OWNERS = {
     ),
     "ark": Rules(
         sign=r"layers\.0\.blocks\.0\.attn\.relative_position_bias_table",
-        prefix=r"module\.",
+        prefix=r"(teacher\.)?module\.",  # its owners evaluate the teacher
         shift=r"(layers\.)(\d+)(\.downsample\..*)",
         left_out=(
             *(r".*\.attn_mask", r".*\.relative_position_index"),  # timm computes them

@@ -50,12 +50,9 @@ def resample_positions(
     if positions.shape[1] == length or not square or old == 0:
         return positions
     grid = positions[:, prefix:].float().reshape(1, old, old, -1).permute(0, 3, 1, 2)
-    options = {"mode": "bicubic", "antialias": rule.antialias}
-    if rule.offset:
-        # The ratio, not the size, so that the sampled points are those of the owner's code.
-        ratio = float(new + rule.offset) / old
-        grid = interpolate(grid, scale_factor=(ratio, ratio), **options)
-    else:
-        grid = interpolate(grid, size=(new, new), **options)
+    # With an offset the ratio and not the size is given, so that the sampled points are the owner's.
+    ratio = (new + rule.offset) / old
+    size, scale = (None, (ratio, ratio)) if rule.offset else ((new, new), None)
+    grid = interpolate(grid, size, scale, mode="bicubic", antialias=rule.antialias)
     patches = grid.permute(0, 2, 3, 1).reshape(1, new * new, -1).to(positions.dtype)
     return torch.cat([positions[:, :prefix], patches], dim=1)

@@ -23,6 +23,11 @@ import numpy as np
 import torch
 
 from medaudit.core.errors import MedauditError
+from medaudit.core.protobuf import fields as _fields
+from medaudit.core.protobuf import message as _message
+from medaudit.core.protobuf import number as _number
+from medaudit.core.protobuf import text as _text
+from medaudit.core.protobuf import varint as _varint
 
 MAGIC = bytes.fromhex("57fb808b247547db")
 FOOTER, TRAILER = 48, 5  # bytes at the end of the table; after each block: its type, its checksum
@@ -199,7 +204,7 @@ def _variable_names(entries: dict[str, Entry], shards: list[Path]) -> dict[str, 
     for node in (value for number, value in _fields(graph) if number == 1):
         for attribute in (value for number, value in _fields(_message(node)) if number == 2):
             found = dict(_fields(_message(attribute)))
-            name, key = (_message(found.get(number, b"")).decode() for number in (2, 3))
+            name, key = (_text(found.get(number, b"")) for number in (2, 3))
             if name and key in entries:
                 names[key] = name
     taken = Counter(names.values())
@@ -245,45 +250,3 @@ def _masked(checksum: int) -> int:
     """Return a CRC-32C as LevelDB stores it: rotated right by 15 bits, plus a constant."""
     turned = (checksum >> 15) | (checksum << 17)
     return (turned + 0xA282EAD8) & 0xFFFFFFFF
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Yield number and value of each field of a protocol buffer."""
-    # Wire types: 0 varint, 1 eight bytes, 2 length and bytes, 5 four bytes.
-    start = 0
-    while start < len(message):
-        tag, start = _varint(message, start)
-        field, wire = tag >> 3, tag & 7
-        if wire == 0:
-            number, start = _varint(message, start)
-            yield field, number
-        elif wire in (1, 2, 5):
-            size, start = _varint(message, start) if wire == 2 else ({1: 8, 5: 4}[wire], start)
-            content, start = message[start : start + size], start + size
-            if start > len(message):
-                raise ValueError("a field is longer than its message")
-            yield field, content if wire == 2 else int.from_bytes(content, "little")
-        else:
-            raise ValueError(f"a field has the unknown wire type {wire}")
-
-
-def _message(value: int | bytes) -> bytes:
-    if not isinstance(value, bytes):
-        raise ValueError("there is a number instead of a message")
-    return value
-
-
-def _number(value: int | bytes) -> int:
-    if not isinstance(value, int):
-        raise ValueError("there is a message instead of a number")
-    return value
-
-
-def _varint(data: bytes, start: int) -> tuple[int, int]:
-    """Return a number of 7 bits per byte, lowest first, and the position after it."""
-    value = 0
-    for place, byte in enumerate(data[start : start + 10]):
-        value |= (byte & 0x7F) << 7 * place
-        if byte < 0x80:
-            return value, start + place + 1
-    raise ValueError("a number is truncated")

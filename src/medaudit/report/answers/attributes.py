@@ -164,7 +164,7 @@ def _lost(labels: list[str], together: list[Answered]) -> str:
 def _unseen(together: list[Answered]) -> str:
     seen = [answer.label for verdict, answer in together if verdict is Verdict.NOT_SHOWN]
     least = [
-        f"{number_format.number(answer.smallest_detectable, 2)} in {answer.label}"
+        f"{number_format.least(answer.smallest_detectable)} in {answer.label}"
         for verdict, answer in together
         if verdict is Verdict.NOT_SHOWN and answer.smallest_detectable is not None
     ]

@@ -14,7 +14,7 @@ from medaudit.report.wording import nulls, number_format, terms
 
 ACROSS = 4
 """Panels per row."""
-EACH = 0.3
+EACH = 0.32
 """Height of a run's row in inches: its label may have two lines."""
 
 
@@ -29,7 +29,7 @@ def gaps(context: Context) -> Figure:
     title = f"{terms.first_upper(terms.gap(evidence.gap))} in {name} on {context.place}"
     down, across = -(-len(attributes) // ACROSS), min(len(attributes), ACROSS)
     width = max(7.0, 3.0 + 2.5 * across)
-    height = 0.5 + down * (1.0 + EACH * max(len(runs), 2))
+    height = 0.5 + down * (1.2 + EACH * max(len(runs), 2))
     figure, part = canvas(width, height, title, context.face)
     panels = part.subplots(down, across, sharey=True, sharex=True, squeeze=False).ravel()
     rows = rows.assign(verdict=verdicts_of(rows, round(1 - evidence.level, 9)))
@@ -76,7 +76,10 @@ def _panel(panel: Axes, rows: pd.DataFrame, runs: pd.DataFrame) -> None:
     panel.hlines(y, low, high, color=PLAIN, lw=1.5, zorder=3)
     for verdict, face in FACES.items():
         kept = rows["verdict"].eq(verdict).to_numpy()
-        panel.plot(value[kept], y[kept], ls="", mew=1.3, ms=5.5, zorder=4, clip_on=False, **face)
+        if kept.any():  # to the layout, an empty line without clipping is at the figure's corner
+            panel.plot(
+                value[kept], y[kept], ls="", mew=1.3, ms=5.5, zorder=4, clip_on=False, **face
+            )
     for place, status in zip(y[np.isnan(value)], rows["status"][np.isnan(value)], strict=True):
         panel.annotate(
             f"not estimable: {number_format.reason(status)}",

@@ -133,4 +133,4 @@ def group_labels(lines: pd.DataFrame) -> list[str]:
         else f"{terms.attribute(attribute)}: {terms.group(group)}"
         for attribute, group in lines[["attribute", "group"]].itertuples(index=False, name=None)
     ]
-    return fitting.labels(texts, 2.2, 8, lines=1)
+    return fitting.labels(texts, 2.6, 8, lines=1)

@@ -22,6 +22,7 @@ from medaudit.report.answers.structure import from_json
 from medaudit.report.page.answer import Answer
 from medaudit.report.page.answers import answer
 from medaudit.report.page.contact_sheets import Strip
+from medaudit.report.page.external_answers import ELSEWHERE, answer_external
 from medaudit.report.page.fairtune_answers import TOGETHER, answer_searches
 from medaudit.report.page.glance import glance
 from medaudit.report.page.how_fair_answers import answer_claims
@@ -117,7 +118,8 @@ def _study(facts: pd.DataFrame, tables: Index, figures: Index, names: Names) -> 
     head = tables[1]
     facts = _with_names(facts, names)
     claims, answered = _claims(tables, names), from_json(read_json(tables[0] / "answers.json"))
-    together = [] if TOGETHER not in claims else [_together(claims[TOGETHER])]
+    claims |= _elsewhere(tables, names)
+    together = [_together(key, claims[key]) for key in (TOGETHER, ELSEWHERE) if key in claims]
     drawn = [_figure(figures[0], entry) for entry in figures[1]["figures"]]
     return {
         "name": head["study"],
@@ -157,8 +159,17 @@ def _with_names(facts: pd.DataFrame, names: Names) -> pd.DataFrame:
     return facts
 
 
-def _together(answers: list[Answer]) -> dict[str, Any]:
-    return {"cohort": TOGETHER, "answers": answers, "runs": (), "glance": None}
+def _together(name: str, answers: list[Answer]) -> dict[str, Any]:
+    return {"cohort": name, "answers": answers, "runs": (), "glance": None}
+
+
+def _elsewhere(tables: Index, names: Names) -> dict[str, list[Answer]]:
+    """Return the answers on external cohorts; empty if the study has none."""
+    folder, head = tables
+    listed = [entry for entry in head["tables"] if entry["name"].startswith("external_")]
+    read = {entry["name"]: pd.read_csv(folder / entry["files"]["csv"]) for entry in listed}
+    answers = answer_external(read, head, names)
+    return {ELSEWHERE: answers} if answers else {}
 
 
 def _claims(tables: Index, names: Names) -> dict[str, list[Answer]]:

@@ -9,6 +9,7 @@ from medaudit.core.documents import LintFinding, LintFindings, PretrainingCard
 from medaudit.core.entry_types import Config, ModelEntry
 from medaudit.report.page.known import is_external
 from medaudit.report.page.packing import packed
+from medaudit.report.page.warnings import OF_MODELS
 
 WIDTH, HEIGHT = 600, 200
 """Size of the drawing of a loss curve, in units of its ``viewBox``."""
@@ -57,9 +58,7 @@ def _card(
     card = by_file.get(f"{entry.get('pretrained')}.safetensors")
     own = card["weights_sha256"].get(_weights_file(entry, card)) if card else None
     overlap = [
-        item["message"]
-        for item in findings
-        if item["check"] == "pretraining_overlap" and item["where"] == name
+        item["message"] for item in findings if item["check"] in OF_MODELS and item["where"] == name
     ]
     return {
         "name": name,

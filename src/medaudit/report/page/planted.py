@@ -72,7 +72,7 @@ def planted_rows(cards: Iterable[CohortCard], studies: Iterable[StudyAnswers]) -
         The studies' answers.
     """
     known = {card["name"]: card for card in cards if card.get("planted")}
-    return [
+    rows = [
         row
         for study in studies
         for cohort, card in known.items()
@@ -80,6 +80,11 @@ def planted_rows(cards: Iterable[CohortCard], studies: Iterable[StudyAnswers]) -
         for attribute in run.attributes
         for row in _rows(study, card, run, attribute)
     ]
+    # A run that answers two studies is one comparison.
+    first: dict[tuple[str, ...], PlantedRow] = {}
+    for row in rows:
+        first.setdefault((row.cohort, row.run, row.attribute, row.whom, row.what), row)
+    return list(first.values())
 
 
 def _answering(study: StudyAnswers, cohort: str) -> list[RunAnswer]:

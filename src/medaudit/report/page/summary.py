@@ -153,7 +153,7 @@ def _limits(shown: list[RunAnswer]) -> str:
     ]
     if not least:
         return ""
-    ends = dict.fromkeys(number_format.number(value, 2) for value in (min(least), max(least)))
+    ends = dict.fromkeys(number_format.least(value) for value in (min(least), max(least)))
     return (
         f"The smallest gaps that these test sets find in 80 of 100 samples are {' to '.join(ends)}, "
         "depending on the measure and the groups. Smaller gaps may exist unseen."

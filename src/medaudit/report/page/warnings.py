@@ -9,7 +9,10 @@ from medaudit.report.page.training_cautions import training_cautions
 from medaudit.report.wording.names import Names
 from medaudit.report.wording.phrases import plural
 
-SHOWN_CHECKS = ("pretraining_overlap", "near_duplicates", "no_patients", "test_touched")
+OF_MODELS = ("pretraining_overlap", "pretraining_images")
+"""Checks of the lint that are about a model, named in ``where``."""
+
+SHOWN_CHECKS = (*OF_MODELS, "near_duplicates", "no_patients", "test_touched")
 """Checks of the lint whose warnings are said in full; of the others the number."""
 
 KINDS = {"auc_below_half": "AUC below 0.5"}
@@ -115,7 +118,7 @@ def _of_cohorts(cards: list[CohortCard], lint: list[LintFindings]) -> Iterator[t
             if finding["check"] not in (*SHOWN_CHECKS, *COVERED):
                 rest += 1
                 continue
-            model = finding["where"] if finding["check"] == "pretraining_overlap" else ""
+            model = finding["where"] if finding["check"] in OF_MODELS else ""
             place = f"model:{model}" if model else f"cohort:{cohort}"
             yield (model or cohort), Caution(finding["check"], finding["message"], place)
         if rest:

@@ -12,11 +12,13 @@ from medaudit.config.grids import names_of
 from medaudit.core.audit_tables import (
     CONDITIONAL,
     DIALECTS,
+    LOCAL,
     PARTS,
     PROBES,
     REMEDIES,
     SEARCH,
     SENSITIVITY,
+    SHIFT,
 )
 from medaudit.core.documents import PredictionsFooter
 from medaudit.core.entry_types import MethodEntry, StudyEntry
@@ -49,8 +51,8 @@ class Extras:
     searches : list of dict
         Results of `medaudit.search.best_trial`, one per search; ``table`` has the trials
         (`SEARCH`).
-    conditional, sensitivity, remedies : pandas.DataFrame
-        Rows of `CONDITIONAL`, `SENSITIVITY` and `REMEDIES`.
+    conditional, sensitivity, shift, local, remedies : pandas.DataFrame
+        Rows of `CONDITIONAL`, `SENSITIVITY`, `SHIFT`, `LOCAL` and `REMEDIES`.
     """
 
     methods: dict[str, MethodEntry]
@@ -64,6 +66,8 @@ class Extras:
     searches: list[dict] = field(default_factory=list)
     conditional: pd.DataFrame = field(default_factory=pd.DataFrame)
     sensitivity: pd.DataFrame = field(default_factory=pd.DataFrame)
+    shift: pd.DataFrame = field(default_factory=pd.DataFrame)
+    local: pd.DataFrame = field(default_factory=pd.DataFrame)
     remedies: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def replicates(self, row: pd.Series) -> np.ndarray:
@@ -85,6 +89,7 @@ def gather_extras(
     searches: Iterable[Path] = (),
     conditional: Iterable[Path] = (),
     sensitivity: Iterable[Path] = (),
+    shift: Iterable[Path] = (),
     remedies: Iterable[Path] = (),
 ) -> Extras:
     """Return the results of optional stages, sorted in the study's order.
@@ -107,8 +112,15 @@ def gather_extras(
         searches=_sorted([_read_search(path) for path in searches], entry),
         conditional=_read_runs(conditional, CONDITIONAL, entry),
         sensitivity=_read_runs(sensitivity, SENSITIVITY, entry),
+        shift=_read_runs(shift, SHIFT, entry),
+        local=_read_runs([local_of(path) for path in shift], LOCAL, entry),
         remedies=_read_runs(remedies, REMEDIES, entry),
     )
+
+
+def local_of(path: Path) -> Path:
+    """Return the path of the learning curves of local patients, next to the parts of the change."""
+    return path.with_name(path.name.removesuffix(".csv") + ".local.csv")
 
 
 def quote_intervals(extras: Extras, evidence: Evidence) -> Extras:

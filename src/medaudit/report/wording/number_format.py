@@ -68,6 +68,17 @@ def number(value: float, digits: int = 3, signed: bool = False) -> str:
     return sign + text
 
 
+def least(value: float) -> str:
+    """Write how small a gap can be found: two decimals, or one significant digit below 0.01.
+
+    Examples
+    --------
+    >>> least(0.0262), least(0.0046), least(0.0)
+    ('0.03', '0.005', '0.00')
+    """
+    return f"{max(value, 1e-4):.1g}" if 0 < value < 0.0095 else number(value, 2)
+
+
 def short(value: float | None) -> str:
     """Write a number for a table on the first screen; a dash if it is missing."""
     return number(np.nan if value is None else value, 2)

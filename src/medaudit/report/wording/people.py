@@ -13,9 +13,6 @@ ADJECTIVES = ("sex", "gender", "race", "ethnicity", "race_ethnicity")
 SEXES = {"f": "female", "m": "male", "w": "female"}
 """Short codes of sexes, where the attribute is a sex."""
 
-PROPER = ("asian", "hispanic", "latino", "african", "american", "caucasian", "european", "indian")
-"""Adjectives with a capital letter in English, however a table writes them."""
-
 UNKNOWN = ("unknown", "u", "other", "missing")
 """Groups that no adjective describes."""
 
@@ -56,7 +53,7 @@ def people(attribute: str, group: str, noun: str = "patients") -> str:
         if name in ("sex", "gender"):
             shown = SEXES.get(level.lower(), shown)
         if name in ADJECTIVES and level.lower() not in UNKNOWN:
-            before.append(_proper(shown))
+            before.append(shown)
         elif level.lower() in UNKNOWN:
             after.append(f"of {shown} {terms.attribute(name)}")
         elif "age" in name.split("_") and _AGES.match(level):
@@ -66,17 +63,6 @@ def people(attribute: str, group: str, noun: str = "patients") -> str:
     whom = "patients" if noun in OF_PATIENTS else noun
     text = " ".join([*before, whom, *after])
     return f"{noun} of {text}" if noun in OF_PATIENTS else text
-
-
-def _proper(words: str) -> str:
-    """Write names of peoples with a capital letter.
-
-    Examples
-    --------
-    >>> _proper("asian"), _proper("black or african american"), _proper("F")
-    ('Asian', 'black or African American', 'F')
-    """
-    return " ".join(word.capitalize() if word in PROPER else word for word in words.split(" "))
 
 
 def _named(attribute: str, level: str) -> str:

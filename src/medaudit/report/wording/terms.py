@@ -57,15 +57,30 @@ def attribute(name: str) -> str:
     return name.replace("_", " ").replace(SEPARATOR, " and ")
 
 
+PROPER = ("asian", "hispanic", "latino", "african", "american", "caucasian", "european", "indian")
+"""Adjectives with a capital letter in English, however a table writes them."""
+
+
 def group(name: str) -> str:
     """Return the name of a group in a sentence: ages in words, intersections with a comma.
 
     Examples
     --------
-    >>> group("female & >=60"), group("<60"), group("white")
-    ('female, 60 and older', 'under 60', 'white')
+    >>> group("female & >=60"), group("<60"), group("asian")
+    ('female, 60 and older', 'under 60', 'Asian')
     """
-    return ", ".join(_LIMIT.sub(_limit_in_words, part) for part in split_name(name))
+    return ", ".join(_LIMIT.sub(_limit_in_words, _proper(part)) for part in split_name(name))
+
+
+def _proper(words: str) -> str:
+    """Write names of peoples with a capital letter.
+
+    Examples
+    --------
+    >>> _proper("asian"), _proper("black or african american"), _proper("F")
+    ('Asian', 'black or African American', 'F')
+    """
+    return " ".join(word.capitalize() if word in PROPER else word for word in words.split(" "))
 
 
 def _limit_in_words(found: re.Match[str]) -> str:
