@@ -8,8 +8,11 @@ import pandas as pd
 import pytest
 from scipy.stats import kendalltau
 
+from canvas_check import labels_overlap, leaves_the_canvas
 from medaudit.report.elsewhere.changes import find_changes
 from medaudit.report.elsewhere.order import find_orders, find_selections, tau
+from medaudit.report.figures.external import external_gaps as external_gaps_figure
+from medaudit.report.figures.style import lay_out, style
 from medaudit.report.page.external_answers import answer_external
 from medaudit.report.studies.context import Context
 from medaudit.report.studies.extras import Extras
@@ -178,3 +181,12 @@ def test_the_answer_says_who_is_harmed_and_claims_nothing_without_a_shift():
 def test_all_measures_are_compared():
     frame = find_changes(evidence_of(two_sites(3)))
     assert set(frame["measure"]) == set(METRICS)
+
+
+def test_the_figure_of_gaps_fits_its_canvas(several):
+    context = Context(several, pd.DataFrame(), Extras({}, 0.95, *[pd.DataFrame()] * 3, []))
+    with style():
+        figure = external_gaps_figure(context)
+        lay_out(figure.canvas)
+    assert leaves_the_canvas(figure.canvas) == [] and labels_overlap(figure.canvas) == []
+    assert set(figure.data["model"]) == set(MODELS)
