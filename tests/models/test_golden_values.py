@@ -31,15 +31,13 @@ FAST = [
     for name in {family(name): name for name in reversed(FIRST)}.values()
     if ENTRIES[name].get("layout") not in SLOW_LAYOUTS
 ]
-TOLERANCE, LOOSE = 1e-4, {"gloria": 1e-3}
-"""Relative to the largest number; GLoRIA's differ by more from run to run."""
+TOLERANCE = 1e-4
 
 
-def differs(found: dict, stored: dict, kind: str = "") -> bool:
+def differs(found: dict, stored: dict) -> bool:
     scale = max(abs(x) for values in stored.values() for x in values)
     return any(
-        np.abs(np.subtract(found[key], stored[key])).max() > LOOSE.get(kind, TOLERANCE) * scale
-        for key in stored
+        np.abs(np.subtract(found[key], stored[key])).max() > TOLERANCE * scale for key in stored
     )
 
 
@@ -55,13 +53,13 @@ def test_every_network_has_values():
 
 @pytest.mark.parametrize("name", FAST)
 def test_a_network_answers_as_before(name):
-    assert not differs(values_of(entry(name)), STORED[name], ENTRIES[name]["kind"])
+    assert not differs(values_of(entry(name)), STORED[name])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in FIRST if name not in FAST])
 def test_a_network_of_another_size_answers_as_before(name):
-    assert not differs(values_of(entry(name)), STORED[name], ENTRIES[name]["kind"])
+    assert not differs(values_of(entry(name)), STORED[name])
 
 
 def with_arguments(name: str, **arguments) -> dict:
