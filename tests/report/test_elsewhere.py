@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy.stats import kendalltau
 
-from canvas_check import labels_overlap, leaves_the_canvas
+from canvas_check import labels_overlap, leaves_the_canvas, looks_twice, nameless_axes
 from medaudit.report.elsewhere.changes import find_changes
 from medaudit.report.elsewhere.order import find_orders, find_selections, tau
 from medaudit.report.figures.external import external_gaps as external_gaps_figure
@@ -188,5 +188,6 @@ def test_the_figure_of_gaps_fits_its_canvas(several):
     with style():
         figure = external_gaps_figure(context)
         lay_out(figure.canvas)
-    assert leaves_the_canvas(figure.canvas) == [] and labels_overlap(figure.canvas) == []
+    for check in (leaves_the_canvas, labels_overlap, nameless_axes, looks_twice):
+        assert check(figure.canvas) == []
     assert set(figure.data["model"]) == set(MODELS)

@@ -25,13 +25,14 @@ def external_gaps(context: Context) -> Figure | None:
     rows["run"] = _runs(rows, context)
     runs, measures = list(rows["run"].unique()), list(rows["measure"].unique())
     title = "Largest difference between groups, at home and elsewhere"
-    height = 0.9 + ROW * len(runs)
+    height = 1.1 + ROW * len(runs)
     figure, part = canvas(2.6 + 2.1 * len(measures), height, title, context.face)
     panels = part.subplots(1, len(measures), sharey=True, squeeze=False)[0]
     for panel, measure in zip(panels, measures, strict=True):
         _dumbbells(panel, rows[rows["measure"] == measure], runs)
         panel.set_title(fitting.label(terms.first_upper(terms.plain(measure)), 2.0), fontsize=9)
         panel.set_xlim(left=0)
+        panel.set_xlabel("difference")
     panels[0].set_yticks(range(len(runs)), fitting.labels(runs, 2.4))
     panels[0].set_ylim(len(runs) - 0.5, -0.5)
     fitting.legend(part, panels[0].get_legend_handles_labels()[0][:3])
@@ -145,6 +146,8 @@ def external_local(context: Context) -> Figure | None:
         panel.set_xlabel("labelled local patients")
         panel.tick_params(labelbottom=True)
     panels[0].set_ylim(bottom=0)
+    for panel in panels[: len(runs) : across]:
+        panel.set_ylabel("difference")
     fitting.legend(part, panels[0].get_legend_handles_labels()[0])
     return Figure(
         "external_local",
