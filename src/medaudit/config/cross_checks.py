@@ -38,8 +38,12 @@ def cross_check(config: Config) -> Iterator[str]:
         yield from _check_cohort(f"cohorts.{name}", cohort, config["datasets"])
     for name, pretraining in config["pretrainings"].items():
         yield from _check_pretraining(f"pretrainings.{name}", pretraining, config)
-    for name, model in config["models"].items():
-        yield from _check_model(f"models.{name}", model, config)
+    models = [
+        problem
+        for name, model in config["models"].items()
+        for problem in _check_model(f"models.{name}", model, config)
+    ]
+    yield from models
     yield from _check_changes(config)
     yield from _check_control(config)
     yield from _check_ranges(config)
@@ -50,7 +54,7 @@ def cross_check(config: Config) -> Iterator[str]:
         for name, study in config["studies"].items()
         for problem in _check_study(f"studies.{name}", study, config)
     ]
-    yield from found or check_declared(config)
+    yield from found or ([] if models else check_declared(config))  # it needs the runs
 
 
 def _check_name(
