@@ -345,7 +345,9 @@ def training(bench: Bench, settings: dict, stored: bool = False):
     if stored:
         cache = open_cache(bench.folder / "cache", network, loader, splits, {"gigabytes": 100})
         loader = cache.loader()
-    trainer = find_trainer(settings["entry"])(network, settings["entry"], False, TrialKey(1e-4, 0))
+    trainer = find_trainer(settings["entry"])(
+        network, settings["entry"], False, TrialKey(1e-4, 0), splits["train"]
+    )
     trainer.start()
     train, count = splits["train"], len(splits["train"].rows)
     whole = count // bench.batch  # without the smaller last batch, so that all steps are alike

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from medaudit.adapt.logits import probabilities
-from medaudit.adapt.probe import standardise
 from medaudit.adapt.probe.heads import linear
 from medaudit.adapt.probe.sweep import Examples, predict, train_sweep
+from medaudit.adapt.targets import standardise
 from medaudit.audit.disparity import find_gaps
 from medaudit.data.phantoms.chest import render
 from medaudit.metrics.group_audit import audit

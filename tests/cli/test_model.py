@@ -51,7 +51,8 @@ def test_a_real_file_is_shown_with_what_the_model_sees(show, tmp_path):
     assert after[0].min() >= 195  # cropped to the light middle
 
 
-def test_a_missing_file_says_what_to_do_and_the_rest_is_shown(show, tmp_path):
+def test_a_missing_file_says_what_to_do_and_the_rest_is_shown(show, tmp_path, monkeypatch):
+    monkeypatch.setattr("medaudit.cli.model.STORES", tmp_path / "none")  # a checkout may have some
     said = show("rad_dino")
     assert said["file"].endswith("backbone_compatible.safetensors, missing")
     assert "huggingface.co/microsoft/rad-dino" in said["problem"] and "put it at" in said["problem"]

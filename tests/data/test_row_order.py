@@ -34,6 +34,7 @@ NAMES = sorted(
     name
     for name, entry in check(shipped(), SCHEMAS)["cohorts"].items()
     if entry["dataset"] in {*EMBEDDED, *DRAWN} and not name.endswith(("_all", "_pretraining"))
+    if entry["builder"] != "external"  # made of two cohorts
 )
 
 

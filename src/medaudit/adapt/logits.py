@@ -6,11 +6,16 @@ a count. Fine-tuning has its loss in torch: `medaudit.adapt.finetune.losses`.
 """
 
 import numpy as np
-from scipy.special import expit
 
 LARGE = np.float32(40)
 """Bound of logits in a gradient: beyond it a float32 probability would be a denormal number, and
 arithmetic with denormal numbers is many times slower."""
+
+
+def _expit(values: np.ndarray) -> np.ndarray:
+    from scipy.special import expit  # a file that cannot be audited loads no statistics
+
+    return expit(values)
 
 
 def probabilities(logits: np.ndarray, multiclass: bool) -> np.ndarray:
@@ -18,7 +23,7 @@ def probabilities(logits: np.ndarray, multiclass: bool) -> np.ndarray:
     if multiclass:
         power = np.exp(logits - logits.max(axis=-1, keepdims=True))
         return power / power.sum(axis=-1, keepdims=True)
-    return expit(logits)
+    return _expit(logits)
 
 
 def ranked_probabilities(logits: np.ndarray, multiclass: bool) -> np.ndarray:
@@ -51,7 +56,7 @@ def ranked_probabilities(logits: np.ndarray, multiclass: bool) -> np.ndarray:
     margin = logits.astype(np.float64)
     margin = _log_odds(margin) if multiclass else margin
     values, place = np.unique(margin, return_inverse=True)
-    bits = expit(values).view(np.int64)  # of floats >= 0: integers in the same order
+    bits = _expit(values).view(np.int64)  # of floats >= 0: integers in the same order
     split = np.searchsorted(values, 0.0)
     below = _separate(bits[:split], HALF - 1)
     return (

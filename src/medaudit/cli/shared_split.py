@@ -17,6 +17,7 @@ import pandas as pd
 from medaudit.cli.dry_run import checkout
 from medaudit.cli.rebuild import rebuild
 from medaudit.config import jobs
+from medaudit.config.external import without_pairs
 from medaudit.config.validation import check
 from medaudit.core.documents import CohortCard
 from medaudit.core.entry_types import Config
@@ -218,6 +219,7 @@ def with_settings(config: Config, shared: dict[str, Any]) -> dict[str, Any]:
     split_file = here_too.get("split_file") if here_too else None
     if cohort.get("split_file") and split_file:
         cohort["split_file"] = split_file
+    config = without_pairs(config)  # it is checked again, which adds them
     return {
         **config,
         "datasets": {**config["datasets"], name: _unnamed(dataset)},

@@ -7,7 +7,7 @@ at every start of the workflow.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from medaudit.config.grids import AXES, grids_of
 from medaudit.config.schema import unknown
@@ -79,6 +79,17 @@ def add_external(config: Config, sites: Mapping[str, list[Spec]]) -> None:
                 grids = [g for g in grids_of(study) if home in g["cohorts"]]
                 added: Any = [{**grid, "cohorts": [name]} for grid in grids]
                 study["also"] = [*study["also"], *added]
+
+
+def without_pairs(config: Config) -> Config:
+    """Return a checked configuration without what `add_external` added."""
+    cohorts = {name: e for name, e in config["cohorts"].items() if e["builder"] != BUILDER}
+    pairs = set(config["cohorts"]) - set(cohorts)
+    studies = {
+        name: {**study, "also": [g for g in study["also"] if not pairs & set(g["cohorts"])]}
+        for name, study in config["studies"].items()
+    }
+    return cast(Config, {**config, "cohorts": cohorts, "studies": studies})
 
 
 def specs_of(study: Mapping[str, Any]) -> list[Spec]:
