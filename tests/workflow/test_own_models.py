@@ -1,6 +1,7 @@
 """A file of vectors and an ONNX model go through a study, without a line of Python."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 import torch
 import yaml
 
+from checkout import Checkout
 from exported_files import tiny, write_onnx
 from medaudit.core.embeddings import read_embeddings
 from medaudit.data.image_store import open_store
@@ -19,9 +21,17 @@ ALL = {"licence": "ours", "pretraining_data": []}
 
 
 @pytest.fixture(scope="module")
-def audited(finished, tmp_path_factory):
+def copied(finished, tmp_path_factory):
+    """A copy of the finished audit: what runs here must not touch the one that others look at."""
+    folder = tmp_path_factory.mktemp("own") / "a checkout"
+    shutil.copytree(finished.folder, folder, symlinks=True)
+    return Checkout(folder)
+
+
+@pytest.fixture(scope="module")
+def audited(copied, tmp_path_factory):
     """The smoke audit's cohort, with vectors and a model of somebody else, audited to the report."""
-    root, results = tmp_path_factory.mktemp("theirs"), finished.folder / "results"
+    root, results = tmp_path_factory.mktemp("theirs"), copied.folder / "results"
     ids, vectors = read_embeddings(results / "embed" / COHORT / "pixels.parquet")
     names = [f"export/{one.removesuffix('.png')}.jpg" for one in ids]
     np.savez(root / "vectors.npz", ids=names, embeddings=vectors.astype(np.float16))
@@ -38,10 +48,10 @@ def audited(finished, tmp_path_factory):
         "tower": {"kind": "onnx", "weights": str(root / "vendor.onnx"), "input": INPUT, "output": {"name": "features", "holds": "embedding"}, **ALL},
     }  # fmt: skip
     study = {"models": ["theirs", "vendor", "tower"], "methods": ["linear", "given"], "tables": ["attribute_probes"], "figures": []}  # fmt: skip
-    overlay = finished.folder / "own.yaml"
+    overlay = copied.folder / "own.yaml"
     few = {"bootstrap": {"draws": 50}, "null": {"draws": 50}}
     overlay.write_text(yaml.safe_dump({"run": ["clip_nih"], "models": models, "studies": {"clip_nih": study}, "evaluation": few}))  # fmt: skip
-    done = finished.snakemake(
+    done = copied.snakemake(
         *("--configfile", "config/smoke.yaml", "own.yaml", "--cores", "2", "--"),
         *(f"results/disparity/{COHORT}/{run}.csv" for run in ("theirs/linear", "tower/linear", "vendor/given")),
         *(f"results/attribute_probes/{COHORT}/{model}.csv" for model in ("theirs", "tower")),
@@ -94,14 +104,14 @@ def test_the_lint_says_which_test_images_were_seen(audited):
     assert "theirs has seen 7 of the" in seen["message"] and "exclude_seen" in seen["message"]
 
 
-def test_what_needs_weights_is_refused_before_any_job(finished):
-    path = finished.folder / "refused.yaml"
+def test_what_needs_weights_is_refused_before_any_job(copied):
+    path = copied.folder / "refused.yaml"
     models = {"theirs": {"kind": "embeddings", "file": "none.npz", **ALL}}
     study = {"models": ["theirs"], "methods": ["full"], "tables": [], "figures": []}
     path.write_text(yaml.safe_dump({"run": ["clip_nih"], "models": models, "studies": {"clip_nih": study}}))  # fmt: skip
-    done = finished.snakemake("-n", "--configfile", "config/smoke.yaml", "refused.yaml")
+    done = copied.snakemake("-n", "--configfile", "config/smoke.yaml", "refused.yaml")
     assert done.returncode and "theirs runs with none of the methods full: a model of kind embeddings has no weights to train" in done.stdout  # fmt: skip
     study["methods"] = ["linear"]
     path.write_text(yaml.safe_dump({"run": ["clip_nih"], "models": models, "studies": {"clip_nih": study}}))  # fmt: skip
-    done = finished.snakemake("-n", "--configfile", "config/smoke.yaml", "refused.yaml")
+    done = copied.snakemake("-n", "--configfile", "config/smoke.yaml", "refused.yaml")
     assert done.returncode and "model theirs: there is no file" in done.stdout
