@@ -38,11 +38,8 @@ def cross_check(config: Config) -> Iterator[str]:
         yield from _check_cohort(f"cohorts.{name}", cohort, config["datasets"])
     for name, pretraining in config["pretrainings"].items():
         yield from _check_pretraining(f"pretrainings.{name}", pretraining, config)
-    models = [
-        problem
-        for name, model in config["models"].items()
-        for problem in _check_model(f"models.{name}", model, config)
-    ]
+    entries = config["models"].items()
+    models = [text for name, e in entries for text in _check_model(f"models.{name}", e, config)]
     yield from models
     yield from _check_changes(config)
     yield from _check_control(config)
