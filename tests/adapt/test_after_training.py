@@ -134,11 +134,11 @@ def sensitivities(outcome, part):
 def test_a_threshold_per_group_mends_a_shifted_score():
     val, test = draw(0, 4000), draw(1, 4000)
     plain = apply_after("platt", val, test, RULE, MINIMUM, "t", 0)
-    mended = apply_after("equal_sensitivity", val, test, RULE, MINIMUM, "t", 0)
-    before, after = sensitivities(plain, test), sensitivities(mended, test)
+    corrected = apply_after("equal_sensitivity", val, test, RULE, MINIMUM, "t", 0)
+    before, after = sensitivities(plain, test), sensitivities(corrected, test)
     assert before[0] - before[1] > 0.3
     assert abs(after[0] - after[1]) < 0.1
-    np.testing.assert_array_equal(mended.score, test.score)
+    np.testing.assert_array_equal(corrected.score, test.score)
 
 
 def test_group_thresholds_reach_everybodys_sensitivity_on_validation():

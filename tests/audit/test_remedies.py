@@ -61,10 +61,10 @@ def arms_of(images, shift=0.0, seeds=3):
     rng = np.random.default_rng(1)
     female, y = (images["a_sex"] == "female").to_numpy(), images["y_edema"].to_numpy()
     z = np.stack([1.5 * y - 1.5 * female + rng.normal(size=len(y)) for _ in range(seeds)])
-    score, mended = expit(z), expit(z + shift * female)
+    score, corrected = expit(z), expit(z + shift * female)
     return [
         Arm("auc", PLAIN, score, (score >= 0.5).astype(float)),
-        Arm("auc", "mended", mended, (mended >= 0.5).astype(float), True),
+        Arm("auc", "corrected", corrected, (corrected >= 0.5).astype(float), True),
         Arm("auc", OTHER_SEEDS, score[::-1], (score[::-1] >= 0.5).astype(float)),
     ]
 
@@ -114,8 +114,8 @@ def test_a_planted_remedy_is_found_and_other_seeds_are_not():
     images = draw_images(800)
     table = compare_arms(arms_of(images, 1.5), images, "sex", "edema", settings())
     tpr = table[(table["metric"] == "tpr")].set_index(["remedy", "group"])
-    assert tpr.loc[("mended", "female"), "low"] > 0.1
-    assert tpr.loc[("mended", "male"), ["low", "high"]].tolist() == [0, 0]  # nothing changes
+    assert tpr.loc[("corrected", "female"), "low"] > 0.1
+    assert tpr.loc[("corrected", "male"), ["low", "high"]].tolist() == [0, 0]  # nothing changes
     own = tpr.loc[OTHER_SEEDS]
     assert ((own["low"] <= 0) & (own["high"] >= 0)).all()
 

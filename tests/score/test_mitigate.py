@@ -34,7 +34,7 @@ def found():
     return score(strangers_file(), draws=200, mitigate=True)
 
 
-def test_a_planted_shift_is_mended_by_thresholds_and_the_price_is_shown(found):
+def test_a_planted_shift_is_corrected_by_thresholds_and_the_price_is_shown(found):
     table = found.remedies.set_index(["remedy", "group", "metric"])
     assert set(found.remedies["remedy"]) == {"plain", *AFTER_TRAINING}
     for name in ("equal_sensitivity", "platt_by_group", "equalized_odds"):
