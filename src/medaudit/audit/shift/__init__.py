@@ -1,4 +1,4 @@
-"""Stage `shift`: why a model's rates change elsewhere, and how many local patients make it equal again.
+"""Stage `shift`: why rates change elsewhere, and how many local patients make them equal again.
 
 The audit of the external cohort (`medaudit.audit.evaluate`, `medaudit.audit.disparity`) says how a
 model does there. This stage compares it with home: it splits each group's change into prevalence,
