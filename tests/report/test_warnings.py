@@ -1,12 +1,19 @@
 """Warnings of the first screen: each is there where it is planted, and absent where it is not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from medaudit.core.table_io import write_array
 from medaudit.data.datasets.chexpert_race import draw_race
-from medaudit.report.answers.structure import Caution, RunAnswer, StudyAnswers
+from medaudit.report.answers.structure import (
+    AttributeAnswer,
+    Caution,
+    RunAnswer,
+    StudyAnswers,
+)
 from medaudit.report.answers.study import answer_study
 from medaudit.report.page.summary import summarise
 from medaudit.report.page.training_cautions import training_cautions
@@ -186,3 +193,20 @@ def test_leading_measures_are_those_of_the_study(tmp_path):
     assert found.lead == ("f1",) and found.lead_reason == "Both errors count."
     measures = found.runs[0].attributes[0].measures
     assert [one.metric for one in measures] == ["f1", "ece"]
+
+
+def test_the_longest_study_that_can_be_shortened_is_shortened():
+    """A study of nothing but long answers does not keep the others from fitting."""
+    attribute = AttributeAnswer("sex", "sex", "suggestive only", "HINT", "x" * 1000, ())
+    firm = replace(attribute, attribute="race", label="race", kind="SHOWN", sentence="y" * 20_000)
+    runs = [replace(RUN, cohort=name, attributes=(attribute,)) for name in "abc"]
+    studies = [
+        {"answered": answered(runs=(replace(RUN, attributes=(firm,)),)), "cohorts": ["c"]},
+        {"answered": answered(runs=tuple(runs)), "cohorts": ["c"]},
+    ]
+    studies = [{**study, "title": "T", "question": "", "answers": []} for study in studies]
+    first, second = summarise(studies, [], Names())["studies"]
+    assert [one.label for one in first["blocks"][0].loud] == ["race"]
+    assert len(second["blocks"]) == 1 and second["left"] == 2
+    assert second["blocks"][0].loud == []
+    assert second["blocks"][0].quiet == ["suggestive only: by sex"]

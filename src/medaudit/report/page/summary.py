@@ -20,7 +20,7 @@ LOUD = ("SHOWN", "UNFAIR", "HINT")
 """Verdicts whose sentence is in the summary; attributes with another verdict share a line."""
 LINE = 118
 """Characters of a printed line."""
-ROOM = 96
+ROOM = 108
 """Lines of text that two pages hold, with their headings."""
 HEADING = 2
 """Lines that a heading takes."""
@@ -163,27 +163,36 @@ def _limits(shown: list[RunAnswer]) -> str:
 
 
 def _fit(studies: list[dict[str, Any]]) -> None:
-    """Leave out the last runs of the longest study until the text fits two pages."""
-
-    def lines(study: dict[str, Any]) -> int:
-        more = (
-            [w["label"] + w["text"] for w in study["warnings"]]
-            + study["caveats"]
-            + [study["limits"]]
-        )
-        said = sum(ceil(len(text) / LINE) for text in (*more, *study["said"], study["decisions"]))
-        return 2 * HEADING + said + sum(block.lines for block in study["blocks"])
-
-    while sum(map(lines, studies)) > ROOM:
-        longest = max(studies, key=lines)
-        if len(longest["blocks"]) > 1:
-            longest["blocks"].pop()
-            longest["left"] += 1
-        elif longest["warnings"] or longest["caveats"]:
-            if longest["caveats"]:
-                longest["caveats"].pop()
-            else:
-                longest["warnings"].pop()
-                longest["unsaid"] += 1
-        else:
+    """Shorten the longest study that can be shortened until the text fits two pages."""
+    while sum(map(_lines, studies)) > ROOM:
+        if not any(map(_shorten, sorted(studies, key=_lines, reverse=True))):
             break
+
+
+def _lines(study: dict[str, Any]) -> int:
+    """Return the printed lines that a study takes."""
+    warnings = "".join(one["label"] + one["text"] for one in study["warnings"])
+    unknown = study["limits"] + "".join(study["caveats"]) + study["decisions"]
+    texts = (warnings, unknown, *study["said"])
+    said = sum(ceil(len(text) / LINE) for text in texts)
+    return 2 * HEADING + said + sum(block.lines for block in study["blocks"])
+
+
+def _shorten(study: dict[str, Any]) -> bool:
+    """Leave out a study's last run, caveat, warning or suggestive answer; False: none is left."""
+    hints = [(block, one) for block in study["blocks"] for one in block.loud if one.kind == "HINT"]
+    if len(study["blocks"]) > 1:
+        study["blocks"].pop()
+        study["left"] += 1
+    elif study["caveats"]:
+        study["caveats"].pop()
+    elif study["warnings"]:
+        study["warnings"].pop()
+        study["unsaid"] += 1
+    elif hints:
+        block, one = hints[-1]
+        block.loud.remove(one)
+        block.quiet.append(f"{one.verdict}: by {one.label}")
+    else:
+        return False
+    return True
